@@ -1,0 +1,1 @@
+"""Text in, graph values out; never touches the database."""

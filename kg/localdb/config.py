@@ -1,0 +1,128 @@
+"""What the local Neo4j is told: memory, ``neo4j.conf``, and the arguments of Java. Pure functions, no files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kg.errors import LocalDatabaseError
+from kg.localdb.java import VECTOR_MODULE, Java
+
+#: Neo4j starts with less, but bulk loading and vector search do not fit.
+SMALLEST_HEAP_MB = 512
+SMALLEST_PAGE_CACHE_MB = 256
+#: Heap and page cache each get an eighth of the machine, up to this: together at most 2 GB unless set.
+LARGEST_SHARE_MB = 1024
+MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
+ADMIN_CLASS = "org.neo4j.cli.AdminTool"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the server may hold, in MiB."""
+
+    heap_mb: int
+    page_cache_mb: int
+
+
+def plan_memory(machine_mb: int, heap_mb: int | None = None, page_cache_mb: int | None = None) -> Memory:
+    """Share out the machine: an eighth each for heap and page cache, within bounds; what is set, stands.
+
+    Raises:
+        LocalDatabaseError: The two do not fit into the machine.
+    """
+    share = min(machine_mb // 8, LARGEST_SHARE_MB)
+    memory = Memory(heap_mb or max(share, SMALLEST_HEAP_MB), page_cache_mb or max(share, SMALLEST_PAGE_CACHE_MB))
+    if memory.heap_mb + memory.page_cache_mb > machine_mb:
+        raise LocalDatabaseError(
+            f"Neo4j would need {memory.heap_mb} MiB of heap and {memory.page_cache_mb} MiB of page cache, but this "
+            f"machine has {machine_mb} MiB. Lower KG_HEAP_MB and KG_PAGE_CACHE_MB."
+        )
+    return memory
+
+
+def render_conf(port: int, memory: Memory) -> str:
+    """The text of ``neo4j.conf``, complete: nothing in it is kept from an earlier start."""
+    return f"""\
+# Written by kg at each start; changes made here are lost.
+
+# Bolt, for this machine only; no HTTP.
+server.default_listen_address=127.0.0.1
+server.default_advertised_address=127.0.0.1
+server.bolt.enabled=true
+server.bolt.listen_address=127.0.0.1:{port}
+server.bolt.advertised_address=127.0.0.1:{port}
+server.http.enabled=false
+server.https.enabled=false
+dbms.security.auth_enabled=true
+
+# Nothing is sent to anyone, and no query text is written down.
+dbms.usage_report.enabled=false
+dbms.fleet_manager.enabled=false
+server.fleet_discovery.enabled=false
+server.bolt.telemetry.enabled=false
+db.logs.query.enabled=OFF
+
+# One query may take half the heap, all together 70 %: too large a query fails, the server lives on.
+server.memory.heap.max_size={memory.heap_mb}m
+server.memory.pagecache.size={memory.page_cache_mb}m
+db.memory.transaction.max={memory.heap_mb // 2}m
+dbms.memory.transaction.total.max={memory.heap_mb * 7 // 10}m
+
+# A new home takes 2 MB instead of the 517 MB of two preallocated logs; old logs go soon.
+db.tx_log.preallocate=false
+db.tx_log.rotation.size=64m
+db.tx_log.rotation.retention_policy=256M size
+
+# Databases are closed within 0.3 s; by default Bolt then waits twice 5 s for nobody.
+internal.dbms.bolt.netty_server_shutdown_quiet_period_duration=0s
+"""
+
+
+def java_arguments(java: Java, jars: tuple[Path, ...], folder: Path, memory: Memory) -> list[str]:
+    """The command line of the server after ``java``; ``folder`` is its home."""
+    return [
+        f"-Xms{memory.heap_mb // 4}m",
+        f"-Xmx{memory.heap_mb}m",
+        "-XX:+UseG1GC",  # pauses stay short while queries are served; two cores suffice
+        "-XX:+ExitOnOutOfMemoryError",  # a server half dead is worse than one that kg can start again
+        "-XX:-OmitStackTraceInFastThrow",
+        "-Djdk.nio.maxCachedBufferSize=1024",  # as Neo4j's own neo4j.conf: large buffers leak otherwise
+        "-Dlog4j2.disable.jmx=true",
+        "-Dfile.encoding=UTF-8",
+        *runtime_flags(java),
+        "-cp",
+        _join(jars),
+        MAIN_CLASS,
+        f"--home-dir={folder}",
+        f"--config-dir={folder / 'conf'}",
+    ]
+
+
+def admin_arguments(java: Java, jars: tuple[Path, ...], *command: str) -> list[str]:
+    """The command line of one ``neo4j-admin`` command after ``java``; it reads ``NEO4J_HOME`` and ``NEO4J_CONF``."""
+    # A command lives for a second: the smallest collector, and no optimising compiler.
+    quick = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    return [*quick, *runtime_flags(java), "-cp", _join(jars), ADMIN_CLASS, *command]
+
+
+def runtime_flags(java: Java) -> list[str]:
+    """What Neo4j needs opened, by what this Java knows."""
+    flags = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.nio", "java.io", "sun.nio.ch")]
+    flags.append("--enable-native-access=ALL-UNNAMED")
+    if java.has_vector_module:
+        flags.append(f"--add-modules={VECTOR_MODULE}")
+    if java.major >= 24:  # from here on Java warns of each use, and older ones refuse the flag
+        flags.append("--sun-misc-unsafe-memory-access=allow")
+    return flags
+
+
+def render_argument_file(arguments: list[str]) -> str:
+    """Arguments as a file for ``java @file``: 28 KB of class path would drown ``ps``, and is too long for Windows."""
+    quoted = (argument.replace("\\", "\\\\").replace('"', '\\"') for argument in arguments)
+    return "".join(f'"{argument}"\n' for argument in quoted)
+
+
+def _join(jars: tuple[Path, ...]) -> str:
+    return os.pathsep.join(map(str, jars))

@@ -1,0 +1,111 @@
+"""The schema and its later changes, in order, each recorded in the graph once applied.
+
+A migration is a name and the statements that bring a graph from the state
+before it to the state after. Every statement is idempotent (``IF NOT EXISTS``),
+so a migration that was cut off is simply run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kg import schema
+from kg.errors import SchemaError
+from kg.store import GraphStore
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: its number and name, and the Cypher that does it."""
+
+    id: str
+    statements: tuple[str, ...]
+
+
+def migrate(store: GraphStore, *, dry_run: bool = False, now: datetime | None = None) -> tuple[Migration, ...]:
+    """Apply what this graph lacks, and return it. With ``dry_run`` nothing is changed.
+
+    Raises:
+        SchemaError: the graph was made by a newer kg.
+    """
+    applied = {row["id"] for row in store.read("MATCH (m:Migration) RETURN m.id AS id")}
+    unknown = sorted(applied - {m.id for m in MIGRATIONS})
+    if unknown:
+        raise SchemaError(
+            f"This graph has migrations that this kg does not know ({', '.join(unknown)}): "
+            "it was made by a newer version. Upgrade shopgraph, or use another KG_HOME."
+        )
+    pending = tuple(m for m in MIGRATIONS if m.id not in applied)
+    if dry_run or not pending:
+        return pending
+    for migration in pending:
+        # Neo4j refuses schema and data in one transaction; the record is written last, so that a
+        # migration that was cut off counts as not applied.
+        for statement in migration.statements:
+            store.autocommit(statement)
+        store.await_indexes()
+        store.write(
+            "MERGE (m:Migration {id: $id}) ON CREATE SET m.at = $at",
+            id=migration.id,
+            at=now or datetime.now(UTC),
+        )
+    return pending
+
+
+def constraint_statement(label: schema.Label) -> str:
+    """A business key is unique; with it comes the index by which the key is found."""
+    return (
+        f"CREATE CONSTRAINT {label.name.lower()}_{label.key} IF NOT EXISTS\n"
+        f"FOR (n:{label.name}) REQUIRE n.{label.key} IS UNIQUE"
+    )
+
+
+def range_index_statement(index: schema.RangeIndex) -> str:
+    """An ordinary index on nodes or relationships."""
+    pattern = f"()-[x:{index.target}]-()" if index.relationship else f"(x:{index.target})"
+    return f"CREATE INDEX {index.name} IF NOT EXISTS\nFOR {pattern} ON ({_listed('x', index.properties)})"
+
+
+def fulltext_index_statement(index: schema.FullTextIndex) -> str:
+    """A Lucene index."""
+    return (
+        f"CREATE FULLTEXT INDEX {index.name} IF NOT EXISTS\n"
+        f"FOR (x:{index.label}) ON EACH [{_listed('x', index.properties)}]\n"
+        f"OPTIONS {{indexConfig: {{`fulltext.analyzer`: '{index.analyzer}'}}}}"
+    )
+
+
+def vector_index_statement(index: schema.VectorIndex) -> str:
+    """A nearest-neighbour index, with every setting spelled out: Neo4j's defaults lose half the recall."""
+    filters = f"\nWITH [{_listed('x', index.filters)}]" if index.filters else ""
+    return (
+        f"CYPHER 25 CREATE VECTOR INDEX {index.name} IF NOT EXISTS\n"
+        f"FOR (x:{index.label}) ON (x.{index.property}){filters}\n"
+        "OPTIONS {indexConfig: {"
+        f"`vector.dimensions`: {index.dimensions}, "
+        f"`vector.similarity_function`: '{index.similarity}', "
+        f"`vector.quantization.type`: '{index.quantization}', "
+        f"`vector.default_search_expansion_factor`: {index.search_expansion}, "
+        f"`vector.hnsw.m`: {index.m}, "
+        f"`vector.hnsw.ef_construction`: {index.ef_construction}"
+        "}}"
+    )
+
+
+def _listed(variable: str, properties: Iterable[str]) -> str:
+    return ", ".join(f"{variable}.{name}" for name in properties)
+
+
+MIGRATIONS = (
+    Migration(
+        "0001 first schema",
+        (
+            *(constraint_statement(label) for label in schema.LABELS),
+            *(range_index_statement(index) for index in schema.RANGE_INDEXES),
+            *(fulltext_index_statement(index) for index in schema.FULLTEXT_INDEXES),
+            *(vector_index_statement(index) for index in schema.VECTOR_INDEXES),
+        ),
+    ),
+)

@@ -1,0 +1,115 @@
+"""What a shop's files say, one frozen value a line: products, reviews, events, users.
+
+The readers in :mod:`extraction.corpus` make them, :mod:`kg.intake` writes them.
+They mirror the input format of ``docs/data.md`` field by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+_EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRecord:
+    """A product as its file states it: the whole truth of what the file owns."""
+
+    sku: str
+    title: str
+    description: str = ""
+    price: float | None = None
+    currency: str | None = None
+    brand: str | None = None
+    categories: tuple[tuple[str, ...], ...] = ()
+    """Paths from the root shelf downwards."""
+    released_at: datetime | None = None
+    active: bool = True
+    stock: int | None = None
+    consumable: bool | None = None
+    gtin: str | None = None
+    variant_of: str | None = None
+    related: Mapping[str, tuple[str, ...]] = field(default=_EMPTY, hash=False)
+    """Other skus by kind: ``also_bought``, ``bought_together``, ``also_viewed``, ``buy_after_viewing``,
+    ``accessory_of``, ``compatible_with``, ``substitute_for``."""
+    vectors: Mapping[str, tuple[float, ...]] = field(default=_EMPTY, hash=False)
+    """Supplied feature vectors by name, an image embedding say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """A review; ``id`` is unique among reviews."""
+
+    id: str
+    user: str
+    sku: str
+    text: str
+    rating: float | None = None
+    title: str = ""
+    at: datetime | None = None
+
+
+EVENT_TYPES: Final = (
+    "viewed",
+    "carted",
+    "bought",
+    "rated",
+    "disliked",
+    "returned",
+    "hidden",
+    "exposed",
+    "clicked",
+    "searched",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """Something that a user did. ``searched`` has ``query`` and needs no ``sku``."""
+
+    user: str
+    type: str
+    """One of :data:`EVENT_TYPES`."""
+    sku: str | None = None
+    at: datetime | None = None
+    """Without it events keep no order."""
+    value: float | None = None
+    """The rating, the quantity bought or the seconds viewed."""
+    session: str | None = None
+    query: str | None = None
+    model: str | None = None
+    arm: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRecord:
+    """What a user said of themself."""
+
+    user: str
+    interests: tuple[str, ...] = ()
+    language: str | None = None
+    friends: tuple[str, ...] = ()
+
+
+Record = ProductRecord | ReviewRecord | EventRecord | UserRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A record that was not loaded: where it stands, why, and how it begins."""
+
+    file: str
+    line: int
+    """1-based line of a text file, or row of a Parquet file."""
+    reason: str
+    """One sentence."""
+    excerpt: str = ""
+    """At most the first 200 characters."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a row of ``rejects.jsonl``."""
+        return asdict(self)

@@ -1,0 +1,433 @@
+"""The graph's vocabulary as data: labels, relationship types, properties, constraints and indexes.
+
+Structural names are spelled only here (and in ``cypher/*.cypher``, which users
+read). :mod:`kg.migrations` makes the constraints and indexes, :mod:`kg.writer`
+refuses what does not fit, and ``docs/schema.md`` is generated from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+VERSION: Final = 1
+"""Counts breaking changes of the vocabulary; checkpoints and graphs carry it."""
+
+TEXT_DIMENSIONS: Final = 384
+"""Width of the encoder's vectors (MiniLM-L6)."""
+SLOTS: Final = ("blue", "green")
+"""The two places for a model's vectors: one live, one dark."""
+
+CATALOGUE: Final = "catalogue"
+"""``source`` of what a product file says."""
+EXTRACTION: Final = "extraction"
+"""``source`` of what was read out of a text; every such relationship has a ``fact`` id and evidence."""
+CURATOR: Final = "curator"
+"""``source`` of what a person asserted; never touched by a later run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property: its Cypher type, whether a node or relationship must have it, and what it means."""
+
+    name: str
+    type: str
+    """``STRING``, ``INTEGER``, ``FLOAT``, ``BOOLEAN``, ``ZONED DATETIME`` or ``LIST<…>`` of one."""
+    doc: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A kind of node, its business key and its properties (the key among them)."""
+
+    name: str
+    key: str
+    doc: str
+    properties: tuple[Property, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RelationshipType:
+    """A kind of relationship and the pairs of labels between which it may stand."""
+
+    name: str
+    doc: str
+    between: tuple[tuple[str, str], ...]
+    properties: tuple[Property, ...] = ()
+    identity: tuple[str, ...] = ("source",)
+    """Properties that, with both ends, tell two relationships of this type apart."""
+    extractable: bool = False
+    """Whether the extraction package may assert it; such types have an index on ``fact``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeIndex:
+    """An ordinary index on a label or a relationship type."""
+
+    name: str
+    target: str
+    properties: tuple[str, ...]
+    relationship: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FullTextIndex:
+    """A Lucene index over some string properties of a label."""
+
+    name: str
+    label: str
+    properties: tuple[str, ...]
+    analyzer: str = "english"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """An approximate nearest-neighbour index (HNSW).
+
+    The defaults are chosen by measurement: with Neo4j's own (BINARY
+    quantisation, expansion 3.0) recall@20 was 0.42 on 50,000 random 64-d
+    vectors; unquantised with a wider search it was 0.96, and 0.998 on trained
+    unit vectors.
+    """
+
+    name: str
+    label: str
+    property: str
+    dimensions: int
+    filters: tuple[str, ...] = ()
+    """Further properties kept in the index, so that a search can be narrowed inside it."""
+    similarity: str = "COSINE"
+    quantization: str = "NONE"
+    m: int = 16
+    ef_construction: int = 100
+    search_expansion: float = 5.0
+
+
+_FACT = (
+    Property("source", "STRING", "Who asserts it: catalogue, extraction, curator, or a feed's name.", required=True),
+    Property("fact", "STRING", "Id under which the evidence is found (extracted relationships only)."),
+    Property("confidence", "FLOAT", "Greatest confidence of the evidence, in (0, 1]."),
+    Property("count", "INTEGER", "How many texts say so."),
+)
+_INTERACTION = (
+    Property("at", "ZONED DATETIME", "Time of the latest event; absent when the events had none."),
+    Property("first_at", "ZONED DATETIME", "Time of the earliest event."),
+    Property("count", "INTEGER", "Number of events (units, for bought).", required=True),
+    Property("strength", "FLOAT", "Interest that the events show, before any decay with time.", required=True),
+    Property("events", "LIST<INTEGER>", "Identities of the events already counted: the same event twice is one."),
+    Property("times", "LIST<INTEGER>", "Unix seconds of each event in `events`; -1 where unknown."),
+    Property("values", "LIST<FLOAT>", "Value of each event in `events`: quantity, rating, seconds; NaN where unknown."),
+    Property("sessions", "LIST<STRING>", "Session of each event in `events`; '' where unknown."),
+)
+
+PRODUCT_FILTERS: Final = ("price", "active")
+"""Properties by which a vector search may be narrowed inside the index."""
+
+LABELS: Final[tuple[Label, ...]] = (
+    Label(
+        "Product",
+        "sku",
+        "Something that the shop sells.",
+        (
+            Property("sku", "STRING", "The shop's own number for it.", required=True),
+            Property("title", "STRING", "Its name as customers see it.", required=True),
+            Property("description", "STRING", "Its description, cleaned of mark-up."),
+            Property("price", "FLOAT", "Price in `currency`."),
+            Property("currency", "STRING", "ISO 4217 code."),
+            Property("active", "BOOLEAN", "Whether it is on sale.", required=True),
+            Property("stock", "INTEGER", "Units in stock."),
+            Property("consumable", "BOOLEAN", "Whether people buy it again and again."),
+            Property("gtin", "STRING", "Global trade item number."),
+            Property("released_at", "ZONED DATETIME", "When it came on sale."),
+            Property("popularity", "FLOAT", "Share of the catalogue that is interacted with less often, in [0, 1]."),
+            Property("text_embedding", "LIST<FLOAT>", "Encoder's vector of title and description, 384-d, unit length."),
+            Property("embedding_blue", "LIST<FLOAT>", "The blue model's vector, unit length."),
+            Property("embedding_green", "LIST<FLOAT>", "The green model's vector, unit length."),
+        ),
+    ),
+    Label(
+        "User",
+        "id",
+        "A customer, known by a pseudonym.",
+        (
+            Property("id", "STRING", "The pseudonym.", required=True),
+            Property("language", "STRING", "BCP 47 tag."),
+            Property("interests", "LIST<STRING>", "Interests as the user stated them."),
+            Property("last_at", "ZONED DATETIME", "Time of the user's latest event."),
+            Property("embedding_blue", "LIST<FLOAT>", "The blue model's vector, unit length."),
+            Property("embedding_green", "LIST<FLOAT>", "The green model's vector, unit length."),
+        ),
+    ),
+    Label(
+        "Brand",
+        "key",
+        "Who makes it.",
+        (
+            Property("key", "STRING", "The name, normalised.", required=True),
+            Property("name", "STRING", "The name as most often written.", required=True),
+        ),
+    ),
+    Label(
+        "Category",
+        "path",
+        "A shelf; its path from the root names it.",
+        (
+            Property("path", "STRING", "Names from the root, joined by ' > '.", required=True),
+            Property("name", "STRING", "The last name of the path.", required=True),
+        ),
+    ),
+    Label(
+        "AttributeValue",
+        "key",
+        "A value of an attribute, such as colour = black.",
+        (
+            Property("key", "STRING", "Attribute and normalised value, joined by '='.", required=True),
+            Property("attribute", "STRING", "Name of the attribute, as in vocabulary.yaml.", required=True),
+            Property("value", "STRING", "The normalised value.", required=True),
+            Property("unit", "STRING", "Unit of the normalised value."),
+            Property("number", "FLOAT", "The value as a number in `unit`, where it is one."),
+        ),
+    ),
+    Label(
+        "Aspect",
+        "key",
+        "What reviewers speak of: sound, battery, strap.",
+        (
+            Property("key", "STRING", "The aspect, normalised.", required=True),
+            Property("name", "STRING", "The aspect as shown.", required=True),
+        ),
+    ),
+    Label(
+        "Review",
+        "id",
+        "What a user wrote about a product.",
+        (
+            Property("id", "STRING", "The shop's id for it.", required=True),
+            Property("rating", "FLOAT", "Stars, 1 to 5."),
+            Property("title", "STRING", "Its headline."),
+            Property("at", "ZONED DATETIME", "When it was written."),
+        ),
+    ),
+    Label(
+        "Query",
+        "text",
+        "What users searched for.",
+        (Property("text", "STRING", "The query in lower case, spaces folded.", required=True),),
+    ),
+    Label(
+        "Document",
+        "id",
+        "A text that facts were, or will be, read from.",
+        (
+            Property("id", "STRING", "'product:<sku>' or 'review:<id>'.", required=True),
+            Property("kind", "STRING", "product or review.", required=True),
+            Property("sku", "STRING", "The product that it is about.", required=True),
+            Property("text", "STRING", "The cleaned text in which offsets count.", required=True),
+            Property("title_end", "INTEGER", "Offset where the title ends.", required=True),
+            Property("sha256", "STRING", "Digest of the text.", required=True),
+            Property("extracted", "STRING", "sha256 and extractor version of the last extraction."),
+        ),
+    ),
+    Label(
+        "Evidence",
+        "id",
+        "One place in one text that supports a fact.",
+        (
+            Property("id", "STRING", "Stable id.", required=True),
+            Property("start", "INTEGER", "First code point of the quote in the document's text.", required=True),
+            Property("end", "INTEGER", "One past its last code point.", required=True),
+            Property("quote", "STRING", "The text between them.", required=True),
+            Property("confidence", "FLOAT", "In (0, 1].", required=True),
+            Property("extractor", "STRING", "Which extractor found it.", required=True),
+            Property("version", "STRING", "Version of that extractor.", required=True),
+            Property("at", "ZONED DATETIME", "When it was found.", required=True),
+            Property("fact", "STRING", "The relationship that it supports; absent for a bare mention."),
+        ),
+    ),
+    Label(
+        "ExtractionRun",
+        "id",
+        "One run of the extractor.",
+        (
+            Property("id", "STRING", "Random id.", required=True),
+            Property("extractor", "STRING", "Which extractor.", required=True),
+            Property("version", "STRING", "Its version.", required=True),
+            Property("at", "ZONED DATETIME", "When it began.", required=True),
+            Property("ended", "ZONED DATETIME", "When it ended; absent while it runs or when it was cut off."),
+            Property("documents", "INTEGER", "Texts read."),
+            Property("facts", "INTEGER", "Relationships asserted."),
+            Property("rejected", "INTEGER", "Candidates dropped."),
+        ),
+    ),
+    Label(
+        "ModelVersion",
+        "id",
+        "A trained model whose vectors stand, or stood, in a slot.",
+        (
+            Property("id", "STRING", "Version, sortable by time.", required=True),
+            Property("slot", "STRING", "blue or green."),
+            Property("live", "BOOLEAN", "Whether queries read it; true for one at most."),
+            Property("status", "STRING", "writing, ready, live or retired.", required=True),
+            Property("at", "ZONED DATETIME", "When it was written.", required=True),
+            Property("dimensions", "INTEGER", "Width of its vectors."),
+        ),
+    ),
+    Label(
+        "JobRun",
+        "id",
+        "One run of a scheduled job.",
+        (
+            Property("id", "STRING", "Random id.", required=True),
+            Property("job", "STRING", "Name of the job.", required=True),
+            Property("outcome", "STRING", "running, succeeded or failed.", required=True),
+            Property("at", "ZONED DATETIME", "When it began.", required=True),
+            Property("seconds", "FLOAT", "How long it took."),
+            Property("error", "STRING", "Why it failed."),
+            Property("detail", "STRING", "What it reported."),
+            Property("trigger", "STRING", "schedule, manual or chain."),
+        ),
+    ),
+    Label(
+        "Migration",
+        "id",
+        "A change of the schema that was applied to this graph.",
+        (
+            Property("id", "STRING", "Number and name.", required=True),
+            Property("at", "ZONED DATETIME", "When it was applied.", required=True),
+        ),
+    ),
+)
+
+_PRODUCT_PAIR = (("Product", "Product"),)
+_INTERACTED = (("User", "Product"),)
+
+RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
+    RelationshipType("MADE_BY", "Who makes the product.", (("Product", "Brand"),), _FACT, extractable=True),
+    RelationshipType("IN_CATEGORY", "The shelf it stands on.", (("Product", "Category"),), _FACT, extractable=True),
+    RelationshipType("SUBCATEGORY_OF", "A shelf within a shelf.", (("Category", "Category"),), _FACT),
+    RelationshipType(
+        "HAS_ATTRIBUTE", "A property of the product.", (("Product", "AttributeValue"),), _FACT, extractable=True
+    ),
+    RelationshipType("VARIANT_OF", "The same thing in another colour or size.", _PRODUCT_PAIR, _FACT),
+    RelationshipType(
+        "COMPATIBLE_WITH",
+        "Works together with; the product names the other, or its brand.",
+        (("Product", "Product"), ("Product", "Brand"), ("Product", "Category")),
+        _FACT,
+        extractable=True,
+    ),
+    RelationshipType(
+        "ACCESSORY_OF",
+        "Is made to be used with.",
+        (("Product", "Product"), ("Product", "Brand"), ("Product", "Category")),
+        _FACT,
+        extractable=True,
+    ),
+    RelationshipType("SUBSTITUTE_FOR", "Can take its place.", _PRODUCT_PAIR, _FACT),
+    RelationshipType("BOUGHT_WITH", "Bought by the same people.", _PRODUCT_PAIR, _FACT),
+    RelationshipType("VIEWED_WITH", "Looked at by the same people.", _PRODUCT_PAIR, _FACT),
+    RelationshipType(
+        "SIMILAR_TO",
+        "Learned: who likes the first tends to like the second.",
+        _PRODUCT_PAIR,
+        (
+            Property("model", "STRING", "Id of the ModelVersion that learned it.", required=True),
+            Property("weight", "FLOAT", "How strongly.", required=True),
+        ),
+        identity=("model",),
+    ),
+    RelationshipType("PRAISED_FOR", "Reviewers like this about it.", (("Product", "Aspect"),), _FACT, extractable=True),
+    RelationshipType(
+        "CRITICISED_FOR", "Reviewers dislike this about it.", (("Product", "Aspect"),), _FACT, extractable=True
+    ),
+    RelationshipType("WROTE", "Who wrote the review.", (("User", "Review"),), _FACT),
+    RelationshipType("ABOUT", "What the review is about.", (("Review", "Product"),), _FACT),
+    RelationshipType(
+        "HAS_TEXT", "The text of a product or a review.", (("Product", "Document"), ("Review", "Document")), identity=()
+    ),
+    RelationshipType("FROM", "The text in which the evidence stands.", (("Evidence", "Document"),), identity=()),
+    RelationshipType(
+        "MENTIONS",
+        "The entity that the quote names.",
+        (
+            ("Evidence", "Brand"),
+            ("Evidence", "Category"),
+            ("Evidence", "AttributeValue"),
+            ("Evidence", "Aspect"),
+            ("Evidence", "Product"),
+        ),
+        identity=(),
+    ),
+    RelationshipType("FRIEND_OF", "A friend, as the user said.", (("User", "User"),), _FACT),
+    RelationshipType("SEARCHED", "What the user searched for.", (("User", "Query"),), _INTERACTION, identity=()),
+    RelationshipType("VIEWED", "Looked at.", _INTERACTED, _INTERACTION, identity=()),
+    RelationshipType("CARTED", "Put into the cart.", _INTERACTED, _INTERACTION, identity=()),
+    RelationshipType("BOUGHT", "Bought.", _INTERACTED, _INTERACTION, identity=()),
+    RelationshipType(
+        "RATED",
+        "Gave stars to.",
+        _INTERACTED,
+        (*_INTERACTION, Property("rating", "FLOAT", "The latest rating.")),
+        identity=(),
+    ),
+    RelationshipType("DISLIKED", "Said not to like.", _INTERACTED, _INTERACTION, identity=()),
+    RelationshipType("RETURNED", "Sent back.", _INTERACTED, _INTERACTION, identity=()),
+    RelationshipType("HIDDEN", "Asked not to see again.", _INTERACTED, _INTERACTION, identity=()),
+    RelationshipType(
+        "EXPOSED",
+        "Was shown, by which model and arm.",
+        _INTERACTED,
+        (
+            *_INTERACTION,
+            Property("model", "STRING", "Model version that chose it, or ''."),
+            Property("arm", "STRING", "Arm of the experiment, or ''."),
+        ),
+        identity=("model", "arm"),
+    ),
+    RelationshipType(
+        "CLICKED",
+        "Clicked on when shown.",
+        _INTERACTED,
+        (
+            *_INTERACTION,
+            Property("model", "STRING", "Model version that chose it, or ''."),
+            Property("arm", "STRING", "Arm of the experiment, or ''."),
+        ),
+        identity=("model", "arm"),
+    ),
+)
+
+RANGE_INDEXES: Final[tuple[RangeIndex, ...]] = (
+    RangeIndex("evidence_fact", "Evidence", ("fact",)),
+    RangeIndex("document_sku", "Document", ("sku",)),
+    RangeIndex("document_extracted", "Document", ("extracted",)),
+    RangeIndex("product_popularity", "Product", ("popularity",)),
+    RangeIndex("product_price", "Product", ("price",)),
+    RangeIndex("attribute_name", "AttributeValue", ("attribute",)),
+    RangeIndex("model_live", "ModelVersion", ("live",)),
+    RangeIndex("job_run_at", "JobRun", ("at",)),
+    *(
+        RangeIndex(f"fact_{t.name.lower()}", t.name, ("fact",), relationship=True)
+        for t in RELATIONSHIP_TYPES
+        if t.extractable
+    ),
+)
+FULLTEXT_INDEXES: Final = (FullTextIndex("product_fulltext", "Product", ("title", "description")),)
+DEFAULT_DIMENSIONS: Final = 64
+"""Width of the model's vectors until a model of another width is written."""
+
+
+def embedding_index(slot: str, dimensions: int = DEFAULT_DIMENSIONS) -> VectorIndex:
+    """The index over the product vectors of one slot."""
+    return VectorIndex(f"product_embedding_{slot}", "Product", f"embedding_{slot}", dimensions, PRODUCT_FILTERS)
+
+
+VECTOR_INDEXES: Final = (
+    VectorIndex("product_text", "Product", "text_embedding", TEXT_DIMENSIONS),
+    *(embedding_index(slot) for slot in SLOTS),
+)
+
+LABEL: Final = {label.name: label for label in LABELS}
+RELATIONSHIP_TYPE: Final = {t.name: t for t in RELATIONSHIP_TYPES}
+EXTRACTABLE: Final = frozenset(t.name for t in RELATIONSHIP_TYPES if t.extractable)

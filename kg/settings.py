@@ -1,0 +1,106 @@
+"""The settings, read once at the door (the command line, the API) and passed on as plain values.
+
+Sources, strongest first: the environment (``KG_*``, ``NEO4J_*``), then a file
+``kg.env`` in the home. An unknown ``KG_*`` name is an error, never ignored: a
+misspelt setting that silently keeps its default is the worst kind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kg.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """One frozen value for the whole process.
+
+    Raises:
+        SettingsError: from :meth:`load`, naming the setting and what was expected.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KG_", frozen=True, extra="forbid", populate_by_name=True)
+
+    home: Path = Field(default=Path(".kg"), description="Folder of this graph's own files: database, models, rejects.")
+    neo4j_uri: str | None = Field(
+        default=None, validation_alias="NEO4J_URI", description="Neo4j to use; without it kg runs one of its own."
+    )
+    neo4j_username: str = Field(default="neo4j", validation_alias="NEO4J_USERNAME", description="User name for Neo4j.")
+    neo4j_password: SecretStr | None = Field(
+        default=None, validation_alias="NEO4J_PASSWORD", description="Password for Neo4j."
+    )
+    neo4j_database: str = Field(
+        default="neo4j", validation_alias="NEO4J_DATABASE", description="Database within Neo4j; always named."
+    )
+    heap_mb: int | None = Field(
+        default=None, ge=256, description="Heap of the local Neo4j in MiB; by default sized from the machine."
+    )
+    page_cache_mb: int | None = Field(
+        default=None, ge=64, description="Page cache of the local Neo4j in MiB; by default sized from the machine."
+    )
+    java: Path | None = Field(default=None, description="Path of the java executable for the local Neo4j.")
+    batch_size: int = Field(default=2000, ge=1, le=50_000, description="Rows in one write transaction.")
+    vocabulary: Path | None = Field(
+        default=None, description="A vocabulary.yaml to use in place of the one that ships with kg."
+    )
+    encoder: str | None = Field(
+        default=None, description="Folder of a transformers encoder; by default the MiniLM that is installed."
+    )
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch computes.")
+    seed: int = Field(default=0, ge=0, description="Seed of every random choice.")
+    pseudonym_key: SecretStr | None = Field(
+        default=None, description="When set, user ids enter the graph only as keyed hashes (HMAC-SHA256)."
+    )
+    query_timeout_s: float = Field(default=30.0, gt=0, description="Longest time a catalogue query may run.")
+    query_max_rows: int = Field(default=10_000, ge=1, description="Most rows a catalogue query may return.")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from ``environ`` (``os.environ`` by default) and the home's ``kg.env``."""
+        environ = os.environ if environ is None else environ
+        given = {k: v for k, v in environ.items() if k.startswith(("KG_", "NEO4J_")) and v != ""}
+        home = Path(given.get("KG_HOME", ".kg"))
+        values = {**_read_env_file(home / "kg.env"), **given}
+        known = {
+            (f.validation_alias if isinstance(f.validation_alias, str) else f"KG_{n.upper()}"): n
+            for n, f in cls.model_fields.items()
+        }
+        # Other tools own names such as NEO4J_HOME: only what begins with KG_ is ours to refuse.
+        unknown = sorted(k for k in values if k not in known and k.startswith("KG_"))
+        if unknown:
+            raise SettingsError(
+                f"Unknown setting {', '.join(unknown)}. Known are: {', '.join(sorted(known))}. Correct or unset it."
+            )
+        try:
+            # _env_prefix keeps pydantic from reading os.environ a second time behind our back.
+            return cls.model_validate({known[k]: v for k, v in values.items() if k in known})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = str(first["loc"][0]) if first["loc"] else "?"
+            name = next((k for k, n in known.items() if n == where), where)
+            raise SettingsError(f"Setting {name}: {first['msg']}.") from error
+
+    @property
+    def runs_local_database(self) -> bool:
+        """Whether kg runs its own Neo4j (no ``NEO4J_URI`` is set)."""
+        return self.neo4j_uri is None
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    values: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        name, sep, value = line.partition("=")
+        if not sep:
+            raise SettingsError(f"{path}, line {number}: expected NAME=value, found {line!r}.")
+        values[name.strip()] = value.strip()
+    return values
