@@ -56,8 +56,8 @@ clean: ## stop the demo's and the tests' Neo4j; remove their graphs, .venv and c
 	done
 	rm -rf .kg/demo .kg/test .venv .mypy_cache .pytest_cache .ruff_cache
 
-# uv is five times faster than pip on a lock of this size. It reads no pip.conf, though: where packages come
-# from a mirror that only pip knows, pip does the same by the same hashes.
+# uv is much the faster, but reads no pip.conf: where packages come from a mirror that only pip knows, pip does
+# the same by the same hashes.
 setup: $(BIN)/python
 	@cat $(SOURCES) | cmp -s - $(INSTALLED) || { set -e; \
 		echo "Installing the locked packages into .venv; the first time takes some minutes."; \

@@ -12,11 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 Properties = Mapping[str, Any]
-_NONE: Properties = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Node:
 
     label: str
     key: str
-    properties: Properties = field(default=_NONE, hash=False)
+    properties: Properties = field(default_factory=dict, hash=False)
 
     @property
     def ref(self) -> NodeRef:
@@ -59,7 +57,7 @@ class Relationship:
     type: str
     end: NodeRef
     source: str
-    properties: Properties = field(default=_NONE, hash=False)
+    properties: Properties = field(default_factory=dict, hash=False)
 
     @property
     def fact(self) -> str:

@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final
-
-_EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +30,10 @@ class ProductRecord:
     consumable: bool | None = None
     gtin: str | None = None
     variant_of: str | None = None
-    related: Mapping[str, tuple[str, ...]] = field(default=_EMPTY, hash=False)
+    related: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Other skus by kind: ``also_bought``, ``bought_together``, ``also_viewed``, ``buy_after_viewing``,
     ``accessory_of``, ``compatible_with``, ``substitute_for``."""
-    vectors: Mapping[str, tuple[float, ...]] = field(default=_EMPTY, hash=False)
+    vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
     """Supplied feature vectors by name, an image embedding say."""
 
 
@@ -51,6 +48,8 @@ class ReviewRecord:
     rating: float | None = None
     title: str = ""
     at: datetime | None = None
+    line: int | None = field(default=None, compare=False, repr=False)
+    """Where it stands in its file, for messages; not part of what it says."""
 
 
 EVENT_TYPES: Final = (
@@ -83,6 +82,8 @@ class EventRecord:
     query: str | None = None
     model: str | None = None
     arm: str | None = None
+    line: int | None = field(default=None, compare=False, repr=False)
+    """Where it stands in its file, for messages; not part of what it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -227,6 +227,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("title_end", "INTEGER", "Offset where the title ends.", required=True),
             Property("sha256", "STRING", "Digest of the text.", required=True),
             Property("extracted", "STRING", "sha256 and extractor version of the last extraction."),
+            Property("encoded", "STRING", "sha256 and encoder of the product's text_embedding."),
         ),
     ),
     Label(

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, LiteralString, Self
 
 import neo4j
+import numpy as np
 from neo4j.exceptions import (
     AuthError,
     ClientError,
@@ -25,6 +27,7 @@ from neo4j.exceptions import (
     SessionExpired,
     TransientError,
 )
+from neo4j.vector import Vector
 
 from kg.errors import AuthenticationError, ConnectionFailedError, QueryError, StoreError, VersionError
 
@@ -110,9 +113,14 @@ class GraphStore:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read(self, cypher: str, /, *, timeout_s: float | None = None, **parameters: Any) -> list[Row]:
-        """Run ``cypher`` in a read transaction and return all rows."""
-        return self._run(neo4j.READ_ACCESS, cypher, parameters, timeout_s)[0]
+    def read(
+        self, cypher: str, /, *, timeout_s: float | None = None, max_rows: int | None = None, **parameters: Any
+    ) -> list[Row]:
+        """Run ``cypher`` in a read transaction and return all rows, or the first ``max_rows``.
+
+        The server computes lazily: rows beyond ``max_rows`` are neither fetched nor, mostly, computed.
+        """
+        return self._run(neo4j.READ_ACCESS, cypher, parameters, timeout_s, max_rows)[0]
 
     def write(self, cypher: str, /, *, timeout_s: float | None = None, **parameters: Any) -> list[Row]:
         """Run ``cypher`` in a write transaction and return all rows. May be tried again: it must be idempotent."""
@@ -130,6 +138,15 @@ class GraphStore:
             for cypher, parameters in statements:
                 total += _counters(tx.run(_query(cypher), dict(parameters)).consume())
             return total
+
+        with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
+            return session.execute_write(work)
+
+    def write_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Like :meth:`change_all`, but return the rows of each statement."""
+
+        def work(tx: neo4j.ManagedTransaction) -> list[list[Row]]:
+            return [tx.run(_query(cypher), dict(parameters)).data() for cypher, parameters in statements]
 
         with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
             return session.execute_write(work)
@@ -171,12 +188,17 @@ class GraphStore:
         return self._driver.session(database=self.database, default_access_mode=mode)
 
     def _run(
-        self, mode: str, cypher: str, parameters: Mapping[str, Any], timeout_s: float | None
+        self,
+        mode: str,
+        cypher: str,
+        parameters: Mapping[str, Any],
+        timeout_s: float | None,
+        max_rows: int | None = None,
     ) -> tuple[list[Row], Counters]:
         @neo4j.unit_of_work(timeout=timeout_s)
         def work(tx: neo4j.ManagedTransaction) -> tuple[list[Row], Counters]:
             result = tx.run(_query(cypher), dict(parameters))
-            rows = [record.data() for record in result]
+            rows = [record.data() for record in islice(result, max_rows)]
             return rows, _counters(result.consume())
 
         with self._errors_explained(), self._session(mode) as session:
@@ -208,6 +230,11 @@ class GraphStore:
             raise StoreError(f"Neo4j at {self.uri} failed: {_first_line(error)}") from error
 
 
+def vector_parameter(vector: np.ndarray) -> Vector:
+    """A float32 vector as a query parameter: packed, where a list of floats is encoded number by number."""
+    return Vector.from_numpy(np.ascontiguousarray(vector, dtype=np.float32))
+
+
 def _client_error(error: ClientError, uri: str) -> StoreError | QueryError:
     code = error.code or ""
     if "Transaction.TransactionTimedOut" in code or "Transaction.Terminated" in code:
@@ -225,8 +252,9 @@ def _check_version(agent: str, uri: str) -> None:
         version = ()
     if version < MINIMUM_VERSION:
         raise VersionError(
-            f"The server at {uri} is {agent}; the queries of kg need Neo4j {MINIMUM_VERSION[0]}.{MINIMUM_VERSION[1]:02d} "
-            "or newer. Upgrade it, or unset NEO4J_URI to let kg run its own."
+            f"The server at {uri} is {agent}; the queries of kg need Neo4j "
+            f"{MINIMUM_VERSION[0]}.{MINIMUM_VERSION[1]:02d} or newer. "
+            "Upgrade it, or unset NEO4J_URI to let kg run its own."
         )
 
 
@@ -243,4 +271,5 @@ def _counters(summary: neo4j.ResultSummary) -> Counters:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
+    message = (error.message if isinstance(error, Neo4jError) else None) or str(error)
+    return (message.strip().splitlines() or [type(error).__name__])[0][:400]

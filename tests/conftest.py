@@ -45,7 +45,7 @@ def store(session_store: GraphStore) -> GraphStore:
 
 def empty(store: GraphStore) -> None:
     """Delete all but the record of the migrations, and put back the indexes that a model may have remade."""
-    store.autocommit("MATCH (n) WHERE NOT n:Migration CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS")
+    store.autocommit("MATCH (n) WHERE NOT n:Migration CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 1000 ROWS")
 
 
 SHOP = """

@@ -9,7 +9,7 @@ from pathlib import Path
 from kg.errors import LocalDatabaseError
 from kg.localdb.java import VECTOR_MODULE, Java
 
-#: Neo4j starts with less, but bulk loading and vector search do not fit.
+#: Floors for a small machine. Neo4j starts with less, but little is then left for loading and for vector indexes.
 SMALLEST_HEAP_MB = 512
 SMALLEST_PAGE_CACHE_MB = 256
 #: Heap and page cache each get an eighth of the machine, up to this: together at most 2 GB unless set.
@@ -88,7 +88,7 @@ def java_arguments(java: Java, jars: tuple[Path, ...], folder: Path, memory: Mem
         "-XX:+UseG1GC",  # pauses stay short while queries are served; two cores suffice
         "-XX:+ExitOnOutOfMemoryError",  # a server half dead is worse than one that kg can start again
         "-XX:-OmitStackTraceInFastThrow",
-        "-Djdk.nio.maxCachedBufferSize=1024",  # as Neo4j's own neo4j.conf: large buffers leak otherwise
+        "-Djdk.nio.maxCachedBufferSize=1024",  # or each thread keeps its largest direct buffer for good
         "-Dlog4j2.disable.jmx=true",
         "-Dfile.encoding=UTF-8",
         *runtime_flags(java),

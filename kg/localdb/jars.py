@@ -6,9 +6,9 @@ through jgo, several files at a time, first into a staging folder beside the
 repository's own files; only a file whose sum agrees is moved to its place, in
 one rename. A repository shared by many homes thus never holds half a jar of ours.
 
-Hashing 155 MB took 0.4 s from the page cache, and longer from a cold disk, so a stamp remembers size and
-modification time of what was found good; a file that still looks the same is
-not read again.
+Hashing these 172 MiB took 0.4 s from the page cache, and takes longer from a
+cold disk, so a stamp remembers size and modification time of what was found
+good; a file that still looks the same is not read again (a warm start: 0.02 s).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 #: The committed lock.
 LOCK = Path(__file__).with_name("jgo.lock.toml")
-#: Eight took 30 s for all jars where one took 95 s; more brought nothing.
+#: Measured for all 241 jars: eight at once 27 s, one at a time 44 s, sixteen at once 32 s.
 DOWNLOADS_AT_ONCE = 8
 #: Our own folder within the repository: stamps, the staging area and the lock between processes.
 _OWN_FOLDER = ".shopgraph"

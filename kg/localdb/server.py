@@ -43,7 +43,7 @@ from kg.localdb.java import Java, find_java
 _log = logging.getLogger(__name__)
 
 USERNAME = "neo4j"
-#: Below this Neo4j may start, and then fail in the middle of the first load.
+#: The transaction logs that config.py lets Neo4j keep; with less it would start, and fail in the middle of a load.
 LEAST_FREE_MB = 256
 #: A free port may be taken by another program before the server gets to it; three times in a row is no accident.
 _PORT_ATTEMPTS = 3

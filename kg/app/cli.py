@@ -1,0 +1,507 @@
+"""The command ``kg``: each command reads the settings once, calls one function, and prints what came back.
+
+Data goes to standard output (with ``--json`` as one JSON value), everything else
+to standard error. An expected failure is one paragraph and exit code 1; a bug
+shows its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kg.errors import KGError, QueryError
+from kg.settings import Settings
+
+# Everything heavy (torch, spaCy, transformers) is imported by the command that needs it: `kg query` must not
+# wait seconds for libraries that it does not use.
+
+app = typer.Typer(
+    name="kg",
+    help="A knowledge graph of a shop, kept in Neo4j and served by Cypher.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+db = typer.Typer(help="The Neo4j that kg runs itself, without Docker.", no_args_is_help=True)
+evaluate = typer.Typer(help="Measure quality on files that training never saw.", no_args_is_help=True)
+schedule = typer.Typer(help="Run the jobs by the clock, and look at their history.", no_args_is_help=True)
+benchmark = typer.Typer(help="Measure speed; each prints the table that docs/benchmark.md holds.", no_args_is_help=True)
+app.add_typer(db, name="db")
+app.add_typer(evaluate, name="evaluate")
+app.add_typer(schedule, name="schedule")
+app.add_typer(benchmark, name="benchmark")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+Files = Annotated[list[Path], typer.Argument(help="JSON Lines, CSV or Parquet, also .gz.", show_default=False)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``kg``; the entry point of the distribution."""
+    try:
+        app(args=arguments)
+    except KGError as error:
+        err.print(f"kg: {error}", style=None, markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("kg: stopped. What was committed is in the graph; run the same command again to go on.")
+        sys.exit(130)
+
+
+# --- the database --------------------------------------------------------------------------------------------
+
+
+@db.command("start")
+def db_start(json: Json = False) -> None:
+    """Start the local Neo4j of this home, or find it running."""
+    from kg.app.session import start_local
+
+    settings = Settings.load()
+    if not settings.runs_local_database:
+        raise KGError(f"NEO4J_URI is set to {settings.neo4j_uri}: kg runs no Neo4j of its own. Unset it to let it.")
+    connection = start_local(settings)
+    show = {"uri": connection.uri, "username": connection.username, "pid": connection.pid}
+    password = settings.home / "neo4j" / "password"
+    _print(show, json, f"Neo4j answers at {connection.uri}, user {connection.username}, password in {password}.")
+
+
+@db.command("stop")
+def db_stop(json: Json = False) -> None:
+    """Stop the local Neo4j of this home; the data stay."""
+    from kg import localdb
+
+    stopped = localdb.stop(Settings.load().home)
+    _print({"stopped": stopped}, json, "Stopped." if stopped else "It was not running.")
+
+
+@db.command("status")
+def db_status(json: Json = False) -> None:
+    """Say whether a Neo4j answers, and where."""
+    from kg import localdb
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    if not settings.runs_local_database:
+        with open_store(settings, migrated=False) as store:
+            _print({"running": True, "uri": store.uri}, json, f"Neo4j answers at {store.uri} (NEO4J_URI).")
+        return
+    status = localdb.status(settings.home)
+    words = (
+        f"Neo4j {status.version} answers at {status.uri}, process {status.pid}."
+        if status.running
+        else "The local Neo4j is not running; any command that needs it starts it."
+    )
+    shown = {name: getattr(status, name) for name in ("running", "pid", "uri", "version", "heap_mb", "page_cache_mb")}
+    _print(shown, json, f"{words} {status.note or ''}".strip())
+    if not status.running:
+        raise typer.Exit(3)
+
+
+@app.command()
+def init(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the Cypher and change nothing.")] = False,
+) -> None:
+    """Make the constraints and indexes; what is there already stays."""
+    from kg.app.session import open_store
+    from kg.migrations import migrate
+
+    with open_store(Settings.load(), migrated=False) as store:
+        pending = migrate(store, dry_run=dry_run)
+    if dry_run:
+        for migration in pending:
+            out.print(f"// {migration.id}", markup=False)
+            for statement in migration.statements:
+                out.print(f"{statement};\n", markup=False)
+        return
+    names = ", ".join(m.id for m in pending)
+    err.print(f"Applied {names}." if pending else "The schema is up to date.", markup=False)
+
+
+# --- text in -------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def ingest(
+    kind: Annotated[Literal["products", "reviews", "events", "users"], typer.Argument(help="What the files hold.")],
+    files: Files,
+    format: Annotated[Literal["native", "amazon"], typer.Option(help="docs/data.md describes both.")] = "native",
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where bad records go; by default rejects.jsonl in KG_HOME.")
+    ] = None,
+    max_rejects: Annotated[int | None, typer.Option(min=0, help="Stop when more records than this are bad.")] = None,
+    sync: Annotated[bool, typer.Option("--sync", help="Make products that the files lack inactive.")] = False,
+    create_missing: Annotated[
+        bool, typer.Option("--create-missing", help="Make a product for an event whose sku is unknown.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Load a shop's files. Loading twice equals loading once; bad records go to a file with their reason."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    if sync and kind != "products":
+        raise KGError(f"--sync compares product files with the catalogue; it means nothing for {kind}.")
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.ingest(
+            store,
+            settings,
+            kind,
+            files,
+            format=format,
+            rejects=rejects,
+            max_rejects=max_rejects,
+            sync=sync,
+            create_missing=create_missing,
+        )
+    words = [f"{report.loaded} {kind} loaded"]
+    if report.unchanged_events:
+        words.append(f"{report.unchanged_events} of them known before")
+    if report.unknown_targets:
+        words.append(f"{report.unknown_targets} relations to products outside the catalogue not made")
+    if report.deactivated:
+        words.append(f"{report.deactivated} products made inactive")
+    words.append(f"{report.rejected} rejected" + (f" ({report.rejects})" if report.rejected else ""))
+    _print(report.as_dict(), json, ", ".join(words) + ".")
+    for reason, count in list(report.reasons.items())[:5]:
+        err.print(f"  {count} × {reason}", markup=False)
+
+
+@app.command()
+def holdout(
+    file: Annotated[Path, typer.Argument(help="Reviews or events, JSON Lines or CSV, also .gz.")],
+    remaining: Annotated[Path, typer.Option(help="Gets the other lines, unchanged.")],
+    pairs: Annotated[Path, typer.Option(help="Gets {user, sku} of each user's last record.")],
+    format: Annotated[Literal["native", "amazon"], typer.Option(help="Format of the file.")] = "native",
+    json: Json = False,
+) -> None:
+    """Hold out each user's last record (the greatest by time, then sku) for `kg evaluate recommend`."""
+    from extraction.corpus import split_last
+
+    summary = split_last(file, remaining=remaining, holdout=pairs, format=format)
+    _print(
+        {"remaining": summary.remaining, "held_out": summary.held_out},
+        json,
+        f"{summary.remaining} records remain in {remaining}, {summary.held_out} are held out in {pairs}.",
+    )
+
+
+@app.command()
+def extract(json: Json = False) -> None:
+    """Read facts out of every text that is new or changed, each with its evidence."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.extract(store, settings)
+    _print(
+        report.as_dict(),
+        json,
+        f"{report.documents} texts read, {report.facts} facts found, {report.rejected} candidates dropped, "
+        f"{report.vectors} products encoded.",
+    )
+
+
+@app.command("train-extraction")
+def train_extraction(
+    files: Files,
+    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the files.")],
+    json: Json = False,
+) -> None:
+    """Learn from labelled texts; the result becomes the extractor of this KG_HOME. Several calls add up."""
+    from kg.app import jobs
+
+    report = jobs.train_extraction(Settings.load(), files, format)
+    _print(report, json, f"Learned from {report['documents']} texts; kept in {report['model']}.")
+
+
+@app.command()
+def why(
+    fact: Annotated[str, typer.Argument(help="Id of the fact: the property `fact` of the relationship.")],
+    json: Json = False,
+) -> None:
+    """Show the evidence for an extracted fact: which text says so, where, and who read it."""
+    from kg import provenance
+    from kg.app.session import open_store
+
+    with open_store(Settings.load()) as store:
+        found = provenance.why(store, fact)
+    if not found:
+        raise QueryError(
+            f"No fact {fact!r} in this graph. `kg query product/why --param sku=…` lists the facts of a product."
+        )
+    if json:
+        _print([t.as_dict() for t in found], json, "")
+        return
+    first = found[0]
+    out.print(f"{first.title or first.sku} {first.type or '(no longer asserted)'} {first.object or ''}", markup=False)
+    for t in found:
+        out.print(f"\n  …{t.before}«{t.quote}»{t.after}…".replace("\n", " "), markup=False)
+        out.print(
+            f"  {t.document} [{t.start}:{t.end}]  confidence {t.confidence:.2f}  "
+            f"{t.extractor} {t.version}  {t.at:%Y-%m-%d %H:%M}",
+            markup=False,
+        )
+
+
+# --- vectors out ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def train(
+    seed: Annotated[int | None, typer.Option(help="Seed; by default KG_SEED.")] = None,
+    dimensions: Annotated[int, typer.Option(min=2, max=1024, help="Width of the embeddings.")] = 64,
+    json: Json = False,
+) -> None:
+    """Train the graph network on the graph as it stands; the checkpoint waits for `kg promote`."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.train(store, settings, seed=seed, dimensions=dimensions)
+    _print(report, json, f"Trained {report['version']}; validation {_short(report['metrics'])}.")
+
+
+@app.command()
+def promote(
+    version: Annotated[str | None, typer.Argument(help="Checkpoint; by default the newest.")] = None,
+    json: Json = False,
+) -> None:
+    """Write a checkpoint's vectors and relations beside the live ones, then switch in one transaction."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.promote(store, settings, version)
+    _print(report, json, f"{report['version']} is live in slot {report['slot']}.")
+
+
+@app.command()
+def rollback(json: Json = False) -> None:
+    """Make the model that was live before live again."""
+    from embeddings import registry
+    from kg.app.session import open_store
+
+    with open_store(Settings.load()) as store:
+        version = registry.rollback(store)
+    _print({"version": version}, json, f"{version} is live again.")
+
+
+# --- evaluation ----------------------------------------------------------------------------------------------
+
+
+@evaluate.command("recommend")
+def evaluate_recommend(
+    holdout: Annotated[Path, typer.Option(help="JSON Lines {user, sku}: what training did not see.")],
+    k: Annotated[str, typer.Option(help="Cut-offs, separated by commas.")] = "10,20",
+    no_known_filter: Annotated[
+        bool, typer.Option("--no-known-filter", help="Rank what the user already has, too.")
+    ] = False,
+) -> None:
+    """Rank all products for each held-out user through Cypher, exactly, and by the baselines; print JSON."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    try:
+        cutoffs = tuple(sorted({int(part) for part in k.split(",")}))
+    except ValueError:
+        raise KGError(f"--k {k!r}: expected whole numbers separated by commas, such as 10,20.") from None
+    if not cutoffs or cutoffs[0] < 1:
+        raise KGError(f"--k {k!r}: a cut-off is at least 1.")
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
+    _print(report, True, "")
+
+
+@evaluate.command("extraction")
+def evaluate_extraction(
+    gold: Annotated[Path, typer.Option(help="Labelled texts that training did not see.")],
+    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the file.")],
+) -> None:
+    """Compare the extractor of this KG_HOME with gold labels, counting as the benchmark does; print JSON."""
+    from kg.app import jobs
+
+    _print(jobs.evaluate_extraction(Settings.load(), gold, format), True, "")
+
+
+# --- questions -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def query(
+    name: Annotated[str | None, typer.Argument(help="Name, such as recommend/for_user; none lists them all.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="NAME=VALUE, again for each.")] = None,
+    json: Json = False,
+) -> None:
+    """Run a query of the catalogue in cypher/, read-only, limited in time and rows."""
+    from kg import catalogue
+    from kg.app.session import open_store, pseudonym_of
+
+    queries = catalogue.load()
+    if name is None:
+        _print([{"name": q.name, "title": q.title} for q in queries.values()], json, "")
+        return
+    found = catalogue.find(name, queries)
+    given: dict[str, Any] = {}
+    for item in param or ():
+        key, sep, value = item.partition("=")
+        if not sep:
+            raise QueryError(f"--param {item!r}: expected NAME=VALUE.")
+        given[key] = value
+    settings = Settings.load()
+    if "user" in given:
+        given["user"] = pseudonym_of(settings)(given["user"])
+    with open_store(settings) as store:
+        rows = catalogue.run(store, found, given, timeout_s=settings.query_timeout_s, max_rows=settings.query_max_rows)
+    _print(list(rows), json, "")
+    if rows.truncated:
+        err.print(f"Only the first {len(rows)} rows are shown (KG_QUERY_MAX_ROWS).")
+    if not rows and not json:
+        err.print("No rows.")
+
+
+# --- the clock -----------------------------------------------------------------------------------------------
+
+
+@schedule.command("run")
+def schedule_run() -> None:
+    """Run the jobs by the clock until stopped."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        jobs.run_schedule(store, settings)
+
+
+@schedule.command("list")
+def schedule_list(json: Json = False) -> None:
+    """List the jobs and when each runs."""
+    from kg.app import jobs
+
+    _print(jobs.describe_jobs(), json, "")
+
+
+@schedule.command("trigger")
+def schedule_trigger(
+    job: Annotated[str, typer.Argument(help="Name of the job.")],
+    chain: Annotated[bool, typer.Option("--chain", help="Go on with the jobs that follow it.")] = False,
+    json: Json = False,
+) -> None:
+    """Run one job now, in this process, and record it."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        runs = jobs.trigger(store, settings, job, chain=chain)
+    _print(runs, json, "")
+    if any(run["outcome"] != "succeeded" for run in runs):
+        raise typer.Exit(1)
+
+
+@schedule.command("history")
+def schedule_history(
+    limit: Annotated[int, typer.Option(min=1, help="Most runs to show.")] = 20, json: Json = False
+) -> None:
+    """Show the latest runs, newest first."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    with open_store(Settings.load()) as store:
+        _print(jobs.history(store, limit), json, "")
+
+
+# --- measuring -----------------------------------------------------------------------------------------------
+
+
+@benchmark.command("load")
+def benchmark_load(
+    products: Annotated[int, typer.Option(min=1, help="Products to load.")] = 20_000,
+    events: Annotated[int, typer.Option(min=1, help="Events to load.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Rows a second of `kg ingest`, beside the naive load that sends row by row, in one run."""
+    from kg.app import benchmark as measured
+
+    report = measured.load_speed(Settings.load(), products=products, events=events)
+    _print(report, json, "")
+
+
+@benchmark.command("brand-recovery")
+def benchmark_brand_recovery(
+    products: Annotated[Path, typer.Option(help="Product file with brands.")],
+    format: Annotated[Literal["native", "amazon"], typer.Option(help="Format of the file.")] = "native",
+    folds: Annotated[int, typer.Option(min=2, help="Parts, each hidden once.")] = 5,
+    json: Json = False,
+) -> None:
+    """Hide the brands of one fold after the other and see which are found in the text."""
+    from kg.app import benchmark as measured
+
+    _print(measured.brand_recovery(Settings.load(), products, format=format, folds=folds), json, "")
+
+
+@app.command()
+def demo() -> None:
+    """Run the whole main job on the bundled synthetic shop and show what came of it."""
+    from kg.app.demo import run
+
+    run(Settings.load(), out)
+
+
+# --- printing ------------------------------------------------------------------------------------------------
+
+
+def _print(data: Any, json: bool, words: str) -> None:
+    if json:
+        sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS))
+        sys.stdout.flush()
+    elif words:
+        out.print(words, markup=False)
+    elif isinstance(data, list):
+        _print_rows(data)
+    else:
+        for name, value in data.items():
+            out.print(f"{name}: {_short(value)}", markup=False)
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(_short(value) for value in row.values()))
+    # Wrapped at the width of the terminal; a pipe gets whole rows.
+    Console(highlight=False, width=None if out.is_terminal else 200, markup=False).print(table)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_short(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_short(v) for v in value)
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()

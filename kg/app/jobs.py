@@ -1,0 +1,265 @@
+"""The main job's steps, composed from the packages: ingest, extract, train, promote, evaluate.
+
+The command line, the scheduler, the demo and the benchmarks all call these;
+none of them knows more than this module of how the packages fit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from extraction.encoder import Encoder
+from extraction.pipeline import Extractor
+
+from extraction import corpus
+from extraction.mentions import KnownValue, Lexicon, ProductEntry
+from kg import intake, provenance, schema, vocabulary, writer
+from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of
+from kg.intake import IntakeSummary
+from kg.records import EventRecord, Reject, ReviewRecord
+from kg.settings import Settings
+from kg.store import GraphStore
+
+log = structlog.get_logger()
+
+KINDS = ("products", "reviews", "events", "users")
+"""What ``kg ingest`` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What ``kg ingest`` did with its files."""
+
+    kind: str
+    files: int
+    loaded: int
+    rejected: int
+    rejects: str
+    """File of the rejects."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    unchanged_events: int = 0
+    unknown_targets: int = 0
+    deactivated: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def ingest(
+    store: GraphStore,
+    settings: Settings,
+    kind: str,
+    files: Sequence[Path],
+    *,
+    format: corpus.Format = "native",
+    rejects: Path | None = None,
+    max_rejects: int | None = None,
+    sync: bool = False,
+    create_missing: bool = False,
+) -> IngestReport:
+    """Load ``files`` of one ``kind``; bad records go to the rejects file, the rest are in the graph at the end.
+
+    Raises:
+        InputError: a file cannot be read, or there are more than ``max_rejects`` bad records.
+    """
+    path = rejects or settings.home / "rejects.jsonl"
+    with RejectFile(path, limit=max_rejects) as refused, progress_bar(f"Loading {kind}", unit=kind) as advance:
+        loader = _Loader(store, settings, refused, advance, format, create_missing)
+        summary = IntakeSummary()
+        if kind == "products":
+            # --sync compares with all files together, so they are one load.
+            summary = loader.products(files, sync=sync)
+        else:
+            load = {"reviews": loader.reviews, "events": loader.events, "users": loader.users}[kind]
+            for file in files:
+                summary += load(file)
+    return IngestReport(
+        kind=kind,
+        files=len(files),
+        loaded=summary.loaded,
+        rejected=refused.count,
+        rejects=str(path),
+        reasons=dict(sorted(refused.reasons.items(), key=lambda item: -item[1])),
+        unchanged_events=summary.unchanged_events,
+        unknown_targets=summary.unknown_targets,
+        deactivated=summary.deactivated,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    store: GraphStore
+    settings: Settings
+    refused: RejectFile
+    advance: Advance
+    format: corpus.Format
+    create_missing: bool
+
+    def products(self, files: Sequence[Path], *, sync: bool) -> IntakeSummary:
+        def records() -> Iterator[Any]:
+            for file in files:
+                yield from corpus.read_products(file, format=self.format, rejects=self.refused)
+
+        return intake.load_products(
+            self.store,
+            records(),
+            document_of=corpus.product_document,
+            sync=sync,
+            batch_size=self.settings.batch_size,
+            progress=self.advance,
+        )
+
+    def reviews(self, file: Path) -> IntakeSummary:
+        if self.format != "amazon":
+            return self._reviews(file, corpus.read_reviews(file, rejects=self.refused))
+        # An Amazon review is also a rating. The file is read twice, so that neither pass holds it in memory.
+        summary = self._reviews(file, corpus.read_reviews(file, format="amazon", rejects=self.refused))
+        silent: Callable[[Reject], None] = lambda _: None  # noqa: E731  the first pass has reported them
+        ratings = (
+            record for record in corpus.read_rated_reviews(file, rejects=silent) if isinstance(record, EventRecord)
+        )
+        self._events(file, ratings, refuse=lambda *_: None)
+        return summary
+
+    def events(self, file: Path) -> IntakeSummary:
+        records = corpus.read_events(file, format=self.format, rejects=self.refused)
+        return self._events(file, records, refuse=self._refuse(file))
+
+    def users(self, file: Path) -> IntakeSummary:
+        return intake.load_users(
+            self.store,
+            corpus.read_users(file, rejects=self.refused),
+            pseudonym=pseudonym_of(self.settings),
+            batch_size=self.settings.batch_size,
+            progress=self.advance,
+        )
+
+    def _reviews(self, file: Path, records: Iterable[ReviewRecord]) -> IntakeSummary:
+        return intake.load_reviews(
+            self.store,
+            records,
+            document_of=corpus.review_document,
+            refuse=self._refuse(file),
+            pseudonym=pseudonym_of(self.settings),
+            batch_size=self.settings.batch_size,
+            progress=self.advance,
+        )
+
+    def _events(self, file: Path, records: Iterable[EventRecord], *, refuse: intake.Refuse) -> IntakeSummary:
+        return intake.load_events(
+            self.store,
+            records,
+            refuse=refuse,
+            pseudonym=pseudonym_of(self.settings),
+            create_missing=self.create_missing,
+            batch_size=5 * self.settings.batch_size,
+            progress=self.advance,
+        )
+
+    def _refuse(self, file: Path) -> intake.Refuse:
+        def refuse(record: ReviewRecord | EventRecord, reason: str) -> None:
+            # The user's name for themself stays out of a file that may be passed around.
+            excerpt = f"sku={record.sku} at={record.at}"
+            self.refused(Reject(file=str(file), line=record.line or 0, reason=reason, excerpt=excerpt))
+
+        return refuse
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractReport:
+    """What ``kg extract`` did."""
+
+    version: str
+    documents: int
+    facts: int
+    rejected: int
+    vectors: int
+    """Products whose text was encoded."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def extract(store: GraphStore, settings: Settings, *, now: Callable[[], datetime] | None = None) -> ExtractReport:
+    """Read every text that this extractor version has not read, and encode the products among them."""
+    clock = now or (lambda: datetime.now(UTC))
+    encoder = Encoder.load(settings.encoder)
+    extractor = Extractor(vocabulary.load(settings.vocabulary), lexicon(store), encoder, clock=clock)
+    waiting = provenance.count_pending(store, extractor.version)
+    run = provenance.ExtractionRun(store, extractor=extractor.name, version=extractor.version, now=clock())
+    with progress_bar("Extracting", unit="texts", total=waiting) as advance:
+        for documents in provenance.pending(store, extractor.version):
+            run.record(documents, list(extractor.extract_all(documents)))
+            advance(len(documents))
+    vectors = encode_products(store, encoder)
+    run.close(now=clock())
+    return ExtractReport(extractor.version, run.documents, run.facts, run.rejected, vectors)
+
+
+def encode_products(store: GraphStore, encoder: Encoder) -> int:
+    """Give each product whose text is new the encoder's vector of it: ``Product.text_embedding``."""
+    total = 0
+    after = ""
+    while rows := store.read(_UNENCODED, after=after, encoder=encoder.name, limit=1000):
+        texts = [row["text"] for row in rows]
+        pairs = zip((row["sku"] for row in rows), encoder.encode(texts), strict=True)
+        total += writer.set_vectors(store, "Product", "text_embedding", pairs)
+        marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
+        store.write("UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.encoded = row.mark", rows=marks)
+        after = rows[-1]["id"]
+    return total
+
+
+_UNENCODED = """
+MATCH (d:Document {kind: 'product'})
+WHERE d.id > $after AND d.text <> '' AND (d.encoded IS NULL OR d.encoded <> d.sha256 + ' ' + $encoder)
+RETURN d.id AS id, d.sku AS sku, d.text AS text, d.sha256 + ' ' + $encoder AS mark
+ORDER BY d.id
+LIMIT $limit
+"""
+
+
+def lexicon(store: GraphStore) -> Lexicon:
+    """The names that the catalogue itself knows.
+
+    What was merely extracted is left out: an error would become a name to look for, and breed.
+    """
+    brands = store.read(
+        "MATCH (b:Brand)\nWHERE EXISTS { (:Product)-[r:MADE_BY]->(b) WHERE r.source <> $extraction }\n"
+        "RETURN b.key AS key, b.name AS name ORDER BY key",
+        extraction=schema.EXTRACTION,
+    )
+    categories = store.read("MATCH (c:Category) RETURN c.path AS path ORDER BY path")
+    products = store.read(
+        "MATCH (p:Product)\n"
+        "RETURN p.sku AS sku, p.title AS title,\n"
+        "       [(p)-[r:MADE_BY]->(b) WHERE r.source <> $extraction | b.key][0] AS brand,\n"
+        "       [(p)-[:IN_CATEGORY]->(c) | c.path] AS categories\n"
+        "ORDER BY sku",
+        extraction=schema.EXTRACTION,
+    )
+    values = store.read(
+        "MATCH (v:AttributeValue)\nWHERE EXISTS { ()-[r:HAS_ATTRIBUTE]->(v) WHERE r.source <> $extraction }\n"
+        "RETURN v.attribute AS attribute, v.value AS value ORDER BY v.key",
+        extraction=schema.EXTRACTION,
+    )
+    return Lexicon(
+        brands={row["key"]: row["name"] for row in brands},
+        categories=tuple(row["path"] for row in categories),
+        products={
+            row["sku"]: ProductEntry(
+                row["title"],
+                row["brand"],
+                max(row["categories"], key=lambda path: (path.count(" > "), path), default=None),
+            )
+            for row in products
+        },
+        attribute_values=tuple(KnownValue(row["attribute"], row["value"]) for row in values),
+    )

@@ -1,0 +1,122 @@
+"""What every command begins with: settings, a connection, a progress bar, a place for rejects."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from kg import localdb
+from kg.errors import TooManyRejectsError
+from kg.migrations import migrate
+from kg.privacy import Pseudonym, pseudonymiser
+from kg.records import Reject
+from kg.settings import Settings
+from kg.store import GraphStore
+
+console = Console(stderr=True, highlight=False)
+"""Everything but data goes to standard error, so that ``--json`` can be piped."""
+
+Advance = Callable[[int], None]
+
+
+@contextmanager
+def open_store(settings: Settings, *, migrated: bool = True) -> Iterator[GraphStore]:
+    """A connection to the configured Neo4j; the local one is started on demand and left running."""
+    if settings.neo4j_uri is not None:
+        password = settings.neo4j_password.get_secret_value() if settings.neo4j_password else ""
+        uri, username = settings.neo4j_uri, settings.neo4j_username
+    else:
+        connection = start_local(settings)
+        uri, username, password = connection.uri, connection.username, connection.password
+    with GraphStore.connect(uri, username, password, database=settings.neo4j_database) as store:
+        if migrated:
+            migrate(store)
+        yield store
+
+
+def start_local(settings: Settings) -> localdb.Connection:
+    """Start the local Neo4j of this home, or find it running; the first start fetches its jars."""
+    with progress_bar("Fetching Neo4j", unit="jars", total=None) as advance:
+        done = 0
+
+        def fetched(count: int, _total: int) -> None:
+            nonlocal done
+            advance(count - done)
+            done = count
+
+        return localdb.start(
+            settings.home,
+            heap_mb=settings.heap_mb,
+            page_cache_mb=settings.page_cache_mb,
+            java=settings.java,
+            progress=fetched,
+        )
+
+
+def pseudonym_of(settings: Settings) -> Pseudonym:
+    """How this graph's user ids are made from the shop's."""
+    return pseudonymiser(settings.pseudonym_key.get_secret_value() if settings.pseudonym_key else None)
+
+
+@contextmanager
+def progress_bar(what: str, *, unit: str, total: int | None = None) -> Iterator[Advance]:
+    """A bar on a terminal, silence elsewhere."""
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    ]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total, start=True)
+        yield lambda count: progress.advance(task, count)
+
+
+class RejectFile:
+    """Bad records, one JSON object a line. Nothing is lost: each says where it stands and why it was not loaded.
+
+    The file of an earlier load is replaced only when this load ends, so a load that is
+    cut off leaves the old one standing.
+    """
+
+    def __init__(self, path: Path, *, limit: int | None = None) -> None:
+        self.path = path
+        self.limit = limit
+        self.count = 0
+        self.reasons: dict[str, int] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+        self._file = os.fdopen(handle, "wb")
+        self._part = Path(name)
+
+    def __call__(self, reject: Reject) -> None:
+        """Write one reject.
+
+        Raises:
+            TooManyRejectsError: the limit is passed; what was loaded stays loaded.
+        """
+        self.count += 1
+        self.reasons[reject.reason] = self.reasons.get(reject.reason, 0) + 1
+        self._file.write(orjson.dumps(reject.as_dict(), option=orjson.OPT_APPEND_NEWLINE))
+        if self.limit is not None and self.count > self.limit:
+            raise TooManyRejectsError(
+                f"More than {self.limit} records of {reject.file} were rejected, the last at line {reject.line}: "
+                f"{reject.reason} All of them are in {self.path}. What was loaded so far stays; correct the file "
+                "and load it again, or raise --max-rejects."
+            )
+
+    def __enter__(self) -> RejectFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+        self._part.replace(self.path)

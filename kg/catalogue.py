@@ -1,0 +1,491 @@
+"""The catalogue: every query of ``cypher/`` as a value, its parameters checked, and run with bounds.
+
+A query file is Cypher that runs unchanged in any Neo4j client. The comment on
+top of it is its contract, read here and shown in ``docs/queries.md``::
+
+    // title: Recommendations for one user
+    // description: Products near the user's vector, joined with explicit relations;
+    //   a line that begins with three spaces goes on where the last one ended.
+    // param user: STRING -- the user's id
+    // param limit: INTEGER = 10 -- most rows to return
+    // example: {"user": "anna", "limit": 3}
+    // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
+
+A parameter without ``= default`` must be given; one whose default is ``null``
+may be null. The example's parameters count on the test world ``shop``
+(``tests/conftest.py``). A blank line, or the Cypher itself, ends the header.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, Final
+
+from kg.errors import QueryError
+from kg.store import GraphStore, Row
+
+TYPES: Final = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "ZONED DATETIME", "MAP")
+"""The types of parameters and columns; each also as ``LIST<…>``."""
+
+DEFAULT_TIMEOUT_S: Final = 30.0
+DEFAULT_MAX_ROWS: Final = 10_000
+
+_RESERVED: Final = frozenset({"timeout_s", "max_rows"})
+"""Names that the store takes for itself; a query parameter must not be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One ``$name`` of a query: its type, whether it must be given, and what it means."""
+
+    name: str
+    type: str
+    """One of :data:`TYPES`, or ``LIST<…>`` of one."""
+    doc: str
+    required: bool = True
+    default: Any = None
+    """A JSON value; only meaningful where the parameter is not required."""
+
+    @property
+    def nullable(self) -> bool:
+        """Whether null may be passed: exactly when null is the default."""
+        return not self.required and self.default is None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the result."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One file of ``cypher/``."""
+
+    name: str
+    """Folder and stem: ``recommend/for_user``."""
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    example: Mapping[str, Any] = field(hash=False)
+    """Parameters that give rows on the test world ``shop``."""
+    returns: tuple[Column, ...]
+    text: str
+    """The whole file, header included, as any client runs it."""
+
+    @property
+    def cypher(self) -> str:
+        """The text without its header: what a reader wants to see beside the header's facts."""
+        lines = self.text.splitlines()
+        return "\n".join(lines[_header_length(lines) :]).strip() + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Sequence[Row]):
+    """What a query gave: rows of JSON values, in the query's order."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    truncated: bool = False
+    """Whether there was more than ``max_rows``, of which only the first stand here."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+
+# --- reading the files ----------------------------------------------------------------------------------------
+
+
+def folder() -> Path:
+    """Where the query files are: beside this module in an installed wheel, beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    # The wheel's copy is asked for first: beside an installed package, "cypher" may be somebody else's.
+    for candidate in (package / "cypher", package.parent / "cypher"):
+        if candidate.is_dir():
+            return candidate
+    raise QueryError(
+        f"No query files: neither {package / 'cypher'} nor {package.parent / 'cypher'} exists. Install shopgraph again."
+    )
+
+
+def load(root: Path | None = None) -> dict[str, Query]:
+    """Read every ``*.cypher`` under ``root`` (:func:`folder` by default), by name in alphabetical order.
+
+    Raises:
+        QueryError: a header is malformed; the message has file, line and what was expected.
+    """
+    root = root or folder()
+    queries = {}
+    for path in sorted(root.rglob("*.cypher")):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        queries[name] = parse(path.read_text(encoding="utf-8"), name=name, file=path.relative_to(root.parent))
+    return queries
+
+
+def find(name: str, queries: Mapping[str, Query] | None = None) -> Query:
+    """The query of that name; for an unknown one, an error that names those most like it."""
+    queries = load() if queries is None else queries
+    name = name.removesuffix(".cypher")
+    if name in queries:
+        return queries[name]
+    near = difflib.get_close_matches(name, queries, n=3, cutoff=0.5)
+    near += [q for q in queries if q.rpartition("/")[2] == name and q not in near]
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(queries)}."
+    raise QueryError(f"There is no query {name!r}. {hint}")
+
+
+# --- the header -----------------------------------------------------------------------------------------------
+
+_KEYS: Final = ("title", "description", "param", "example", "returns")
+_ENTRY: Final = re.compile(r"//\s?(?P<key>\w+)(?P<subject> \w+)?:\s*(?P<value>.*)")
+_CONTINUATION: Final = re.compile(r"//   \s*(?P<value>\S.*)")
+_PARAM: Final = re.compile(r"(?P<type>[A-Z<> ]+?)\s*(?:=\s*(?P<default>.+?)\s*)?--\s*(?P<doc>\S.*)")
+_COLUMN: Final = re.compile(r"(?P<name>\w+)\s+(?P<type>[A-Z<> ]+)")
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One ``// key subject: value`` of the header, its continuation lines joined."""
+
+    line: int
+    key: str
+    subject: str
+    value: str
+
+
+def parse(text: str, *, name: str, file: Path | str | None = None) -> Query:
+    """Read one query file.
+
+    Raises:
+        QueryError: naming ``file``, the line, and what was expected there.
+    """
+    where = str(file or f"{name}.cypher")
+    entries = list(_entries(text, where))
+    single: dict[str, _Entry] = {}
+    parameters: dict[str, Parameter] = {}
+    for entry in entries:
+        if entry.key == "param":
+            if entry.subject in parameters:
+                raise _malformed(where, entry.line, f"parameter {entry.subject} once, not twice")
+            parameters[entry.subject] = _parse_parameter(entry, where)
+        elif entry.key in single:
+            raise _malformed(where, entry.line, f"one '{entry.key}:', not two")
+        else:
+            single[entry.key] = entry
+    for key in ("title", "description", "example", "returns"):
+        if key not in single:
+            raise _malformed(where, 1, f"a line '// {key}: …' in the header")
+    query = Query(
+        name=name,
+        title=single["title"].value,
+        description=single["description"].value,
+        parameters=tuple(parameters.values()),
+        example=_parse_example(single["example"], where),
+        returns=_parse_returns(single["returns"], where),
+        text=text,
+    )
+    if query.cypher.strip() == "":
+        raise _malformed(where, len(text.splitlines()) or 1, "Cypher after the header")
+    try:
+        bind(query, query.example)
+    except QueryError as error:
+        raise _malformed(where, single["example"].line, f"an example that can be run ({error})") from error
+    return query
+
+
+def _header_length(lines: Sequence[str]) -> int:
+    return next((n for n, line in enumerate(lines) if not line.startswith("//")), len(lines))
+
+
+def _entries(text: str, where: str) -> Iterator[_Entry]:
+    lines = text.splitlines()
+    current: _Entry | None = None
+    for number, line in enumerate(lines[: _header_length(lines)], start=1):
+        if current is not None and (more := _CONTINUATION.fullmatch(line)):
+            current.value = f"{current.value} {more['value']}".strip()
+            continue
+        entry = _ENTRY.fullmatch(line)
+        key = entry["key"] if entry else ""
+        if entry is None or key not in _KEYS or (key == "param") != bool(entry["subject"]):
+            raise _malformed(
+                where,
+                number,
+                "'// title:', '// description:', '// param NAME:', '// example:' or '// returns:', or '//   ' "
+                f"and the rest of the line above, or a blank line to end the header; found {line!r}",
+            )
+        if current is not None:
+            yield current
+        current = _Entry(number, key, (entry["subject"] or "").strip(), entry["value"].strip())
+    if current is not None:
+        yield current
+
+
+def _parse_parameter(entry: _Entry, where: str) -> Parameter:
+    match = _PARAM.fullmatch(entry.value)
+    if match is None or not _is_type(match["type"]):
+        raise _malformed(
+            where,
+            entry.line,
+            f"'// param {entry.subject}: TYPE = default -- meaning' with a type of {', '.join(TYPES)} or LIST<…>; "
+            f"found {entry.value!r}",
+        )
+    if entry.subject in _RESERVED:
+        raise _malformed(where, entry.line, f"another parameter name than {entry.subject}, which kg uses itself")
+    if match["default"] is None:
+        return Parameter(entry.subject, match["type"], match["doc"])
+    try:
+        default = _literal(match["default"])
+    except ValueError:
+        raise _malformed(where, entry.line, f"a JSON value or 'text' as default; found {match['default']}") from None
+    parameter = Parameter(entry.subject, match["type"], match["doc"], required=False, default=default)
+    if default is not None:
+        try:
+            _coerce(default, parameter.type)
+        except ValueError as error:
+            raise _malformed(where, entry.line, f"a default of type {parameter.type}: {error}") from None
+    return parameter
+
+
+def _parse_example(entry: _Entry, where: str) -> Mapping[str, Any]:
+    try:
+        example = json.loads(entry.value)
+    except json.JSONDecodeError as error:
+        raise _malformed(where, entry.line, f"a JSON object as example ({error})") from None
+    if not isinstance(example, dict):
+        raise _malformed(where, entry.line, f"a JSON object as example; found {entry.value!r}")
+    return example
+
+
+def _parse_returns(entry: _Entry, where: str) -> tuple[Column, ...]:
+    columns = []
+    for part in entry.value.split(","):
+        match = _COLUMN.fullmatch(part.strip())
+        if match is None or not _is_type(match["type"]):
+            raise _malformed(
+                where, entry.line, f"columns as 'name TYPE, name TYPE' with TYPE of {', '.join(TYPES)}; found {part!r}"
+            )
+        columns.append(Column(match["name"], match["type"]))
+    return tuple(columns)
+
+
+def _is_type(name: str) -> bool:
+    while name.startswith("LIST<") and name.endswith(">"):
+        name = name[5:-1]
+    return name in TYPES
+
+
+def _literal(source: str) -> Any:
+    """A default as Cypher writes it: JSON, or text in single quotes."""
+    try:
+        return json.loads(source)
+    except json.JSONDecodeError:
+        pass
+    try:
+        return ast.literal_eval(source)
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(source) from error
+
+
+def _malformed(where: str, line: int, expected: str) -> QueryError:
+    return QueryError(f"{where}, line {line}: expected {expected}.")
+
+
+# --- parameters -----------------------------------------------------------------------------------------------
+
+_INT64: Final = 2**63
+
+
+def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_ROWS) -> dict[str, Any]:
+    """The parameters to send: ``given`` checked against the header, the rest from its defaults.
+
+    Text is read by the declared type, so that values may come from a command
+    line: ``"5"`` for an INTEGER, JSON for lists and maps, ISO 8601 for times.
+
+    Raises:
+        QueryError: a name is unknown or missing, or a value is not of its type; a ``limit`` is below 1 or
+            above ``max_rows``.
+    """
+    declared = {p.name: p for p in query.parameters}
+    unknown = sorted(given.keys() - declared.keys())
+    if unknown:
+        raise QueryError(f"{query.name} has no parameter {', '.join(unknown)}. {_signature(query)}")
+    bound = {}
+    for parameter in query.parameters:
+        if parameter.name not in given:
+            if parameter.required:
+                raise QueryError(f"{query.name} needs the parameter {parameter.name}. {_signature(query)}")
+            value = parameter.default
+        else:
+            value = given[parameter.name]
+        try:
+            value = _checked(value, parameter)
+        except ValueError as error:
+            raise QueryError(f"{query.name}, parameter {parameter.name}: {error}. {_signature(query)}") from None
+        if parameter.name == "limit" and not 1 <= value <= max_rows:
+            raise QueryError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
+        bound[parameter.name] = value
+    return bound
+
+
+def _signature(query: Query) -> str:
+    if not query.parameters:
+        return "It takes none."
+    return "It takes: " + ", ".join(
+        f"{p.name} {p.type}" + ("" if p.required else f" = {json.dumps(p.default)}") for p in query.parameters
+    )
+
+
+def _checked(value: Any, parameter: Parameter) -> Any:
+    # "null" typed on a command line means null, save where it may be meant as text.
+    if value is None or (value == "null" and parameter.nullable and parameter.type != "STRING"):
+        if not parameter.nullable:
+            raise ValueError(f"expected {parameter.type}, found null")
+        return None
+    return _coerce(value, parameter.type)
+
+
+def _coerce(value: Any, type_: str) -> Any:
+    """``value`` as ``type_``; ValueError says what was expected and what came."""
+    if type_.startswith("LIST<"):
+        items = _from_json(value)
+        if not isinstance(items, list | tuple):
+            raise _wrong(value, type_)
+        return [_coerce(item, type_[5:-1]) for item in items]
+    if type_ == "MAP":
+        mapping = _from_json(value)
+        if not isinstance(mapping, Mapping):
+            raise _wrong(value, type_)
+        return dict(mapping)
+    return _coerce_scalar(value, type_)
+
+
+def _coerce_scalar(value: Any, type_: str) -> Any:
+    # bool is an int to Python and not to Cypher: it is let in nowhere but as BOOLEAN.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        if type_ == "STRING" and isinstance(value, str):
+            return value
+        if type_ == "INTEGER" and isinstance(value, int | str) and not isinstance(value, bool):
+            integer = int(value)
+            if -_INT64 <= integer < _INT64:
+                return integer
+        if type_ == "FLOAT" and (number or isinstance(value, str)):
+            return float(value)
+        if type_ == "BOOLEAN" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
+            return str(value).lower() == "true"
+        if type_ == "ZONED DATETIME" and isinstance(value, str | datetime):
+            moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+            if moment.tzinfo is not None:
+                return moment
+    except ValueError:  # int("five"): told below in the same words as any other misfit
+        pass
+    raise _wrong(value, type_)
+
+
+def _from_json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def _wrong(value: Any, type_: str) -> ValueError:
+    shape = {"MAP": " as a JSON object", "ZONED DATETIME": " as ISO 8601 with an offset"}.get(type_, "")
+    shape = " as a JSON array" if type_.startswith("LIST<") else shape
+    return ValueError(f"expected {type_}{shape}, found {value!r}")
+
+
+# --- running --------------------------------------------------------------------------------------------------
+
+
+def run(
+    store: GraphStore,
+    query: Query,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    max_rows: int = DEFAULT_MAX_ROWS,
+) -> Rows:
+    """Run ``query``, its text unchanged, in a read transaction of at most ``timeout_s`` seconds and ``max_rows`` rows.
+
+    Raises:
+        QueryError: a parameter is wrong, the query writes (nothing is run then), or its columns are not those
+            that its header declares.
+        StoreError: Neo4j refused or failed, or the time was up.
+    """
+    bound = bind(query, parameters or {}, max_rows=max_rows)
+    _require_reading(store, query, bound)
+    # One row more than allowed is asked for, to know whether there are more; the server computes lazily and the
+    # rest is never fetched.
+    raw = store.read(query.text, timeout_s=timeout_s, max_rows=max_rows + 1, **bound)
+    columns = tuple(column.name for column in query.returns)
+    if raw and set(raw[0]) != set(columns):
+        raise QueryError(
+            f"{query.name} returns {', '.join(raw[0])} where its header says {', '.join(columns)}. Correct the header."
+        )
+    rows = tuple({name: json_value(row[name]) for name in columns} for row in raw[:max_rows])
+    return Rows(columns, rows, truncated=len(raw) > max_rows)
+
+
+_READING: Final[set[str]] = set()
+"""Texts that a server's planner has called read-only. Whether a text writes depends on nothing else, so it is asked
+once a process; the read transaction refuses writes in any case, this check says so earlier and better."""
+
+
+def _require_reading(store: GraphStore, query: Query, bound: Mapping[str, Any]) -> None:
+    if query.text in _READING:
+        return
+    kind = store.explain(query.text, **bound)["query_type"]
+    if kind != "r":
+        raise QueryError(
+            f"{query.name} is not a read-only query (Neo4j calls it {kind!r}), and the catalogue runs no other. "
+            "Nothing was run."
+        )
+    _READING.add(query.text)
+
+
+def json_value(value: Any) -> Any:
+    """A value of the database as JSON can say it.
+
+    Times become ISO 8601 text and so do durations; NaN and the infinities,
+    which JSON lacks, become null.
+
+    Raises:
+        QueryError: the value has no JSON form (bytes, a point).
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, date | time):
+        return value.isoformat()
+    # The driver's own times and durations; a duration has no native form, and is also a tuple, so it comes before lists.
+    if hasattr(value, "to_native"):
+        return value.to_native().isoformat()
+    if hasattr(value, "iso_format"):
+        return value.iso_format()
+    if isinstance(value, Mapping):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return [json_value(item) for item in value]
+    raise QueryError(
+        f"A {type(value).__name__} has no form in JSON: return its parts, as a map or as text, from the query."
+    )

@@ -1,0 +1,489 @@
+"""What a shop's files say, put into the graph: products, reviews, events and users.
+
+Loading a file twice equals loading it once. Products, reviews and users are
+merged on their ids. An event has no id, so it is given one: a hash of its
+content, which the interaction's relationship remembers in ``events``; the same
+event arriving again adds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kg import schema
+from kg.graph import Document, Graph, Node, NodeRef, Relationship
+from kg.normalise import brand_key, category_path, query_key
+from kg.privacy import Pseudonym
+from kg.provenance import retract_statement
+from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
+from kg.store import GraphStore
+from kg.writer import (
+    BATCH_SIZE,
+    Progress,
+    Statement,
+    batched,
+    merged_nodes,
+    merged_relationships,
+    missing_keys,
+    node_statements,
+    relationship_statements,
+    validate,
+)
+
+RELATED: Final = {
+    "also_bought": "BOUGHT_WITH",
+    "bought_together": "BOUGHT_WITH",
+    "also_viewed": "VIEWED_WITH",
+    "buy_after_viewing": "VIEWED_WITH",
+    "accessory_of": "ACCESSORY_OF",
+    "compatible_with": "COMPATIBLE_WITH",
+    "substitute_for": "SUBSTITUTE_FOR",
+}
+"""The relationship that each kind of ``related`` becomes; the kind is kept as its ``source``."""
+
+_OWNED: Final = "MADE_BY|IN_CATEGORY|VARIANT_OF|" + "|".join(sorted(set(RELATED.values())))
+"""Relationships that a product file owns: what it no longer says, goes."""
+
+INTEREST: Final = {
+    "viewed": 0.2,
+    "carted": 0.5,
+    "bought": 1.0,
+    "rated": 1.0,
+    "clicked": 0.2,
+    "searched": 0.0,
+    "exposed": 0.0,
+    "disliked": -1.0,
+    "returned": -0.5,
+    "hidden": -1.0,
+}
+"""Interest shown by one event of a type; ``rated`` is this times rating / 5. Repetition adds its logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSummary:
+    """What a load did; ``unknown_targets`` counts related products that the catalogue does not hold."""
+
+    loaded: int = 0
+    unchanged_events: int = 0
+    unknown_targets: int = 0
+    deactivated: int = 0
+
+    def __add__(self, other: IntakeSummary) -> IntakeSummary:
+        return IntakeSummary(
+            self.loaded + other.loaded,
+            self.unchanged_events + other.unchanged_events,
+            self.unknown_targets + other.unknown_targets,
+            self.deactivated + other.deactivated,
+        )
+
+
+Refuse = Callable[[object, str], None]
+"""Called with a record that cannot be loaded and the reason, in one sentence."""
+
+
+def load_products(
+    store: GraphStore,
+    records: Iterable[ProductRecord],
+    *,
+    document_of: Callable[[ProductRecord], Document],
+    sync: bool = False,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | None = None,
+) -> IntakeSummary:
+    """Merge products with their brand, categories, text and relations to other products.
+
+    A file is the whole truth of what it owns: a brand or category that a product
+    had from an earlier file and has no more is taken away. Relations to other
+    products are written after all products, since they may point forwards.
+
+    Args:
+        document_of: makes the text from which facts will be extracted.
+        sync: make products that are not among ``records`` inactive.
+    """
+    loaded = unknown = 0
+    seen: set[str] = set()
+    with tempfile.TemporaryFile() as spool:
+        spooled = 0
+        for batch in batched(records, batch_size):
+            products = list({r.sku: r for r in batch}.values())
+            store.change_all(_product_statements(products, [document_of(r) for r in products]))
+            pairs = [r for product in products for r in _related(product)]
+            if pairs:
+                pickle.dump(pairs, spool)
+                spooled += 1
+            if sync:
+                seen.update(r.sku for r in products)
+            loaded += len(batch)
+            if progress is not None:
+                progress(len(batch))
+        spool.seek(0)
+        for _ in range(spooled):
+            pairs = pickle.load(spool)
+            absent = missing_keys(store, "Product", {r.end.key for r in pairs})
+            unknown += sum(r.end.key in absent for r in pairs)
+            known = merged_relationships(r for r in pairs if r.end.key not in absent)
+            for part in batched(known, 5 * batch_size):
+                store.change_all(list(relationship_statements(part)))
+    deactivated = _deactivate_all_but(store, seen, batch_size) if sync else 0
+    return IntakeSummary(loaded=loaded, unknown_targets=unknown, deactivated=deactivated)
+
+
+def load_reviews(
+    store: GraphStore,
+    records: Iterable[ReviewRecord],
+    *,
+    document_of: Callable[[ReviewRecord], Document],
+    refuse: Refuse,
+    pseudonym: Pseudonym,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | None = None,
+) -> IntakeSummary:
+    """Merge reviews with their author, product and text; a review of an unknown product is refused."""
+    loaded = 0
+    for batch in batched(records, batch_size):
+        absent = missing_keys(store, "Product", {r.sku for r in batch})
+        known = []
+        for r in batch:
+            if r.sku in absent:
+                refuse(r, f"The catalogue has no product {r.sku!r}.")
+            else:
+                known.append(r)
+        if known:
+            reviews = list({r.id: r for r in known}.values())
+            store.change_all(_review_statements(reviews, [document_of(r) for r in reviews], pseudonym))
+        loaded += len(known)
+        if progress is not None:
+            progress(len(batch))
+    return IntakeSummary(loaded=loaded)
+
+
+def load_users(
+    store: GraphStore,
+    records: Iterable[UserRecord],
+    *,
+    pseudonym: Pseudonym,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | None = None,
+) -> IntakeSummary:
+    """Merge users with what they said of themselves; friends are made known by it."""
+    loaded = 0
+    for batch in batched(records, batch_size):
+        nodes: list[Node] = []
+        friends: list[Relationship] = []
+        for r in batch:
+            me = NodeRef("User", pseudonym(r.user))
+            nodes.append(Node("User", me.key, {"interests": list(r.interests), "language": r.language}))
+            for friend in r.friends:
+                other = NodeRef("User", pseudonym(friend))
+                nodes.append(Node("User", other.key))
+                friends.append(Relationship(me, "FRIEND_OF", other, schema.CATALOGUE))
+        # A friend without properties must not undo what the same batch says of them.
+        store.change_all(
+            [
+                *node_statements(merged_nodes(nodes)),
+                *relationship_statements(merged_relationships(friends)),
+            ]
+        )
+        loaded += len(batch)
+        if progress is not None:
+            progress(len(batch))
+    return IntakeSummary(loaded=loaded)
+
+
+def load_events(
+    store: GraphStore,
+    records: Iterable[EventRecord],
+    *,
+    refuse: Refuse,
+    pseudonym: Pseudonym,
+    create_missing: bool = False,
+    batch_size: int = 5 * BATCH_SIZE,
+    progress: Progress | None = None,
+) -> IntakeSummary:
+    """Add events to the interactions between users and products; an event already counted adds nothing.
+
+    An event with a time is the same event when all its fields are the same.
+    Without a time, the n-th of several equal records of one load is the n-th:
+    loading the file again finds all of them counted.
+
+    Args:
+        refuse: called for an event whose product the catalogue lacks.
+        create_missing: make such products instead, their title their sku.
+    """
+    repeats: Counter[int] = Counter()
+    loaded = unchanged = 0
+    for batch in batched(records, batch_size):
+        absent = missing_keys(store, "Product", {r.sku for r in batch if r.sku is not None})
+        if absent and create_missing:
+            made = [Node("Product", sku, {"title": sku, "active": True}) for sku in absent]
+            store.change_all(list(node_statements(made)))
+            absent = set()
+        known = []
+        for r in batch:
+            if r.sku in absent:
+                refuse(r, f"The catalogue has no product {r.sku!r}; --create-missing would make it.")
+            else:
+                known.append(r)
+        if known:
+            statements = _event_statements(known, pseudonym, repeats)
+            added = sum(row["added"] for rows in store.write_all(statements) for row in rows)
+            unchanged += len(known) - added
+        loaded += len(known)
+        if progress is not None:
+            progress(len(batch))
+    return IntakeSummary(loaded=loaded, unchanged_events=unchanged)
+
+
+def _product_statements(products: Sequence[ProductRecord], documents: Sequence[Document]) -> list[Statement]:
+    nodes: list[Node] = []
+    relationships: list[Relationship] = []
+    for p in products:
+        product = NodeRef("Product", p.sku)
+        nodes.append(
+            Node(
+                "Product",
+                p.sku,
+                {
+                    "title": p.title,
+                    "description": p.description or None,
+                    "price": p.price,
+                    "currency": p.currency,
+                    "active": p.active,
+                    "stock": p.stock,
+                    "consumable": p.consumable,
+                    "gtin": p.gtin,
+                    "released_at": p.released_at,
+                    **{f"vector_{name}": list(vector) for name, vector in p.vectors.items()},
+                },
+            )
+        )
+        if p.brand and (key := brand_key(p.brand)):
+            nodes.append(Node("Brand", key, {"name": p.brand}))
+            relationships.append(Relationship(product, "MADE_BY", NodeRef("Brand", key), schema.CATALOGUE))
+        for names in p.categories:
+            path: str | None = None
+            for depth in range(1, len(names) + 1):
+                parent = path
+                path = category_path(names[:depth])
+                nodes.append(Node("Category", path, {"name": names[depth - 1]}))
+                if parent is not None:
+                    relationships.append(
+                        Relationship(
+                            NodeRef("Category", path), "SUBCATEGORY_OF", NodeRef("Category", parent), schema.CATALOGUE
+                        )
+                    )
+            if path is not None:
+                relationships.append(Relationship(product, "IN_CATEGORY", NodeRef("Category", path), schema.CATALOGUE))
+    graph = Graph(tuple(nodes), tuple(relationships))
+    validate(graph)
+    return [
+        (
+            "UNWIND $skus AS sku\n"
+            f"MATCH (:Product {{sku: sku}})-[r:{_OWNED}]->()\n"
+            "WHERE r.source IN $sources\n"
+            "DELETE r",
+            {"skus": sorted(p.sku for p in products), "sources": [schema.CATALOGUE, *RELATED]},
+        ),
+        *node_statements(merged_nodes(graph.nodes)),
+        *relationship_statements(merged_relationships(graph.relationships)),
+        *_document_statements("Product", [(d.sku, d) for d in documents]),
+    ]
+
+
+def _related(p: ProductRecord) -> Iterator[Relationship]:
+    start = NodeRef("Product", p.sku)
+    for kind, skus in p.related.items():
+        for sku in skus:
+            if sku != p.sku:
+                yield Relationship(start, RELATED[kind], NodeRef("Product", sku), kind)
+    if p.variant_of is not None and p.variant_of != p.sku:
+        yield Relationship(start, "VARIANT_OF", NodeRef("Product", p.variant_of), schema.CATALOGUE)
+
+
+def _review_statements(
+    reviews: Sequence[ReviewRecord], documents: Sequence[Document], pseudonym: Pseudonym
+) -> list[Statement]:
+    nodes: list[Node] = []
+    relationships: list[Relationship] = []
+    for r in reviews:
+        review, user = NodeRef("Review", r.id), NodeRef("User", pseudonym(r.user))
+        nodes.append(Node("Review", r.id, {"rating": r.rating, "title": r.title or None, "at": r.at}))
+        nodes.append(Node("User", user.key))
+        relationships.append(Relationship(user, "WROTE", review, schema.CATALOGUE))
+        relationships.append(Relationship(review, "ABOUT", NodeRef("Product", r.sku), schema.CATALOGUE))
+    validate(Graph(tuple(nodes), tuple(relationships)))
+    return [
+        *node_statements(merged_nodes(nodes)),
+        *relationship_statements(merged_relationships(relationships)),
+        *_document_statements("Review", [(r.id, d) for r, d in zip(reviews, documents, strict=True)]),
+    ]
+
+
+def _document_statements(owner: str, documents: Sequence[tuple[str, Document]]) -> list[Statement]:
+    """Store the texts; whatever stood in an older wording is taken back before offsets could lie."""
+    key = schema.LABEL[owner].key
+    rows = [
+        {
+            "owner": owner_key,
+            "id": d.id,
+            "sha256": d.sha256,
+            "properties": {
+                "kind": d.kind.value,
+                "text": d.text,
+                "sku": d.sku,
+                "title_end": d.title_end,
+                "sha256": d.sha256,
+            },
+        }
+        for owner_key, d in sorted(documents, key=lambda pair: pair[1].id)
+    ]
+    retract, _ = retract_statement([])
+    changed = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nWHERE d.sha256 <> row.sha256\n"
+    return [
+        (changed + "WITH collect(d.id) AS changed\n" + retract.replace("$documents", "changed", 1), {"rows": rows}),
+        (
+            "UNWIND $rows AS row\n"
+            f"MATCH (o:{owner} {{{key}: row.owner}})\n"
+            "MERGE (d:Document {id: row.id})\n"
+            "SET d += row.properties\n"
+            "MERGE (o)-[:HAS_TEXT]->(d)",
+            {"rows": rows},
+        ),
+    ]
+
+
+def _deactivate_all_but(store: GraphStore, seen: set[str], batch_size: int) -> int:
+    active = [row[0] for row in store.stream("MATCH (p:Product {active: true}) RETURN p.sku")]
+    gone = [sku for sku in active if sku not in seen]
+    for part in batched(gone, batch_size):
+        store.write("UNWIND $skus AS sku\nMATCH (p:Product {sku: sku})\nSET p.active = false", skus=part)
+    return len(gone)
+
+
+# Every writer of interactions first locks the users that it will touch, in the same order. So two
+# loads of the same events wait for one another instead of both reading `events` before either writes.
+_LOCK_USERS: Final = "UNWIND $users AS id\nMERGE (u:User {id: id})\nSET u.id = id"
+
+_LAST_AT: Final = """
+UNWIND $users AS row
+MATCH (u:User {id: row.id})
+WHERE u.last_at IS NULL OR u.last_at.epochSeconds < row.at
+SET u.last_at = datetime({epochSeconds: row.at})
+"""
+
+# Lists hold one entry an event, so that any window of time can be recounted. `latest`, `earliest` and
+# `rating` are those of the whole row: events counted before are in r.at and r.first_at already, so
+# taking them in again changes nothing. Times travel as seconds: the driver takes 100 µs to pack a datetime.
+_ADD_EVENTS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {{id: row.user}})
+{target}
+MERGE (u)-[r:{type}{identity}]->(x)
+WITH r, row, coalesce(r.events, []) AS known
+WITH r, row, known,
+     CASE WHEN known = [] THEN range(0, size(row.events) - 1)
+          ELSE [i IN range(0, size(row.events) - 1) WHERE NOT row.events[i] IN known] END AS fresh
+WHERE size(fresh) > 0
+SET {measure}
+    r.events = known + [i IN fresh | row.events[i]],
+    r.times = coalesce(r.times, []) + [i IN fresh | row.times[i]],
+    r.values = coalesce(r.values, []) + [i IN fresh | row.values[i]],
+    r.sessions = coalesce(r.sessions, []) + [i IN fresh | row.sessions[i]],
+    r.at = CASE WHEN row.latest IS NULL OR r.at.epochSeconds >= row.latest THEN r.at
+                ELSE datetime({{epochSeconds: row.latest}}) END,
+    r.first_at = CASE WHEN row.earliest IS NULL OR r.first_at.epochSeconds <= row.earliest THEN r.first_at
+                      ELSE datetime({{epochSeconds: row.earliest}}) END
+RETURN sum(size(fresh)) AS added
+"""
+
+_MEASURE: Final = {
+    # Units bought; a purchase without a quantity is one unit.
+    "bought": """
+    r.count = coalesce(r.count, 0) + toInteger(reduce(
+      n = 0.0, i IN fresh | n + CASE WHEN isNaN(row.values[i]) THEN 1.0 ELSE row.values[i] END)),
+    r.strength = $interest * (1 + log(size(known) + size(fresh))),""",
+    # The latest rating stands; of several at one time, the last that arrived.
+    "rated": """
+    r.count = size(known) + size(fresh),
+    r.rating = CASE WHEN r.at.epochSeconds > row.latest THEN r.rating ELSE row.rating END,
+    r.strength = $interest / 5 * coalesce(
+      CASE WHEN r.at.epochSeconds > row.latest THEN r.rating ELSE row.rating END, 3.0),""",
+}
+_MEASURE_OTHERS: Final = """
+    r.count = size(known) + size(fresh),
+    r.strength = $interest * (1 + log(size(known) + size(fresh))),"""
+
+
+def _event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeats: Counter[int]) -> list[Statement]:
+    """The statements that add ``events``; those of interactions return how many were ``added``."""
+    groups: dict[str, dict[tuple[str, ...], list[tuple[int, int, float, str]]]] = defaultdict(lambda: defaultdict(list))
+    last: dict[str, int] = {}
+    for e in events:
+        user = pseudonym(e.user)
+        time = -1 if e.at is None else int(e.at.timestamp())
+        if time > last.get(user, -2):
+            last[user] = time
+        target = query_key(e.query or "") if e.type == "searched" else e.sku or ""
+        shown = e.type in ("exposed", "clicked")
+        key: tuple[str, ...] = (user, target, e.model or "", e.arm or "") if shown else (user, target)
+        value = math.nan if e.value is None else float(e.value)
+        groups[e.type][key].append((_event_id(e, user, repeats), time, value, e.session or ""))
+    statements: list[Statement] = [(_LOCK_USERS, {"users": sorted(last)})]
+    searched = sorted({key[1] for key in groups.get("searched", ())})
+    if searched:
+        statements.append(("UNWIND $queries AS text\nMERGE (:Query {text: text})", {"queries": searched}))
+    for type_, pairs in sorted(groups.items()):
+        rows = []
+        for key, occurrences in sorted(pairs.items()):
+            unique = sorted({o[0]: o for o in occurrences}.values(), key=lambda o: o[1])
+            ids, times, values, sessions = (list(column) for column in zip(*unique, strict=True))
+            timed = [t for t in times if t >= 0]
+            row: dict[str, Any] = {
+                "user": key[0],
+                "target": key[1],
+                "events": ids,
+                "times": times,
+                "values": values,
+                "sessions": sessions,
+                "latest": timed[-1] if timed else None,
+                "earliest": timed[0] if timed else None,
+                "rating": next((v for v in reversed(values) if not math.isnan(v)), None),
+            }
+            if len(key) == 4:
+                row["model"], row["arm"] = key[2], key[3]
+            rows.append(row)
+        cypher = _ADD_EVENTS.format(
+            type=type_.upper(),
+            target="MATCH (x:Query {text: row.target})"
+            if type_ == "searched"
+            else "MATCH (x:Product {sku: row.target})",
+            identity=" {model: row.model, arm: row.arm}" if type_ in ("exposed", "clicked") else "",
+            measure=_MEASURE.get(type_, _MEASURE_OTHERS),
+        )
+        statements.append((cypher, {"rows": rows, "interest": INTEREST[type_]}))
+    with_time = [{"id": user, "at": at} for user, at in sorted(last.items()) if at >= 0]
+    if with_time:
+        statements.append((_LAST_AT, {"users": with_time}))
+    return statements
+
+
+def _event_id(e: EventRecord, user: str, repeats: Counter[int]) -> int:
+    """63 bits of the event's content; see :func:`load_events` for what makes two events the same."""
+    parts = (user, e.type, e.sku, e.at and e.at.isoformat(), e.value, e.session, e.query, e.model, e.arm)
+    digest = _hash63(repr(parts))
+    if e.at is not None:
+        return digest
+    repeats[digest] += 1
+    return digest if repeats[digest] == 1 else _hash63(f"{digest} {repeats[digest]}")
+
+
+def _hash63(text: str) -> int:
+    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(raw, "big") >> 1

@@ -1,0 +1,324 @@
+"""The catalogue: headers read, parameters checked, queries run with bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg import catalogue
+from kg.catalogue import Column, Parameter, Query, Rows, bind, find, json_value, load, parse, run
+from kg.errors import QueryError, StoreError
+from kg.store import GraphStore
+
+HEADER = """\
+// title: Products of a brand
+// description: The brand's products,
+//   the most popular first.
+// param brand: STRING -- the brand's key
+// param limit: INTEGER = 10 -- most rows to return
+// param cheaper_than: FLOAT = null -- highest price,
+//   null for any
+// param currency: STRING = 'USD' -- of the price
+// example: {"brand": "birch"}
+// returns: sku STRING, price FLOAT,
+//   tags LIST<MAP>
+"""
+CYPHER = """
+CYPHER 25
+MATCH (p:Product)-[:MADE_BY]->(:Brand {key: $brand})
+WHERE p.price < coalesce($cheaper_than, 1e9) AND p.currency = $currency
+RETURN p.sku AS sku, p.price AS price, [] AS tags
+ORDER BY p.popularity DESC
+LIMIT $limit
+"""
+
+
+@pytest.fixture
+def brand_query() -> Query:
+    return parse(HEADER + CYPHER, name="product/of_brand")
+
+
+def query(cypher: str, *, returns: str, params: str = "") -> Query:
+    """A query with as little header as there can be."""
+    header = f"// title: t\n// description: d\n{params}// example: {{}}\n// returns: {returns}\n\n"
+    return parse(header + cypher, name="test/query")
+
+
+# --- the header -----------------------------------------------------------------------------------------------
+
+
+def test_a_header_is_read(brand_query: Query) -> None:
+    assert brand_query == Query(
+        name="product/of_brand",
+        title="Products of a brand",
+        description="The brand's products, the most popular first.",
+        parameters=(
+            Parameter("brand", "STRING", "the brand's key"),
+            Parameter("limit", "INTEGER", "most rows to return", required=False, default=10),
+            Parameter("cheaper_than", "FLOAT", "highest price, null for any", required=False, default=None),
+            Parameter("currency", "STRING", "of the price", required=False, default="USD"),
+        ),
+        example={"brand": "birch"},
+        returns=(Column("sku", "STRING"), Column("price", "FLOAT"), Column("tags", "LIST<MAP>")),
+        text=HEADER + CYPHER,
+    )
+    assert brand_query.cypher == CYPHER.lstrip()
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (HEADER.replace("// title: Products of a brand\n", ""), "line 1: expected a line '// title: …'"),
+        (HEADER.replace("// title:", "// titel:"), "line 1: expected '// title:'.* found '// titel: Products"),
+        (HEADER.replace("// title:", "// title x:"), "line 1: expected '// title:'"),
+        ("//   left over\n" + HEADER, "line 1: expected '// title:'"),
+        (HEADER + "// a remark without a blank line above\n", "line 12: expected .* or a blank line to end the header"),
+        (HEADER.replace("INTEGER = 10", "INT = 10"), "line 5: expected '// param limit: TYPE = default -- meaning'"),
+        (HEADER.replace(" -- most rows to return", ""), "line 5: expected '// param limit: TYPE"),
+        (HEADER.replace("'USD'", "USD"), "line 8: expected a JSON value or 'text' as default; found USD"),
+        (HEADER.replace("= 10", "= 'ten'"), "line 5: expected a default of type INTEGER: .* found 'ten'"),
+        (HEADER.replace("param currency", "param limit"), "line 8: expected parameter limit once, not twice"),
+        (HEADER.replace("param limit", "param max_rows"), "line 5: expected another parameter name than max_rows"),
+        (HEADER.replace('{"brand": "birch"}', "birch"), "line 9: expected a JSON object as example"),
+        (HEADER.replace('{"brand": "birch"}', '["birch"]'), "line 9: expected a JSON object as example; found"),
+        (HEADER.replace('{"brand": "birch"}', "{}"), "line 9: expected an example that can be run .*needs the .* brand"),
+        (HEADER.replace("price FLOAT", "price NUMBER"), "line 10: expected columns as 'name TYPE, .* found ' price NUM"),
+        (HEADER.replace("// title:", "// title: One\n// title:"), "line 2: expected one 'title:', not two"),
+    ],
+)
+def test_a_malformed_header_is_named_by_file_line_and_what_was_expected(broken: str, expected: str) -> None:
+    with pytest.raises(QueryError, match=rf"cypher/product/of_brand.cypher, {expected}"):
+        parse(broken + CYPHER, name="product/of_brand", file="cypher/product/of_brand.cypher")
+
+
+def test_a_header_without_cypher_is_refused() -> None:
+    with pytest.raises(QueryError, match="line 11: expected Cypher after the header"):
+        parse(HEADER, name="product/of_brand")
+
+
+def test_files_are_named_by_folder_and_stem(tmp_path: Path) -> None:
+    (tmp_path / "product").mkdir()
+    (tmp_path / "product" / "of_brand.cypher").write_text(HEADER + CYPHER)
+    (tmp_path / "product" / "notes.txt").write_text("not a query")
+    assert list(load(tmp_path)) == ["product/of_brand"]
+
+
+def test_the_folder_beside_an_installed_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kg" / "cypher").mkdir(parents=True)
+    (tmp_path / "cypher").mkdir()  # somebody else's, beside the package in site-packages
+    monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "kg" / "catalogue.py"))
+    assert catalogue.folder() == tmp_path / "kg" / "cypher"
+    (tmp_path / "kg" / "cypher").rmdir()
+    assert catalogue.folder() == tmp_path / "cypher"
+    (tmp_path / "cypher").rmdir()
+    with pytest.raises(QueryError, match="No query files"):
+        catalogue.folder()
+
+
+def test_an_unknown_name_gets_those_most_like_it(brand_query: Query) -> None:
+    queries = {"product/of_brand": brand_query}
+    assert find("product/of_brand", queries) is brand_query
+    assert find("product/of_brand.cypher", queries) is brand_query
+    with pytest.raises(QueryError, match="no query 'product/off_brand'. Did you mean product/of_brand?"):
+        find("product/off_brand", queries)
+    with pytest.raises(QueryError, match="Did you mean product/of_brand?"):
+        find("of_brand", queries)
+    with pytest.raises(QueryError, match="Known are: product/of_brand."):
+        find("xyz", queries)
+
+
+# --- parameters -----------------------------------------------------------------------------------------------
+
+
+def test_defaults_fill_what_is_not_given(brand_query: Query) -> None:
+    assert bind(brand_query, {"brand": "birch"}) == {
+        "brand": "birch",
+        "limit": 10,
+        "cheaper_than": None,
+        "currency": "USD",
+    }
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value"),
+    [
+        ("STRING", "5", "5"),
+        ("STRING", "null", "null"),
+        ("INTEGER", "5", 5),
+        ("FLOAT", "5", 5.0),
+        ("FLOAT", 5, 5.0),
+        ("BOOLEAN", "True", True),
+        ("BOOLEAN", False, False),
+        ("ZONED DATETIME", "2026-03-01T10:00:00Z", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+        ("MAP", '{"a": 1}', {"a": 1}),
+        ("LIST<STRING>", '["a", "b"]', ["a", "b"]),
+        ("LIST<FLOAT>", [1, "2"], [1.0, 2.0]),
+        ("LIST<LIST<INTEGER>>", "[[1], [2]]", [[1], [2]]),
+        ("INTEGER", "null", None),
+        ("LIST<STRING>", None, None),
+    ],
+)
+def test_text_is_read_by_the_declared_type(type_: str, text: Any, value: Any) -> None:
+    q = query("RETURN 1 AS x", returns="x INTEGER", params=f"// param v: {type_} = null -- a value\n")
+    bound = bind(q, {"v": text})["v"]
+    assert bound == value
+    assert type(bound) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("STRING", 5),
+        ("INTEGER", "five"),
+        ("INTEGER", "5.0"),
+        ("INTEGER", 5.0),
+        ("INTEGER", True),
+        ("INTEGER", 2**63),
+        ("FLOAT", "cheap"),
+        ("FLOAT", True),
+        ("BOOLEAN", "yes"),
+        ("BOOLEAN", 1),
+        ("ZONED DATETIME", "yesterday"),
+        ("ZONED DATETIME", "2026-03-01T10:00:00"),  # of which zone?
+        ("MAP", "[1]"),
+        ("LIST<STRING>", "a, b"),
+        ("LIST<STRING>", [1]),
+        ("STRING", None),
+    ],
+)
+def test_a_value_of_another_type_is_refused(type_: str, value: Any) -> None:
+    q = Query(
+        name="test/query",
+        title="t",
+        description="d",
+        parameters=(Parameter("v", type_, "a value"),),
+        example={},
+        returns=(),
+        text="",
+    )
+    with pytest.raises(QueryError, match=rf"test/query, parameter v: expected .*found .*It takes: v {type_}"):
+        bind(q, {"v": value})
+
+
+@given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
+def test_an_integer_survives_the_command_line(number: int) -> None:
+    q = query("RETURN 1 AS x", returns="x INTEGER", params="// param v: INTEGER = 0 -- a value\n")
+    assert bind(q, {"v": str(number)}) == bind(q, {"v": number}) == {"v": number}
+
+
+def test_unknown_and_missing_names_are_told_with_the_known_ones(brand_query: Query) -> None:
+    signature = r'It takes: brand STRING, limit INTEGER = 10, cheaper_than FLOAT = null, currency STRING = "USD"'
+    with pytest.raises(QueryError, match=f"has no parameter brnad. {signature}"):
+        bind(brand_query, {"brnad": "birch"})
+    with pytest.raises(QueryError, match=f"needs the parameter brand. {signature}"):
+        bind(brand_query, {})
+
+
+@pytest.mark.parametrize("limit", [0, -1, "0", 10_001])
+def test_an_absurd_limit_is_refused(brand_query: Query, limit: Any) -> None:
+    with pytest.raises(QueryError, match="parameter limit: expected 1 to 10000, found"):
+        bind(brand_query, {"brand": "birch", "limit": limit})
+
+
+# --- running --------------------------------------------------------------------------------------------------
+
+
+def test_rows_come_in_the_declared_columns(shop: GraphStore, brand_query: Query) -> None:
+    rows = run(shop, brand_query, {"brand": "birch"})
+    assert rows == Rows(
+        columns=("sku", "price", "tags"),
+        rows=({"sku": "S1", "price": 24.5, "tags": []}, {"sku": "G2", "price": 289.0, "tags": []}),
+    )
+    assert [row["sku"] for row in rows] == ["S1", "G2"]
+    assert list(run(shop, brand_query, {"brand": "birch", "cheaper_than": "100"})) == [rows[0]]
+
+
+def test_what_is_beyond_the_row_limit_is_cut_off_and_said_to_be(shop: GraphStore, brand_query: Query) -> None:
+    cut = run(shop, brand_query, {"brand": "birch", "limit": 1}, max_rows=1)
+    assert (len(cut), cut.truncated) == (1, False)
+    many = query("UNWIND range(1, 5) AS i RETURN i", returns="i INTEGER")
+    assert run(shop, many, max_rows=2) == Rows(("i",), ({"i": 1}, {"i": 2}), truncated=True)
+    assert run(shop, many, max_rows=5).truncated is False
+
+
+def test_ten_million_rows_are_not_fetched_to_show_three(store: GraphStore) -> None:
+    # Fetching them all takes minutes, the time limit is one of seconds: that it is not exceeded shows that they
+    # were left where they are.
+    many = query("UNWIND range(1, 10000000) AS i RETURN i", returns="i INTEGER")
+    assert [row["i"] for row in run(store, many, max_rows=3, timeout_s=20)] == [1, 2, 3]
+
+
+def test_a_query_that_runs_too_long_is_ended(store: GraphStore) -> None:
+    endless = query(
+        "UNWIND range(1, 1000000) AS a UNWIND range(1, 1000000) AS b RETURN sum(a * b % 7) AS x", returns="x INTEGER"
+    )
+    with pytest.raises(StoreError, match="ended a query that ran too long"):
+        run(store, endless, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    "cypher",
+    ["MATCH (p:Product) SET p.price = 0 RETURN 1 AS x", "CREATE (n:Brand {key: 'evil'}) RETURN 1 AS x"],
+)
+def test_a_query_that_writes_is_refused_and_nothing_is_run(shop: GraphStore, cypher: str) -> None:
+    with pytest.raises(QueryError, match="test/query is not a read-only query"):
+        run(shop, query(cypher, returns="x INTEGER"))
+    assert shop.read("MATCH (p:Product {sku: 'G1'}) RETURN p.price AS price") == [{"price": 499.0}]
+    assert shop.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 3}]
+
+
+def test_columns_other_than_declared_are_an_error(store: GraphStore) -> None:
+    with pytest.raises(QueryError, match="test/query returns y where its header says x"):
+        run(store, query("RETURN 1 AS y", returns="x INTEGER"))
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------
+
+
+def test_every_value_of_the_database_gets_its_json_form(store: GraphStore) -> None:
+    q = query(
+        "RETURN datetime('2026-03-01T10:00:00Z') AS at, date('2026-03-01') AS day, time('10:00:00Z') AS hour, "
+        "duration('P1DT2H') AS length, [1, 2.5, null, true] AS list, {a: datetime('2026-03-01T10:00:00.5+02:00')} AS map, "
+        "0.0 / 0.0 AS nan, 1.0 / 0.0 AS inf",
+        returns="at STRING, day STRING, hour STRING, length STRING, list LIST<MAP>, map MAP, nan FLOAT, inf FLOAT",
+    )
+    assert run(store, q).rows == (
+        {
+            "at": "2026-03-01T10:00:00+00:00",
+            "day": "2026-03-01",
+            "hour": "10:00:00+00:00",
+            "length": "P1DT2H",
+            "list": [1, 2.5, None, True],
+            "map": {"a": "2026-03-01T10:00:00.500000+02:00"},
+            "nan": None,
+            "inf": None,
+        },
+    )
+
+
+def test_python_times_get_the_same_form() -> None:
+    assert json_value({"at": datetime(2026, 3, 1, 10, tzinfo=UTC), "day": date(2026, 3, 1), "nan": [math.nan]}) == {
+        "at": "2026-03-01T10:00:00+00:00",
+        "day": "2026-03-01",
+        "nan": [None],
+    }
+
+
+def test_a_value_without_json_form_is_named(store: GraphStore) -> None:
+    with pytest.raises(QueryError, match="A WGS84Point has no form in JSON"):
+        run(store, query("RETURN point({latitude: 1, longitude: 2}) AS p", returns="p MAP"))
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_was_proven() -> Iterator[None]:
+    """Each test asks the planner itself."""
+    catalogue._READING.clear()
+    yield
+    catalogue._READING.clear()
