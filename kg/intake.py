@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from kg import schema
@@ -26,6 +27,7 @@ from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
 from kg.store import GraphStore
 from kg.writer import (
     BATCH_SIZE,
+    Pipeline,
     Progress,
     Statement,
     batched,
@@ -111,18 +113,18 @@ def load_products(
     seen: set[str] = set()
     with tempfile.TemporaryFile() as spool:
         spooled = 0
-        for batch in batched(records, batch_size):
-            products = list({r.sku: r for r in batch}.values())
-            store.change_all(_product_statements(products, [document_of(r) for r in products]))
-            pairs = [r for product in products for r in _related(product)]
-            if pairs:
-                pickle.dump(pairs, spool)
-                spooled += 1
-            if sync:
-                seen.update(r.sku for r in products)
-            loaded += len(batch)
-            if progress is not None:
-                progress(len(batch))
+        with Pipeline() as pipeline:
+            for batch in batched(records, batch_size):
+                products = list({r.sku: r for r in batch}.values())
+                statements = _product_statements(products, [document_of(r) for r in products])
+                pipeline.put(partial(_commit, store, statements, len(batch), progress))
+                pairs = [r for product in products for r in _related(product)]
+                if pairs:
+                    pickle.dump(pairs, spool)
+                    spooled += 1
+                if sync:
+                    seen.update(r.sku for r in products)
+                loaded += len(batch)
         spool.seek(0)
         for _ in range(spooled):
             pairs = pickle.load(spool)
@@ -218,27 +220,37 @@ def load_events(
         create_missing: make such products instead, their title their sku.
     """
     repeats: Counter[int] = Counter()
-    loaded = unchanged = 0
-    for batch in batched(records, batch_size):
-        absent = missing_keys(store, "Product", {r.sku for r in batch if r.sku is not None})
-        if absent and create_missing:
-            made = [Node("Product", sku, {"title": sku, "active": True}) for sku in absent]
-            store.change_all(list(node_statements(made)))
-            absent = set()
-        known = []
-        for r in batch:
-            if r.sku in absent:
-                refuse(r, f"The catalogue has no product {r.sku!r}; --create-missing would make it.")
-            else:
-                known.append(r)
-        if known:
-            statements = _event_statements(known, pseudonym, repeats)
-            added = sum(row["added"] for rows in store.write_all(statements) for row in rows)
-            unchanged += len(known) - added
-        loaded += len(known)
+    loaded = 0
+    added: list[int] = []
+
+    def commit(statements: list[Statement], rows: int) -> None:
+        added.append(sum(row["added"] for result in store.write_all(statements) for row in result))
         if progress is not None:
-            progress(len(batch))
-    return IntakeSummary(loaded=loaded, unchanged_events=unchanged)
+            progress(rows)
+
+    with Pipeline() as pipeline:
+        for batch in batched(records, batch_size):
+            absent = missing_keys(store, "Product", {r.sku for r in batch if r.sku is not None})
+            if absent and create_missing:
+                made = [Node("Product", sku, {"title": sku, "active": True}) for sku in absent]
+                store.change_all(list(node_statements(made)))
+                absent = set()
+            known = []
+            for r in batch:
+                if r.sku in absent:
+                    refuse(r, f"The catalogue has no product {r.sku!r}; --create-missing would make it.")
+                else:
+                    known.append(r)
+            if known:
+                pipeline.put(partial(commit, _event_statements(known, pseudonym, repeats), len(batch)))
+            loaded += len(known)
+    return IntakeSummary(loaded=loaded, unchanged_events=loaded - sum(added))
+
+
+def _commit(store: GraphStore, statements: list[Statement], rows: int, progress: Progress | None) -> None:
+    store.change_all(statements)
+    if progress is not None:
+        progress(rows)
 
 
 def _product_statements(products: Sequence[ProductRecord], documents: Sequence[Document]) -> list[Statement]:

@@ -80,6 +80,8 @@ class Vocabulary:
 
     attributes: tuple[Attribute, ...]
     aspects: tuple[AspectEntry, ...]
+    accessories: frozenset[str]
+    """Nouns for things that are made to be used with another thing, lower case."""
     positive: frozenset[str]
     negative: frozenset[str]
     digest: str
@@ -107,7 +109,7 @@ def parse(content: bytes, source: str) -> Vocabulary:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
     at = _Place(source, "")
-    root = at.mapping(tree, {"attributes", "aspects", "opinions"})
+    root = at.mapping(tree, {"attributes", "aspects", "accessories", "opinions"})
     attributes = tuple(
         _attribute(at / "attributes" / name, name, body) for name, body in (at / "attributes").items(root)
     )
@@ -119,7 +121,8 @@ def parse(content: bytes, source: str) -> Vocabulary:
     negative = frozenset(w.casefold() for w in (at / "opinions" / "negative").words(judged.get("negative")))
     if both := sorted(positive & negative):
         raise SettingsError(f"{source}: opinions: {', '.join(both)} stand under both positive and negative.")
-    return Vocabulary(attributes, aspects, positive, negative, hashlib.sha256(content).hexdigest()[:12])
+    accessories = frozenset(w.casefold() for w in (at / "accessories").words(root.get("accessories")))
+    return Vocabulary(attributes, aspects, accessories, positive, negative, hashlib.sha256(content).hexdigest()[:12])
 
 
 def _attribute(at: _Place, name: str, body: object) -> Attribute:

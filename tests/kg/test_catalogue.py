@@ -88,8 +88,14 @@ def test_a_header_is_read(brand_query: Query) -> None:
         (HEADER.replace("param limit", "param max_rows"), "line 5: expected another parameter name than max_rows"),
         (HEADER.replace('{"brand": "birch"}', "birch"), "line 9: expected a JSON object as example"),
         (HEADER.replace('{"brand": "birch"}', '["birch"]'), "line 9: expected a JSON object as example; found"),
-        (HEADER.replace('{"brand": "birch"}', "{}"), "line 9: expected an example that can be run .*needs the .* brand"),
-        (HEADER.replace("price FLOAT", "price NUMBER"), "line 10: expected columns as 'name TYPE, .* found ' price NUM"),
+        (
+            HEADER.replace('{"brand": "birch"}', "{}"),
+            "line 9: expected an example that can be run .*needs the .* brand",
+        ),
+        (
+            HEADER.replace("price FLOAT", "price NUMBER"),
+            "line 10: expected columns as 'name TYPE, .* found ' price NUM",
+        ),
         (HEADER.replace("// title:", "// title: One\n// title:"), "line 2: expected one 'title:', not two"),
     ],
 )

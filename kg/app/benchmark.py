@@ -1,0 +1,181 @@
+"""Benchmarks: each measures one thing beside its simplest alternative, in the same run.
+
+Timings on shared machines are noisy; what can be trusted is the ratio of two
+figures of one run. Synthetic data go into a Neo4j of their own, started for the
+purpose and removed afterwards: never into somebody's graph.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from extraction import corpus
+from kg import intake, localdb
+from kg.errors import BenchmarkError
+from kg.migrations import migrate
+from kg.records import EventRecord, ProductRecord
+from kg.settings import Settings
+from kg.store import GraphStore
+
+NAIVE_ROWS = 500
+"""Rows for the row-by-row load: enough to measure a rate, few enough to wait for."""
+
+
+@contextmanager
+def own_graph(settings: Settings, name: str) -> Iterator[GraphStore]:
+    """An empty graph in a Neo4j of its own, gone afterwards."""
+    if not settings.runs_local_database:
+        raise BenchmarkError(
+            "NEO4J_URI is set, and a benchmark writes synthetic data. Unset it: the benchmark starts its own Neo4j."
+        )
+    home = settings.home / "benchmark" / name
+    shutil.rmtree(home, ignore_errors=True)
+    connection = localdb.start(home, heap_mb=settings.heap_mb, page_cache_mb=settings.page_cache_mb, java=settings.java)
+    try:
+        with GraphStore.connect(connection.uri, connection.username, connection.password) as store:
+            migrate(store)
+            yield store
+    finally:
+        localdb.stop(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def load_speed(settings: Settings, *, products: int, events: int) -> dict[str, Any]:
+    """Rows a second through :mod:`kg.intake` and row by row, after a warm-up of both.
+
+    Products come with a text, one of 300 brands and one of 200 shelves; events fall on users and
+    products unevenly, as they do in shops (squared and cubed uniform draws).
+    """
+    rng = random.Random(settings.seed)
+    catalogue = list(_products(products))
+    happened = list(_events(events, products, rng))
+    with own_graph(settings, "load") as store:
+        _load_products(store, [_renamed(p, "warm") for p in catalogue[: max(1, products // 5)]])
+        rates = {"products": _rate(len(catalogue), lambda: _load_products(store, catalogue))}
+        _load_events(store, happened[: events // 5])
+        rates |= {
+            "events": _rate(events - events // 5, lambda: _load_events(store, happened[events // 5 :])),
+            "events_again": _rate(events, lambda: _load_events(store, happened)),
+        }
+        counted = store.read("MATCH (:User)-[r]->(:Product) RETURN sum(size(r.events)) AS n")[0]["n"]
+        if counted != len({(e.user, e.sku, e.type, e.at, e.value) for e in happened}):
+            raise BenchmarkError(f"{counted} events are in the graph after the load; the benchmark is wrong.")
+        few_products = [_renamed(p, "naive") for p in catalogue[:NAIVE_ROWS]]
+        few_events = happened[:NAIVE_ROWS]
+        naive = {
+            "products": _rate(len(few_products), lambda: _naive_products(store, few_products)),
+            "events": _rate(len(few_events), lambda: _naive_events(store, few_events)),
+        }
+    return {
+        "products_per_second": round(rates["products"]),
+        "events_per_second": round(rates["events"]),
+        "events_again_per_second": round(rates["events_again"]),
+        "naive_products_per_second": round(naive["products"]),
+        "naive_events_per_second": round(naive["events"]),
+        "products_ratio": round(rates["products"] / naive["products"], 1),
+        "events_ratio": round(rates["events"] / naive["events"], 1),
+    }
+
+
+def brand_recovery(
+    settings: Settings, products: Path, *, format: Literal["native", "amazon"], folds: int
+) -> dict[str, Any]:
+    """Hide each fold's brands in turn; see :func:`extraction.evaluation.brand_recovery`."""
+    from extraction import evaluation
+
+    records = list(corpus.read_products(products, format=format, rejects=lambda _: None))
+    started = time.perf_counter()
+    found = evaluation.brand_recovery(records, folds=folds, seed=settings.seed)
+    return {**asdict(found), "seconds": round(time.perf_counter() - started, 1)}
+
+
+def _products(count: int) -> Iterator[ProductRecord]:
+    for n in range(count):
+        yield ProductRecord(
+            sku=f"p{n}",
+            title=f"Product number {n} of the benchmark",
+            description="A sentence that says little about it, but has the length of one. " * 4,
+            price=float(n % 500),
+            currency="EUR",
+            brand=f"Brand {n % 300}",
+            categories=((f"Department {n % 5}", f"Shelf {n % 20}", f"Board {n % 200}"),),
+        )
+
+
+def _events(count: int, products: int, rng: random.Random) -> Iterator[EventRecord]:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    users = max(1, count // 12)
+    for n in range(count):
+        yield EventRecord(
+            user=f"u{int(rng.random() ** 2 * users)}",
+            sku=f"p{int(rng.random() ** 3 * products)}",
+            type=rng.choices(("viewed", "carted", "bought", "rated"), (6, 2, 1, 1))[0],
+            value=float(rng.randint(1, 5)),
+            at=start + timedelta(seconds=37 * n),
+        )
+
+
+def _load_products(store: GraphStore, records: list[ProductRecord]) -> None:
+    intake.load_products(store, records, document_of=corpus.product_document)
+
+
+def _load_events(store: GraphStore, records: list[EventRecord]) -> None:
+    intake.load_events(store, records, refuse=_refuse, pseudonym=lambda user: user)
+
+
+def _refuse(record: object, reason: str) -> None:
+    raise BenchmarkError(f"{record}: {reason}")
+
+
+def _renamed(p: ProductRecord, prefix: str) -> ProductRecord:
+    return ProductRecord(
+        sku=f"{prefix} {p.sku}",
+        title=p.title,
+        description=p.description,
+        price=p.price,
+        brand=p.brand,
+        categories=p.categories,
+    )
+
+
+def _naive_products(store: GraphStore, records: list[ProductRecord]) -> None:
+    """As a first script would do it: a transaction for each product."""
+    for p in records:
+        store.write(
+            "MERGE (p:Product {sku: $sku}) SET p.title = $title, p.description = $description, p.price = $price, "
+            "p.active = true "
+            "MERGE (b:Brand {key: $brand}) SET b.name = $brand MERGE (p)-[:MADE_BY {source: 'catalogue'}]->(b) "
+            "MERGE (c:Category {path: $path}) SET c.name = $path MERGE (p)-[:IN_CATEGORY {source: 'catalogue'}]->(c) "
+            "MERGE (d:Document {id: $sku}) SET d.text = $description MERGE (p)-[:HAS_TEXT]->(d)",
+            sku=p.sku,
+            title=p.title,
+            description=p.description,
+            price=p.price,
+            brand=p.brand,
+            path=" > ".join(p.categories[0]),
+        )
+
+
+def _naive_events(store: GraphStore, records: list[EventRecord]) -> None:
+    for e in records:
+        store.write(
+            f"MERGE (u:User {{id: $user}}) WITH u MATCH (p:Product {{sku: $sku}}) MERGE (u)-[r:{e.type.upper()}]->(p) "
+            "SET r.naive_count = coalesce(r.naive_count, 0) + 1, r.naive_at = $at",
+            user=e.user,
+            sku=e.sku,
+            at=e.at,
+        )
+
+
+def _rate(rows: int, work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return rows / (time.perf_counter() - started)

@@ -1,0 +1,234 @@
+"""Loading a shop's records: twice equals once, whole files own what they say, events are counted once."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from extraction.corpus import product_document, review_document
+from kg.graph import Document, DocumentKind, Evidence, Extraction, Graph, Node, NodeRef, Relationship
+from kg.intake import load_events, load_products, load_reviews, load_users
+from kg.privacy import pseudonymiser
+from kg.provenance import record
+from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
+from kg.store import GraphStore
+from tests.kg.whole_graph import whole_graph
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = datetime(2026, 3, 2, 12, tzinfo=UTC)
+GUITAR = ProductRecord(
+    sku="G1",
+    title="Ashdown S-200",
+    description="Solid alder.",
+    price=499.0,
+    currency="USD",
+    brand="Ashdown Inc.",
+    categories=(("Instruments", "Guitars"),),
+    related={"bought_together": ("S1", "elsewhere"), "accessory_of": ()},
+    vectors={"image": (0.5, 0.5)},
+)
+STRAP = ProductRecord(sku="S1", title="Birch strap", brand="Birch", related={"accessory_of": ("G1", "S1")})
+
+
+def same(user: str) -> str:
+    return user
+
+
+def refuse_none(record: object, reason: str) -> None:
+    raise AssertionError(f"{record}: {reason}")
+
+
+def products(store: GraphStore, *records: ProductRecord, **options: Any) -> Any:
+    return load_products(store, records, document_of=product_document, **options)
+
+
+def events(store: GraphStore, *records: EventRecord, **options: Any) -> Any:
+    return load_events(store, records, **{"refuse": refuse_none, "pseudonym": same, **options})
+
+
+def interaction(store: GraphStore, type_: str) -> dict[str, Any]:
+    (row,) = store.read(f"MATCH (:User)-[r:{type_}]->() RETURN properties(r) AS r")
+    return dict(row["r"])
+
+
+def test_a_product_brings_its_brand_its_shelves_its_text_and_its_relations(store: GraphStore) -> None:
+    summary = products(store, GUITAR, STRAP)
+    assert (summary.loaded, summary.unknown_targets) == (2, 1)
+    rows = store.read(
+        "MATCH (a)-[r]->(b) RETURN coalesce(a.sku, a.path) AS a, type(r) AS r, r.source AS source, "
+        "coalesce(b.id, b.sku, b.key, b.path) AS b ORDER BY a, r, b"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("G1", "BOUGHT_WITH", "bought_together", "S1"),
+        ("G1", "HAS_TEXT", None, "product:G1"),
+        ("G1", "IN_CATEGORY", "catalogue", "Instruments > Guitars"),
+        ("G1", "MADE_BY", "catalogue", "ashdown"),
+        ("Instruments > Guitars", "SUBCATEGORY_OF", "catalogue", "Instruments"),
+        ("S1", "ACCESSORY_OF", "accessory_of", "G1"),
+        ("S1", "HAS_TEXT", None, "product:S1"),
+        ("S1", "MADE_BY", "catalogue", "birch"),
+    ]
+    (text,) = store.read("MATCH (d:Document {id: 'product:G1'}) RETURN d.text AS text, d.title_end AS title_end")
+    assert text == {"text": "Ashdown S-200\n\nSolid alder.", "title_end": 13}
+
+
+def test_loading_everything_twice_equals_loading_it_once(store: GraphStore) -> None:
+    review = ReviewRecord(id="r1", user="anna", sku="S1", text="Very comfortable.", rating=5.0, at=NOON)
+    happened = (
+        EventRecord(user="anna", sku="G1", type="bought", value=2, at=NOON),
+        EventRecord(user="anna", sku="G1", type="bought"),
+        EventRecord(user="anna", sku="G1", type="bought"),
+        EventRecord(user="anna", sku="S1", type="exposed", model="m1", arm="a", at=NOON),
+        EventRecord(user="anna", sku="S1", type="exposed", model="m1", arm="b", at=NOON),
+        EventRecord(user="anna", type="searched", query=" Guitar  STRAP ", at=LATER),
+    )
+
+    def load() -> None:
+        products(store, GUITAR, STRAP)
+        load_reviews(store, [review], document_of=review_document, refuse=refuse_none, pseudonym=same)
+        events(store, *happened)
+        load_users(store, [UserRecord(user="anna", interests=("jazz",), friends=("ben",))], pseudonym=same)
+
+    load()
+    once = whole_graph(store)
+    load()
+    assert whole_graph(store) == once
+    assert store.read("MATCH (:User)-[r:EXPOSED]->() RETURN r.arm AS arm ORDER BY arm") == [{"arm": "a"}, {"arm": "b"}]
+    assert store.read("MATCH (:User)-[:SEARCHED]->(q) RETURN q.text AS q") == [{"q": "guitar strap"}]
+
+
+def test_a_newer_file_takes_away_what_it_no_longer_says_but_not_what_others_said(store: GraphStore) -> None:
+    products(store, GUITAR, STRAP)
+    store.write(
+        "MATCH (p:Product {sku: 'G1'}) MERGE (b:Brand {key: 'birch'}) "
+        "MERGE (p)-[:MADE_BY {source: 'curator'}]->(b) SET p.popularity = 0.5"
+    )
+    products(store, ProductRecord(sku="G1", title="Ashdown S-200", brand="Cobalt"))
+    assert store.read(
+        "MATCH (:Product {sku: 'G1'})-[r:MADE_BY|IN_CATEGORY|BOUGHT_WITH]->(x) "
+        "RETURN type(r) AS type, r.source AS source, x.key AS key ORDER BY key"
+    ) == [
+        {"type": "MADE_BY", "source": "curator", "key": "birch"},
+        {"type": "MADE_BY", "source": "catalogue", "key": "cobalt"},
+    ]
+    (p,) = store.read("MATCH (p:Product {sku: 'G1'}) RETURN p.price AS price, p.popularity AS popularity")
+    assert p == {"price": None, "popularity": 0.5}
+
+
+def test_sync_makes_products_inactive_that_the_file_lacks(store: GraphStore) -> None:
+    products(store, GUITAR, STRAP)
+    assert products(store, STRAP, sync=True).deactivated == 1
+    assert store.read("MATCH (p:Product) RETURN p.sku AS sku, p.active AS active ORDER BY sku") == [
+        {"sku": "G1", "active": False},
+        {"sku": "S1", "active": True},
+    ]
+
+
+def test_units_bought_add_up_and_the_latest_time_stands(store: GraphStore) -> None:
+    products(store, GUITAR)
+    events(store, EventRecord(user="anna", sku="G1", type="bought", value=3, at=LATER))
+    events(store, EventRecord(user="anna", sku="G1", type="bought", at=NOON))
+    r = interaction(store, "BOUGHT")
+    assert (r["count"], r["at"].to_native(), r["first_at"].to_native()) == (4, LATER, NOON)
+    assert r["strength"] == pytest.approx(1 + 0.6931, abs=1e-3)
+    (user,) = store.read("MATCH (u:User) RETURN u.last_at AS at")
+    assert user["at"].to_native() == LATER
+
+
+def test_an_older_rating_that_arrives_late_does_not_replace_the_newer(store: GraphStore) -> None:
+    products(store, GUITAR)
+    events(store, EventRecord(user="anna", sku="G1", type="rated", value=2, at=LATER))
+    events(store, EventRecord(user="anna", sku="G1", type="rated", value=5, at=NOON))
+    r = interaction(store, "RATED")
+    assert (r["rating"], r["count"], r["strength"]) == (2.0, 2, pytest.approx(0.4))
+
+
+def test_the_same_event_in_two_files_is_one_and_equal_events_without_a_time_are_two(store: GraphStore) -> None:
+    products(store, GUITAR)
+    timed = EventRecord(user="anna", sku="G1", type="viewed", at=NOON)
+    events(store, timed, timed)
+    assert events(store, timed).unchanged_events == 1
+    assert interaction(store, "VIEWED")["count"] == 1
+    untimed = EventRecord(user="anna", sku="G1", type="carted")
+    events(store, untimed, untimed)
+    events(store, untimed, untimed)
+    r = interaction(store, "CARTED")
+    assert (r["count"], r.get("at"), r["times"]) == (2, None, [-1, -1])
+
+
+def test_an_event_for_an_unknown_product_is_refused_or_makes_it(store: GraphStore) -> None:
+    refused: list[str] = []
+    event = EventRecord(user="anna", sku="ghost", type="viewed", at=NOON)
+    assert events(store, event, refuse=lambda _, reason: refused.append(reason)).loaded == 0
+    assert refused == ["The catalogue has no product 'ghost'; --create-missing would make it."]
+    assert events(store, event, create_missing=True).loaded == 1
+    assert store.read("MATCH (p:Product) RETURN p.sku AS sku, p.title AS title") == [{"sku": "ghost", "title": "ghost"}]
+
+
+def test_a_review_of_an_unknown_product_is_refused(store: GraphStore) -> None:
+    refused: list[str] = []
+    review = ReviewRecord(id="r1", user="anna", sku="ghost", text="Nice.")
+    load_reviews(
+        store,
+        [review],
+        document_of=review_document,
+        refuse=lambda _, reason: refused.append(reason),
+        pseudonym=same,
+    )
+    assert refused == ["The catalogue has no product 'ghost'."]
+    assert whole_graph(store)["nodes"] == []
+
+
+def test_with_a_key_no_raw_user_id_enters_the_graph(store: GraphStore) -> None:
+    products(store, GUITAR)
+    hidden = pseudonymiser("a secret")
+    events(store, EventRecord(user="anna@example.org", sku="G1", type="viewed"), pseudonym=hidden)
+    load_users(store, [UserRecord(user="anna@example.org", friends=("ben@example.org",))], pseudonym=hidden)
+    assert "example.org" not in repr(whole_graph(store))
+    assert store.read("MATCH (u:User {id: $id})-[:VIEWED]->() RETURN count(*) AS n", id=hidden("anna@example.org")) == [
+        {"n": 1}
+    ]
+
+
+def test_a_changed_text_takes_back_what_only_its_old_wording_supported(store: GraphStore) -> None:
+    products(store, GUITAR)
+    text = product_document(GUITAR).text
+    alder = Node("AttributeValue", "material=alder", {"attribute": "material", "value": "alder"})
+    fact = Relationship(NodeRef("Product", "G1"), "HAS_ATTRIBUTE", alder.ref, "extraction")
+    fact = Relationship(fact.start, fact.type, fact.end, fact.source, {"fact": fact.fact, "confidence": 0.9})
+    start = text.index("alder")
+    found = Evidence("product:G1", start, start + 5, "alder", 0.9, "test", "1", NOON, fact.fact, alder.ref)
+    document = Document("product:G1", DocumentKind.PRODUCT, text, "G1")
+    record(store, [document], [Extraction(document.id, Graph((alder,), (fact,), (found,)))], version="1")
+    products(store, GUITAR)
+    assert store.read("MATCH (:Product)-[r:HAS_ATTRIBUTE]->() RETURN count(r) AS n") == [{"n": 1}]
+    products(store, ProductRecord(sku="G1", title="Ashdown S-200", description="Solid maple."))
+    assert store.read("MATCH (n) WHERE n:Evidence OR n:AttributeValue RETURN count(n) AS n") == [{"n": 0}]
+
+
+def test_two_loads_of_the_same_events_at_once_count_each_event_once(store: GraphStore) -> None:
+    products(store, GUITAR, STRAP)
+    happened = [
+        EventRecord(user=f"u{n % 20}", sku=("G1", "S1")[n % 2], type="viewed", at=datetime.fromtimestamp(n, UTC))
+        for n in range(400)
+    ]
+    failures: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            events(store, *happened, batch_size=50)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.read("MATCH ()-[r:VIEWED]->() RETURN sum(r.count) AS n, sum(size(r.events)) AS events") == [
+        {"n": 400, "events": 400}
+    ]

@@ -1,0 +1,74 @@
+"""The door to Neo4j: transactions, errors that say what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from kg import localdb
+from kg.errors import AuthenticationError, ConnectionFailedError, StoreError, VersionError
+from kg.store import GraphStore, _check_version
+
+
+def test_all_statements_take_effect_or_none(store: GraphStore) -> None:
+    with pytest.raises(StoreError, match="refused a statement"):
+        store.change_all([("CREATE (:Brand {key: 'a', name: 'A'})", {}), ("THIS IS NOT CYPHER", {})])
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
+
+
+def test_a_write_in_a_read_transaction_is_refused(store: GraphStore) -> None:
+    with pytest.raises(StoreError, match="refused"):
+        store.read("CREATE (:Brand {key: 'a', name: 'A'})")
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
+
+
+def test_rows_beyond_the_limit_are_not_fetched(store: GraphStore) -> None:
+    assert len(store.read("UNWIND range(1, 10000000) AS n RETURN n", max_rows=3)) == 3
+
+
+def test_a_query_that_takes_too_long_is_ended(store: GraphStore) -> None:
+    slow = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN sum(a * b) AS n"
+    with pytest.raises(StoreError, match="too long"):
+        store.read(slow, timeout_s=0.5)
+
+
+def test_rows_are_streamed(store: GraphStore) -> None:
+    assert sum(row[0] for row in store.stream("UNWIND range(1, 5000) AS n RETURN n", fetch_size=100)) == 12502500
+
+
+def test_a_plan_is_returned_and_nothing_is_run(store: GraphStore) -> None:
+    plan = store.explain("CREATE (:Brand {key: 'a', name: 'A'})")
+    assert plan["query_type"] == "w"
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
+
+
+def test_what_changed_is_counted(store: GraphStore) -> None:
+    changed = store.change("CREATE (:Brand {key: 'a', name: 'A'})-[:X]->(:Brand {key: 'b', name: 'B'})")
+    assert (changed.nodes_created, changed.relationships_created, changed.properties_set) == (2, 1, 4)
+
+
+def test_nobody_home_is_said_in_one_sentence() -> None:
+    with pytest.raises(ConnectionFailedError, match="does not answer"):
+        GraphStore.connect("bolt://127.0.0.1:1", "neo4j", "x")
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ConnectionFailedError, match="is not the address"):
+        GraphStore.connect("localhost", "neo4j", "x")
+
+
+def test_a_wrong_password_is_refused_without_showing_it(database: localdb.Connection) -> None:
+    with pytest.raises(AuthenticationError, match="NEO4J_PASSWORD") as error:
+        GraphStore.connect(database.uri, "neo4j", "not the password")
+    assert "not the password" not in str(error.value)
+
+
+def test_a_database_that_is_not_there_is_named(database: localdb.Connection) -> None:
+    with pytest.raises(StoreError, match="NEO4J_DATABASE"):
+        GraphStore.connect(database.uri, database.username, database.password, database="elsewhere")
+
+
+@pytest.mark.parametrize("agent", ["Neo4j/5.26.0", "Neo4j/2025.12.1", "Memgraph"])
+def test_a_server_that_is_too_old_is_named(agent: str) -> None:
+    with pytest.raises(VersionError, match="2026.01"):
+        _check_version(agent, "bolt://x")
+    _check_version("Neo4j/2026.09.0", "bolt://x")
