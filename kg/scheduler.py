@@ -28,7 +28,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
@@ -208,15 +208,15 @@ def apscheduler_trigger(job: Job, timezone: tzinfo) -> BaseTrigger | None:
         if job.trigger <= timedelta(0):
             raise SchedulerError(f"Job {job.name}: expected an interval above zero, found {job.trigger}.")
         return IntervalTrigger(seconds=job.trigger.total_seconds(), timezone=timezone)
-    fields = job.trigger.split()
     try:
-        minute, hour, day, month, weekday = fields
+        minute, hour, day, month, weekday = job.trigger.split()
         return CronTrigger(
             minute=minute, hour=hour, day=day, month=month, day_of_week=named_weekdays(weekday), timezone=timezone
         )
     except ValueError as error:
         raise SchedulerError(
-            f"Job {job.name}: expected five cron fields (minute hour day month weekday), found {job.trigger!r} ({error})."
+            f"Job {job.name}: expected five cron fields, minute hour day month weekday; "
+            f"found {job.trigger!r} ({error})."
         ) from error
 
 
@@ -344,8 +344,7 @@ def abandon_dead(store: GraphStore, here: Process, active: frozenset[str] = froz
     lost = [
         row["id"]
         for row in store.read(_RUNNING)
-        if row["id"] not in active
-        and (row["process"] == str(here) or (row["process"] and Process.parse(row["process"]).is_dead(here)))
+        if row["id"] not in active and (row["process"] == str(here) or Process.parse(row["process"]).is_dead(here))
     ]
     if not lost:
         return 0
@@ -359,9 +358,8 @@ def _record(store: GraphStore, run: JobRun) -> None:
 
 
 def _run_of(properties: Row) -> JobRun:
-    known = {name: properties.get(name) for name in JobRun.__dataclass_fields__}
-    at = known["at"].to_native()
-    return JobRun(**{**known, "outcome": Outcome(known["outcome"]), "at": at, "process": known["process"] or ""})
+    known: dict[str, Any] = {field.name: properties.get(field.name) for field in fields(JobRun)}
+    return JobRun(**{**known, "outcome": Outcome(known["outcome"]), "at": known["at"].to_native()})
 
 
 # --- running --------------------------------------------------------------------------------------------------
@@ -424,6 +422,7 @@ class Scheduler:
         """
         if name not in self.jobs:
             raise SchedulerError(f"There is no job {name!r}. Known are: {', '.join(self.jobs)}.")
+        self._settle_the_dead()
         return self._run_chain(name, "manual") if chain else (self._run(self.jobs[name], "manual"),)
 
     # -- by the clock
@@ -432,9 +431,7 @@ class Scheduler:
         """Start the clock, in the background, and settle what earlier processes left behind."""
         if self._background is not None:
             raise SchedulerError("The scheduler runs already.")
-        abandoned = abandon_dead(self._store, self._here, frozenset(self._active))
-        if abandoned:
-            log.warning("runs of dead processes marked as abandoned", runs=abandoned)
+        self._settle_the_dead()
         self._background = BackgroundScheduler(
             timezone=self._timezone,
             executors={"default": ThreadPoolExecutor(max_workers=1)},
@@ -481,6 +478,11 @@ class Scheduler:
             settle()
 
     # -- either
+
+    def _settle_the_dead(self) -> None:
+        abandoned = abandon_dead(self._store, self._here, frozenset(self._active))
+        if abandoned:
+            log.warning("runs of dead processes marked as abandoned", runs=abandoned)
 
     def _run_chain(self, name: str, trigger: str) -> tuple[JobRun, ...]:
         runs: dict[str, JobRun] = {}
@@ -543,4 +545,4 @@ def _settled(
     run: JobRun, outcome: Outcome, *, seconds: float | None = None, error: str | None = None, detail: str | None = None
 ) -> JobRun:
     shortened = error[:ERROR_LENGTH] if error else None
-    return JobRun(**{**asdict(run), "outcome": outcome, "seconds": seconds, "error": shortened, "detail": detail})
+    return replace(run, outcome=outcome, seconds=seconds, error=shortened, detail=detail)

@@ -1,0 +1,393 @@
+"""A subgraph of Neo4j as PyTorch Geometric ``HeteroData``, with the names of its rows.
+
+Row by row, Bolt carries some 20,000 relationships a second; most of that is the
+price of a row. So the server packs the ids and properties of many relationships
+into ``vector(…)`` values and one row carries thousands of them, decoded by
+numpy without a Python object each. Reading goes by pages of start nodes in the
+order of their business keys, so neither side ever holds more than a page beside
+the result.
+
+The graph stays heterogeneous here: one edge store a relationship type, since
+:mod:`embeddings.gcn` gives each type a weight of its own. Only there are the
+types stacked into one matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch_geometric.data import HeteroData
+
+from kg import schema
+from kg.errors import EmbeddingError
+from kg.store import GraphStore
+
+EdgeType = tuple[str, str, str]
+"""Start label, relationship type, end label."""
+
+INTERACTIONS: Final = ("BOUGHT", "RATED", "CARTED", "CLICKED", "VIEWED")
+"""Relationships from a user to a product that show interest; the score's history."""
+PRODUCT_RELATIONS: Final = (
+    "BOUGHT_WITH",
+    "VIEWED_WITH",
+    "ACCESSORY_OF",
+    "COMPATIBLE_WITH",
+    "SUBSTITUTE_FOR",
+    "VARIANT_OF",
+)
+"""Explicit relationships between products; each has a weight in the score."""
+SHARED: Final = (
+    ("MADE_BY", "Brand"),
+    ("IN_CATEGORY", "Category"),
+    ("HAS_ATTRIBUTE", "AttributeValue"),
+    ("PRAISED_FOR", "Aspect"),
+)
+"""Relationships by which products are alike when they share the other end."""
+
+PAGE: Final = 4096
+"""Start nodes in one query; also the longest vector that Neo4j makes."""
+_GROUP: Final = 128
+"""Start nodes whose relationships are gathered into lists at once, within a page."""
+_MISSING: Final = -(2**62)
+"""Stands for null on the way, since a Neo4j vector holds neither null nor NaN."""
+
+
+def _property_type(owner: str, name: str) -> str:
+    known = schema.LABEL.get(owner) or schema.RELATIONSHIP_TYPE.get(owner)
+    if known is None:
+        raise EmbeddingError(f"SubgraphSpec: the schema has no {owner!r}. kg/schema.py lists labels and types.")
+    for p in known.properties:
+        if p.name == name:
+            return p.type
+    # Vectors that a product file supplied stand beside the declared properties.
+    if owner == "Product" and name.startswith("vector_"):
+        return "LIST<FLOAT>"
+    raise EmbeddingError(f"SubgraphSpec: the schema knows no property {name!r} of {owner}.")
+
+
+@dataclass(frozen=True, slots=True)
+class SubgraphSpec:
+    """What to export.
+
+    >>> SubgraphSpec(
+    ...     nodes={"User": (), "Product": ("price", "text_embedding")},
+    ...     edges={("User", "BOUGHT", "Product"): ("strength", "at")},
+    ...     where={"Product": "n.active AND n.price < $most"},
+    ...     parameters={"most": 100.0},
+    ... )
+    """
+
+    nodes: Mapping[str, Sequence[str]]
+    """Label → properties. The business key always comes, as the :class:`NodeIndex`."""
+    edges: Mapping[EdgeType, Sequence[str]]
+    """Relationship type with the labels of its ends → properties."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Label → Cypher predicate over the node ``n``; edges of a node that is left out are left out."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Values for the ``$names`` of the predicates."""
+
+    def __post_init__(self) -> None:
+        for label, properties in self.nodes.items():
+            for name in properties:
+                _property_type(label, name)
+        for (start, type_, end), properties in self.edges.items():
+            missing = [label for label in (start, end) if label not in self.nodes]
+            if missing:
+                raise EmbeddingError(
+                    f"SubgraphSpec: {start}-{type_}-{end} needs the label {missing[0]} among its nodes."
+                )
+            for name in properties:
+                _property_type(type_, name)
+        for label in self.where.keys() - self.nodes.keys():
+            raise EmbeddingError(f"SubgraphSpec: a filter for {label}, which is not among its nodes.")
+
+
+SHOP: Final = SubgraphSpec(
+    nodes={
+        "User": ("last_at",),
+        "Product": ("active", "text_embedding"),
+        **{label: () for _, label in SHARED},
+    },
+    edges={
+        **{("User", type_, "Product"): ("strength", "at") for type_ in INTERACTIONS},
+        **{("Product", type_, "Product"): ("source", "confidence") for type_ in PRODUCT_RELATIONS},
+        **{("Product", type_, label): () for type_, label in SHARED},
+        **{
+            ("Product", type_, label): ()
+            for type_ in ("ACCESSORY_OF", "COMPATIBLE_WITH")
+            for label in ("Brand", "Category")
+        },
+    },
+)
+"""All that training reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIndex:
+    """Business key ↔ row, for each label; rows are in the order of the keys' code points."""
+
+    keys: Mapping[str, tuple[str, ...]]
+    _rows: Mapping[str, Mapping[str, int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rows = {label: {key: row for row, key in enumerate(keys)} for label, keys in self.keys.items()}
+        object.__setattr__(self, "_rows", rows)
+
+    def count(self, label: str) -> int:
+        """Number of nodes with that label."""
+        return len(self.keys.get(label, ()))
+
+    def row(self, label: str, key: str) -> int | None:
+        """Row of a key, or None for one that was not exported."""
+        return self._rows.get(label, {}).get(key)
+
+    def rows(self, label: str, keys: Sequence[str]) -> np.ndarray:
+        """Rows of many keys, int64; -1 for those that were not exported."""
+        known = self._rows.get(label, {})
+        return np.fromiter((known.get(key, -1) for key in keys), dtype=np.int64, count=len(keys))
+
+
+def export_subgraph(store: GraphStore, spec: SubgraphSpec = SHOP) -> tuple[HeteroData, NodeIndex]:
+    """Read the subgraph that ``spec`` names.
+
+    Each node store has ``num_nodes`` and one tensor a property: numbers and
+    times (Unix seconds) as float64 ``[n]`` with NaN for null, booleans as bool
+    with False for null, text as int64 codes with the texts in ``NAME_texts``
+    (-1 for null), lists of numbers as float32 ``[n, width]`` with zero rows for
+    null. Each edge store has ``edge_index`` ``[2, e]`` sorted by start row, then
+    end row, and its properties likewise.
+
+    Raises:
+        EmbeddingError: a list property has different widths on different nodes.
+    """
+    data = HeteroData()
+    keys: dict[str, tuple[str, ...]] = {}
+    rows: dict[str, _Rows] = {}
+    pages: dict[str, tuple[str, ...]] = {}
+    for label, properties in spec.nodes.items():
+        keys[label], rows[label], pages[label], columns = _read_nodes(store, spec, label, properties)
+        data[label].num_nodes = len(keys[label])
+        for name, value in columns.items():
+            data[label][name] = value
+    for (start, type_, end), properties in spec.edges.items():
+        index, columns = _read_edges(store, spec, (start, type_, end), properties, pages[start], rows)
+        data[start, type_, end].edge_index = index
+        for name, value in columns.items():
+            data[start, type_, end][name] = value
+    return data, NodeIndex(keys)
+
+
+# --- nodes ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Neo4j's internal ids, ascending, and the row of each; valid only while the export runs."""
+
+    ids: np.ndarray
+    rows: np.ndarray
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Row of each id, or -1: created since, filtered out, or of another label."""
+        if self.ids.size == 0:
+            return np.full(ids.shape, -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
+        return np.where(self.ids[at] == ids, self.rows[at], -1)
+
+
+def _read_nodes(
+    store: GraphStore, spec: SubgraphSpec, label: str, properties: Sequence[str]
+) -> tuple[tuple[str, ...], _Rows, tuple[str, ...], dict[str, Any]]:
+    key = schema.LABEL[label].key
+    columns = [_Column.of(label, name, "n") for name in properties]
+    predicate = f"\n  AND ({spec.where[label]})" if label in spec.where else ""
+    # Lists are wide: fewer nodes a row keep the row small.
+    page = PAGE if all(c.kind != "list" for c in columns) else PAGE // 8
+    cypher = (
+        "CYPHER 25\n"
+        f"MATCH (n:{label})\n"
+        f"WHERE n.{key} > $after{predicate}\n"
+        "WITH n\n"
+        f"ORDER BY n.{key}\n"
+        "LIMIT $page\n"
+        "WITH collect(n) AS nodes\n"
+        "WHERE size(nodes) > 0\n"
+        "RETURN " + ",\n       ".join([f"[n IN nodes | n.{key}]", _packed("id(n)"), *(c.gathered() for c in columns)])
+    )
+    names: list[str] = []
+    ids: list[np.ndarray] = []
+    chunks: list[list[Any]] = [[] for _ in columns]
+    after = ""
+    while True:
+        found = list(store.stream(cypher, after=after, page=page, **spec.parameters))
+        if not found:
+            break
+        page_names, page_ids, *page_columns = found[0]
+        names += page_names
+        ids.append(page_ids.to_numpy().astype(np.int64))
+        for column, chunk, value in zip(columns, chunks, page_columns, strict=True):
+            chunk.append(column.decode(value))
+        after = page_names[-1]
+    # Neo4j orders text as UTF-8 or UTF-16 bytes, depending on the plan; code points are the same everywhere.
+    order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
+    internal = np.concatenate(ids)[order] if ids else np.empty(0, dtype=np.int64)
+    by_id = np.argsort(internal)
+    tensors: dict[str, Any] = {}
+    for column, chunk in zip(columns, chunks, strict=True):
+        tensors.update(column.tensors(chunk, order))
+    # Where pages of start nodes end, in the order that the server itself compares by.
+    bounds = tuple(names[PAGE - 1 :: PAGE])
+    return tuple(names[i] for i in order), _Rows(internal[by_id], by_id), bounds, tensors
+
+
+# --- edges ---------------------------------------------------------------------------------------------------
+
+
+def _read_edges(
+    store: GraphStore,
+    spec: SubgraphSpec,
+    edge: EdgeType,
+    properties: Sequence[str],
+    pages: Sequence[str],
+    rows: Mapping[str, _Rows],
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    start, type_, end = edge
+    key = schema.LABEL[start].key
+    columns = [_Column.of(type_, name, "r") for name in properties]
+    gathered = ["collect(id(a)) AS starts", "collect(id(b)) AS ends"]
+    gathered += [f"collect({c.value}) AS c{i}" for i, c in enumerate(columns)]
+    sliced = [f"{name}[j..j + {PAGE}] AS {name}" for name in ("starts", "ends", *(f"c{i}" for i in range(len(columns))))]
+    packed = ["vector(starts, size(starts), INTEGER64)", "vector(ends, size(ends), INTEGER64)"]
+    packed += [c.packed(f"c{i}") for i, c in enumerate(columns)]
+    # The labels of the far end are not asked for: what is not in its rows is dropped on arrival.
+    cypher = (
+        "CYPHER 25\n"
+        f"MATCH (a:{start})\n"
+        f"WHERE a.{key} > $after AND ($last IS NULL OR a.{key} <= $last)\n"
+        "WITH collect(a) AS nodes\n"
+        f"UNWIND range(0, size(nodes) - 1, {_GROUP}) AS i\n"
+        "CALL (nodes, i) {\n"
+        f"  UNWIND nodes[i..i + {_GROUP}] AS a\n"
+        f"  MATCH (a)-[r:{type_}]->(b)\n"
+        f"  RETURN {', '.join(gathered)}\n"
+        "}\n"
+        f"UNWIND range(0, size(starts) - 1, {PAGE}) AS j\n"
+        f"WITH {', '.join(sliced)}\n"
+        "RETURN " + ", ".join(packed)
+    )
+    heads: list[np.ndarray] = []
+    tails: list[np.ndarray] = []
+    chunks: list[list[Any]] = [[] for _ in columns]
+    if rows[start].ids.size and rows[end].ids.size:
+        for after, last in pairwise(("", *pages, None)):
+            for a, b, *values in store.stream(cypher, after=after, last=last):
+                head, tail = rows[start].of(a.to_numpy().astype(np.int64)), rows[end].of(b.to_numpy().astype(np.int64))
+                kept = (head >= 0) & (tail >= 0)
+                heads.append(head[kept])
+                tails.append(tail[kept])
+                for column, chunk, value in zip(columns, chunks, values, strict=True):
+                    chunk.append(column.decode(value)[kept])
+    head = np.concatenate(heads) if heads else np.empty(0, dtype=np.int64)
+    tail = np.concatenate(tails) if tails else np.empty(0, dtype=np.int64)
+    # Parallel relationships keep a fixed order too: by their properties, whatever Neo4j returned first.
+    plain = [np.concatenate(chunk) if chunk else column.empty() for column, chunk in zip(columns, chunks, strict=True)]
+    order = np.lexsort([*reversed(plain), tail, head])
+    tensors: dict[str, Any] = {}
+    for column, values in zip(columns, plain, strict=True):
+        tensors.update(column.tensors([values], order))
+    return torch.from_numpy(np.stack([head[order], tail[order]])), tensors
+
+
+# --- properties ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """How one property travels: its Cypher expression there, its array here."""
+
+    name: str
+    kind: str
+    """``number``, ``time``, ``boolean``, ``text`` or ``list``."""
+    variable: str
+
+    @classmethod
+    def of(cls, owner: str, name: str, variable: str) -> _Column:
+        type_ = _property_type(owner, name)
+        if type_.startswith("LIST"):
+            kind = "list"
+        else:
+            kind = {"ZONED DATETIME": "time", "BOOLEAN": "boolean", "STRING": "text"}.get(type_, "number")
+        return cls(name, kind, variable)
+
+    @property
+    def value(self) -> str:
+        """Expression for the property of one node or relationship; null only for text and lists."""
+        access = f"{self.variable}.{self.name}"
+        if self.kind == "time":
+            return f"coalesce({access}.epochSeconds, {_MISSING})"
+        if self.kind == "boolean":
+            return f"CASE WHEN {access} THEN 1 ELSE 0 END"
+        if self.kind == "number":
+            return f"coalesce(toFloat({access}), {float(_MISSING)})"
+        if self.kind == "text":
+            return f"coalesce({access}, '')"
+        return f"vector({access}, size({access}), FLOAT32)"
+
+    def packed(self, values: str) -> str:
+        """Expression that packs the list ``values``; texts and vectors go as a list."""
+        if self.kind in ("text", "list"):
+            return values
+        return f"vector({values}, size({values}), {'FLOAT64' if self.kind == 'number' else 'INTEGER64'})"
+
+    def gathered(self) -> str:
+        """Expression that gathers and packs the property of all ``nodes``."""
+        return self.packed(f"[n IN nodes | {self.value}]")
+
+    def decode(self, value: Any) -> np.ndarray:
+        """What arrived, as an array with one row a node or relationship."""
+        if self.kind == "text":
+            return np.array(value, dtype=object)
+        if self.kind == "list":
+            rows = np.empty(len(value), dtype=object)
+            for i, vector in enumerate(value):
+                rows[i] = None if vector is None else vector.to_numpy().astype(np.float32)
+            return rows
+        array = value.to_numpy()
+        if self.kind == "boolean":
+            return array.astype(bool)
+        return np.where(array == _MISSING, np.nan, array.astype(np.float64))
+
+    def empty(self) -> np.ndarray:
+        return np.empty(0, dtype={"text": object, "list": object, "boolean": bool}.get(self.kind, np.float64))
+
+    def tensors(self, chunks: Sequence[np.ndarray], order: np.ndarray) -> dict[str, Any]:
+        """The chunks joined and put into ``order``, under the names that ``HeteroData`` will have."""
+        values = np.concatenate(chunks) if chunks else self.empty()
+        values = values[order]
+        if self.kind == "text":
+            texts = sorted(set(values.tolist()) - {""})
+            code = {text: i for i, text in enumerate(texts)}
+            codes = np.fromiter((code.get(v, -1) for v in values), dtype=np.int64, count=len(values))
+            return {self.name: torch.from_numpy(codes), f"{self.name}_texts": texts}
+        if self.kind == "list":
+            widths = {len(v) for v in values if v is not None}
+            if len(widths) > 1:
+                raise EmbeddingError(
+                    f"Property {self.name} has {' and '.join(map(str, sorted(widths)))} numbers on different nodes; "
+                    "it must have one width. Run kg extract again, or supply vectors of one width."
+                )
+            matrix = np.zeros((len(values), widths.pop() if widths else 0), dtype=np.float32)
+            for i, vector in enumerate(values):
+                if vector is not None:
+                    matrix[i] = vector
+            return {self.name: torch.from_numpy(matrix)}
+        return {self.name: torch.from_numpy(values)}
+
+
+def _packed(expression: str) -> str:
+    return f"vector([n IN nodes | {expression}], size(nodes), INTEGER64)"

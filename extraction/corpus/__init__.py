@@ -1,0 +1,38 @@
+"""Reading a shop's files: what they say, cleaned and typed, one record at a time.
+
+``sources`` opens files and cuts them into rows, ``fields`` turns cells into
+values and ``text`` cleans prose; ``native`` and ``amazon`` make records of rows;
+``readers`` is what callers use; ``holdout`` parts a file for evaluation.
+"""
+
+from extraction.corpus.amazon import rating_of as amazon_rating
+from extraction.corpus.holdout import HoldoutSummary, split_last
+from extraction.corpus.readers import (
+    Format,
+    Rejects,
+    product_document,
+    read_events,
+    read_products,
+    read_rated_reviews,
+    read_reviews,
+    read_users,
+    review_document,
+)
+from extraction.corpus.text import clean_line, clean_text
+
+__all__ = [
+    "Format",
+    "HoldoutSummary",
+    "Rejects",
+    "amazon_rating",
+    "clean_line",
+    "clean_text",
+    "product_document",
+    "read_events",
+    "read_products",
+    "read_rated_reviews",
+    "read_reviews",
+    "read_users",
+    "review_document",
+    "split_last",
+]

@@ -1,0 +1,113 @@
+"""How well extraction does, counted as the benchmarks count.
+
+Pure functions over values; :mod:`kg.app` prints what they return.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from extraction.mentions import Lexicon, ProductEntry, ProductLike, words
+from extraction.ner import BrandFinder, Gazetteer
+from extraction.normalise import squash
+from kg.normalise import brand_key
+
+
+@dataclass(frozen=True, slots=True)
+class BrandRecovery:
+    """What :func:`brand_recovery` counted, over products whose brand was hidden."""
+
+    products: int
+    """Products that have a brand, all of them hidden once."""
+    stated: int
+    """Those whose title or description contains the brand, after normalisation."""
+    found: int
+    """Of ``stated``, those whose brand was named rightly."""
+    answered: int
+    """Of ``stated``, those for which a brand was named at all."""
+    answered_all: int
+    """Of ``products``, those for which a brand was named at all."""
+    right_all: int
+    """Of ``products``, those whose brand was named rightly, stated or not."""
+    wrong: tuple[tuple[str, str, str | None], ...] = ()
+    """Sku, right brand and answer of every product answered wrongly or not at all."""
+
+    @property
+    def recall(self) -> float:
+        """Share of the products that state their brand for which it was found."""
+        return self.found / self.stated if self.stated else 0.0
+
+    @property
+    def precision(self) -> float:
+        """Share of the answers that were right, over products that state their brand."""
+        return self.found / self.answered if self.answered else 0.0
+
+    @property
+    def precision_all(self) -> float:
+        """The same over all products with a brand: a brand that the text never names counts against us."""
+        return self.right_all / self.answered_all if self.answered_all else 0.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+
+def brand_recovery(
+    products: Sequence[ProductLike],
+    *,
+    common: frozenset[str],
+    folds: int = 5,
+    seed: int = 0,
+    threshold: float = 0.5,
+) -> BrandRecovery:
+    """Hide the brand of each fold of the products in turn, and ask the text for it.
+
+    The lexicon knows brands of the other folds only; titles of hidden products
+    are known, since every shop has them.
+
+    Args:
+        common: words of the language, see :func:`extraction.language.lemma_index`.
+    """
+    order = list(range(len(products)))
+    random.Random(seed).shuffle(order)
+    whole = Lexicon.of_products(products)
+    counts = dict.fromkeys(("products", "stated", "found", "answered", "answered_all", "right_all"), 0)
+    wrong: list[tuple[str, str, str | None]] = []
+    for fold in range(folds):
+        hidden = {products[i].sku for i in order[fold::folds]}
+        finder = BrandFinder(_without_brands(whole, hidden), common)
+        for product in products:
+            right = brand_key(product.brand) if product.brand else ""
+            if product.sku not in hidden or not right:
+                continue
+            text = f"{product.title}\n\n{product.description}"
+            mention = finder.maker(text, len(product.title))
+            answer = mention.node.key if mention and mention.confidence >= threshold else None
+            stated = states_name(text, right)
+            counts["products"] += 1
+            counts["stated"] += stated
+            counts["answered_all"] += answer is not None
+            counts["right_all"] += answer == right
+            counts["answered"] += stated and answer is not None
+            counts["found"] += stated and answer == right
+            if answer != right:
+                wrong.append((product.sku, right, answer))
+    return BrandRecovery(**counts, wrong=tuple(wrong))
+
+
+def states_name(text: str, key: str) -> bool:
+    """Whether a text contains a name, whatever its case, spacing and punctuation."""
+    return bool(Gazetteer({squash(key): key}).find(text, words(text)))
+
+
+def _without_brands(lexicon: Lexicon, skus: set[str]) -> Lexicon:
+    """The lexicon as it would be had the catalogue not said the brand of these products."""
+    products: dict[str, ProductEntry] = {
+        sku: replace(entry, brand=None) if sku in skus else entry for sku, entry in lexicon.products.items()
+    }
+    left = {entry.brand for entry in products.values() if entry.brand}
+    return Lexicon({key: name for key, name in lexicon.brands.items() if key in left}, lexicon.categories, products)

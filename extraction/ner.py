@@ -1,0 +1,556 @@
+"""Named things in a text: brands (known, and never seen before), products, categories.
+
+Recognition works on words, not on spaCy's tokens: names are compared without
+case, accents, spaces and punctuation, so that ``D’Addario``, ``DADDARIO`` and
+``On Stage``/``OnStage`` meet, whatever a tokenizer makes of them. Each finder
+is built once from a :class:`~extraction.mentions.Lexicon` and is then pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from extraction.mentions import Lexicon, Mention, ProductEntry, Word, words
+from extraction.normalise import singular, squash
+from kg.graph import Node
+from kg.normalise import PATH_SEPARATOR, brand_key
+
+MAX_NAME_WORDS: Final = 6
+"""Longest name looked up: the longest brand of the catalogues looked at has five words."""
+
+# Between the words of one name there may stand a space, a hyphen, an ampersand, a mark; nothing longer.
+_WITHIN_NAME = re.compile(r"[\s\-–./&+'’®™]{1,3}")
+_TITLE_NOISE: Final = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "new",
+        "genuine",
+        "original",
+        "official",
+        "brand",
+        "authentic",
+        "oem",
+        "set",
+        "pack",
+        "lot",
+        "pair",
+        "one",
+        "two",
+        "three",
+        "pc",
+        "pcs",
+        "x",
+        "by",
+    ]
+)
+# Words before a name that make it what the product is for, not who made it.
+_FOR: Final = frozenset(
+    [
+        "for",
+        "fits",
+        "fit",
+        "with",
+        "to",
+        "like",
+        "replaces",
+        "replacement",
+        "compatible",
+        "universal",
+        "via",
+        "w",
+        "on",
+        "and",
+        "or",
+    ]
+)
+_BY: Final = frozenset({"by", "from"})
+_POSSESSIVE: Final = re.compile(r"['’][sS]$")
+_NO_BRAND: Final = frozenset({"unknown", "generic", "unbranded", "no title", "na", "none", "no brand", "various"})
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A run of words of a text that is a known name."""
+
+    start: int
+    end: int
+    first: int
+    """Index of its first word."""
+    last: int
+    """Index one past its last word."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """The brand behind most titles that open alike."""
+
+    key: str
+    count: int
+    share: float
+    followers: int
+    """How many different words go on after the opening in the titles of this brand."""
+
+
+class Gazetteer:
+    """Finds known names in a sequence of words, longest first, in time linear in the words.
+
+    Args:
+        names: squashed name → key. Names shorter than two letters are ignored.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = {name: key for name, key in names.items() if len(name) >= 2}
+        self._longest = max(map(len, self._names), default=0)
+        # Most words begin no name: three letters tell it at once.
+        self._heads = {name[:3] for name in self._names}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def at(self, text: str, found: Sequence[Word], first: int) -> Name | None:
+        """The longest known name that begins at word ``first``."""
+        joined, best = "", None
+        for last in range(first, min(first + MAX_NAME_WORDS, len(found))):
+            if last > first and not _WITHIN_NAME.fullmatch(text, found[last - 1].end, found[last].start):
+                break
+            joined += squash(found[last].text)
+            if len(joined) >= 3 and joined[:3] not in self._heads:
+                break
+            if len(joined) > self._longest + 1:
+                break
+            for form in (joined, joined[:-1] if joined.endswith("s") and len(joined) > 3 else ""):
+                if form and (key := self._names.get(form)) is not None:
+                    # A possessive "Fender's" matches without its ending, which stays out of the quote.
+                    possessive = form != joined and _POSSESSIVE.search(found[last].text) is not None
+                    if form == joined or possessive:
+                        end = found[last].end - (2 if possessive else 0)
+                        best = Name(found[first].start, end, first, last + 1, key)
+                    break
+        return best
+
+    def find(self, text: str, found: Sequence[Word]) -> list[Name]:
+        """All known names from left to right, none overlapping another."""
+        names: list[Name] = []
+        position = 0
+        while position < len(found):
+            name = self.at(text, found, position)
+            if name is None:
+                position += 1
+            else:
+                names.append(name)
+                position = name.last
+        return names
+
+
+class BrandFinder:
+    """Brands in texts: those of the lexicon, and who made a product that names a maker never seen before.
+
+    Args:
+        lexicon: brands by name; the titles of all products show which words are
+            general and which begin titles; those products whose brand is known
+            show which openings of a title stand for which brand (a line of
+            products sold under its own name).
+        common: words of the language, lower case: a maker is seldom one of them.
+    """
+
+    def __init__(self, lexicon: Lexicon, common: frozenset[str]) -> None:
+        self._common = common
+        self._names = dict(lexicon.brands)
+        self._by_squash: dict[str, str] = {}
+        for key, name in lexicon.brands.items():
+            if key in _NO_BRAND:
+                continue
+            for form in (squash(key), squash(name)):
+                self._by_squash.setdefault(form, key)
+        titles = [(entry, words(entry.title)) for entry in lexicon.products.values()]
+        self._inner = _inner_words(found for _, found in titles)
+        self._openings, self._starts = _openings(titles)
+        self._followers = _followers(titles)
+        self._gazetteer = Gazetteer(self._by_squash)
+
+    def node(self, key: str, shown: str | None = None) -> Node:
+        """The node of a brand; ``shown`` is how the text writes one that the lexicon does not have."""
+        return Node("Brand", key, {"name": self._names.get(key) or shown or key})
+
+    def mentions(self, text: str, found: Sequence[Word]) -> list[Mention]:
+        """Known brands named anywhere in a text."""
+        return [
+            Mention(self.node(name.key), name.start, name.end, self._plausibility(text, name))
+            for name in self._gazetteer.find(text, found)
+            if self._looks_like_name(text, name)
+        ]
+
+    def maker(self, text: str, title_end: int) -> Mention | None:
+        """Who made the product that ``text`` (title, then description) describes; ``None`` when it does not say."""
+        title = words(text[:title_end])
+        body = words(text[title_end:])
+        body = [Word(w.text, w.start + title_end, w.end + title_end) for w in body]
+        candidates = [
+            *self._known_in_title(text, title),
+            *self._remembered(title),
+            *self._signed(text, title),
+            *self._unseen(text, title, body),
+            *self._known_in_body(text, body),
+        ]
+        # The first of equals wins: the list above goes from the surest reading to the least sure.
+        return max(candidates, key=lambda m: m.confidence, default=None)
+
+    def _known_in_title(self, text: str, title: Sequence[Word]) -> Iterable[Mention]:
+        opening = _first_word(title)
+        for name in self._gazetteer.find(text, title):
+            if not self._looks_like_name(text, name):
+                continue
+            if name.first <= opening:
+                usual = self._usual_maker(title, name.last - name.first, name.first)
+                if usual is not None and usual.key != name.key and usual.count >= 3 and usual.share >= 0.6:
+                    continue  # a name under which another brand sells: the memory answers
+                yield Mention(self.node(name.key), name.start, name.end, 0.97)
+            elif _before(title, name.first) in _BY:
+                yield Mention(self.node(name.key), name.start, name.end, 0.95)
+            elif not _is_target(title, name.first) and not self._is_common(text[name.start : name.end]):
+                yield Mention(self.node(name.key), name.start, name.end, 0.72)
+
+    def _remembered(self, title: Sequence[Word]) -> Iterable[Mention]:
+        """A title that opens like those of a known brand."""
+        opening = _first_word(title)
+        for size in (3, 2, 1):
+            usual = self._usual_maker(title, size, opening)
+            if usual is None or usual.share < 0.6:
+                continue
+            first = title[opening].text
+            if size == 1 and squash(first) != squash(usual.key):
+                # "Mighty Bright" always goes on with the same word: then "Mighty" alone is nobody.
+                if " " in usual.key and usual.followers < 2:
+                    continue
+                if self._is_english(first) and usual.count < 3:
+                    continue
+            confidence = 0.55 + 0.4 * usual.share * usual.count / (usual.count + 0.5)
+            end = title[min(opening + size, len(title)) - 1].end
+            yield Mention(self.node(usual.key), title[opening].start, end, min(0.96, confidence))
+            return
+
+    def _signed(self, text: str, title: Sequence[Word]) -> Iterable[Mention]:
+        """``Peg drops by Ardsley``."""
+        for i in range(2, len(title)):
+            word = title[i].text
+            if title[i - 1].text.lower() not in _BY or not word[:1].isupper() or self._is_common(word):
+                continue
+            last = i + 1
+            while last < min(i + 3, len(title)) and title[last].text[:1].isupper() and _adjacent(text, title, last):
+                last += 1
+            yield self._new(text, title[i].start, title[last - 1].end, 0.92)
+
+    def _unseen(self, text: str, title: Sequence[Word], body: Sequence[Word]) -> Iterable[Mention]:
+        """An unusual, capitalised word at the start of the title, with what else speaks for its being a name."""
+        if not title:
+            return
+        opening = _first_word(title)
+        word = title[opening].text
+        last = opening + 1
+        while last < min(opening + 3, len(title)) and self._continues(text, title, opening, last, body):
+            last += 1
+        start, end = title[opening].start, title[last - 1].end
+        if word.isdigit() or end - start < 2 or not any(c.isupper() for c in word):
+            return
+        confidence = 0.72
+        if all(self._is_common(w.text) for w in title[opening:last]):
+            if max(self._inner.get(squash(w.text), 0) for w in title[opening:last]) >= 2:
+                return  # "Guitar hanger"
+            confidence = 0.52
+        elif self._inner.get(squash(word), 0) >= 3:
+            confidence -= 0.3
+        if self._written_as_name(text, start, end, body):
+            confidence += 0.15
+        if len(self._starts.get(squash(word), ())) >= 2:
+            confidence += 0.1
+        if any(c.isdigit() for c in word):
+            confidence -= 0.25
+        if last - opening == 1 and _POSSESSIVE.search(word):
+            end, confidence = end - 2, confidence + 0.1
+        yield self._new(text, start, end, min(confidence, 0.93))
+
+    def _known_in_body(self, text: str, body: Sequence[Word]) -> Iterable[Mention]:
+        """The brand that a description names most, if it names one clearly."""
+        named = [n for n in self._gazetteer.find(text, body[:400]) if self._looks_like_name(text, n)]
+        named = [n for n in named if not _is_target(body, n.first) and not self._is_common(text[n.start : n.end])]
+        if not named:
+            return
+        (key, count), *rest = Counter(n.key for n in named).most_common(2)
+        first = next(n for n in named if n.key == key)
+        lead = count - (rest[0][1] if rest else 0)
+        if lead > 0:
+            yield Mention(self.node(key), first.start, first.end, min(0.5 + 0.08 * lead, 0.7))
+
+    def _new(self, text: str, start: int, end: int, confidence: float) -> Mention:
+        shown = text[start:end]
+        key = brand_key(shown)
+        known = self._by_squash.get(squash(key))
+        return Mention(self.node(known or key, shown), start, end, confidence)
+
+    def _continues(self, text: str, title: Sequence[Word], opening: int, last: int, body: Sequence[Word]) -> bool:
+        """Whether the word at ``last`` still belongs to a name that begins the title."""
+        word = title[last].text
+        if not _adjacent(text, title, last) or not word[:1].isupper() or any(c.isdigit() for c in word):
+            return False
+        followers = self._starts.get(squash(title[last - 1].text), ())
+        if len(followers) >= 2:
+            return last - opening == 1 and all(nxt == squash(word) for nxt in followers)
+        gap = text[title[last - 1].end : title[last].start]
+        if not any(c.isspace() for c in gap) or gap.startswith("."):
+            return True  # "T-Rex", "K&K", "Dr. Duck"
+        if self._inner.get(squash(word), 0) >= 2 or word[1:] != word[1:].lower() or last - opening > 1:
+            return False
+        if self._is_common(title[opening].text) and not self._is_common(word):
+            return True  # "Lee Oskar": a first name is an ordinary word, a family name is not
+        return self._written_as_name(text, title[opening].start, title[last].end, body)
+
+    def _written_as_name(self, text: str, start: int, end: int, body: Sequence[Word]) -> bool:
+        """Whether the description repeats these words of the title, capitalised."""
+        name = squash(text[start:end])
+        repeated = Gazetteer({name: name}).find(text, body[:400])
+        return any(text[n.start].isupper() for n in repeated)
+
+    def _usual_maker(self, title: Sequence[Word], size: int, opening: int) -> _Usual | None:
+        """The brand of most known products whose titles open with the same ``size`` words."""
+        if opening + size > len(title):
+            return None
+        opened = "".join(squash(w.text) for w in title[opening : opening + size])
+        counter = self._openings.get(opened)
+        if not counter:
+            return None
+        (key, count), total = counter.most_common(1)[0], counter.total()
+        return _Usual(key, count, count / total, self._followers.get((opened, key), 0))
+
+    def _is_common(self, shown: str) -> bool:
+        """Whether a name is also an ordinary word of the language or of this catalogue."""
+        return self._is_english(shown) or self._inner.get(squash(shown), 0) >= 5
+
+    def _is_english(self, shown: str) -> bool:
+        word = shown.casefold()
+        return word in self._common or singular(word) in self._common
+
+    def _looks_like_name(self, text: str, name: Name) -> bool:
+        """A name must be written as one: ``boss`` and ``on stage`` in a sentence are no brands."""
+        shown = text[name.start : name.end]
+        return any(c.isupper() for c in shown) or (not self._is_common(shown) and " " not in shown)
+
+    def _plausibility(self, text: str, name: Name) -> float:
+        return 0.6 if self._is_common(text[name.start : name.end]) else 0.85
+
+
+def _first_word(title: Sequence[Word]) -> int:
+    """Index of the first word of a title that may be a name."""
+    for i, word in enumerate(title):
+        if word.text.lower() not in _TITLE_NOISE and not word.text.isdigit():
+            return i
+    return 0
+
+
+def _before(found: Sequence[Word], index: int) -> str:
+    return found[index - 1].text.lower() if index else ""
+
+
+def _is_target(found: Sequence[Word], index: int) -> bool:
+    """Whether a name stands behind "for", "fits" and the like, up to three words before."""
+    return any(w.text.lower() in _FOR for w in found[max(0, index - 3) : index])
+
+
+def _adjacent(text: str, found: Sequence[Word], index: int) -> bool:
+    return bool(_WITHIN_NAME.fullmatch(text, found[index - 1].end, found[index].start))
+
+
+def _inner_words(titles: Iterable[Sequence[Word]]) -> Counter[str]:
+    """In how many titles each word stands anywhere but at the start."""
+    inner: Counter[str] = Counter()
+    for found in titles:
+        inner.update({squash(w.text) for w in found[_first_word(found) + 1 :]})
+    return inner
+
+
+def _openings(
+    titles: Sequence[tuple[ProductEntry, Sequence[Word]]],
+) -> tuple[dict[str, Counter[str]], dict[str, list[str]]]:
+    """By the words that open titles: brands of the products, and second words by first word."""
+    openings: dict[str, Counter[str]] = defaultdict(Counter)
+    starts: dict[str, list[str]] = defaultdict(list)
+    for entry, found in titles:
+        if not found:
+            continue
+        first = _first_word(found)
+        starts[squash(found[first].text)].append(squash(found[first + 1].text) if first + 1 < len(found) else "")
+        if entry.brand and entry.brand not in _NO_BRAND:
+            joined = ""
+            for word in found[first : first + 3]:
+                joined += squash(word.text)
+                openings[joined][entry.brand] += 1
+    return dict(openings), dict(starts)
+
+
+def _followers(titles: Sequence[tuple[ProductEntry, Sequence[Word]]]) -> dict[tuple[str, str], int]:
+    """By first word and brand: how many different second words the brand's titles go on with."""
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for entry, found in titles:
+        first = _first_word(found) if found else 0
+        if entry.brand and first + 1 < len(found):
+            seen[squash(found[first].text), entry.brand].add(squash(found[first + 1].text))
+    return {opening: len(seconds) for opening, seconds in seen.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ProductName:
+    """A place in a text that names products of the lexicon; several when the name does not tell them apart."""
+
+    start: int
+    end: int
+    skus: tuple[str, ...]
+    exact: bool
+    """Whether the text gives a model number or the whole name, and not just its beginning."""
+
+
+# What comes behind one of these in a title is no longer the product's own name.
+_TITLE_TAIL: Final = re.compile(
+    r",|\s[-–|]\s|\s?\(|:|\s(?:for|with|w/|fits|compatible|by|from|in|includes|including|plus|and)\s", re.IGNORECASE
+)
+_MODEL: Final = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?![\w-])")
+# "10ft", "24-70mm", "2-pack" and "1st" hold digits and letters and are no model numbers.
+_NO_MODEL: Final = re.compile(
+    r"(?:\d[\d.-]*(?:mm|cm|m|in|inch|ft|foot|feet|g|kg|oz|lb|lbs|ml|l|gb|mb|tb|v|w|a|mah|hz|khz|mp|h|hr|d|x|k|p|pc|pcs|st|nd|rd|th|"
+    r"pack|piece|string|person|season|way|in-1|in-one|watt|volt|strings?|key|band|channel|inch)|usb-?c?\d?|mp3|mp4|4k|8k|ip\d\d|ipx\d|"
+    r"\d+-[a-z]{4,}|[a-z]{5,}-\d)",
+    re.IGNORECASE,
+)
+
+
+class ProductFinder:
+    """Products that a text names: by model number, by brand and model, by the beginning of the title.
+
+    Args:
+        accessories: nouns of things made for other things: "Lumo X100" is the camera, not its case.
+    """
+
+    def __init__(self, lexicon: Lexicon, common: frozenset[str], accessories: frozenset[str]) -> None:
+        self._lexicon = lexicon
+        self._accessories = accessories
+        self._common = common
+        self._skus: dict[str, list[str]] = defaultdict(list)
+        self._exact: set[str] = set()
+        for sku, entry in lexicon.products.items():
+            for name, exact in self._names(entry):
+                if sku not in self._skus[name]:
+                    self._skus[name].append(sku)
+                if exact:
+                    self._exact.add(name)
+        self._gazetteer = Gazetteer({name: name for name in self._skus})
+
+    def find(self, text: str, found: Sequence[Word]) -> list[ProductName]:
+        """Products named in a text, from left to right."""
+        names = []
+        for name in self._gazetteer.find(text, found):
+            shown = text[name.start : name.end]
+            if not any(c.isupper() or c.isdigit() for c in shown):
+                continue
+            skus = self._skus[name.key]
+            if len(skus) > 1:
+                own = [s for s in skus if not is_accessory(self._lexicon.products[s].title, self._accessories)]
+                skus = own or skus
+            names.append(ProductName(name.start, name.end, tuple(skus), name.key in self._exact))
+        return names
+
+    def _names(self, entry: ProductEntry) -> Iterable[tuple[str, bool]]:
+        """Names by which a text may call a product, each with whether it is a whole one."""
+        head = title_head(entry.title)
+        found = words(head)
+        if not found:
+            return
+        whole = squash(head)
+        if len(found) >= 2 or any(c.isdigit() for c in whole):
+            yield whole, True
+        brand = squash(entry.brand or found[0].text)
+        joined = ""
+        inside = 0  # how many words of the title the brand takes
+        for i, word in enumerate(found[:4]):
+            joined += squash(word.text)
+            if joined == brand:
+                inside = i + 1
+        for match in _MODEL.finditer(head):
+            model = match.group()
+            if _NO_MODEL.fullmatch(model) or len(squash(model)) < 3:
+                continue
+            yield squash(model), True
+            if match.start() <= 60:
+                yield squash(head[: match.end()]), True
+                if inside:
+                    yield squash(head[found[inside - 1].end : match.end()]), True
+        # "Ernie Ball Slinky" without its last words, as long as something unusual is left beside the brand.
+        for last in range(max(inside, 1) + 1, min(len(found), MAX_NAME_WORDS)):
+            if any(w.text.casefold() not in self._common for w in found[max(inside, 1) : last]):
+                yield squash("".join(w.text for w in found[:last])), False
+                if inside and last - inside >= 2:
+                    yield squash("".join(w.text for w in found[inside:last])), False
+
+
+def title_head(title: str) -> str:
+    """The part of a title that names the product itself: "Lumo LP-6 battery" of "Lumo LP-6 battery for X100, black"."""
+    tail = _TITLE_TAIL.search(title, 2)
+    return title[: tail.start()] if tail else title
+
+
+def is_accessory(title: str, accessories: frozenset[str]) -> bool:
+    """Whether the thing that a title names is one that is made to be used with another thing."""
+    found = [singular(w.text) for w in words(title_head(title))]
+    return any(
+        found[-1 - skip] in accessories or " ".join(found[-2 - skip : len(found) - skip]) in accessories
+        for skip in (0, 1)
+        if len(found) > skip
+    )
+
+
+class CategoryFinder:
+    """Categories by the last name of their path, in singular or plural.
+
+    A name that stands on several shelves names none of them.
+    """
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        paths: dict[str, list[str]] = defaultdict(list)
+        for path in lexicon.categories:
+            leaf = path.rpartition(PATH_SEPARATOR)[2]
+            for name in leaf_names(leaf):
+                for form in (squash(name), squash(_singular_last(name)), squash(_plural_last(name))):
+                    if path not in paths[form]:
+                        paths[form].append(path)
+        self._paths = {name: tuple(found) for name, found in paths.items() if len(name) >= 3}
+        self._gazetteer = Gazetteer({name: name for name in self._paths})
+
+    def find(self, text: str, found: Sequence[Word]) -> list[tuple[Name, tuple[str, ...]]]:
+        """Names of categories in a text with the paths that they may mean."""
+        return [(name, self._paths[name.key]) for name in self._gazetteer.find(text, found)]
+
+    @staticmethod
+    def node(path: str) -> Node:
+        """The node of a category."""
+        return Node("Category", path, {"name": path.rpartition(PATH_SEPARATOR)[2]})
+
+
+def leaf_names(leaf: str) -> list[str]:
+    """The things that stand on a shelf: "Bags & Cases" has two names beside its own."""
+    parts = [part.strip() for part in re.split(r"\s(?:&|and)\s|,|/", leaf)]
+    return list(dict.fromkeys([leaf, *(part for part in parts if len(part) >= 3)]))
+
+
+def _singular_last(name: str) -> str:
+    head, _, last = name.rpartition(" ")
+    return f"{head} {singular(last)}".strip()
+
+
+def _plural_last(name: str) -> str:
+    if name.endswith("s"):
+        return name
+    return name[:-1] + "ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else name + "s"

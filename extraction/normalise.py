@@ -1,0 +1,266 @@
+"""How what a text says becomes a value that meets itself: quantities, numbers, keys.
+
+``256GB``, ``256 GB`` and ``0.25 TB`` are one value; so are ``10 in`` and
+``25.4 cm``. Pure functions; offsets are those of the text that was given.
+Names of brands and categories are normalised in :mod:`kg.normalise`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from kg.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit: what it measures and how many base units it is."""
+
+    symbol: str
+    dimension: str
+    factor: float
+    """Base units in one of this unit: metres, grams, litres, bytes …"""
+    spellings: tuple[str, ...]
+    offset: float = 0.0
+    """Added after multiplying; only temperatures have one."""
+
+
+# Data are counted in powers of 1024, as shops do: 0.25 TB is 256 GB.
+UNITS: Final = (
+    Unit("mm", "length", 0.001, ("mm", "millimeter", "millimetre", "millimeters", "millimetres")),
+    Unit("cm", "length", 0.01, ("cm", "centimeter", "centimetre", "centimeters", "centimetres")),
+    Unit("m", "length", 1.0, ("m", "meter", "metre", "meters", "metres")),
+    Unit("in", "length", 0.0254, ("inch", "inches", "in.", "in", '"', "”", "''")),
+    Unit("ft", "length", 0.3048, ("ft", "ft.", "foot", "feet", "'", "’")),
+    Unit("yd", "length", 0.9144, ("yd", "yard", "yards")),
+    Unit("mg", "mass", 0.001, ("mg", "milligram", "milligrams")),
+    Unit("g", "mass", 1.0, ("g", "gr", "gram", "grams", "gramme", "grammes")),
+    Unit("kg", "mass", 1000.0, ("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos")),
+    Unit("oz", "mass", 28.349523125, ("oz", "oz.", "ounce", "ounces")),
+    Unit("lb", "mass", 453.59237, ("lb", "lb.", "lbs", "lbs.", "pound", "pounds")),
+    Unit("ml", "volume", 0.001, ("ml", "millilitre", "milliliter", "millilitres", "milliliters")),
+    Unit("cl", "volume", 0.01, ("cl",)),
+    Unit("l", "volume", 1.0, ("l", "litre", "liter", "litres", "liters", "ltr")),
+    Unit("fl oz", "volume", 0.0295735295625, ("fl oz", "fl. oz.", "fl. oz", "fluid ounce", "fluid ounces")),
+    Unit("gal", "volume", 3.785411784, ("gal", "gallon", "gallons")),
+    Unit("MB", "data", 1024.0**2, ("mb", "megabyte", "megabytes")),
+    Unit("GB", "data", 1024.0**3, ("gb", "gigabyte", "gigabytes")),
+    Unit("TB", "data", 1024.0**4, ("tb", "terabyte", "terabytes")),
+    Unit("mV", "voltage", 0.001, ("mv",)),
+    Unit("V", "voltage", 1.0, ("v", "volt", "volts", "vdc", "vac")),
+    Unit("kV", "voltage", 1000.0, ("kv",)),
+    Unit("mW", "power", 0.001, ("mw", "milliwatt", "milliwatts")),
+    Unit("W", "power", 1.0, ("w", "watt", "watts", "watt rms")),
+    Unit("kW", "power", 1000.0, ("kw", "kilowatt", "kilowatts")),
+    Unit("mA", "current", 0.001, ("ma", "milliamp", "milliamps")),
+    Unit("A", "current", 1.0, ("a", "amp", "amps", "ampere", "amperes")),
+    Unit("mAh", "charge", 1.0, ("mah",)),
+    Unit("Ah", "charge", 1000.0, ("ah", "amp hours", "amp-hours")),
+    Unit("Hz", "frequency", 1.0, ("hz", "hertz")),
+    Unit("kHz", "frequency", 1e3, ("khz", "kilohertz")),
+    Unit("MHz", "frequency", 1e6, ("mhz", "megahertz")),
+    Unit("GHz", "frequency", 1e9, ("ghz", "gigahertz")),
+    Unit("ohm", "impedance", 1.0, ("ohm", "ohms", "Ω", "ω")),
+    Unit("lm", "luminous flux", 1.0, ("lm", "lumen", "lumens")),
+    Unit("MP", "pixels", 1.0, ("mp", "megapixel", "megapixels", "mpix")),
+    Unit("min", "duration", 1 / 60, ("min", "mins", "minute", "minutes")),
+    Unit("h", "duration", 1.0, ("h", "hr", "hrs", "hour", "hours")),
+    Unit("month", "period", 1.0, ("month", "months")),
+    Unit("year", "period", 12.0, ("year", "years", "yr", "yrs")),
+    Unit("°C", "temperature", 1.0, ("°c", "° c", "degrees celsius", "celsius")),
+    Unit("°F", "temperature", 5 / 9, ("°f", "° f", "degrees fahrenheit", "fahrenheit"), offset=-160 / 9),
+)
+_BY_SYMBOL: Final = {unit.symbol: unit for unit in UNITS}
+_BY_SPELLING: Final = {spelling: unit for unit in UNITS for spelling in unit.spellings}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with a unit as it stands in a text; ``high`` and ``more`` make it a range or a product."""
+
+    start: int
+    end: int
+    number: float
+    unit: Unit
+    high: float | None = None
+    """Upper end of a range (``24-70 mm``)."""
+    more: tuple[float, ...] = ()
+    """Further extents (``10 x 20 x 5 cm``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A whole number of things as it stands in a text, with the word for the things."""
+
+    start: int
+    end: int
+    number: int
+    thing: str
+
+
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d{1,6})?|\d{1,9}(?:\.\d{1,6})?(?:[ -]\d{1,2}/\d{1,3})?|\.\d{1,6}|[½¼¾])"
+_FRACTION = r"(?:\d{1,3}/\d{1,3})"
+_VALUE = rf"(?:{_FRACTION}|{_NUMBER})"
+_SPELLINGS = "|".join(
+    re.escape(s) for s in sorted(_BY_SPELLING, key=len, reverse=True) if s[0].isalpha() or s[0] == "°"
+)
+_MARKS = "|".join(re.escape(s) for s in _BY_SPELLING if not (s[0].isalpha() or s[0] == "°") and s != "Ω")
+_UNIT = rf"(?:[ \u00a0]?-?(?P<word>{_SPELLINGS}|Ω)(?![A-Za-z0-9])|(?P<mark>{_MARKS})(?!\w))"
+_GAP = r"(?:[ ]?(?:\"|”|'|in\.?|cm|mm)?[ ]?[x×X*][ ]?)"
+_QUANTITY = re.compile(
+    rf"(?<![\w.,/$€£])(?P<sign>[-−](?=\d))?(?P<number>{_VALUE})"
+    rf"(?:{_GAP}(?P<second>{_VALUE}))?(?:{_GAP}(?P<third>{_VALUE}))?"
+    rf"(?:[ ]?(?:-|–|to)[ ]?(?P<high>{_VALUE}))?{_UNIT}",
+    re.IGNORECASE,
+)
+# "3 in 1", "2 in the box": a bare "in" is the unit only where the text goes on as after a unit.
+_AFTER_IN = re.compile(r"\s*(?:$|[.,;:)x×]|(?:long|wide|high|tall|deep|thick|diameter|in)\b)", re.IGNORECASE)
+# "the 1970's": a quote mark after such a number is no foot mark.
+_DECADE = re.compile(r"(?:19|20)\d0")
+
+_SMALL: Final = {
+    w: n
+    for n, w in enumerate(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
+        start=1,
+    )
+}
+_COUNTED = r"(?:packs?|pieces?|pcs?|strings?|pockets?|compartments|persons?|people|man|count|ct|sets?)"
+_COUNT = re.compile(
+    rf"(?<![\w.,/-])(?P<number>\d{{1,4}}|{'|'.join(_SMALL)})[ -]?(?P<thing>{_COUNTED})(?![\w'’])", re.IGNORECASE
+)
+_COUNT_OF = re.compile(rf"\b(?P<thing>pack|set|box|pair) of (?P<number>\d{{1,4}}|{'|'.join(_SMALL)})\b", re.IGNORECASE)
+
+
+def quantities(text: str) -> Iterator[Quantity]:
+    """Every number with a known unit, from left to right; time is linear in the text.
+
+    >>> [(q.number, q.unit.symbol) for q in quantities("a 0.25 TB drive, 10-foot cable")]
+    [(0.25, 'TB'), (10.0, 'ft')]
+    """
+    for match in _QUANTITY.finditer(text):
+        spelling = match["word"] or match["mark"]
+        unit = _BY_SPELLING.get(spelling) or _BY_SPELLING[spelling.casefold()]
+        raw = match["number"]
+        attached = match.start("word") == match.end("number")
+        if spelling.casefold() == "in" and not attached and not _AFTER_IN.match(text, match.end()):
+            continue
+        # "2A" is a current, "2 a" an article and "5M" anything.
+        if (
+            spelling in ("M", "a")
+            or (spelling == "A" and not attached)
+            or (match["mark"] in ("'", "’") and _DECADE.fullmatch(raw))
+        ):
+            continue
+        number = parse_number(raw)
+        if number is None:
+            continue
+        if match["sign"] and unit.dimension == "temperature":
+            number, start = -number, match.start()
+        else:
+            start = match.start("number")
+        high = parse_number(match["high"]) if match["high"] else None
+        more = tuple(n for g in ("second", "third") if match[g] and (n := parse_number(match[g])) is not None)
+        yield Quantity(start, match.end(), number, unit, high, more)
+
+
+def counts(text: str) -> Iterator[Count]:
+    """Every whole number of packs, pieces, strings, pockets or persons."""
+    for pattern in (_COUNT, _COUNT_OF):
+        for match in pattern.finditer(text):
+            raw = match["number"].casefold()
+            number = _SMALL.get(raw) or int(raw)
+            if number and match["thing"].casefold() != "pair":
+                yield Count(match.start(), match.end(), number, match["thing"].casefold())
+
+
+def parse_number(raw: str) -> float | None:
+    """``1,200``, ``1/4``, ``1-1/2``, ``½`` as a number; ``None`` where there is none (a zero denominator, say)."""
+    vulgar = {"½": 0.5, "¼": 0.25, "¾": 0.75}
+    if raw in vulgar:
+        return vulgar[raw]
+    whole, _, fraction = raw.replace(",", "").replace("-", " ").rpartition(" ")
+    if "/" in fraction:
+        top, _, bottom = fraction.partition("/")
+        if not int(bottom):
+            return None
+        return (float(whole) if whole else 0.0) + int(top) / int(bottom)
+    return float(fraction)
+
+
+def unit_of(symbol: str) -> Unit:
+    """The unit with this symbol.
+
+    Raises:
+        SettingsError: the vocabulary names a unit that is not in :data:`UNITS`.
+    """
+    try:
+        return _BY_SYMBOL[symbol]
+    except KeyError as error:
+        raise SettingsError(f"Unknown unit {symbol!r}; known are {', '.join(_BY_SYMBOL)}.") from error
+
+
+def convert(number: float, unit: Unit, to: Unit) -> float:
+    """``number`` of ``unit`` in ``to``, to four significant digits: finer is noise of the conversion."""
+    if unit is to:
+        return number
+    return float(f"{((number * unit.factor + unit.offset) - to.offset) / to.factor:.4g}")
+
+
+def show_number(number: float) -> str:
+    """A number without exponent and without needless zeros."""
+    text = f"{number:.6f}".rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text
+
+
+def show_quantity(quantity: Quantity, to: Unit) -> tuple[str, float | None]:
+    """The normalised value as text, and as a number where it is a single one."""
+    numbers = [show_number(convert(n, quantity.unit, to)) for n in (quantity.number, *quantity.more)]
+    if quantity.more:
+        return f"{' x '.join(numbers)} {to.symbol}", None
+    if quantity.high is not None:
+        return f"{numbers[0]}-{show_number(convert(quantity.high, quantity.unit, to))} {to.symbol}", None
+    return f"{numbers[0]} {to.symbol}", convert(quantity.number, quantity.unit, to)
+
+
+def attribute_key(attribute: str, value: str) -> str:
+    """Business key of an attribute value."""
+    return f"{attribute}={value}"
+
+
+def aspect_key(name: str) -> str:
+    """Business key of an aspect: lower case, spaces folded."""
+    return " ".join(name.casefold().split())
+
+
+_NOT_ALNUM = re.compile(r"[^0-9a-z\u0080-\U0010ffff]+")
+
+
+@lru_cache(maxsize=200_000)
+def squash(name: str) -> str:
+    """A name without case, accents, spaces and punctuation: ``On-Stage``, ``OnStage`` and ``on stage`` meet.
+
+    >>> squash("D’Addario & Co."), squash("Électro-Voice")
+    ('daddarioco', 'electrovoice')
+    """
+    folded = unicodedata.normalize("NFKD", name.casefold())
+    folded = "".join(c for c in folded if not unicodedata.combining(c))
+    return "".join(c for c in _NOT_ALNUM.sub("", folded) if c.isalnum())
+
+
+@lru_cache(maxsize=50_000)
+def singular(word: str) -> str:
+    """A word in the singular, well enough to compare two of them: ``straps`` and ``strap`` meet."""
+    word = word.casefold()
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "zes")):
+        return word[:-2]
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word

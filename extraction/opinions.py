@@ -1,0 +1,433 @@
+"""What a review praises and criticises: pairs of an aspect and an opinion, with the sentiment.
+
+The dependency parse ties opinion words to the nouns that they judge ("great
+sound", "the strap is comfortable", "love the case", "works perfectly"); some
+words judge an aspect without naming it ("flimsy"); some aspects are faults by
+themselves ("hum"). Negation, "too", and wishes ("could be louder") turn the
+sentiment. Nouns and opinion words outside the vocabulary come back as open
+questions, which the encoder answers by likeness (:mod:`extraction.linking`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from extraction.linking import Judge, Linker
+from extraction.mentions import Lexicon, Reason
+from extraction.normalise import aspect_key
+from extraction.polarity import NEGATORS
+from extraction.relations import sentences
+from kg.graph import Node, Rejected
+from kg.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc, Span, Token
+
+T = TypeVar("T")
+
+MAX_QUOTE: Final = 160
+"""Longest quote of an opinion, in characters."""
+
+# Nouns that stand for the product, a person or nothing in particular: no aspects.
+_GENERAL: Final = frozenset(
+    ["thing", "things", "product", "products", "item", "items", "everything", "purchase", "unit", "units", "piece", "pieces", "stuff", "lot", "lots", "bit", "kind", "way", "ways", "time", "times", "day", "days", "problem", "problems", "issue", "issues", "reason", "person", "people", "guy", "guys", "year", "years", "month", "months", "week", "weeks", "one", "ones", "review", "reviews", "star", "stars", "part", "parts", "example", "idea", "job", "work", "hand", "hands", "side", "end", "top", "choice", "addition", "experience", "friend", "wife", "husband", "son", "daughter", "kid", "kids", "money", "buy", "rest", "world", "life", "thanks", "point", "fact", "course", "hour", "hours", "minute", "minutes", "number"]
+)
+_NEUTRAL: Final = frozenset(
+    ["other", "same", "first", "second", "third", "last", "next", "only", "whole", "entire", "extra", "additional", "various", "different", "similar", "several", "many", "more", "most", "much", "less", "few", "own", "able", "available", "used", "using", "such", "certain", "electric", "acoustic", "digital", "analog", "main", "original", "usual", "normal", "regular", "standard", "typical", "actual", "current", "recent", "previous", "final", "total", "full", "half", "double", "single", "sure", "ready", "due", "aware", "black", "white", "blue", "green", "brown", "yellow", "purple", "silver", "empty", "open", "closed", "possible", "necessary", "personal", "local", "foreign", "large", "small", "little", "long", "short", "high", "wide", "deep", "thick", "young", "older", "worried", "curious", "willing", "afraid", "used"]
+)
+_WISHES: Final = frozenset({"could", "should", "would", "might"})
+_STATED_WITH_WOULD: Final = frozenset({"recommend", "buy", "purchase", "order", "love", "say", "give", "highly"})
+_LACK: Final = frozenset({"lack", "absence", "loss"})
+_ABSENCE: Final = frozenset(
+    {"no", "without", "zero", "free", "eliminates", "eliminate", "eliminated", "removes", "reduces", "less"}
+)
+# "No problem with the sound": trouble is no aspect.
+_TROUBLE: Final = frozenset(["problem", "problems", "issue", "issues", "complaint", "complaints", "trouble", "troubles", "fault", "faults"])
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """An opinion at a place in a document; what is ``None`` is an open question for the encoder."""
+
+    start: int
+    end: int
+    aspect: str | None
+    """Name of the aspect, or ``None``: then ``noun`` is to be linked."""
+    noun: str
+    positive: bool | None
+    """Sentiment, or ``None``: then ``word`` is to be judged (and ``flipped`` to be applied)."""
+    word: str
+    confidence: float
+    flipped: bool = False
+
+
+class OpinionRules:
+    """Reads opinions from parsed reviews. Built once; :meth:`find` is pure."""
+
+    def __init__(self, vocabulary: Vocabulary, lexicon: Lexicon, nlp: Language) -> None:
+        from spacy.matcher import PhraseMatcher
+
+        self._positive, self._negative = vocabulary.positive, vocabulary.negative
+        self._defects = {a.name for a in vocabulary.aspects if a.defect}
+        self._aspects: dict[str, str] = {}
+        for key, name in lexicon.aspects.items():
+            self._aspects.setdefault(name.casefold(), key)
+        implied: dict[str, tuple[str, bool]] = {}
+        for aspect in vocabulary.aspects:
+            for form in (aspect.name, *aspect.synonyms):
+                self._aspects[form.casefold()] = aspect.name
+            for form in aspect.praise:
+                implied[form.casefold()] = (aspect.name, True)
+            for form in aspect.blame:
+                implied[form.casefold()] = (aspect.name, False)
+        self._implied = implied
+        self._aspect_matcher = PhraseMatcher(nlp.vocab, attr="LOWER")
+        self._implied_matcher = PhraseMatcher(nlp.vocab, attr="LOWER")
+        for form in self._aspects:
+            self._aspect_matcher.add(form, [nlp.make_doc(s) for s in {form, form.replace("-", " ")}])
+        for form in implied:
+            self._implied_matcher.add(form, [nlp.make_doc(s) for s in {form, form.replace("-", " ")}])
+
+    def find(self, doc: Doc, offset: int) -> list[Opinion]:
+        """Opinions of one parsed window; ``offset`` is where it begins in the document."""
+        opinions: list[Opinion] = []
+        for sentence in sentences(doc):
+            if sentence.text.rstrip().endswith("?"):
+                continue
+            opinions += self._in_sentence(doc, sentence)
+        unique = {(o.aspect or o.noun, o.word, o.start): o for o in sorted(opinions, key=lambda o: o.confidence)}
+        return [
+            Opinion(o.start + offset, o.end + offset, o.aspect, o.noun, o.positive, o.word, o.confidence, o.flipped)
+            for o in sorted(unique.values(), key=lambda o: o.start)
+        ]
+
+    def _in_sentence(self, doc: Doc, sentence: Span) -> Iterator[Opinion]:
+        aspects = self._mentions(self._aspect_matcher, sentence, self._aspects)
+        nouns = {t.i: (span, name) for span, name in aspects for t in span if span.root.pos_ not in ("VERB", "AUX")}
+        used: set[int] = set()
+        for span, (name, praise) in self._mentions(self._implied_matcher, sentence, self._implied):
+            if len(span) == 1 and not _stands_alone(span.root, nouns):
+                continue
+            used.update(t.i for t in span)
+            flipped = _negated(span.root) or _negated_just_before(doc, span.start)
+            positive = praise != flipped
+            if praise and not flipped and _wished(span.root):
+                positive = False
+            yield _opinion([*span], name, span.text, positive, span.text.casefold(), 0.8)
+        for token in sentence:
+            if token.i in used or token.i in nouns:
+                continue
+            sentiment = self._sentiment(token)
+            wished, too = _wished(token), _too(token)
+            if sentiment is None and not too and not (wished and token.tag_ == "JJR") and not _may_judge(token):
+                continue
+            for target, strength in _targets(token):
+                if target.lower_ in _TROUBLE or target.i in used:
+                    continue
+                known = nouns.get(target.i)
+                if known is None and not _may_be_aspect(target):
+                    continue
+                span, name = known or (doc[target.i : target.i + 1], None)
+                flipped = _negated(token) or _denied(target)
+                place = [*span, token]
+                strength *= 0.85 if name else 0.7
+                if wished:
+                    # "Could be louder" blames, "could not be better" praises.
+                    yield _opinion(place, name, span.text, flipped, token.lower_, strength)
+                elif too:
+                    positive = flipped and sentiment is not True
+                    yield _opinion(place, name, span.text, positive, token.lower_, strength)
+                elif sentiment is None:
+                    yield _opinion(place, name, span.text, None, token.lower_, 0.8 * strength, flipped=flipped)
+                else:
+                    positive = sentiment != flipped
+                    if name in self._defects:
+                        positive = self._of_defect(token, target, positive)
+                    yield _opinion(place, name, span.text, positive, token.lower_, strength)
+        yield from self._defect_mentions(doc, sentence, aspects)
+        yield from self._lacks(doc, aspects)
+
+    def _of_defect(self, token: Token, target: Token, positive: bool) -> bool:
+        """ "Low hum" and "no hum" are good; "awful hum" and "nice hum" are not."""
+        return positive and (_denied(target) or token.dep_ != "amod")
+
+    def _defect_mentions(self, doc: Doc, sentence: Span, aspects: Iterable[tuple[Span, str]]) -> Iterator[Opinion]:
+        """A fault that is merely said to be there, or not to be there."""
+        for span, name in aspects:
+            if name not in self._defects:
+                continue
+            root = span.root
+            if root.pos_ not in ("NOUN", "PROPN", "VERB"):
+                continue
+            absent = _denied(root) or any(
+                t.lower_ in _ABSENCE for t in doc[max(sentence.start, span.start - 3) : span.start]
+            )
+            if absent:
+                yield _opinion([*span, *_denier(root)], name, span.text, True, span.text, 0.75)
+            elif not any(self._sentiment(t) is not None for t in (*root.children, root.head)):
+                yield _opinion([*span], name, span.text, False, span.text, 0.6)
+
+    def _lacks(self, doc: Doc, aspects: Iterable[tuple[Span, str]]) -> Iterator[Opinion]:
+        """ "Lack of bass", "needs more bass", "could use a better strap"."""
+        for span, name in aspects:
+            if name in self._defects:
+                continue
+            root = span.root
+            head = root.head
+            if root.dep_ == "pobj" and head.lower_ == "of" and head.head.lower_ in _LACK:
+                yield _opinion([*span, head.head], name, span.text, False, head.head.lower_, 0.8)
+            elif root.dep_ in ("dobj", "obj") and any(c.lower_ in ("more", "better", "longer") for c in root.children):
+                if head.lemma_ in ("need", "use", "want", "like", "prefer", "have", "wish") and (
+                    head.lemma_ == "need" or _wished(head)
+                ):
+                    yield _opinion([*span, head], name, span.text, False, head.lower_, 0.75)
+
+    def _sentiment(self, token: Token) -> bool | None:
+        """What the lexicon says of a word, in the form in which it stands or as a lemma."""
+        for form in (token.lower_, token.lemma_.casefold()):
+            if form in self._implied:
+                return self._implied[form][1]
+            if form in self._positive:
+                # "like" is a preposition more often than praise, "well" an interjection.
+                if form in ("like", "well", "pretty", "kind") and not _is_judgement(token, form):
+                    return None
+                return True
+            if form in self._negative:
+                return False
+        return None
+
+    @staticmethod
+    def _covering(aspects: Iterable[tuple[Span, str]], token: Token) -> tuple[Span, str] | None:
+        return next((a for a in aspects if a[0].start <= token.i < a[0].end), None)
+
+    @staticmethod
+    def _mentions(matcher: Any, sentence: Span, names: Mapping[str, T]) -> list[tuple[Span, T]]:
+        from spacy.util import filter_spans
+
+        spans = filter_spans(matcher(sentence, as_spans=True))
+        return [(span, names[span.label_]) for span in spans]
+
+
+def resolve(
+    opinions: Iterable[Opinion], linker: Linker, judge: Judge, *, document: str
+) -> tuple[list[Opinion], list[Rejected]]:
+    """Let the encoder answer the open questions; what stays open is rejected."""
+    opinions = list(opinions)
+    links = linker.links(o.noun.casefold() for o in opinions if o.aspect is None)
+    judged = judge.judge(o.word for o in opinions if o.positive is None)
+    settled: list[Opinion] = []
+    rejected: list[Rejected] = []
+    for o in opinions:
+        aspect, positive, confidence = o.aspect, o.positive, o.confidence
+        if aspect is None:
+            link = links[o.noun.casefold()]
+            if link is None:
+                rejected.append(Rejected(Reason.NOT_IN_SCHEMA, f"aspect: {o.noun}", document, o.start, o.end))
+                continue
+            aspect, confidence = link.key, confidence * link.score
+        if positive is None:
+            answer = judged[o.word]
+            if answer is None:
+                rejected.append(Rejected(Reason.LOW_CONFIDENCE, f"opinion: {o.word}", document, o.start, o.end))
+                continue
+            positive = answer != o.flipped
+        settled.append(Opinion(o.start, o.end, aspect, o.noun, positive, o.word, confidence))
+    return settled, rejected
+
+
+def aspect_node(name: str) -> Node:
+    """The node of an aspect."""
+    return Node("Aspect", aspect_key(name), {"name": name})
+
+
+def _opinion(
+    place: Iterable[Token],
+    aspect: str | None,
+    noun: str,
+    positive: bool | None,
+    word: str,
+    confidence: float,
+    *,
+    flipped: bool = False,
+) -> Opinion:
+    """An opinion whose quote runs over all tokens of ``place``; over the last one alone when that would be long."""
+    tokens = sorted(place, key=lambda t: t.i)
+    start, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
+    if end - start > MAX_QUOTE:
+        start = tokens[-1].idx
+    return Opinion(start, end, aspect, noun, positive, word, round(confidence, 4), flipped)
+
+
+def _targets(token: Token, depth: int = 0) -> Iterator[tuple[Token, float]]:
+    """Nouns that a word judges, each with how surely, by the dependency parse."""
+    if depth > 3:
+        return
+    head = token.head
+    if token.dep_ == "amod" and head.pos_ in ("NOUN", "PROPN"):
+        yield from _with_conjuncts(head, 1.0)
+    elif token.dep_ in ("acomp", "oprd", "attr"):
+        yield from _subjects(head)
+    elif token.dep_ == "advmod" and head.pos_ in ("VERB", "AUX"):
+        yield from _subjects(head, 0.9)
+        yield from ((c, 0.8) for c in head.children if c.dep_ == "dobj")
+    elif token.dep_ == "conj" and head.pos_ in (token.pos_, "ADJ", "VERB", "ADV"):
+        own = list(_subjects(token))
+        yield from own if own else _targets(head, depth + 1)
+    elif token.dep_ == "nsubj" and token.pos_ == "NOUN":
+        return
+    if token.pos_ in ("VERB", "ADJ"):
+        if token.pos_ == "VERB":
+            objects = [c for c in token.children if c.dep_ in ("dobj", "nsubjpass")]
+            for noun in objects:
+                yield from _with_conjuncts(noun, 1.0)
+            if not objects:
+                yield from _subjects(token)
+        elif token.dep_ not in ("acomp", "amod"):
+            yield from _subjects(token)
+        for child in token.children:
+            if child.dep_ == "prep" and child.lower_ in ("with", "in", "by", "about", "at", "of"):
+                yield from (pair for c in child.children if c.dep_ == "pobj" for pair in _with_conjuncts(c, 0.9))
+            elif child.dep_ == "xcomp" and token.pos_ == "ADJ":
+                yield from ((c, 0.7) for c in child.children if c.dep_ == "dobj")
+
+
+def _subjects(verb: Token, strength: float = 1.0) -> Iterator[tuple[Token, float]]:
+    for child in verb.children:
+        if child.dep_ in ("nsubj", "nsubjpass"):
+            yield from _with_conjuncts(child, strength)
+
+
+def _with_conjuncts(noun: Token, strength: float) -> Iterator[tuple[Token, float]]:
+    """A noun, those joined to it by "and", and what it is the quality of."""
+    for one in (noun, *noun.conjuncts):
+        if one.pos_ not in ("NOUN", "PROPN"):
+            continue
+        yield one, strength if one is noun else 0.9 * strength
+        for child in one.children:
+            if child.dep_ == "prep" and child.lower_ == "of":
+                yield from ((c, 0.85 * strength) for c in child.children if c.dep_ == "pobj" and c.pos_ == "NOUN")
+
+
+def _negated(token: Token) -> bool:
+    """Whether a judgement is denied: by itself, by its verb, or by "I don't think that …" above it."""
+    current = token
+    for _ in range(4):
+        if any(_denies(c) for c in current.children):
+            return True
+        if any(c.dep_ == "nsubj" and c.lower_ in ("nothing", "nobody", "none") for c in current.children):
+            return True
+        head = current.head
+        if head is current:
+            return False
+        if (
+            (current.dep_ in ("acomp", "attr", "oprd", "advmod", "xcomp")
+            and head.pos_ in ("VERB", "AUX", "ADJ"))
+            or (current.dep_ == "ccomp"
+            and head.lemma_ in ("think", "believe", "feel", "say", "find", "expect", "call"))
+            or (current.dep_ == "conj"
+            and any(c.lower_ in ("or", "nor") for c in head.children))
+        ):
+            current = head
+        else:
+            return False
+    return False
+
+
+def _denies(token: Token) -> bool:
+    if token.lower_ in ("hardly", "never", "nowhere"):
+        return True
+    if token.dep_ != "neg" and token.lower_ not in ("not", "n't"):
+        return False
+    after = token.doc[token.i + 1].lower_ if token.i + 1 < len(token.doc) else ""
+    return after not in ("only", "just", "merely")
+
+
+def _negated_just_before(doc: Doc, index: int) -> bool:
+    """Whether a negator stands within three words before a phrase: "not at all easy to use"."""
+    for i in range(index - 1, max(-1, index - 4), -1):
+        if doc[i].is_punct or doc[i].lower_ in ("but", "and"):
+            return False
+        if doc[i].lower_ in NEGATORS:
+            return _denies(doc[i]) or doc[i].lower_ not in ("not", "n't")
+    return False
+
+
+def _denied(noun: Token) -> bool:
+    """Whether a noun is said not to be there: "no hum", "without hum", "doesn't have hum"."""
+    if _denier(noun):
+        return True
+    head = noun.head
+    return noun.dep_ in ("dobj", "attr") and any(_denies(c) for c in head.children)
+
+
+def _denier(noun: Token) -> list[Token]:
+    """The word that denies a noun directly, as a list of none or one."""
+    for child in noun.children:
+        if child.lower_ in ("no", "zero", "little") or (child.lower_ == "any" and child.dep_ == "det"):
+            return [child] if child.lower_ != "any" or any(_denies(c) for c in noun.head.children) else []
+    if (
+        noun.dep_ == "pobj"
+        and noun.head.lower_ in ("without", "of")
+        and (noun.head.lower_ == "without" or noun.head.head.lower_ in ("free", "absence", "lack"))
+    ):
+        return [noun.head]
+    return []
+
+
+def _wished(token: Token) -> bool:
+    """Whether a judgement is wished for and not stated: "could be louder", "I wish it were better"."""
+    current = token
+    for _ in range(3):
+        if any(c.dep_ == "aux" and c.lower_ in _WISHES for c in current.children):
+            return current.lemma_ not in _STATED_WITH_WOULD
+        head = current.head
+        if head is current:
+            return False
+        if head.lemma_ in ("wish", "hope") and current.dep_ in ("ccomp", "xcomp"):
+            return True
+        if current.dep_ not in ("acomp", "attr", "oprd", "advmod", "amod", "dobj", "xcomp"):
+            return False
+        current = head
+    return False
+
+
+def _too(token: Token) -> bool:
+    """ "Too heavy", not "heavy too"."""
+    return any(c.lower_ in ("too", "overly") and c.i < token.i and c.dep_ == "advmod" for c in token.children)
+
+
+def _may_judge(token: Token) -> bool:
+    """Whether a word outside the lexicon stands where judgements stand."""
+    if token.pos_ != "ADJ" or not token.is_alpha or len(token) < 4 or token.lower_ in _NEUTRAL:
+        return False
+    if token.dep_ == "acomp":
+        return True
+    return token.dep_ == "amod" and any(c.lower_ in ("very", "so", "really", "extremely") for c in token.children)
+
+
+def _may_be_aspect(noun: Token) -> bool:
+    return noun.pos_ == "NOUN" and noun.is_alpha and len(noun) >= 3 and noun.lower_ not in _GENERAL
+
+
+def _stands_alone(token: Token, aspects: Mapping[int, object]) -> bool:
+    """Whether a word that implies its aspect judges the product itself and not another noun beside it."""
+    if token.pos_ == "VERB":
+        subjects = [c for c in token.children if c.dep_ in ("nsubj", "nsubjpass")]
+        return not any(c.lower_ in ("i", "you", "we", "he", "she") or c.i in aspects for c in subjects)
+    if token.pos_ not in ("ADJ", "ADV"):
+        return False
+    if token.dep_ == "amod":
+        return token.head.lower_ in _GENERAL and token.head.i not in aspects
+    return not any(target.i in aspects or _may_be_aspect(target) for target, _ in _targets(token))
+
+
+def _is_judgement(token: Token, form: str) -> bool:
+    """Whether a word that has another common use judges here."""
+    if form == "like":
+        return token.pos_ == "VERB" and not _wished(token)
+    if form == "well":
+        return token.dep_ == "advmod" and token.head.pos_ in ("VERB", "ADJ")
+    return token.dep_ in ("acomp", "amod")

@@ -1,0 +1,336 @@
+"""Document in, graph out: runs the stages over windows of text and puts what they found into schema and evidence.
+
+A document is cut into windows (title, then pieces of the body), all windows of
+a batch go through spaCy together, the rules read them, and the encoder answers
+the questions that the rules left open, once for the whole batch. Time is
+linear in the text: no stage looks at more than one window.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from extraction import language
+from extraction.encoder import Encoder
+from extraction.linking import Judge, Linker
+from extraction.mentions import Claim, Lexicon, Mention, Reason
+from extraction.ner import BrandFinder, CategoryFinder, ProductFinder
+from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
+from extraction.relations import RelationRules, ShelfRules, bare_mentions
+from extraction.rules import AttributeRules
+from kg.graph import (
+    Document,
+    DocumentKind,
+    Evidence,
+    Extraction,
+    Graph,
+    Node,
+    NodeRef,
+    Rejected,
+    Relationship,
+)
+from kg.schema import EXTRACTABLE, EXTRACTION, LABEL, RELATIONSHIP_TYPE
+from kg.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
+
+NAME: Final = "shopgraph"
+CODE_VERSION: Final = "1"
+"""Raise it with every change of the rules that changes what they find: documents are then read again."""
+
+MIN_CONFIDENCE: Final = 0.5
+"""Below it a claim is rejected."""
+MAX_WINDOW: Final = 2000
+"""Characters that spaCy parses at once; the parser's memory grows with it."""
+MAX_TEXT: Final = 200_000
+"""Characters of a document that are read; nobody writes more about a product, and a scraper's mistake may be endless."""
+MAX_RUN: Final = 200
+"""Longest run without a space that is left whole: tokenizers take long over endless words."""
+MAX_EVIDENCE: Final = 5
+"""Places kept for one fact of one document."""
+REVIEW_TRUST: Final = 0.8
+"""Factor on what a review says of compatibility: reviewers err more often than descriptions."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A piece of a document's text that is read as one."""
+
+    offset: int
+    text: str
+    is_title: bool
+
+
+class Extractor:
+    """Reads documents of one shop.
+
+    Args:
+        vocabulary: attributes, aspects and opinion words.
+        lexicon: what the graph knows: brands, categories, products, values, aspects.
+        encoder: answers what rules cannot see.
+        clock: gives the time that evidence carries.
+
+    ``version`` names code, vocabulary and encoder. It does not change when only
+    the lexicon grows: else each new product would have every document of the
+    shop read again. A document that should profit from new names is read again
+    when its text changes, or by ``kg extract`` with the option to read all.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, lexicon: Lexicon, encoder: Encoder, *, clock: Clock = utc_now) -> None:
+        self._nlp = language.load()
+        self._lexicon = lexicon
+        self._clock = clock
+        self.name: str = NAME
+        self.version: str = f"{CODE_VERSION}.{vocabulary.digest[:6]}.{encoder.fingerprint[:6]}"
+        common = language.lemma_index()
+        self._brands = BrandFinder(lexicon, common)
+        self._products = ProductFinder(lexicon, common, vocabulary.accessories)
+        categories = CategoryFinder(lexicon)
+        self._attributes = AttributeRules(vocabulary, lexicon, self._nlp)
+        self._relations = RelationRules(lexicon, vocabulary.accessories, self._brands, self._products, categories)
+        self._shelves = ShelfRules(categories)
+        self._opinions = OpinionRules(vocabulary, lexicon, self._nlp)
+        names = {form: a.name for a in vocabulary.aspects for form in (a.name, *a.synonyms)}
+        names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
+        self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
+        self._judge = Judge(encoder.encode, vocabulary)
+
+    def extract(self, document: Document) -> Extraction:
+        """What one document says; see :meth:`extract_all` for many."""
+        return next(self.extract_all([document]))
+
+    def extract_all(self, documents: Iterable[Document], batch_size: int = 64) -> Iterator[Extraction]:
+        """What each document says, in order. Batches share one pass of spaCy and one of the encoder."""
+        remaining = iter(documents)
+        while batch := list(islice(remaining, batch_size)):
+            yield from self._batch(batch)
+
+    def _batch(self, batch: Sequence[Document]) -> Iterator[Extraction]:
+        cut = [windows(document) for document in batch]
+        parsed = self._nlp.pipe((w.text for pieces in cut for w in pieces), batch_size=64)
+        drafts = [self._draft(d, [(w, next(parsed)) for w in pieces]) for d, pieces in zip(batch, cut, strict=True)]
+        # Ask the encoder once for the whole batch; afterwards `resolve` finds every answer remembered.
+        open_questions = [o for draft in drafts for o in draft.opinions]
+        self._linker.links(o.noun.casefold() for o in open_questions if o.aspect is None)
+        self._judge.judge(o.word for o in open_questions if o.positive is None)
+        for draft in drafts:
+            yield self._finish(draft)
+
+    def _draft(self, document: Document, pieces: Sequence[tuple[Window, Doc]]) -> _Draft:
+        """Everything that the rules find in one document."""
+        draft = _Draft(document)
+        if len(document.text) > MAX_TEXT:
+            draft.rejected.append(
+                Rejected(Reason.TOO_LONG, "the rest was not read", document.id, MAX_TEXT, len(document.text))
+            )
+        is_product = document.kind is DocumentKind.PRODUCT
+        known = self._lexicon.products.get(document.sku)
+        title = document.text[: document.title_end] if is_product else known.title if known else ""
+        if is_product:
+            self._read_title(document, title, draft)
+        for window, doc in pieces:
+            found = self._relations.find(
+                doc,
+                window.offset,
+                document=document.id,
+                sku=document.sku,
+                title=title,
+                trust=1.0 if is_product else REVIEW_TRUST,
+            )
+            draft.claims += found.claims
+            draft.rejected += found.rejected
+            draft.mentions += bare_mentions(doc.text, window.offset, document.sku, self._brands, self._products)
+            if is_product:
+                found = self._attributes.find(
+                    doc, window.offset, document=document.id, title=title, is_title=window.is_title
+                )
+                draft.claims += found.claims
+                draft.rejected += found.rejected
+            else:
+                draft.opinions += self._opinions.find(doc, window.offset)
+        return draft
+
+    def _read_title(self, document: Document, title: str, draft: _Draft) -> None:
+        maker = self._brands.maker(document.text[:MAX_TEXT], document.title_end)
+        if maker is not None:
+            draft.claims.append(Claim("MADE_BY", maker.node, maker.start, maker.end, maker.confidence))
+        found = self._shelves.find(title, document=document.id)
+        draft.claims += found.claims
+        draft.rejected += found.rejected
+
+    def _finish(self, draft: _Draft) -> Extraction:
+        document = draft.document
+        settled, rejected = resolve(draft.opinions, self._linker, self._judge, document=document.id)
+        claims = [
+            *draft.claims,
+            *(
+                Claim(
+                    "PRAISED_FOR" if o.positive else "CRITICISED_FOR",
+                    aspect_node(o.aspect),
+                    o.start,
+                    o.end,
+                    o.confidence,
+                )
+                for o in settled
+                if o.aspect is not None
+            ),
+        ]
+        return assemble(
+            document,
+            claims,
+            draft.mentions,
+            [*draft.rejected, *rejected],
+            extractor=self.name,
+            version=self.version,
+            at=self._clock(),
+        )
+
+
+ASPECT_THRESHOLD: Final = 0.6
+"""Least cosine at which a noun is taken for a known aspect."""
+
+
+class _Draft:
+    """What the rules found in one document, before the encoder is asked."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.claims: list[Claim] = []
+        self.mentions: list[Mention] = []
+        self.opinions: list[Opinion] = []
+        self.rejected: list[Rejected] = []
+
+
+def windows(document: Document) -> list[Window]:
+    """Cut a document into its title and pieces of its body of at most :data:`MAX_WINDOW` characters.
+
+    Cuts fall between paragraphs, sentences or words, and in endless words anywhere.
+    """
+    text = document.text[:MAX_TEXT]
+    title_end = min(document.title_end, len(text))
+    pieces = [Window(o, t, True) for o, t in _pieces(text[:title_end], 0)]
+    return pieces + [Window(o, t, False) for o, t in _pieces(text[title_end:], title_end)]
+
+
+_ENDLESS = re.compile(rf"\S{{{MAX_RUN},}}")
+_BREAKS: Final = (re.compile(r"\n+"), re.compile(r"[.!?;]\s+"), re.compile(r"\s+"))
+
+
+def _pieces(text: str, offset: int) -> Iterator[tuple[int, str]]:
+    """Pieces of ``text`` with their offsets, without blank ones."""
+    start = 0
+    while start < len(text):
+        end = min(len(text), start + MAX_WINDOW)
+        endless = _ENDLESS.search(text, start, end)
+        if endless and endless.start() == start:
+            end = min(endless.end(), start + MAX_RUN)
+        elif endless:
+            end = endless.start()
+        elif end < len(text):
+            end = _last_break(text, start, end)
+        piece = text[start:end]
+        if piece.strip():
+            yield start + offset, piece
+        start = end
+
+
+def _last_break(text: str, start: int, end: int) -> int:
+    """The best place to cut within the second half of ``[start, end)``."""
+    half = start + (end - start) // 2
+    for pattern in _BREAKS:
+        last = None
+        for last in pattern.finditer(text, half, end):  # noqa: B007: the last match is wanted
+            pass
+        if last is not None:
+            return last.end()
+    return end
+
+
+def assemble(
+    document: Document,
+    claims: Iterable[Claim],
+    mentions: Iterable[Mention],
+    rejected: Iterable[Rejected],
+    *,
+    extractor: str,
+    version: str,
+    at: datetime,
+) -> Extraction:
+    """Put claims and mentions into the schema's form, each with its evidence.
+
+    Claims below :data:`MIN_CONFIDENCE` and claims that the schema does not
+    allow are rejected; equal claims become one relationship with several
+    places. A mention is kept where no claim has the same place.
+    """
+    subject = NodeRef("Product", document.sku)
+    dropped = list(rejected)
+    grouped: dict[tuple[str, NodeRef], list[Claim]] = defaultdict(list)
+    nodes: dict[NodeRef, Node] = {}
+    for claim in claims:
+        reason = _objection(claim, subject)
+        if reason is not None:
+            detail = f"{claim.type}: {claim.node.key}"
+            dropped.append(Rejected(reason, detail[:200], document.id, claim.start, claim.end))
+            continue
+        grouped[claim.type, claim.node.ref].append(claim)
+        if claim.node.label != "Product":
+            nodes.setdefault(claim.node.ref, claim.node)
+
+    def evidence(start: int, end: int, confidence: float, fact: str | None, ref: NodeRef) -> Evidence:
+        quote = document.text[start:end]
+        return Evidence(
+            document.id, start, end, quote, round(min(confidence, 1.0), 4), extractor, version, at, fact, ref
+        )
+
+    relationships: list[Relationship] = []
+    proofs: list[Evidence] = []
+    claimed: set[tuple[NodeRef, int]] = set()
+    for (type_, ref), same in grouped.items():
+        best = {(c.start, c.end): c for c in sorted(same, key=lambda c: c.confidence)}
+        places = sorted(best.values(), key=lambda c: (-c.confidence, c.start))[:MAX_EVIDENCE]
+        bare = Relationship(subject, type_, ref, EXTRACTION)
+        confidence = round(places[0].confidence, 4)
+        relationships.append(
+            Relationship(subject, type_, ref, EXTRACTION, {"fact": bare.fact, "confidence": confidence})
+        )
+        proofs += [evidence(c.start, c.end, c.confidence, bare.fact, ref) for c in places]
+        claimed.update((ref, c.start) for c in same)
+    seen: dict[NodeRef, int] = defaultdict(int)
+    for mention in mentions:
+        ref = mention.node.ref
+        if (ref, mention.start) in claimed or mention.confidence < MIN_CONFIDENCE or seen[ref] >= MAX_EVIDENCE:
+            continue
+        seen[ref] += 1
+        claimed.add((ref, mention.start))
+        if ref.label != "Product":
+            nodes.setdefault(ref, mention.node)
+        proofs.append(evidence(mention.start, mention.end, mention.confidence, None, ref))
+    graph = Graph(tuple(nodes.values()), tuple(relationships), tuple(proofs))
+    return Extraction(document.id, graph, tuple(dict.fromkeys(dropped)))
+
+
+def _objection(claim: Claim, subject: NodeRef) -> Reason | None:
+    """Why a claim may not enter the graph, if so."""
+    if claim.type not in EXTRACTABLE or claim.node.label not in LABEL:
+        return Reason.NOT_IN_SCHEMA
+    if (subject.label, claim.node.label) not in RELATIONSHIP_TYPE[claim.type].between or not claim.node.key:
+        return Reason.NOT_IN_SCHEMA
+    if claim.node.ref == subject:
+        return Reason.SELF_REFERENCE
+    if claim.confidence < MIN_CONFIDENCE:
+        return Reason.LOW_CONFIDENCE
+    return None

@@ -1,0 +1,84 @@
+"""What turns a statement round: negation, hypothesis, alternatives. Shared by the rules of all kinds.
+
+Works on a window of tokens, not on the parse: titles and lists have no parse
+worth the name, and a denial that is missed becomes a false fact.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Token
+
+NEGATORS: Final = frozenset(
+    {
+        *("no", "not", "n't", "n’t", "nt", "never", "without", "w/o", "neither", "nor", "none", "cannot", "cant"),
+        *("dont", "doesnt", "isnt", "wont", "didnt", "lacks", "lack", "lacking", "excludes", "excluding", "except"),
+        *("minus", "incompatible", "hardly", "non"),
+    }
+)
+"""Words, lower case as spaCy cuts them, that deny what follows."""
+_REACH: Final = 6
+"""How many words a negator reaches over: "does not come with a spare battery" has five between."""
+_BARRIERS: Final = frozenset({",", ";", ":", "but", "however", "although", "though", "while", "(", ")", "|", "•", "."})
+_AFTER: Final = re.compile(
+    r"[\s-]{0,2}(?:(?:\w+\s){0,2}(?:is|are|was|were)\s)?"
+    r"(?:not (?:included|supplied|provided|required|needed|compatible|supported)|sold separately|"
+    r"free\b(?! of| shipping))",
+    re.IGNORECASE,
+)
+_ALTERNATIVES: Final = re.compile(
+    r"\b(?:(?:also )?available in|(?:also )?comes? in|choose (?:from|between)|choice of|offered in|"
+    r"variety of colou?rs|other colou?rs|assorted|options? (?:include|are)|in colou?rs)\b[^.;!?\n]*$",
+    re.IGNORECASE,
+)
+_HYPOTHESIS: Final = re.compile(
+    r"\b(?:if|whether|wish(?:ed)?|hop(?:e|ed|ing)|would(?:n't| not)? have|would|could have|should have|thought|"
+    r"supposed to|expect(?:ed)?|unless|wonder(?:ed|ing)?|wanted|was looking for|assumed|claims? to|in case)\b",
+    re.IGNORECASE,
+)
+
+
+def is_negated(doc: Doc, start: int, end: int) -> bool:
+    """Whether the text denies what stands at ``[start, end)`` (offsets in ``doc.text``)."""
+    if _AFTER.match(doc.text, end):
+        return True
+    token = token_at(doc, start)
+    return token is not None and negated_before(doc, token.i)
+
+
+def negated_before(doc: Doc, index: int, reach: int = _REACH) -> bool:
+    """Whether a negator governs the token at ``index`` from its left, within its clause."""
+    seen = 0
+    for i in range(index - 1, -1, -1):
+        if doc[i + 1].is_sent_start:
+            return False
+        token = doc[i]
+        lower = token.lower_
+        if lower in NEGATORS:
+            # "not only X but also Y" asserts X.
+            return not (lower == "not" and doc[i + 1].lower_ in ("only", "just", "merely"))
+        if lower in _BARRIERS:
+            return False
+        seen += not token.is_punct
+        if seen >= reach:
+            return False
+    return False
+
+
+def is_alternative(doc: Doc, start: int) -> bool:
+    """Whether what stands at ``start`` is one of several versions that are to be had."""
+    return bool(_ALTERNATIVES.search(doc.text, max(0, start - 120), start))
+
+
+def is_hypothetical(sentence: str, start: int) -> bool:
+    """Whether a sentence only asks, wishes or supposes what it says at ``start``."""
+    return sentence.rstrip().endswith("?") or bool(_HYPOTHESIS.search(sentence, max(0, start - 60), start))
+
+
+def token_at(doc: Doc, start: int) -> Token | None:
+    """The token that covers the character at ``start``."""
+    span = doc.char_span(start, start + 1, alignment_mode="expand")
+    return span[0] if span is not None and len(span) else None

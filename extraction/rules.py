@@ -1,0 +1,261 @@
+"""Attribute values of a product, read by rules that are built from the vocabulary.
+
+Three ways in which shops state an attribute: ``Colour: black`` (a label), a
+word of a closed list (``black``), and a number with a unit, whose neighbours,
+or the title, tell what it measures. What is denied ("without a battery") or
+belongs to other versions ("available in red and blue") is rejected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from extraction.mentions import Claim, Lexicon, Reason
+from extraction.normalise import (
+    Quantity,
+    Unit,
+    attribute_key,
+    counts,
+    quantities,
+    show_quantity,
+    singular,
+    unit_of,
+)
+from extraction.polarity import is_alternative, is_negated
+from kg.graph import Node, Rejected
+from kg.vocabulary import Kind, Vocabulary
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc, Span
+
+MAX_OPEN_VALUE: Final = 40
+"""Longest value behind a label that is believed to be one, in characters."""
+
+# Words of these classes are no colours or materials, whatever they look like ("felt" the verb, "down" the adverb).
+_NEVER_VALUES: Final = frozenset({"VERB", "AUX", "ADV", "ADP", "PRON", "SCONJ"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the rules made of one text."""
+
+    claims: tuple[Claim, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+
+
+class AttributeRules:
+    """Finds attribute values. Built once; :meth:`find` is pure.
+
+    Args:
+        lexicon: attribute values that stand in the graph are recognised like those of the vocabulary.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, lexicon: Lexicon, nlp: Language) -> None:
+        from spacy.matcher import PhraseMatcher
+
+        self._attributes = {a.name: a for a in vocabulary.attributes}
+        self._units = {a.name: unit_of(a.unit) for a in vocabulary.attributes if a.unit}
+        self._values: dict[str, list[tuple[str, str]]] = {}
+        for attribute in vocabulary.attributes:
+            for value in attribute.values:
+                for form in (value.name, *value.synonyms):
+                    self._add(form, attribute.name, value.name)
+        for known in lexicon.attribute_values:
+            attribute_ = self._attributes.get(known.attribute)
+            if attribute_ and attribute_.kind is Kind.CHOICE:
+                self._add(known.value, known.attribute, known.value)
+        self._matcher = PhraseMatcher(nlp.vocab, attr="LOWER")
+        for form in self._values:
+            self._matcher.add(form, [nlp.make_doc(spelling) for spelling in sorted(_spellings(form))])
+        self._labels = _label_pattern(vocabulary)
+        self._label_of = {
+            label.casefold(): attribute.name
+            for attribute in reversed(vocabulary.attributes)
+            for label in (attribute.name, *attribute.synonyms)
+        }
+        self._counted = {
+            singular(word): a.name
+            for a in vocabulary.attributes
+            if a.kind is Kind.COUNT
+            for word in (a.name, *a.synonyms)
+        }
+        self._cues = {
+            a.name: re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, (a.name, *a.synonyms)))})(?!\w)", re.IGNORECASE)
+            for a in vocabulary.attributes
+            if a.kind is Kind.QUANTITY
+        }
+
+    def find(self, doc: Doc, offset: int, *, document: str, title: str, is_title: bool) -> Found:
+        """Attribute values that one window of a product's text states.
+
+        Args:
+            offset: where ``doc`` begins in the document; claims carry offsets of the document.
+            title: the product's title: it tells what a bare quantity measures.
+        """
+        claims: list[Claim] = []
+        rejected: list[Rejected] = []
+        taken: list[tuple[int, int]] = []
+        for claim in self._labelled(doc.text):
+            claims.append(claim)
+            taken.append((claim.start, claim.end))
+        for start, end, attribute, value, confidence in (
+            *self._choices(doc, is_title),
+            *self._quantities(doc.text, title),
+            *self._counts(doc.text),
+        ):
+            if any(s < end and start < e for s, e in taken):
+                continue
+            reason: Reason | None = None
+            if attribute is None:
+                reason = Reason.AMBIGUOUS
+            elif is_negated(doc, start, end):
+                reason = Reason.NEGATED
+            elif not is_title and is_alternative(doc, start):
+                reason = Reason.ALTERNATIVE
+            if reason is not None or attribute is None or value is None:
+                detail = f"{attribute or 'attribute'}: {doc.text[start:end]}"
+                rejected.append(Rejected(reason or Reason.AMBIGUOUS, detail, document, start + offset, end + offset))
+                continue
+            claims.append(_claim(attribute, value, start, end, confidence))
+        moved = tuple(Claim(c.type, c.node, c.start + offset, c.end + offset, c.confidence) for c in claims)
+        return Found(moved, tuple(rejected))
+
+    def _add(self, form: str, attribute: str, value: str) -> None:
+        readings = self._values.setdefault(form.casefold(), [])
+        if (attribute, value) not in readings:
+            readings.append((attribute, value))
+
+    def _labelled(self, text: str) -> Iterator[Claim]:
+        """``Colour: black``, ``Weight: 1.2 kg``."""
+        for match in self._labels.finditer(text):
+            attribute = self._attributes[self._label_of[match["label"].casefold()]]
+            raw = match["value"].rstrip(" .")
+            start = match.start("value")
+            if attribute.kind is Kind.QUANTITY:
+                for quantity in quantities(raw):
+                    if quantity.unit.dimension == self._units[attribute.name].dimension:
+                        value = _of_quantity(quantity, self._units[attribute.name])
+                        yield _claim(attribute.name, value, start + quantity.start, start + quantity.end, 0.95)
+                        break
+                continue
+            known = [v for a, v in self._values.get(raw.casefold(), ()) if a == attribute.name]
+            if known:
+                yield _claim(attribute.name, _Value(known[0]), start, start + len(raw), 0.97)
+            elif attribute.kind in (Kind.CHOICE, Kind.TEXT) and _is_open_value(raw):
+                yield _claim(attribute.name, _Value(" ".join(raw.casefold().split())), start, start + len(raw), 0.75)
+
+    def _choices(self, doc: Doc, is_title: bool) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
+        for span in _longest(doc, self._matcher(doc)):
+            if len(span) == 1 and not is_title and span[0].pos_ in _NEVER_VALUES:
+                continue
+            if len(span.text) <= 2 or (len(span) == 1 and span.text.islower() is False and _in_name(span)):
+                continue
+            readings = self._values.get(span.label_, [])
+            near = doc.text[max(0, span.start_char - 25) : span.start_char].casefold()
+            named = [r for r in readings if r[0] in near]
+            attribute, value = (named or readings)[0]
+            confidence = (0.9 if is_title else 0.7) - (0.2 if len(readings) > 1 and not named else 0.0)
+            yield span.start_char, span.end_char, attribute, _Value(value), confidence
+
+    def _quantities(self, text: str, title: str) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
+        found = list(quantities(text))
+        for i, quantity in enumerate(found):
+            left = text[max(0, quantity.start - 35, found[i - 1].end if i else 0) : quantity.start]
+            right = text[quantity.end : min(quantity.end + 30, found[i + 1].start if i + 1 < len(found) else len(text))]
+            attribute, confidence = self._measured(quantity, left, right, title)
+            value = _of_quantity(quantity, self._units[attribute]) if attribute else None
+            yield quantity.start, quantity.end, attribute, value, confidence
+
+    def _measured(self, quantity: Quantity, left: str, right: str, title: str) -> tuple[str | None, float]:
+        """Which attribute a quantity is a value of, and how sure that is; the nearest word decides."""
+        same = [n for n, unit in self._units.items() if unit.dimension == quantity.unit.dimension]
+        left = re.split(r"[.;!?\n]\s", left)[-1]
+        right = re.split(r"[.;!?\n]\s|,", right)[0]
+        nearest: list[tuple[int, str]] = []
+        for name in same:
+            for match in self._cues[name].finditer(left):
+                nearest.append((len(left) - match.end() + 2, name))
+            if match := self._cues[name].search(right):
+                nearest.append((match.start(), name))
+        if nearest:
+            return min(nearest)[1], 0.85
+        words = {singular(w) for w in re.findall(r"\w+", title.casefold())}
+        for name in same:
+            if any(set(map(singular, hint.split())) <= words for hint in self._attributes[name].hints):
+                return name, 0.75
+        for name in same:
+            if self._attributes[name].bare:
+                return name, 0.65
+        return None, 0.0
+
+    def _counts(self, text: str) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
+        for count in counts(text):
+            attribute = self._counted.get(singular(count.thing))
+            if attribute:
+                value = _Value(str(count.number), None, float(count.number))
+                yield count.start, count.end, attribute, value, 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    text: str
+    unit: str | None = None
+    number: float | None = None
+
+
+def _of_quantity(quantity: Quantity, to: Unit) -> _Value:
+    text, number = show_quantity(quantity, to)
+    return _Value(text, to.symbol, number)
+
+
+def _claim(attribute: str, value: _Value, start: int, end: int, confidence: float) -> Claim:
+    properties: dict[str, object] = {"attribute": attribute, "value": value.text}
+    if value.unit is not None:
+        properties["unit"] = value.unit
+        properties["value"] = value.text.removesuffix(value.unit).strip()
+    if value.number is not None:
+        properties["number"] = value.number
+    node = Node("AttributeValue", attribute_key(attribute, value.text), properties)
+    return Claim("HAS_ATTRIBUTE", node, start, end, confidence)
+
+
+def _spellings(form: str) -> set[str]:
+    """A form with hyphens, with spaces, and in the plural where it is one word's ending."""
+    return {form, form.replace("-", " "), form.replace(" ", "-")}
+
+
+def _label_pattern(vocabulary: Vocabulary) -> re.Pattern[str]:
+    labels = {label for a in vocabulary.attributes for label in (a.name, *a.synonyms)}
+    alternatives = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
+    # One line, up to the next comma, semicolon, bullet, bracket or full stop.
+    return re.compile(
+        rf"(?<![\w-])(?P<label>{alternatives})\s?[:=]\s{{0,3}}(?P<value>[^\s:;,|•*()\[\]\n][^:;,|•*()\[\]\n]{{0,60}}?)"
+        r"(?=\s*(?:[;,|•*()\[\]\n]|\.(?:\s|$)|$|\s[A-Z][\w ]{0,20}:))",
+        re.IGNORECASE,
+    )
+
+
+def _is_open_value(raw: str) -> bool:
+    return 0 < len(raw) <= MAX_OPEN_VALUE and len(raw.split()) <= 5 and any(c.isalnum() for c in raw)
+
+
+def _in_name(span: Span) -> bool:
+    """Whether a single word stands between capitalised words in running text: part of a name ("Red Hot")."""
+    doc, token = span.doc, span[0]
+    after = doc[token.i + 1] if token.i + 1 < len(doc) else None
+    sentence_start = token.i == 0 or doc[token.i - 1].is_punct or doc[token.i - 1].is_space
+    return bool(
+        not sentence_start and token.is_title and after is not None and after.is_title and doc[token.i - 1].is_title
+    ) and any(t.is_lower for t in doc[max(0, token.i - 8) : token.i + 8])
+
+
+def _longest(doc: Doc, matches: Sequence[tuple[int, int, int]]) -> list[Span]:
+    """Matches as spans, the longest first where two overlap, in the order of the text."""
+    from spacy.tokens import Span
+    from spacy.util import filter_spans
+
+    return filter_spans([Span(doc, start, end, label=match) for match, start, end in matches])
