@@ -270,12 +270,16 @@ def _read_edges(
         f"MATCH (a:{start})\n"
         f"WHERE a.{key} > $after AND ($last IS NULL OR a.{key} <= $last)\n"
         "WITH collect(a) AS nodes\n"
+        "WHERE size(nodes) > 0\n"
         f"UNWIND range(0, size(nodes) - 1, {_GROUP}) AS i\n"
         "CALL (nodes, i) {\n"
         f"  UNWIND nodes[i..i + {_GROUP}] AS a\n"
         f"  MATCH (a)-[r:{type_}]->(b)\n"
         f"  RETURN {', '.join(gathered)}\n"
         "}\n"
+        # Not only to save work: range(0, -1, 4096) is [0] in Neo4j, not [].
+        "WITH *\n"
+        "WHERE size(starts) > 0\n"
         f"UNWIND range(0, size(starts) - 1, {PAGE}) AS j\n"
         f"WITH {', '.join(sliced)}\n"
         "RETURN " + ", ".join(packed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kg.errors import ExtractionError
 
@@ -33,5 +33,6 @@ def load() -> Language:
 @lru_cache(maxsize=1)
 def lemma_index() -> frozenset[str]:
     """Ordinary words of English, lower case: the lists (WordNet's) by which the model's lemmatizer works."""
-    table = load().get_pipe("lemmatizer").lookups.get_table("lemma_index")
+    lemmatizer: Any = load().get_pipe("lemmatizer")
+    table = lemmatizer.lookups.get_table("lemma_index")
     return frozenset(word for name in table for word in table[name])

@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kg.vocabulary import Vocabulary
+
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit vectors, as :meth:`extraction.encoder.Encoder.encode`."""
 

@@ -144,3 +144,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 def words(text: str) -> list[Word]:
     """The words of a text; an apostrophe within a word belongs to it."""
     return [Word(m.group(), m.start(), m.end()) for m in _WORD.finditer(text)]
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a list that is written as running text."""
+    return frozenset(text.split())

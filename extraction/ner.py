@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from extraction.mentions import Lexicon, Mention, ProductEntry, Word, words
+from extraction.mentions import Lexicon, Mention, ProductEntry, Word, word_set, words
 from extraction.normalise import singular, squash
 from kg.graph import Node
 from kg.normalise import PATH_SEPARATOR, brand_key
@@ -24,50 +24,16 @@ MAX_NAME_WORDS: Final = 6
 
 # Between the words of one name there may stand a space, a hyphen, an ampersand, a mark; nothing longer.
 _WITHIN_NAME = re.compile(r"[\s\-–./&+'’®™]{1,3}")
-_TITLE_NOISE: Final = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "new",
-        "genuine",
-        "original",
-        "official",
-        "brand",
-        "authentic",
-        "oem",
-        "set",
-        "pack",
-        "lot",
-        "pair",
-        "one",
-        "two",
-        "three",
-        "pc",
-        "pcs",
-        "x",
-        "by",
-    ]
+_TITLE_NOISE: Final = word_set(
+    """
+    the a an new genuine original official brand authentic oem set pack lot pair one two three pc pcs x by
+    """
 )
 # Words before a name that make it what the product is for, not who made it.
-_FOR: Final = frozenset(
-    [
-        "for",
-        "fits",
-        "fit",
-        "with",
-        "to",
-        "like",
-        "replaces",
-        "replacement",
-        "compatible",
-        "universal",
-        "via",
-        "w",
-        "on",
-        "and",
-        "or",
-    ]
+_FOR: Final = word_set(
+    """
+    for fits fit with to like replaces replacement compatible universal via w on and or
+    """
 )
 _BY: Final = frozenset({"by", "from"})
 _POSSESSIVE: Final = re.compile(r"['’][sS]$")
@@ -232,7 +198,13 @@ class BrandFinder:
                 if self._is_english(first) and usual.count < 3:
                     continue
             confidence = 0.55 + 0.4 * usual.share * usual.count / (usual.count + 0.5)
-            end = title[min(opening + size, len(title)) - 1].end
+            last = opening + size
+            if size > 1 and usual.count < 3 and all(self._is_english(w.text) for w in title[opening:last]):
+                continue  # "Guitar hanger" is no name, whoever sells one
+            # The quote is the name, not the ordinary words behind it.
+            while last > opening + 1 and self._is_common(title[last - 1].text):
+                last -= 1
+            end = title[last - 1].end
             yield Mention(self.node(usual.key), title[opening].start, end, min(0.96, confidence))
             return
 
@@ -515,18 +487,20 @@ def is_accessory(title: str, accessories: frozenset[str]) -> bool:
 class CategoryFinder:
     """Categories by the last name of their path, in singular or plural.
 
-    A name that stands on several shelves names none of them.
+    A name that stands on several shelves may mean each of them.
+
+    Args:
+        parts: whether "Bags & Cases" is also found as "bags" and as "cases".
     """
 
-    def __init__(self, lexicon: Lexicon) -> None:
+    def __init__(self, lexicon: Lexicon, *, parts: bool) -> None:
         paths: dict[str, list[str]] = defaultdict(list)
         for path in lexicon.categories:
             leaf = path.rpartition(PATH_SEPARATOR)[2]
-            for name in leaf_names(leaf):
-                for form in (squash(name), squash(_singular_last(name)), squash(_plural_last(name))):
-                    if path not in paths[form]:
-                        paths[form].append(path)
-        self._paths = {name: tuple(found) for name, found in paths.items() if len(name) >= 3}
+            for name in leaf_names(leaf) if parts else [leaf]:
+                for form in {squash(name), squash(_singular_last(name)), squash(_plural_last(name))}:
+                    paths[form].append(path)
+        self._paths = {name: tuple(dict.fromkeys(found)) for name, found in paths.items() if len(name) >= 3}
         self._gazetteer = Gazetteer({name: name for name in self._paths})
 
     def find(self, text: str, found: Sequence[Word]) -> list[tuple[Name, tuple[str, ...]]]:

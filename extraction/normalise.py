@@ -113,7 +113,7 @@ _MARKS = "|".join(re.escape(s) for s in _BY_SPELLING if not (s[0].isalpha() or s
 _UNIT = rf"(?:[ \u00a0]?-?(?P<word>{_SPELLINGS}|Ω)(?![A-Za-z0-9])|(?P<mark>{_MARKS})(?!\w))"
 _GAP = r"(?:[ ]?(?:\"|”|'|in\.?|cm|mm)?[ ]?[x×X*][ ]?)"
 _QUANTITY = re.compile(
-    rf"(?<![\w.,/$€£])(?P<sign>[-−](?=\d))?(?P<number>{_VALUE})"
+    rf"(?<![\w.,/$€£])(?<![A-Za-z\d]-)(?P<sign>[-−](?=\d))?(?P<number>{_VALUE})"
     rf"(?:{_GAP}(?P<second>{_VALUE}))?(?:{_GAP}(?P<third>{_VALUE}))?"
     rf"(?:[ ]?(?:-|–|to)[ ]?(?P<high>{_VALUE}))?{_UNIT}",
     re.IGNORECASE,
@@ -143,6 +143,30 @@ def quantities(text: str) -> Iterator[Quantity]:
     >>> [(q.number, q.unit.symbol) for q in quantities("a 0.25 TB drive, 10-foot cable")]
     [(0.25, 'TB'), (10.0, 'ft')]
     """
+    held: Quantity | None = None
+    for quantity in _single_quantities(text):
+        if held is not None and (joined := _joined(held, quantity, text)) is not None:
+            held = joined
+            continue
+        if held is not None:
+            yield held
+        held = quantity
+    if held is not None:
+        yield held
+
+
+def _joined(first: Quantity, second: Quantity, text: str) -> Quantity | None:
+    """``3 ft 3 in`` and ``2 lbs 4 oz`` as one quantity in the smaller unit."""
+    pair = (first.unit.symbol, second.unit.symbol)
+    if pair not in (("ft", "in"), ("lb", "oz")) or first.high or second.high or first.more or second.more:
+        return None
+    if text[first.end : second.start].strip(" ,") or second.start - first.end > 2:
+        return None
+    number = second.number + first.number * first.unit.factor / second.unit.factor
+    return Quantity(first.start, second.end, round(number, 6), second.unit)
+
+
+def _single_quantities(text: str) -> Iterator[Quantity]:
     for match in _QUANTITY.finditer(text):
         spelling = match["word"] or match["mark"]
         unit = _BY_SPELLING.get(spelling) or _BY_SPELLING[spelling.casefold()]

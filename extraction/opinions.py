@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from extraction.linking import Judge, Linker
-from extraction.mentions import Lexicon, Reason
-from extraction.normalise import aspect_key
+from extraction.mentions import Lexicon, Reason, word_set, words
+from extraction.ner import title_head
+from extraction.normalise import aspect_key, singular
 from extraction.polarity import NEGATORS
 from extraction.relations import sentences
 from kg.graph import Node, Rejected
@@ -32,11 +33,28 @@ MAX_QUOTE: Final = 160
 """Longest quote of an opinion, in characters."""
 
 # Nouns that stand for the product, a person or nothing in particular: no aspects.
-_GENERAL: Final = frozenset(
-    ["thing", "things", "product", "products", "item", "items", "everything", "purchase", "unit", "units", "piece", "pieces", "stuff", "lot", "lots", "bit", "kind", "way", "ways", "time", "times", "day", "days", "problem", "problems", "issue", "issues", "reason", "person", "people", "guy", "guys", "year", "years", "month", "months", "week", "weeks", "one", "ones", "review", "reviews", "star", "stars", "part", "parts", "example", "idea", "job", "work", "hand", "hands", "side", "end", "top", "choice", "addition", "experience", "friend", "wife", "husband", "son", "daughter", "kid", "kids", "money", "buy", "rest", "world", "life", "thanks", "point", "fact", "course", "hour", "hours", "minute", "minutes", "number"]
+_GENERAL: Final = word_set(
+    """
+    thing things product products item items everything purchase unit units piece pieces stuff lot lots bit kind way
+    ways time times day days problem problems issue issues reason person people guy guys year years month months
+    week weeks one ones review reviews star stars part parts example idea job work hand hands side end top choice
+    addition experience friend wife husband son daughter kid kids money buy rest world life thanks point fact course
+    hour hours minute minutes number
+    """
 )
-_NEUTRAL: Final = frozenset(
-    ["other", "same", "first", "second", "third", "last", "next", "only", "whole", "entire", "extra", "additional", "various", "different", "similar", "several", "many", "more", "most", "much", "less", "few", "own", "able", "available", "used", "using", "such", "certain", "electric", "acoustic", "digital", "analog", "main", "original", "usual", "normal", "regular", "standard", "typical", "actual", "current", "recent", "previous", "final", "total", "full", "half", "double", "single", "sure", "ready", "due", "aware", "black", "white", "blue", "green", "brown", "yellow", "purple", "silver", "empty", "open", "closed", "possible", "necessary", "personal", "local", "foreign", "large", "small", "little", "long", "short", "high", "wide", "deep", "thick", "young", "older", "worried", "curious", "willing", "afraid", "used"]
+_NEUTRAL: Final = word_set(
+    """
+    other same first second third last next only whole entire extra additional various different similar several
+    many more most much less few own able available used using such certain electric acoustic digital analog main
+    original usual normal regular standard typical actual current recent previous final total full half double
+    single sure ready due aware black white blue green brown yellow purple silver empty open closed possible
+    necessary personal local foreign large small little long short high wide deep thick young older worried curious
+    willing afraid used
+    """
+)
+# Adjectives of the lexicon that judge nothing as verbs: "clean the strings", "straps to secure it".
+_VERBS_OF_DOING: Final = word_set(
+    "clean clear smooth secure warm cool balance sharp full tough neat light quiet perfect time last free"
 )
 _WISHES: Final = frozenset({"could", "should", "would", "might"})
 _STATED_WITH_WOULD: Final = frozenset({"recommend", "buy", "purchase", "order", "love", "say", "give", "highly"})
@@ -45,7 +63,11 @@ _ABSENCE: Final = frozenset(
     {"no", "without", "zero", "free", "eliminates", "eliminate", "eliminated", "removes", "reduces", "less"}
 )
 # "No problem with the sound": trouble is no aspect.
-_TROUBLE: Final = frozenset(["problem", "problems", "issue", "issues", "complaint", "complaints", "trouble", "troubles", "fault", "faults"])
+_TROUBLE: Final = word_set(
+    """
+    problem problems issue issues complaint complaints trouble troubles fault faults
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,31 +113,48 @@ class OpinionRules:
         for form in implied:
             self._implied_matcher.add(form, [nlp.make_doc(s) for s in {form, form.replace("-", " ")}])
 
-    def find(self, doc: Doc, offset: int) -> list[Opinion]:
-        """Opinions of one parsed window; ``offset`` is where it begins in the document."""
+    def find(self, doc: Doc, offset: int, *, title: str = "") -> list[Opinion]:
+        """Opinions of one parsed window.
+
+        Args:
+            offset: where ``doc`` begins in the document.
+            title: title of the product: the noun that it ends with stands for the product itself.
+        """
+        itself = frozenset(singular(w.text) for w in words(title_head(title))[-1:])
         opinions: list[Opinion] = []
         for sentence in sentences(doc):
             if sentence.text.rstrip().endswith("?"):
                 continue
-            opinions += self._in_sentence(doc, sentence)
+            opinions += self._in_sentence(doc, sentence, itself)
         unique = {(o.aspect or o.noun, o.word, o.start): o for o in sorted(opinions, key=lambda o: o.confidence)}
         return [
             Opinion(o.start + offset, o.end + offset, o.aspect, o.noun, o.positive, o.word, o.confidence, o.flipped)
             for o in sorted(unique.values(), key=lambda o: o.start)
         ]
 
-    def _in_sentence(self, doc: Doc, sentence: Span) -> Iterator[Opinion]:
+    def _in_sentence(self, doc: Doc, sentence: Span, itself: frozenset[str]) -> Iterator[Opinion]:
         aspects = self._mentions(self._aspect_matcher, sentence, self._aspects)
-        nouns = {t.i: (span, name) for span, name in aspects for t in span if span.root.pos_ not in ("VERB", "AUX")}
+        nouns: dict[int, tuple[Span, str | None]] = {}
+        for span, aspect in aspects:
+            if span.root.pos_ not in ("VERB", "AUX"):
+                nouns.update(dict.fromkeys(range(span.start, span.end), (span, aspect)))
         used: set[int] = set()
         for span, (name, praise) in self._mentions(self._implied_matcher, sentence, self._implied):
-            if len(span) == 1 and not _stands_alone(span.root, nouns):
-                continue
-            used.update(t.i for t in span)
-            flipped = _negated(span.root) or _negated_just_before(doc, span.start)
-            positive = praise != flipped
-            if praise and not flipped and _wished(span.root):
+            if len(span) == 1:
+                if not _stands_alone(span.root, nouns, itself) and not self._is_specific(span.root, nouns, name):
+                    continue
+                if not any(t.i in nouns for t, _ in _targets(span.root)):
+                    used.add(span.start)
+            else:
+                used.update(t.i for t in span)
+            inside = any(t.lower_ in NEGATORS for t in span)
+            flipped = _negated_just_before(doc, span.start) or (not inside and _negated(span.root))
+            if _too(span.root) and len(span) == 1:
+                positive = flipped
+            elif praise and not flipped and _wished(span.root):
                 positive = False
+            else:
+                positive = praise != flipped
             yield _opinion([*span], name, span.text, positive, span.text.casefold(), 0.8)
         for token in sentence:
             if token.i in used or token.i in nouns:
@@ -124,35 +163,35 @@ class OpinionRules:
             wished, too = _wished(token), _too(token)
             if sentiment is None and not too and not (wished and token.tag_ == "JJR") and not _may_judge(token):
                 continue
+            if token.dep_ == "advmod" and token.head.pos_ == "VERB" and self._sentiment(token.head) is not None:
+                continue  # "easily damaged": the verb judges
             for target, strength in _targets(token):
                 if target.lower_ in _TROUBLE or target.i in used:
                     continue
                 known = nouns.get(target.i)
-                if known is None and not _may_be_aspect(target):
+                if known is None and not _may_be_aspect(target, itself):
                     continue
-                span, name = known or (doc[target.i : target.i + 1], None)
+                span, aspect_name = known or (doc[target.i : target.i + 1], None)
                 flipped = _negated(token) or _denied(target)
                 place = [*span, token]
-                strength *= 0.85 if name else 0.7
+                strength *= 0.85 if aspect_name else 0.7
                 if wished:
                     # "Could be louder" blames, "could not be better" praises.
-                    yield _opinion(place, name, span.text, flipped, token.lower_, strength)
+                    if aspect_name is None and token.tag_ == "JJR" and sentiment is None:
+                        place, span, strength = [token], doc[token.i : token.i + 1], 0.85
+                    yield _opinion(place, aspect_name, span.text, flipped, token.lower_, strength)
                 elif too:
                     positive = flipped and sentiment is not True
-                    yield _opinion(place, name, span.text, positive, token.lower_, strength)
+                    yield _opinion(place, aspect_name, span.text, positive, token.lower_, strength)
                 elif sentiment is None:
-                    yield _opinion(place, name, span.text, None, token.lower_, 0.8 * strength, flipped=flipped)
+                    yield _opinion(place, aspect_name, span.text, None, token.lower_, 0.8 * strength, flipped=flipped)
                 else:
                     positive = sentiment != flipped
-                    if name in self._defects:
-                        positive = self._of_defect(token, target, positive)
-                    yield _opinion(place, name, span.text, positive, token.lower_, strength)
+                    if aspect_name in self._defects:
+                        positive = _of_defect(token, target, positive)
+                    yield _opinion(place, aspect_name, span.text, positive, token.lower_, strength)
         yield from self._defect_mentions(doc, sentence, aspects)
-        yield from self._lacks(doc, aspects)
-
-    def _of_defect(self, token: Token, target: Token, positive: bool) -> bool:
-        """ "Low hum" and "no hum" are good; "awful hum" and "nice hum" are not."""
-        return positive and (_denied(target) or token.dep_ != "amod")
+        yield from self._lacks(aspects)
 
     def _defect_mentions(self, doc: Doc, sentence: Span, aspects: Iterable[tuple[Span, str]]) -> Iterator[Opinion]:
         """A fault that is merely said to be there, or not to be there."""
@@ -162,15 +201,18 @@ class OpinionRules:
             root = span.root
             if root.pos_ not in ("NOUN", "PROPN", "VERB"):
                 continue
-            absent = _denied(root) or any(
-                t.lower_ in _ABSENCE for t in doc[max(sentence.start, span.start - 3) : span.start]
+            after = doc[span.end : span.end + 2].text.lstrip("- ").casefold()
+            absent = (
+                _denied(root)
+                or after.startswith("free")
+                or any(t.lower_ in _ABSENCE for t in doc[max(sentence.start, span.start - 3) : span.start])
             )
             if absent:
                 yield _opinion([*span, *_denier(root)], name, span.text, True, span.text, 0.75)
             elif not any(self._sentiment(t) is not None for t in (*root.children, root.head)):
                 yield _opinion([*span], name, span.text, False, span.text, 0.6)
 
-    def _lacks(self, doc: Doc, aspects: Iterable[tuple[Span, str]]) -> Iterator[Opinion]:
+    def _lacks(self, aspects: Iterable[tuple[Span, str]]) -> Iterator[Opinion]:
         """ "Lack of bass", "needs more bass", "could use a better strap"."""
         for span, name in aspects:
             if name in self._defects:
@@ -179,14 +221,23 @@ class OpinionRules:
             head = root.head
             if root.dep_ == "pobj" and head.lower_ == "of" and head.head.lower_ in _LACK:
                 yield _opinion([*span, head.head], name, span.text, False, head.head.lower_, 0.8)
-            elif root.dep_ in ("dobj", "obj") and any(c.lower_ in ("more", "better", "longer") for c in root.children):
-                if head.lemma_ in ("need", "use", "want", "like", "prefer", "have", "wish") and (
-                    head.lemma_ == "need" or _wished(head)
-                ):
-                    yield _opinion([*span, head], name, span.text, False, head.lower_, 0.75)
+            elif (
+                root.dep_ == "dobj"
+                and any(c.lower_ in ("more", "better", "longer") for c in root.children)
+                and (head.lemma_ == "need" or (head.lemma_ in ("use", "want", "have") and _wished(head)))
+            ):
+                yield _opinion([*span, head], name, span.text, False, head.lower_, 0.75)
+
+    def _is_specific(self, token: Token, aspects: Mapping[int, tuple[Span, str | None]], name: str) -> bool:
+        """Whether a word says the same of its aspect whatever it judges: "comfortable strap", but not "warm tone"."""
+        if token.pos_ not in ("ADJ", "VERB") or token.lower_ in self._positive or token.lower_ in self._negative:
+            return False
+        return all(t.i in aspects and aspects[t.i][1] != name for t, _ in _targets(token))
 
     def _sentiment(self, token: Token) -> bool | None:
         """What the lexicon says of a word, in the form in which it stands or as a lemma."""
+        if token.pos_ == "VERB" and token.lemma_.casefold() in _VERBS_OF_DOING:
+            return None
         for form in (token.lower_, token.lemma_.casefold()):
             if form in self._implied:
                 return self._implied[form][1]
@@ -274,8 +325,10 @@ def _targets(token: Token, depth: int = 0) -> Iterator[tuple[Token, float]]:
         yield from _subjects(head, 0.9)
         yield from ((c, 0.8) for c in head.children if c.dep_ == "dobj")
     elif token.dep_ == "conj" and head.pos_ in (token.pos_, "ADJ", "VERB", "ADV"):
-        own = list(_subjects(token))
-        yield from own if own else _targets(head, depth + 1)
+        # "Love the sound but hate the case": a verb with an object of its own judges that one alone.
+        own = [c for c in token.children if c.dep_ in ("nsubj", "nsubjpass", "dobj")]
+        if not own:
+            yield from _targets(head, depth + 1)
     elif token.dep_ == "nsubj" and token.pos_ == "NOUN":
         return
     if token.pos_ in ("VERB", "ADJ"):
@@ -311,6 +364,11 @@ def _with_conjuncts(noun: Token, strength: float) -> Iterator[tuple[Token, float
                 yield from ((c, 0.85 * strength) for c in child.children if c.dep_ == "pobj" and c.pos_ == "NOUN")
 
 
+def _of_defect(token: Token, target: Token, positive: bool) -> bool:
+    """Whether a judged fault is praise: "low hum" and "no hum" are, "awful hum" and "nice hum" are not."""
+    return positive and (_denied(target) or token.dep_ != "amod")
+
+
 def _negated(token: Token) -> bool:
     """Whether a judgement is denied: by itself, by its verb, or by "I don't think that …" above it."""
     current = token
@@ -323,12 +381,11 @@ def _negated(token: Token) -> bool:
         if head is current:
             return False
         if (
-            (current.dep_ in ("acomp", "attr", "oprd", "advmod", "xcomp")
-            and head.pos_ in ("VERB", "AUX", "ADJ"))
-            or (current.dep_ == "ccomp"
-            and head.lemma_ in ("think", "believe", "feel", "say", "find", "expect", "call"))
-            or (current.dep_ == "conj"
-            and any(c.lower_ in ("or", "nor") for c in head.children))
+            (current.dep_ in ("acomp", "attr", "oprd", "advmod", "xcomp") and head.pos_ in ("VERB", "AUX", "ADJ"))
+            or (
+                current.dep_ == "ccomp" and head.lemma_ in ("think", "believe", "feel", "say", "find", "expect", "call")
+            )
+            or (current.dep_ == "conj" and any(c.lower_ in ("or", "nor") for c in head.children))
         ):
             current = head
         else:
@@ -366,7 +423,7 @@ def _denied(noun: Token) -> bool:
 def _denier(noun: Token) -> list[Token]:
     """The word that denies a noun directly, as a list of none or one."""
     for child in noun.children:
-        if child.lower_ in ("no", "zero", "little") or (child.lower_ == "any" and child.dep_ == "det"):
+        if child.lower_ in ("no", "zero") or (child.lower_ == "any" and child.dep_ == "det"):
             return [child] if child.lower_ != "any" or any(_denies(c) for c in noun.head.children) else []
     if (
         noun.dep_ == "pobj"
@@ -408,20 +465,23 @@ def _may_judge(token: Token) -> bool:
     return token.dep_ == "amod" and any(c.lower_ in ("very", "so", "really", "extremely") for c in token.children)
 
 
-def _may_be_aspect(noun: Token) -> bool:
-    return noun.pos_ == "NOUN" and noun.is_alpha and len(noun) >= 3 and noun.lower_ not in _GENERAL
+def _may_be_aspect(noun: Token, itself: frozenset[str]) -> bool:
+    """Whether a noun outside the vocabulary may be an aspect: it is not the product itself, nor anything general."""
+    if noun.pos_ != "NOUN" or not noun.is_alpha or len(noun) < 3:
+        return False
+    return noun.lower_ not in _GENERAL and singular(noun.text) not in itself
 
 
-def _stands_alone(token: Token, aspects: Mapping[int, object]) -> bool:
+def _stands_alone(token: Token, aspects: Mapping[int, object], itself: frozenset[str]) -> bool:
     """Whether a word that implies its aspect judges the product itself and not another noun beside it."""
     if token.pos_ == "VERB":
         subjects = [c for c in token.children if c.dep_ in ("nsubj", "nsubjpass")]
         return not any(c.lower_ in ("i", "you", "we", "he", "she") or c.i in aspects for c in subjects)
-    if token.pos_ not in ("ADJ", "ADV"):
+    if token.pos_ != "ADJ" and not (token.pos_ == "ADV" and token.lower_.endswith("ly")):
         return False
     if token.dep_ == "amod":
-        return token.head.lower_ in _GENERAL and token.head.i not in aspects
-    return not any(target.i in aspects or _may_be_aspect(target) for target, _ in _targets(token))
+        return not _may_be_aspect(token.head, itself) and token.head.i not in aspects
+    return not any(target.i in aspects or _may_be_aspect(target, itself) for target, _ in _targets(token))
 
 
 def _is_judgement(token: Token, form: str) -> bool:

@@ -22,8 +22,9 @@ from extraction.linking import Judge, Linker
 from extraction.mentions import Claim, Lexicon, Mention, Reason
 from extraction.ner import BrandFinder, CategoryFinder, ProductFinder
 from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
-from extraction.relations import RelationRules, ShelfRules, bare_mentions
+from extraction.relations import RelationRules, bare_mentions
 from extraction.rules import AttributeRules
+from extraction.shelves import ShelfRules
 from kg.graph import (
     Document,
     DocumentKind,
@@ -50,7 +51,7 @@ MIN_CONFIDENCE: Final = 0.5
 MAX_WINDOW: Final = 2000
 """Characters that spaCy parses at once; the parser's memory grows with it."""
 MAX_TEXT: Final = 200_000
-"""Characters of a document that are read; nobody writes more about a product, and a scraper's mistake may be endless."""
+"""Characters of a document that are read: nobody writes more, but a scraper's mistake may be endless."""
 MAX_RUN: Final = 200
 """Longest run without a space that is left whole: tokenizers take long over endless words."""
 MAX_EVIDENCE: Final = 5
@@ -99,10 +100,10 @@ class Extractor:
         common = language.lemma_index()
         self._brands = BrandFinder(lexicon, common)
         self._products = ProductFinder(lexicon, common, vocabulary.accessories)
-        categories = CategoryFinder(lexicon)
+        categories = CategoryFinder(lexicon, parts=False)
         self._attributes = AttributeRules(vocabulary, lexicon, self._nlp)
         self._relations = RelationRules(lexicon, vocabulary.accessories, self._brands, self._products, categories)
-        self._shelves = ShelfRules(categories)
+        self._shelves = ShelfRules(lexicon, CategoryFinder(lexicon, parts=True))
         self._opinions = OpinionRules(vocabulary, lexicon, self._nlp)
         names = {form: a.name for a in vocabulary.aspects for form in (a.name, *a.synonyms)}
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
@@ -153,22 +154,28 @@ class Extractor:
             )
             draft.claims += found.claims
             draft.rejected += found.rejected
-            draft.mentions += bare_mentions(doc.text, window.offset, document.sku, self._brands, self._products)
+            named = list(bare_mentions(window.text, window.offset, document.sku, self._brands, self._products))
+            draft.mentions += named
             if is_product:
                 found = self._attributes.find(
-                    doc, window.offset, document=document.id, title=title, is_title=window.is_title
+                    doc,
+                    window.offset,
+                    document=document.id,
+                    title=title,
+                    is_title=window.is_title,
+                    names=[(m.start - window.offset, m.end - window.offset) for m in named],
                 )
                 draft.claims += found.claims
                 draft.rejected += found.rejected
             else:
-                draft.opinions += self._opinions.find(doc, window.offset)
+                draft.opinions += self._opinions.find(doc, window.offset, title=title)
         return draft
 
     def _read_title(self, document: Document, title: str, draft: _Draft) -> None:
         maker = self._brands.maker(document.text[:MAX_TEXT], document.title_end)
         if maker is not None:
             draft.claims.append(Claim("MADE_BY", maker.node, maker.start, maker.end, maker.confidence))
-        found = self._shelves.find(title, document=document.id)
+        found = self._shelves.find(title, document=document.id, sku=document.sku)
         draft.claims += found.claims
         draft.rejected += found.rejected
 
@@ -252,11 +259,9 @@ def _last_break(text: str, start: int, end: int) -> int:
     """The best place to cut within the second half of ``[start, end)``."""
     half = start + (end - start) // 2
     for pattern in _BREAKS:
-        last = None
-        for last in pattern.finditer(text, half, end):  # noqa: B007: the last match is wanted
-            pass
-        if last is not None:
-            return last.end()
+        ends = [match.end() for match in pattern.finditer(text, half, end)]
+        if ends:
+            return ends[-1]
     return end
 
 
@@ -274,7 +279,7 @@ def assemble(
 
     Claims below :data:`MIN_CONFIDENCE` and claims that the schema does not
     allow are rejected; equal claims become one relationship with several
-    places. A mention is kept where no claim has the same place.
+    places. A mention is kept where no claim is about the same thing.
     """
     subject = NodeRef("Product", document.sku)
     dropped = list(rejected)
@@ -309,10 +314,16 @@ def assemble(
         )
         proofs += [evidence(c.start, c.end, c.confidence, bare.fact, ref) for c in places]
         claimed.update((ref, c.start) for c in same)
+    stated = {ref for _, ref in grouped}
     seen: dict[NodeRef, int] = defaultdict(int)
     for mention in mentions:
         ref = mention.node.ref
-        if (ref, mention.start) in claimed or mention.confidence < MIN_CONFIDENCE or seen[ref] >= MAX_EVIDENCE:
+        if (
+            ref in stated
+            or (ref, mention.start) in claimed
+            or mention.confidence < MIN_CONFIDENCE
+            or seen[ref] >= MAX_EVIDENCE
+        ):
             continue
         seen[ref] += 1
         claimed.add((ref, mention.start))

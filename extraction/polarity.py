@@ -41,9 +41,13 @@ _HYPOTHESIS: Final = re.compile(
 )
 
 
-def is_negated(doc: Doc, start: int, end: int) -> bool:
-    """Whether the text denies what stands at ``[start, end)`` (offsets in ``doc.text``)."""
-    if _AFTER.match(doc.text, end):
+def is_negated(doc: Doc, text: str, start: int, end: int) -> bool:
+    """Whether the text denies what stands at ``[start, end)``.
+
+    Args:
+        text: ``doc.text``, which spaCy would put together anew at each call.
+    """
+    if _AFTER.match(text, end):
         return True
     token = token_at(doc, start)
     return token is not None and negated_before(doc, token.i)
@@ -68,9 +72,9 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH) -> bool:
     return False
 
 
-def is_alternative(doc: Doc, start: int) -> bool:
+def is_alternative(text: str, start: int) -> bool:
     """Whether what stands at ``start`` is one of several versions that are to be had."""
-    return bool(_ALTERNATIVES.search(doc.text, max(0, start - 120), start))
+    return bool(_ALTERNATIVES.search(text, max(0, start - 120), start))
 
 
 def is_hypothetical(sentence: str, start: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a text says its product goes with: ``COMPATIBLE_WITH`` and ``ACCESSORY_OF``; and its shelf.
+"""What a text says its product goes with: ``COMPATIBLE_WITH`` and ``ACCESSORY_OF``.
 
 A cue ("fits", "compatible with", "designed for", "battery for") opens a scope
 that reaches to the next clause; every product, brand or category named in the
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from extraction.mentions import Claim, Lexicon, Mention, Reason, words
-from extraction.ner import BrandFinder, CategoryFinder, ProductFinder, is_accessory, title_head
+from extraction.ner import BrandFinder, CategoryFinder, ProductFinder, is_accessory
 from extraction.polarity import is_hypothetical, negated_before, token_at
 from extraction.rules import Found
 from kg.graph import Node, Rejected
@@ -27,14 +27,16 @@ MAX_VARIANTS: Final = 4
 
 _FILL = r"(?:\s\w+){0,2}?\s"
 _WORKS_WITH: Final = (
-    rf"(?:compatible|compatibility)(?:\s\w+)?\swith|incompatible\swith|work(?:s|ed|ing)?{_FILL}with|pair(?:s|ed)?{_FILL}with|"
-    rf"goes{_FILL}with|interchangeable\swith|connects?{_FILL}to|supports?|used?\s(?:it\s|this\s|them\s)?(?:with|on|in)|"
-    rf"for\suse\s(?:with|on|in)|suitable\s(?:for|with)|suits|plays?\swell\swith"
+    rf"(?:compatible|compatibility)(?:\s\w+)?\swith|incompatible\swith|work(?:s|ed|ing)?{_FILL}with|"
+    rf"pair(?:s|ed)?{_FILL}with|"
+    rf"goes{_FILL}with|interchangeable\swith|connects?{_FILL}to|supports?|"
+    rf"used?\s(?:it\s|this\s|them\s)?(?:with|on|in)|for\suse\s(?:with|on|in)|suitable\s(?:for|with)|suits|plays?\swell\swith"
 )
 _MADE_FOR: Final = (
-    rf"fits|fit|fitted|fitting|fits?\s(?:on|onto|over|into|inside)|(?:designed|made|built|intended|tailored|shaped|cut|engineered|"
-    rf"moulded|molded){_FILL}?(?:for|to\sfit)|(?:designed|made|built|intended)\s(?:for|to\sfit)|replacement{_FILL}?for|replacement\sfor|"
-    rf"replaces|accessory\s(?:for|to)|attaches{_FILL}?to|attaches\sto|mounts{_FILL}?(?:on|onto|to)|mounts\s(?:on|onto|to)|"
+    rf"fits|fit|fitted|fitting|fits?\s(?:on|onto|over|into|inside)|"
+    rf"(?:designed|made|built|intended|tailored|shaped|cut|engineered|moulded|molded){_FILL}?(?:for|to\sfit)|"
+    rf"(?:designed|made|built|intended)\s(?:for|to\sfit)|replacement{_FILL}?for|replacement\sfor|replaces|"
+    rf"accessory\s(?:for|to)|attaches{_FILL}?to|attaches\sto|mounts{_FILL}?(?:on|onto|to)|mounts\s(?:on|onto|to)|"
     rf"belongs\sto|goes\son|slides\sonto|snaps\son(?:to)?|clips\sonto|screws\sonto"
 )
 # A name behind one of these is what the product is compared with or parted from, not what it goes with.
@@ -48,9 +50,13 @@ _EXCEPT: Final = re.compile(
 )
 # Behind one of these a new statement begins.
 _SCOPE_ENDS: Final = re.compile(
-    r"[;!?•|\n]|\.(?=\s|$)|\b(?:but(?!\snot)|however|although|though|while|which|because|since|thanks|so that|comes|includes|"
-    r"featuring|features|without)\b",
+    r"[;!?•|\n]|\.(?=\s|$)|\b(?:but(?!\snot)|however|although|though|while|which|because|since|thanks|so that|with|"
+    r"plus|comes|includes|including|featuring|features|without)\b",
     re.IGNORECASE,
+)
+# What may stand between a cue and an ordinary word that is its target: "fits most standard acoustic guitars".
+_CLOSE: Final = re.compile(
+    r"[\s:-]*(?:(?:the|a|an|your|my|all|any|most|every|other|standard|both|many)\s){0,3}", re.IGNORECASE
 )
 _NEGATIVE_CUE: Final = "incompatible"
 
@@ -65,6 +71,8 @@ class _Target:
     confidence: float
     ambiguous: bool = False
     itself: bool = False
+    close: bool = False
+    """Whether it counts only right behind the cue, because it is an ordinary word as well."""
 
 
 class RelationRules:
@@ -131,6 +139,8 @@ class RelationRules:
             for target in targets:
                 if not cue.end() <= target.start < limit:
                     continue
+                if target.close and not _CLOSE.fullmatch(text, cue.end(), target.start):
+                    continue
                 excepted = _EXCEPT.search(text, cue.end(), target.start)
                 reason = (
                     Reason.NEGATED
@@ -171,14 +181,15 @@ class RelationRules:
         taken = [(t.start, t.end) for t in targets]
         for mention in self._brands.mentions(text, found):
             if _free(taken, mention.start, mention.end):
-                confidence = 0.75 if mention.confidence > 0.8 else 0.6
-                targets.append(_Target(mention.start, mention.end, (mention.node,), confidence))
+                common = mention.confidence < 0.8
+                confidence = 0.6 if common else 0.75
+                targets.append(_Target(mention.start, mention.end, (mention.node,), confidence, close=common))
                 taken.append((mention.start, mention.end))
         for category, paths in self._categories.find(text, found):
             if _free(taken, category.start, category.end):
                 nodes = tuple(CategoryFinder.node(p) for p in paths[:1])
                 ambiguous = len(paths) > 1
-                targets.append(_Target(category.start, category.end, nodes, 0.6, ambiguous=ambiguous))
+                targets.append(_Target(category.start, category.end, nodes, 0.6, ambiguous=ambiguous, close=True))
         targets.sort(key=lambda t: t.start)
         return targets
 
@@ -195,29 +206,6 @@ class _Dropped:
     detail: str
     start: int
     end: int
-
-
-class ShelfRules:
-    """The shelf on which a product belongs, as its title says it."""
-
-    def __init__(self, categories: CategoryFinder) -> None:
-        self._categories = categories
-
-    def find(self, title: str, *, document: str) -> Found:
-        """The category that a title names at the end of what it calls the product; offsets are those of the title."""
-        head = title_head(title)
-        found = words(head)
-        candidates = [
-            (name, paths) for name, paths in self._categories.find(head, found) if name.last >= len(found) - 1
-        ]
-        if not candidates:
-            return Found()
-        name, paths = max(candidates, key=lambda c: (c[0].last - c[0].first, c[0].last))
-        detail = f"IN_CATEGORY: {head[name.start : name.end]}"
-        if len(paths) > 1:
-            return Found((), (Rejected(Reason.AMBIGUOUS, detail, document, name.start, name.end),))
-        confidence = 0.85 if name.last == len(found) else 0.6
-        return Found((Claim("IN_CATEGORY", CategoryFinder.node(paths[0]), name.start, name.end, confidence),))
 
 
 def bare_mentions(text: str, offset: int, sku: str, brands: BrandFinder, products: ProductFinder) -> Iterator[Mention]:

@@ -18,6 +18,7 @@ from extraction.normalise import (
     Quantity,
     Unit,
     attribute_key,
+    convert,
     counts,
     quantities,
     show_quantity,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 MAX_OPEN_VALUE: Final = 40
 """Longest value behind a label that is believed to be one, in characters."""
 
+_PLUGS: Final = frozenset({"connector", "compatible mount"})
 # Words of these classes are no colours or materials, whatever they look like ("felt" the verb, "down" the adverb).
 _NEVER_VALUES: Final = frozenset({"VERB", "AUX", "ADV", "ADP", "PRON", "SCONJ"})
 
@@ -89,35 +91,41 @@ class AttributeRules:
             if a.kind is Kind.QUANTITY
         }
 
-    def find(self, doc: Doc, offset: int, *, document: str, title: str, is_title: bool) -> Found:
+    def find(
+        self, doc: Doc, offset: int, *, document: str, title: str, is_title: bool, names: Sequence[tuple[int, int]]
+    ) -> Found:
         """Attribute values that one window of a product's text states.
 
         Args:
             offset: where ``doc`` begins in the document; claims carry offsets of the document.
             title: the product's title: it tells what a bare quantity measures.
+            names: places in ``doc.text`` that are names of brands or products: "Blue" of Blue Microphones is no colour.
         """
+        text = doc.text
         claims: list[Claim] = []
         rejected: list[Rejected] = []
-        taken: list[tuple[int, int]] = []
-        for claim in self._labelled(doc.text):
+        taken = list(names)
+        for claim in self._labelled(text):
             claims.append(claim)
             taken.append((claim.start, claim.end))
         for start, end, attribute, value, confidence in (
-            *self._choices(doc, is_title),
-            *self._quantities(doc.text, title),
-            *self._counts(doc.text),
+            *self._choices(doc, text, is_title),
+            *self._quantities(text, title),
+            *self._counts(text),
         ):
             if any(s < end and start < e for s, e in taken):
                 continue
+            if attribute in _PLUGS:
+                taken.append((start, end))  # the inches of a 1/4" jack are no length of the product
             reason: Reason | None = None
             if attribute is None:
                 reason = Reason.AMBIGUOUS
-            elif is_negated(doc, start, end):
+            elif is_negated(doc, text, start, end):
                 reason = Reason.NEGATED
-            elif not is_title and is_alternative(doc, start):
+            elif not is_title and is_alternative(text, start):
                 reason = Reason.ALTERNATIVE
             if reason is not None or attribute is None or value is None:
-                detail = f"{attribute or 'attribute'}: {doc.text[start:end]}"
+                detail = f"{attribute or 'attribute'}: {text[start:end]}"
                 rejected.append(Rejected(reason or Reason.AMBIGUOUS, detail, document, start + offset, end + offset))
                 continue
             claims.append(_claim(attribute, value, start, end, confidence))
@@ -148,14 +156,18 @@ class AttributeRules:
             elif attribute.kind in (Kind.CHOICE, Kind.TEXT) and _is_open_value(raw):
                 yield _claim(attribute.name, _Value(" ".join(raw.casefold().split())), start, start + len(raw), 0.75)
 
-    def _choices(self, doc: Doc, is_title: bool) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
+    def _choices(
+        self, doc: Doc, text: str, is_title: bool
+    ) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
         for span in _longest(doc, self._matcher(doc)):
             if len(span) == 1 and not is_title and span[0].pos_ in _NEVER_VALUES:
                 continue
             if len(span.text) <= 2 or (len(span) == 1 and span.text.islower() is False and _in_name(span)):
                 continue
-            readings = self._values.get(span.label_, [])
-            near = doc.text[max(0, span.start_char - 25) : span.start_char].casefold()
+            readings = [r for r in self._values.get(span.label_, []) if is_title or self._attributes[r[0]].prose]
+            if not readings:
+                continue
+            near = text[max(0, span.start_char - 25) : span.start_char].casefold()
             named = [r for r in readings if r[0] in near]
             attribute, value = (named or readings)[0]
             confidence = (0.9 if is_title else 0.7) - (0.2 if len(readings) > 1 and not named else 0.0)
@@ -179,14 +191,18 @@ class AttributeRules:
         for name in same:
             for match in self._cues[name].finditer(left):
                 nearest.append((len(left) - match.end() + 2, name))
-            if match := self._cues[name].search(right):
-                nearest.append((match.start(), name))
+            after = self._cues[name].search(right)
+            if after:
+                nearest.append((after.start(), name))
         if nearest:
             return min(nearest)[1], 0.85
         words = {singular(w) for w in re.findall(r"\w+", title.casefold())}
         for name in same:
-            if any(set(map(singular, hint.split())) <= words for hint in self._attributes[name].hints):
-                return name, 0.75
+            attribute = self._attributes[name]
+            if any(set(map(singular, hint.split())) <= words for hint in attribute.hints):
+                unit = self._units[name]
+                if attribute.least is None or convert(quantity.number, quantity.unit, unit) >= attribute.least:
+                    return name, 0.75
         for name in same:
             if self._attributes[name].bare:
                 return name, 0.65
@@ -240,7 +256,7 @@ def _label_pattern(vocabulary: Vocabulary) -> re.Pattern[str]:
 
 
 def _is_open_value(raw: str) -> bool:
-    return 0 < len(raw) <= MAX_OPEN_VALUE and len(raw.split()) <= 5 and any(c.isalnum() for c in raw)
+    return 0 < len(raw) <= MAX_OPEN_VALUE and len(raw.split()) <= 3 and any(c.isalnum() for c in raw)
 
 
 def _in_name(span: Span) -> bool:

@@ -477,7 +477,7 @@ def json_value(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, date | time):
         return value.isoformat()
-    # The driver's own times and durations; a duration has no native form, and is also a tuple, so it comes before lists.
+    # The driver's own times and durations. A duration has no native form, and is a tuple: it must come before lists.
     if hasattr(value, "to_native"):
         return value.to_native().isoformat()
     if hasattr(value, "iso_format"):

@@ -69,9 +69,8 @@ class Relationship:
 class Evidence:
     """One place in one text that supports a fact, or merely mentions an entity.
 
-    ``document[start:end] == quote`` always holds for the stored text;
-    offsets count Unicode code points, as Python and Cypher's ``substring`` do
-    for the basic plane.
+    ``document[start:end] == quote`` always holds for the stored text; offsets count
+    Unicode code points, as Python's slices and Cypher's ``substring`` do.
     """
 
     document: str

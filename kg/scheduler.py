@@ -372,8 +372,9 @@ class Scheduler:
     ...                               Job(name="train", run=train, after=("extract",))])
     >>> [run.outcome for run in scheduler.trigger("extract", chain=True)]
     ['succeeded', 'succeeded']
-    >>> with scheduler:               # the clock runs, in the background
-    ...     scheduler.wait()          # until SIGTERM or Ctrl-C
+    >>> with scheduler:            # the clock runs, in the background
+    ...     serve()
+    >>> scheduler.run_forever()    # until SIGTERM or Ctrl-C
 
     Jobs started by the clock run one after another in one thread: each may want all processors and much memory.
     A job that is due again while it waits or runs is run once more, not several times.
@@ -456,26 +457,30 @@ class Scheduler:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def wait(self) -> None:
-        """Return on SIGTERM or Ctrl-C; a second one ends the process at once. To be called from the main thread."""
+    def run_forever(self) -> None:
+        """Run the clock until SIGTERM or Ctrl-C; then a job that runs is waited for, and a second signal ends it.
+
+        To be called from the main thread, which alone may handle signals.
+        """
         stopped = threading.Event()
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-        def settle() -> None:
+        def restore() -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
         def stop(number: int, _frame: FrameType | None) -> None:
-            log.info("stopping; a job that runs is waited for, a second signal ends it", signal=number)
-            settle()
+            restore()
             stopped.set()
+            log.info("stopping; a job that runs is waited for, a second signal ends it", signal=number)
 
         for number in before:
             signal.signal(number, stop)
         try:
-            stopped.wait()
+            with self:
+                stopped.wait()
         finally:
-            settle()
+            restore()
 
     # -- either
 

@@ -281,12 +281,13 @@ LABELS: Final[tuple[Label, ...]] = (
         (
             Property("id", "STRING", "Random id.", required=True),
             Property("job", "STRING", "Name of the job.", required=True),
-            Property("outcome", "STRING", "running, succeeded or failed.", required=True),
+            Property("outcome", "STRING", "running, succeeded, failed, abandoned or skipped.", required=True),
             Property("at", "ZONED DATETIME", "When it began.", required=True),
             Property("seconds", "FLOAT", "How long it took."),
             Property("error", "STRING", "Why it failed."),
             Property("detail", "STRING", "What it reported."),
             Property("trigger", "STRING", "schedule, manual or chain."),
+            Property("process", "STRING", "Host, process id and start time of who runs it."),
         ),
     ),
     Label(

@@ -58,6 +58,10 @@ class Attribute:
     """Whether a quantity of this dimension with no word beside it is this attribute."""
     hints: tuple[str, ...] = ()
     """Words of a title which make a bare quantity this attribute."""
+    least: float | None = None
+    """Smallest quantity, in ``unit``, that ``hints`` may make this attribute."""
+    prose: bool = True
+    """Whether running text states its values; otherwise only a title or a label does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ def parse(content: bytes, source: str) -> Vocabulary:
 
 
 def _attribute(at: _Place, name: str, body: object) -> Attribute:
-    keys = {"description", "kind", "unit", "synonyms", "values", "bare", "hints"}
+    keys = {"description", "kind", "unit", "synonyms", "values", "bare", "hints", "least", "prose"}
     fields = at.mapping(body, keys)
     try:
         kind = Kind(str(fields.get("kind")))
@@ -142,9 +146,9 @@ def _attribute(at: _Place, name: str, body: object) -> Attribute:
     unit = fields.get("unit")
     if unit is not None and not isinstance(unit, str):
         raise at.wrong(f"`unit` must be text, found {unit!r}")
-    bare = fields.get("bare", False)
-    if not isinstance(bare, bool):
-        raise at.wrong(f"`bare` must be true or false, found {bare!r}")
+    least = fields.get("least")
+    if least is not None and (isinstance(least, bool) or not isinstance(least, int | float)):
+        raise at.wrong(f"`least` must be a number, found {least!r}")
     values = (at / "values").items(fields)
     return Attribute(
         name=name,
@@ -153,22 +157,21 @@ def _attribute(at: _Place, name: str, body: object) -> Attribute:
         unit=unit,
         synonyms=(at / "synonyms").words(fields.get("synonyms")),
         values=tuple(Value(v, (at / "values" / v).words(synonyms)) for v, synonyms in values),
-        bare=bare,
+        bare=at.flag(fields, "bare", default=False),
         hints=(at / "hints").words(fields.get("hints")),
+        least=least,
+        prose=at.flag(fields, "prose", default=True),
     )
 
 
 def _aspect(at: _Place, name: str, body: object) -> AspectEntry:
     fields = at.mapping(body or {}, {"synonyms", "praise", "blame", "defect"})
-    defect = fields.get("defect", False)
-    if not isinstance(defect, bool):
-        raise at.wrong(f"`defect` must be true or false, found {defect!r}")
     return AspectEntry(
         name=name,
         synonyms=(at / "synonyms").words(fields.get("synonyms")),
         praise=(at / "praise").words(fields.get("praise")),
         blame=(at / "blame").words(fields.get("blame")),
-        defect=defect,
+        defect=at.flag(fields, "defect", default=False),
     )
 
 
@@ -203,6 +206,13 @@ class _Place:
             if not isinstance(name, str) or not name.strip():
                 raise self.wrong(f"names must be text, found {name!r}; put it in quotes")
         return list(found.items())
+
+    def flag(self, fields: Mapping[str, Any], key: str, *, default: bool) -> bool:
+        """The truth value that stands under ``key``."""
+        found = fields.get(key, default)
+        if not isinstance(found, bool):
+            raise self.wrong(f"`{key}` must be true or false, found {found!r}")
+        return found
 
     def words(self, found: object) -> tuple[str, ...]:
         """``found`` as a tuple of texts; a missing list is an empty one."""

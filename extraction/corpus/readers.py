@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
@@ -115,6 +116,9 @@ def _read(path: Path, kind: type[R], parse: Callable[[Row], R], format: Format, 
         except BadRecord as bad:
             rejects(_reject(path, row, str(bad), format))
         else:
+            if isinstance(record, EventRecord | ReviewRecord):
+                # These name a product that the catalogue may lack; the refusal must say where they stand.
+                record = replace(record, line=row.line)
             yield _Read(row, record)
 
 

@@ -197,14 +197,19 @@ def holdout(
 
 
 @app.command()
-def extract(json: Json = False) -> None:
+def extract(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Read all texts again, to find names that the catalogue has learnt since.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Read facts out of every text that is new or changed, each with its evidence."""
     from kg.app import jobs
     from kg.app.session import open_store
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.extract(store, settings)
+        report = jobs.extract(store, settings, everything=everything)
     _print(
         report.as_dict(),
         json,

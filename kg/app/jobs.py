@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
-from extraction.encoder import Encoder
-from extraction.pipeline import Extractor
 
 from extraction import corpus
+from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
+from extraction.pipeline import Extractor
 from kg import intake, provenance, schema, vocabulary, writer
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of
+from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.records import EventRecord, Reject, ReviewRecord
 from kg.settings import Settings
@@ -124,12 +126,12 @@ class _Loader:
         ratings = (
             record for record in corpus.read_rated_reviews(file, rejects=silent) if isinstance(record, EventRecord)
         )
-        self._events(file, ratings, refuse=lambda *_: None)
+        self._events(ratings, refuse=lambda *_: None)
         return summary
 
     def events(self, file: Path) -> IntakeSummary:
         records = corpus.read_events(file, format=self.format, rejects=self.refused)
-        return self._events(file, records, refuse=self._refuse(file))
+        return self._events(records, refuse=self._refuse(file))
 
     def users(self, file: Path) -> IntakeSummary:
         return intake.load_users(
@@ -151,7 +153,7 @@ class _Loader:
             progress=self.advance,
         )
 
-    def _events(self, file: Path, records: Iterable[EventRecord], *, refuse: intake.Refuse) -> IntakeSummary:
+    def _events(self, records: Iterable[EventRecord], *, refuse: intake.Refuse) -> IntakeSummary:
         return intake.load_events(
             self.store,
             records,
@@ -187,27 +189,45 @@ class ExtractReport:
         return asdict(self)
 
 
-def extract(store: GraphStore, settings: Settings, *, now: Callable[[], datetime] | None = None) -> ExtractReport:
-    """Read every text that this extractor version has not read, and encode the products among them."""
+def extract(
+    store: GraphStore, settings: Settings, *, everything: bool = False, now: Callable[[], datetime] | None = None
+) -> ExtractReport:
+    """Read every text that this extractor version has not read, and encode the products among them.
+
+    With ``everything`` the texts already read are read again: names that joined the catalogue since may stand in them.
+    """
+
     clock = now or (lambda: datetime.now(UTC))
-    encoder = Encoder.load(settings.encoder)
+    encoder = Encoder(settings.encoder, device=settings.device)
     extractor = Extractor(vocabulary.load(settings.vocabulary), lexicon(store), encoder, clock=clock)
+    if everything:
+        store.autocommit("MATCH (d:Document) CALL (d) { REMOVE d.extracted } IN TRANSACTIONS OF 5000 ROWS")
     waiting = provenance.count_pending(store, extractor.version)
     run = provenance.ExtractionRun(store, extractor=extractor.name, version=extractor.version, now=clock())
-    with progress_bar("Extracting", unit="texts", total=waiting) as advance:
+    with progress_bar("Extracting", unit="texts", total=waiting) as advance, writer.Pipeline() as pipeline:
         for documents in provenance.pending(store, extractor.version):
-            run.record(documents, list(extractor.extract_all(documents)))
-            advance(len(documents))
+            extractions = list(extractor.extract_all(documents))
+            pipeline.put(partial(_record, run, documents, extractions, advance))
     vectors = encode_products(store, encoder)
     run.close(now=clock())
     return ExtractReport(extractor.version, run.documents, run.facts, run.rejected, vectors)
+
+
+def _record(
+    run: provenance.ExtractionRun,
+    documents: Sequence[Document],
+    extractions: Sequence[Extraction],
+    advance: Advance,
+) -> None:
+    run.record(documents, extractions)
+    advance(len(documents))
 
 
 def encode_products(store: GraphStore, encoder: Encoder) -> int:
     """Give each product whose text is new the encoder's vector of it: ``Product.text_embedding``."""
     total = 0
     after = ""
-    while rows := store.read(_UNENCODED, after=after, encoder=encoder.name, limit=1000):
+    while rows := store.read(_UNENCODED, after=after, encoder=encoder.fingerprint, limit=1000):
         texts = [row["text"] for row in rows]
         pairs = zip((row["sku"] for row in rows), encoder.encode(texts), strict=True)
         total += writer.set_vectors(store, "Product", "text_embedding", pairs)

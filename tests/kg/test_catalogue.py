@@ -132,11 +132,11 @@ def test_an_unknown_name_gets_those_most_like_it(brand_query: Query) -> None:
     queries = {"product/of_brand": brand_query}
     assert find("product/of_brand", queries) is brand_query
     assert find("product/of_brand.cypher", queries) is brand_query
-    with pytest.raises(QueryError, match="no query 'product/off_brand'. Did you mean product/of_brand?"):
+    with pytest.raises(QueryError, match=r"no query 'product/off_brand'\. Did you mean product/of_brand\?"):
         find("product/off_brand", queries)
-    with pytest.raises(QueryError, match="Did you mean product/of_brand?"):
+    with pytest.raises(QueryError, match=r"Did you mean product/of_brand\?"):
         find("of_brand", queries)
-    with pytest.raises(QueryError, match="Known are: product/of_brand."):
+    with pytest.raises(QueryError, match=r"Known are: product/of_brand\."):
         find("xyz", queries)
 
 
@@ -291,7 +291,8 @@ def test_columns_other_than_declared_are_an_error(store: GraphStore) -> None:
 def test_every_value_of_the_database_gets_its_json_form(store: GraphStore) -> None:
     q = query(
         "RETURN datetime('2026-03-01T10:00:00Z') AS at, date('2026-03-01') AS day, time('10:00:00Z') AS hour, "
-        "duration('P1DT2H') AS length, [1, 2.5, null, true] AS list, {a: datetime('2026-03-01T10:00:00.5+02:00')} AS map, "
+        "duration('P1DT2H') AS length, [1, 2.5, null, true] AS list, "
+        "{a: datetime('2026-03-01T10:00:00.5+02:00')} AS map, "
         "0.0 / 0.0 AS nan, 1.0 / 0.0 AS inf",
         returns="at STRING, day STRING, hour STRING, length STRING, list LIST<MAP>, map MAP, nan FLOAT, inf FLOAT",
     )

@@ -15,7 +15,7 @@ import neo4j
 import pytest
 
 from kg import localdb, schema
-from kg.catalogue import Query, Rows, bind, json_value, load, run
+from kg.catalogue import Query, bind, json_value, load, run
 from kg.store import GraphStore
 
 QUERIES = load()
@@ -211,7 +211,8 @@ def test_a_person_who_rated_and_reviewed_counts_once(shop: GraphStore) -> None:
     # cleo only reviewed; anna did both, so that her review adds nothing to her rating.
     shop.write(
         "MATCH (s:Product {sku: 'S1'}), (c:User {id: 'cleo'}) "
-        "CREATE (c)-[:WROTE {source: 'catalogue'}]->(:Review {id: 'r2', rating: 2.0})-[:ABOUT {source: 'catalogue'}]->(s)"
+        "CREATE (c)-[:WROTE {source: 'catalogue'}]->(:Review {id: 'r2', rating: 2.0})"
+        "-[:ABOUT {source: 'catalogue'}]->(s)"
     )
     (strap,) = answer(shop, "product/profile", sku="S1")
     assert (strap["rating"], strap["ratings"], strap["reviews"]) == (3.5, 2, 2)

@@ -107,7 +107,7 @@ def test_an_interrupted_run_is_recorded_and_the_interruption_goes_on(store: Grap
 
 def test_an_unknown_job_is_named_with_the_known_ones(store: GraphStore) -> None:
     scheduler = Scheduler(store, [job("extract"), job("train")])
-    with pytest.raises(SchedulerError, match="no job 'trian'. Known are: extract, train."):
+    with pytest.raises(SchedulerError, match=r"no job 'trian'\. Known are: extract, train\."):
         scheduler.trigger("trian")
 
 
@@ -381,8 +381,7 @@ with GraphStore.connect(how["uri"], how["username"], how["password"]) as store:
     if how["mode"] == "hang":
         Scheduler(store, [Job(name="train", run=hang)]).trigger("train")
     else:
-        with Scheduler(store, [Job(name="train", run=quick, trigger=timedelta(seconds=0.05))]) as scheduler:
-            scheduler.wait()
+        Scheduler(store, [Job(name="train", run=quick, trigger=timedelta(seconds=0.05))]).run_forever()
 """
 
 
@@ -434,7 +433,8 @@ def test_a_terminated_scheduler_ends_what_runs_and_leaves(store: GraphStore, dat
 def test_a_run_whose_end_could_not_be_recorded_is_settled_by_the_next(store: GraphStore) -> None:
     # As after a restart of Neo4j in mid-run: the node says running, this process knows of no such run.
     store.write(
-        "CREATE (:JobRun {id: 'lost', job: 'train', outcome: 'running', at: datetime(), trigger: 'manual', process: $p})",
+        "CREATE (:JobRun {id: 'lost', job: 'train', outcome: 'running', at: datetime(), trigger: 'manual', "
+        "process: $p})",
         p=str(Process.this()),
     )
     here = Process.this()

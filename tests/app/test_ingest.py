@@ -1,0 +1,111 @@
+"""``kg ingest`` and ``kg holdout`` as a user calls them: what loads, what is rejected, what is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kg.store import GraphStore
+from tests.app.conftest import Kg, lines
+
+GUITAR = {"sku": "G1", "title": "Ashdown S-200", "price": 499, "brand": "Ashdown", "categories": [["Guitars"]]}
+STRAP = {"sku": "S1", "title": "Birch strap &amp; pins", "description": "Fits the <b>Ashdown S-200</b>."}
+
+
+def test_products_reviews_events_and_users_of_a_small_shop(kg: Kg, store: GraphStore, tmp_path: Path) -> None:
+    answer = kg("ingest", "products", lines(tmp_path / "p.jsonl", GUITAR, STRAP), "--json")
+    assert (answer.code, answer.json["loaded"], answer.json["rejected"]) == (0, 2, 0)
+    review = {"id": "r1", "user": "anna", "sku": "S1", "rating": 5, "title": "Lovely", "text": "Comfortable."}
+    kg("ingest", "reviews", lines(tmp_path / "r.jsonl", review))
+    event = {"user": "anna", "sku": "G1", "type": "bought", "at": "2026-03-01T10:00:00Z"}
+    kg("ingest", "events", lines(tmp_path / "e.jsonl", event))
+    kg("ingest", "users", lines(tmp_path / "u.jsonl", {"user": "anna", "interests": ["jazz"], "friends": ["ben"]}))
+    assert store.read(
+        "MATCH (u:User {id: 'anna'})-[b:BOUGHT]->(g:Product) MATCH (u)-[:WROTE]->(r)-[:ABOUT]->(s) "
+        "RETURN g.sku AS g, s.title AS s, r.rating AS rating, u.interests AS interests"
+    ) == [{"g": "G1", "s": "Birch strap & pins", "rating": 5.0, "interests": ["jazz"]}]
+    assert store.read("MATCH (d:Document {id: 'product:S1'}) RETURN d.text AS text") == [
+        {"text": "Birch strap & pins\n\nFits the Ashdown S-200."}
+    ]
+
+
+def test_each_bad_record_goes_to_the_rejects_with_its_line_and_the_rest_load(
+    kg: Kg, store: GraphStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(
+        b'{"sku": "A", "title": "Fine"}\n'
+        b'{"sku": "B", "title": \n'
+        b'{"title": "No sku"}\n'
+        b'{"sku": "C", "title": "Price", "price": "abc"}\n'
+        b'{"sku": "D", "title": "\xff\xfe"}\n'
+        b'{"sku": "A", "title": "Another"}\n'
+        b'{"sku": "E", "title": "Fine, too"}\n'
+    )
+    answer = kg("ingest", "products", path)
+    assert answer.code == 0
+    assert "2 products loaded, 5 rejected" in answer.out
+    rejects = [json.loads(line) for line in (tmp_path / "home" / "rejects.jsonl").read_text().splitlines()]
+    assert [(r["file"], r["line"]) for r in rejects] == [(str(path), n) for n in (2, 3, 4, 5, 6)]
+    assert all(r["reason"] for r in rejects)
+    assert store.read("MATCH (p:Product) RETURN p.sku AS sku ORDER BY sku") == [{"sku": "A"}, {"sku": "E"}]
+
+
+def test_too_many_rejects_stop_the_load_and_keep_what_was_loaded(kg: Kg, tmp_path: Path) -> None:
+    path = lines(tmp_path / "p.jsonl", GUITAR, {"sku": "x"}, {"sku": "y"}, STRAP)
+    answer = kg("ingest", "products", path, "--max-rejects", 1)
+    assert answer.code == 1
+    assert "More than 1 records" in answer.err
+    assert "Traceback" not in answer.err
+    assert len((tmp_path / "home" / "rejects.jsonl").read_text().splitlines()) == 2
+    assert kg("ingest", "products", path, "--max-rejects", 2).code == 0
+
+
+def test_an_event_for_an_unknown_product_is_rejected_with_its_line(kg: Kg, store: GraphStore, tmp_path: Path) -> None:
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", GUITAR))
+    path = lines(
+        tmp_path / "e.jsonl",
+        {"user": "anna", "sku": "G1", "type": "viewed"},
+        {"user": "anna", "sku": "ghost", "type": "viewed"},
+    )
+    assert kg("ingest", "events", path, "--json").json["rejected"] == 1
+    (reject,) = (json.loads(line) for line in (tmp_path / "home" / "rejects.jsonl").read_text().splitlines())
+    assert (reject["line"], "ghost" in reject["reason"]) == (2, True)
+    assert "anna" not in json.dumps(reject)
+    kg("ingest", "events", path, "--create-missing")
+    assert store.read("MATCH (p:Product) RETURN p.sku AS sku ORDER BY sku") == [{"sku": "G1"}, {"sku": "ghost"}]
+
+
+def test_an_amazon_review_is_also_a_rating_even_without_a_text(kg: Kg, store: GraphStore, tmp_path: Path) -> None:
+    kg("ingest", "products", lines(tmp_path / "m.jsonl", {"asin": "B1", "title": "Strap"}), "--format", "amazon")
+    base = {"reviewerName": "Anna Secret", "overall": "4.0", "summary": "ok", "asin": "B1"}
+    path = lines(
+        tmp_path / "r.jsonl",
+        {**base, "reviewerID": "U1", "reviewText": "Holds well.", "unixReviewTime": "1393545600"},
+        {**base, "reviewerID": "U2", "reviewText": "", "unixReviewTime": "1393545601"},
+    )
+    assert kg("ingest", "reviews", path, "--format", "amazon", "--json").json["rejected"] == 1
+    assert store.read("MATCH (u)-[r:RATED]->() RETURN u.id AS u, r.rating AS rating ORDER BY u") == [
+        {"u": "U1", "rating": 4.0},
+        {"u": "U2", "rating": 4.0},
+    ]
+    assert store.read("MATCH (r:Review) RETURN count(r) AS n") == [{"n": 1}]
+    assert store.read("MATCH (n) WHERE any(k IN keys(n) WHERE n[k] = 'Anna Secret') RETURN count(n) AS n") == [{"n": 0}]
+
+
+def test_holding_out_the_last_record_of_each_user(kg: Kg, tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "e.jsonl",
+        {"user": "anna", "sku": "B", "type": "bought", "at": 20},
+        {"user": "anna", "sku": "C", "type": "bought", "at": 20},
+        {"user": "anna", "sku": "Z", "type": "bought", "at": 10},
+    )
+    rest, pairs = tmp_path / "rest.jsonl", tmp_path / "pairs.jsonl"
+    assert kg("holdout", path, "--remaining", rest, "--pairs", pairs).code == 0
+    assert [json.loads(line) for line in pairs.read_text().splitlines()] == [{"user": "anna", "sku": "C"}]
+    assert [json.loads(line)["sku"] for line in rest.read_text().splitlines()] == ["B", "Z"]
+
+
+def test_sync_of_anything_but_products_is_refused(kg: Kg, tmp_path: Path) -> None:
+    answer = kg("ingest", "events", lines(tmp_path / "e.jsonl", {}), "--sync")
+    assert (answer.code, "--sync" in answer.err) == (1, True)
