@@ -442,8 +442,10 @@ class ProductFinder:
         if not found:
             return
         whole = squash(head)
-        if len(found) >= 2 or any(c.isdigit() for c in whole):
-            yield whole, True
+        if any(c.isdigit() for c in whole) or any(w.text.casefold() not in self._common for w in found):
+            # "Guitar strap" is the name of no product, although one may be called so.
+            if len(found) >= 2:
+                yield whole, True
         brand = squash(entry.brand or found[0].text)
         joined = ""
         inside = 0  # how many words of the title the brand takes

@@ -160,7 +160,7 @@ def _joined(first: Quantity, second: Quantity, text: str) -> Quantity | None:
     pair = (first.unit.symbol, second.unit.symbol)
     if pair not in (("ft", "in"), ("lb", "oz")) or first.high or second.high or first.more or second.more:
         return None
-    if text[first.end : second.start].strip(" ,") or second.start - first.end > 2:
+    if text[first.end : second.start].strip() or second.start - first.end > 2:
         return None
     number = second.number + first.number * first.unit.factor / second.unit.factor
     return Quantity(first.start, second.end, round(number, 6), second.unit)
@@ -174,7 +174,7 @@ def _single_quantities(text: str) -> Iterator[Quantity]:
         attached = match.start("word") == match.end("number")
         if spelling.casefold() == "in" and not attached and not _AFTER_IN.match(text, match.end()):
             continue
-        # "2A" is a current, "2 a" an article and "5M" anything.
+        # "2A" is a current, "2 a" an article; "5M" and "10G" may be anything.
         if (
             spelling in ("M", "a")
             or (spelling == "A" and not attached)

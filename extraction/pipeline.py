@@ -97,7 +97,7 @@ class Extractor:
         self._clock = clock
         self.name: str = NAME
         self.version: str = f"{CODE_VERSION}.{vocabulary.digest[:6]}.{encoder.fingerprint[:6]}"
-        common = language.lemma_index()
+        common = language.lemma_index() | vocabulary.words()
         self._brands = BrandFinder(lexicon, common)
         self._products = ProductFinder(lexicon, common, vocabulary.accessories)
         categories = CategoryFinder(lexicon, parts=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from extraction.mentions import Claim, Lexicon, Mention, Reason, words
 from extraction.ner import BrandFinder, CategoryFinder, ProductFinder, is_accessory
+from extraction.normalise import singular
 from extraction.polarity import is_hypothetical, negated_before, token_at
 from extraction.rules import Found
 from kg.graph import Node, Rejected
@@ -39,12 +40,6 @@ _MADE_FOR: Final = (
     rf"accessory\s(?:for|to)|attaches{_FILL}?to|attaches\sto|mounts{_FILL}?(?:on|onto|to)|mounts\s(?:on|onto|to)|"
     rf"belongs\sto|goes\son|slides\sonto|snaps\son(?:to)?|clips\sonto|screws\sonto"
 )
-# A name behind one of these is what the product is compared with or parted from, not what it goes with.
-_CONTRAST: Final = re.compile(
-    r"\b(?:unlike|instead of|rather than|other than|except(?:\sfor)?|excluding|better than|worse than|compared (?:to|with)|"
-    r"alternative to|versus|vs\.?|similar to|like|but not|not|nor|neither)\W+(?:\w+\W+){0,3}$",
-    re.IGNORECASE,
-)
 _EXCEPT: Final = re.compile(
     r"\b(?:but not|except(?: for)?|excluding|not|nor|other than|neither)\b(?!\sonly)", re.IGNORECASE
 )
@@ -58,6 +53,7 @@ _SCOPE_ENDS: Final = re.compile(
 _CLOSE: Final = re.compile(
     r"[\s:-]*(?:(?:the|a|an|your|my|all|any|most|every|other|standard|both|many)\s){0,3}", re.IGNORECASE
 )
+_DETERMINER: Final = re.compile(r"\b(?:a|an|any|every|all|most|your|my|the)\s(?:\w+\s)?$", re.IGNORECASE)
 _NEGATIVE_CUE: Final = "incompatible"
 
 
@@ -186,7 +182,16 @@ class RelationRules:
                 targets.append(_Target(mention.start, mention.end, (mention.node,), confidence, close=common))
                 taken.append((mention.start, mention.end))
         for category, paths in self._categories.find(text, found):
-            if _free(taken, category.start, category.end):
+            after = found[category.last] if category.last < len(found) else None
+            if (
+                after is not None
+                and text[category.end : after.start] == " "
+                and singular(after.text) in self._accessories
+            ):
+                continue  # "fits most microphone stands" says nothing of microphones
+            shown = text[category.start : category.end]
+            generic = singular(shown) != shown.casefold() or _DETERMINER.search(text, 0, category.start)
+            if generic and _free(taken, category.start, category.end):
                 nodes = tuple(CategoryFinder.node(p) for p in paths[:1])
                 ambiguous = len(paths) > 1
                 targets.append(_Target(category.start, category.end, nodes, 0.6, ambiguous=ambiguous, close=True))

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MAX_OPEN_VALUE: Final = 40
 """Longest value behind a label that is believed to be one, in characters."""
 
+# "High quality" and "long lasting" measure nothing.
+_NO_MEASURE: Final = r"(?![ -](?:quality|end|performance|lasting|life|term|range|variety|bass|tension|output|speed))"
 _PLUGS: Final = frozenset({"connector", "compatible mount"})
 # Words of these classes are no colours or materials, whatever they look like ("felt" the verb, "down" the adverb).
 _NEVER_VALUES: Final = frozenset({"VERB", "AUX", "ADV", "ADP", "PRON", "SCONJ"})
@@ -86,7 +88,9 @@ class AttributeRules:
             for word in (a.name, *a.synonyms)
         }
         self._cues = {
-            a.name: re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, (a.name, *a.synonyms)))})(?!\w)", re.IGNORECASE)
+            a.name: re.compile(
+                rf"(?<!\w)(?:{'|'.join(map(re.escape, (a.name, *a.synonyms)))})(?!\w){_NO_MEASURE}", re.IGNORECASE
+            )
             for a in vocabulary.attributes
             if a.kind is Kind.QUANTITY
         }

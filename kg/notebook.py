@@ -35,7 +35,7 @@ from kg.errors import ConnectionFailedError, QueryError, StoreError
 
 
 def connect(uri: str, username: str, password: str, *, database: str = "neo4j") -> py2neo.Graph:
-    """The graph as py2neo sees it. For kg's own Neo4j, ``kg db status --json`` tells the three.
+    """The graph as py2neo sees it. For kg's own Neo4j, ``kg db status --json`` tells where each stands.
 
     Raises:
         ConnectionFailedError: nothing answers, or the password is refused (py2neo does not tell which).

@@ -91,6 +91,11 @@ class Vocabulary:
     digest: str
     """First 12 hex digits of the file's SHA-256: part of the extractor's version."""
 
+    def words(self) -> frozenset[str]:
+        """Every single word of a value or a synonym, lower case: none of them is a brand by itself."""
+        forms = (f for a in self.attributes for v in a.values for f in (v.name, *v.synonyms))
+        return frozenset(word for form in forms for word in form.casefold().replace("-", " ").split())
+
 
 def load(path: Path | None = None) -> Vocabulary:
     """Read a vocabulary file, by default the one that ships with kg.

@@ -70,8 +70,13 @@ def db_start(json: Json = False) -> None:
     if not settings.runs_local_database:
         raise KGError(f"NEO4J_URI is set to {settings.neo4j_uri}: kg runs no Neo4j of its own. Unset it to let it.")
     connection = start_local(settings)
-    show = {"uri": connection.uri, "username": connection.username, "pid": connection.pid}
     password = settings.home / "neo4j" / "password"
+    show = {
+        "uri": connection.uri,
+        "username": connection.username,
+        "password_file": str(password),
+        "pid": connection.pid,
+    }
     _print(show, json, f"Neo4j answers at {connection.uri}, user {connection.username}, password in {password}.")
 
 
@@ -102,6 +107,7 @@ def db_status(json: Json = False) -> None:
         else "The local Neo4j is not running; any command that needs it starts it."
     )
     shown = {name: getattr(status, name) for name in ("running", "pid", "uri", "version", "heap_mb", "page_cache_mb")}
+    shown |= {"username": "neo4j", "password_file": str(settings.home / "neo4j" / "password")}
     _print(shown, json, f"{words} {status.note or ''}".strip())
     if not status.running:
         raise typer.Exit(3)

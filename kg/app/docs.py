@@ -1,10 +1,11 @@
-"""Writes the pages that are made, not typed: ``docs/schema.md`` and ``docs/queries.md``.
+"""Writes the pages that are made, not typed: ``docs/schema.md``, ``docs/commands.md`` and ``docs/queries.md``.
 
-``python -m kg.app.docs``, in a checkout, makes both anew. The first says what
-``kg/schema.py`` says, the second what the headers of ``cypher/`` say, with the
-rows that each query's example really gives: on the named shop of
-``tests/conftest.py``, in a Neo4j started for the purpose. A test makes the pages
-too and fails when the committed ones differ.
+``python -m kg.app.docs``, in a checkout, makes them anew. The first says what
+``kg/schema.py`` says, the second what the commands' help and the settings say,
+the third what the headers of ``cypher/`` say, with the rows that each query's
+example really gives: on the named shop of ``tests/conftest.py``, in a Neo4j
+started for the purpose. A test makes the pages too and fails when the committed
+ones differ.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
+
+import typer
 
 from kg import localdb, schema
+from kg.app import cli
 from kg.catalogue import Query, Rows, bind, load, run
 from kg.errors import KGError
 from kg.migrations import migrate
+from kg.settings import Settings
 from kg.store import GraphStore
 
 SCHEMA_PAGE: Final = "schema.md"
+COMMANDS_PAGE: Final = "commands.md"
 QUERIES_PAGE: Final = "queries.md"
 
 _NOTE: Final = "<!-- Made by `python -m kg.app.docs`; a test fails when it is out of date. Do not edit. -->"
@@ -31,7 +37,7 @@ _WIDTH: Final = 110
 
 
 def main() -> None:
-    """Make both pages in ``docs/`` of the checkout in which this is run."""
+    """Make the pages in ``docs/`` of the checkout in which this is run."""
     folder = Path("docs")
     if not folder.is_dir() or not Path("tests/conftest.py").is_file():
         raise KGError("Run python -m kg.app.docs in the top folder of a checkout: it writes to docs/ there.")
@@ -47,7 +53,12 @@ def main() -> None:
                 answers = answer_examples(store, queries)
         finally:
             localdb.stop(Path(home))
-    for name, page in ((SCHEMA_PAGE, schema_page()), (QUERIES_PAGE, queries_page(queries, answers))):
+    pages = {
+        SCHEMA_PAGE: schema_page(),
+        COMMANDS_PAGE: commands_page(),
+        QUERIES_PAGE: queries_page(queries, answers),
+    }
+    for name, page in pages.items():
         (folder / name).write_text(page, encoding="utf-8")
         print(folder / name)
 
@@ -55,6 +66,67 @@ def main() -> None:
 def answer_examples(store: GraphStore, queries: Mapping[str, Query]) -> dict[str, Rows]:
     """Run the example of each query; ``store`` holds the named shop."""
     return {name: run(store, query, query.example) for name, query in queries.items()}
+
+
+# --- commands and settings ------------------------------------------------------------------------------------
+
+
+def commands_page() -> str:
+    """Every command with its arguments and options, and every setting."""
+    lines = [
+        "# Commands and settings",
+        "",
+        _NOTE,
+        "",
+        "Data goes to standard output, everything else to standard error. The exit code is 0 when all went well, 1 "
+        "when something went wrong (one paragraph says what, where, and what to do), 2 for a malformed command line.",
+        "",
+        "## Commands",
+    ]
+    for words, command in _commands(typer.main.get_command(cli.app), ()):
+        lines += ["", f"### kg {' '.join(words)}", "", (command.help or "").strip(), ""]
+        lines += _table(("", "", "default"), (_parameter(p) for p in command.params if p.name != "help"))
+    lines += [
+        "",
+        "## Settings",
+        "",
+        "Read from the environment, then from `kg.env` in `KG_HOME` (one `NAME=value` a line). An unknown `KG_` name "
+        "is an error.",
+        "",
+        *_table(("setting", "default", "meaning"), _settings()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    # Typer brings its own copy of click, so the group is known by what it has.
+    children = getattr(command, "commands", None)
+    if children is not None:
+        for name, child in children.items():
+            yield from _commands(child, (*words, name))
+    else:
+        yield words, command
+
+
+def _parameter(parameter: Any) -> tuple[str, str, str]:
+    is_option = parameter.opts[0].startswith("-")
+    name = ", ".join(parameter.opts) if is_option else parameter.name.upper()
+    annotation = parameter.type_descriptor.annotation
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    doc = getattr(parameter, "help", None) or ""
+    if choices:
+        doc += f" One of {', '.join(choices)}."
+    default = "" if parameter.default in (None, False) or callable(parameter.default) else f"`{parameter.default}`"
+    if parameter.required:
+        default = "must be given"
+    return f"`{name}`", doc, default
+
+
+def _settings() -> Iterator[tuple[str, str, str]]:
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias if isinstance(field.validation_alias, str) else f"KG_{name.upper()}"
+        default = "" if field.default is None else f"`{field.default}`"
+        yield f"`{variable}`", default, field.description or ""
 
 
 # --- queries --------------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from kg import schema
-from kg.app import docs
+from kg.app import cli, docs
 from kg.catalogue import load, parse
 from kg.errors import KGError
 from kg.store import GraphStore
@@ -20,6 +21,21 @@ STALE = "out of date: run `python -m kg.app.docs` and commit what it writes"
 
 def test_the_schema_page_is_up_to_date() -> None:
     assert (DOCS / docs.SCHEMA_PAGE).read_text(encoding="utf-8") == docs.schema_page(), STALE
+
+
+def test_the_commands_page_is_up_to_date() -> None:
+    assert (DOCS / docs.COMMANDS_PAGE).read_text(encoding="utf-8") == docs.commands_page(), STALE
+
+
+def test_every_command_every_option_and_every_setting_says_what_it_is() -> None:
+    undocumented = [
+        line
+        for line in docs.commands_page().splitlines()
+        if re.fullmatch(r"\| `.*` \|  \| .*\|", line) or (re.fullmatch(r"\| `.*` \| .* \|  \|", line) and "KG_" in line)
+    ]
+    assert undocumented == []
+    for words, command in docs._commands(typer.main.get_command(cli.app), ()):
+        assert command.help, words
 
 
 def test_the_queries_page_is_up_to_date(shop: GraphStore) -> None:

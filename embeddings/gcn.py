@@ -1,0 +1,232 @@
+"""The graph convolutional network: LightGCN over users, products and what the catalogue says of them.
+
+LightGCN (He et al., SIGIR 2020, arXiv:2002.02126) drops the weight matrices and
+non-linearities of a GCN and keeps the propagation::
+
+    E⁽ˡ⁺¹⁾ = D^-½ A D^-½ E⁽ˡ⁾            E = mean of E⁽⁰⁾ … E⁽ᴸ⁾
+
+Here the graph has several types of edge. Each type t has its own normalised
+matrix Â_t and one learned weight, the softmax of θ, so that the model itself says
+how far a shared brand or category is to be believed::
+
+    E⁽ˡ⁺¹⁾ = Σ_t softmax(θ)_t · Â_t E⁽ˡ⁾
+
+A product enters with a free vector and a projection of its text's vector, so
+that a product nobody has met yet still stands somewhere. Outputs lie on the
+unit sphere: what the model means by near is then what a cosine index serves.
+
+All nodes share one numbering (users, products, then the other labels), and Â_t
+is symmetric. Its gradient is therefore Â_t again, which autograd cannot know and
+:class:`SymmetricProduct` tells it: on 1.6 million directed edges a forward and
+backward pass took 0.17 s so, and 2.4 s with PyG's ``LGConv`` on an edge list.
+``LGConv`` stays as :func:`propagate_reference`, against which a test holds it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import LGConv
+
+
+@dataclass(frozen=True, slots=True)
+class TypedEdges:
+    """The undirected edges of one type between nodes of the common numbering."""
+
+    name: str
+    heads: np.ndarray
+    """int64 ``[e]``"""
+    tails: np.ndarray
+    """int64 ``[e]``"""
+    weights: np.ndarray | None = None
+    """float ``[e]``, positive; 1 without."""
+
+
+def normalised_adjacency(edges: TypedEdges, n_nodes: int) -> sp.csr_matrix:
+    """D^-½ A D^-½ of one type, symmetric, float32 ``[n, n]``.
+
+    An edge given twice counts once, with its greatest weight; a self-loop would
+    make a node its own neighbour and is dropped.
+    """
+    weights = np.ones(len(edges.heads)) if edges.weights is None else np.asarray(edges.weights, dtype=np.float64)
+    apart = edges.heads != edges.tails
+    low = np.minimum(edges.heads, edges.tails)[apart]
+    high = np.maximum(edges.heads, edges.tails)[apart]
+    order = np.lexsort([-weights[apart], high, low])
+    low, high, weights = low[order], high[order], weights[apart][order]
+    first = np.ones(len(low), dtype=bool)
+    first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    low, high, weights = low[first], high[first], weights[first]
+    half = sp.csr_matrix((weights, (low, high)), shape=(n_nodes, n_nodes))
+    both = (half + half.T).tocsr()
+    degree = np.asarray(both.sum(axis=1)).ravel()
+    scale = sp.diags(np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0))
+    return (scale @ both @ scale).tocsr().astype(np.float32)
+
+
+class SymmetricProduct(torch.autograd.Function):
+    """``matrix @ x`` for a symmetric matrix: the gradient by ``x`` is the same product again."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, x: Tensor) -> Tensor:
+        ctx.matrix = matrix  # type: ignore[attr-defined]
+        return matrix @ x
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grad: Tensor) -> tuple[None, Tensor]:
+        return None, ctx.matrix @ grad[0]  # type: ignore[attr-defined]
+
+
+class HeteroLightGCN(nn.Module):
+    """LightGCN with one learned weight for each type of edge.
+
+    Args:
+        adjacency: normalised symmetric matrix of each type, over all nodes.
+        n_users: the first nodes.
+        n_products: the nodes after them.
+        text: the products' text vectors ``[n_products, width]``, zero rows for those without; None for no text.
+        initial: where the free vectors begin, float32 ``[n_nodes, d]``.
+        layers: how often vectors are passed on.
+
+    Shapes:
+        - output of ``forward``: users ``[n_users, d]`` and products ``[n_products, d]``, of unit length, save
+          that a node which nothing reaches (no edge, no text) has the zero vector.
+    """
+
+    def __init__(
+        self,
+        adjacency: Mapping[str, sp.csr_matrix],
+        n_users: int,
+        n_products: int,
+        text: np.ndarray | None,
+        initial: np.ndarray,
+        *,
+        layers: int,
+    ) -> None:
+        super().__init__()
+        self.n_users, self.n_products, self.layers = n_users, n_products, layers
+        self.types = tuple(adjacency)
+        for position, matrix in enumerate(adjacency.values()):
+            self.register_buffer(f"adjacency_{position}", csr_tensor(matrix), persistent=False)
+        self.free = nn.Parameter(torch.from_numpy(initial.astype(np.float32)))
+        # The first type is what users did; the others begin with an e^-2 of its weight.
+        self.theta = nn.Parameter(torch.tensor([0.0] + [-2.0] * (len(self.types) - 1)))
+        if text is None or text.shape[1] == 0:
+            self.text: Tensor | None = None
+            self.project = None
+        else:
+            self.register_buffer("text_", torch.from_numpy(text.astype(np.float32)), persistent=False)
+            self.text = self.text_
+            self.project = nn.Linear(text.shape[1], initial.shape[1], bias=False)
+            nn.init.zeros_(self.project.weight)
+
+    def inputs(self) -> Tensor:
+        """E⁽⁰⁾: the free vectors, the products' with their text added. ``[n_nodes, d]``"""
+        if self.project is None:
+            return self.free
+        before, after = self.n_users, len(self.free) - self.n_users - self.n_products
+        return self.free + F.pad(self.project(self.text_), (0, 0, before, after))
+
+    def type_weights(self) -> dict[str, float]:
+        """softmax(θ) by name: what the model believes each type of edge to be worth."""
+        return dict(zip(self.types, torch.softmax(self.theta.detach(), 0).tolist(), strict=True))
+
+    def propagate(self, x: Tensor) -> Tensor:
+        """Mean of all layers, ``[n_nodes, d]`` → ``[n_nodes, d]``."""
+        weights = torch.softmax(self.theta, 0)
+        total = x
+        for _ in range(self.layers):
+            x = torch.stack(
+                [
+                    weights[t] * SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), x)
+                    for t in range(len(self.types))
+                ]
+            ).sum(0)
+            total = total + x
+        return total / (self.layers + 1)
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Unit vectors of users ``[n_users, d]`` and products ``[n_products, d]``."""
+        out = F.normalize(self.propagate(self.inputs()), dim=1)
+        return out[: self.n_users], out[self.n_users : self.n_users + self.n_products]
+
+
+def propagate_reference(edges: Sequence[tuple[Tensor, float]], x: Tensor, layers: int) -> Tensor:
+    """What :meth:`HeteroLightGCN.propagate` computes, by PyG's ``LGConv`` over edge lists: slow and plain.
+
+    Args:
+        edges: of each type both directions of every edge, ``[2, e]``, without doubles or self-loops, and the
+            type's weight.
+    """
+    conv = LGConv()
+    total = x
+    for _ in range(layers):
+        x = torch.stack([weight * conv(x, index) for index, weight in edges]).sum(0)
+        total = total + x
+    return total / (layers + 1)
+
+
+def softmax_loss(
+    users: Tensor, positives: Tensor, negatives: Tensor, clash: Tensor, temperature: float
+) -> Tensor:
+    """Sampled softmax on the unit sphere: the positive against all negatives, cosine over temperature.
+
+    With every product among the negatives it is the full softmax. (Wu et al.,
+    "On the Effectiveness of Sampled Softmax Loss for Item Recommendation",
+    arXiv:2201.02327, find it ahead of BPR for LightGCN.)
+
+    Args:
+        users: ``[b, d]``.
+        positives: ``[b, d]``.
+        negatives: shared by the batch, ``[m, d]``.
+        clash: True where a negative is the row's own positive, ``[b, m]``.
+    """
+    up = (users * positives).sum(1, keepdim=True) / temperature
+    down = (users @ negatives.T / temperature).masked_fill(clash, -torch.inf)
+    return (torch.logsumexp(torch.cat([up, down], 1), 1) - up.squeeze(1)).mean()
+
+
+def spectral_vectors(met: sp.csr_matrix, dimensions: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The leading singular vectors of D_u^-½ R D_p^-½: where propagation ends up, and so a good place to begin.
+
+    Randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4).
+    Of each side the vectors are scaled by the root of the singular values.
+
+    Returns:
+        float32 ``[n_users, d]`` and ``[n_products, d]``; zero rows for nodes without interactions.
+    """
+    per_user, per_product = (np.asarray(met.sum(axis=a)).ravel() for a in (1, 0))
+    u_scale = np.divide(1.0, np.sqrt(per_user), out=np.zeros_like(per_user), where=per_user > 0)
+    p_scale = np.divide(1.0, np.sqrt(per_product), out=np.zeros_like(per_product), where=per_product > 0)
+    R = (sp.diags(u_scale) @ met @ sp.diags(p_scale)).tocsr().astype(np.float32)
+    rank = min(dimensions, *R.shape)
+    width = min(rank + 16, *R.shape)
+    Q = np.linalg.qr(R @ rng.standard_normal((R.shape[1], width)).astype(np.float32))[0]
+    for _ in range(6):
+        Q = np.linalg.qr(R @ np.linalg.qr(R.T @ Q)[0])[0]
+    left, values, right = np.linalg.svd(np.asarray((R.T @ Q).T), full_matrices=False)
+    root = np.sqrt(values[:rank])
+    users = (Q @ left[:, :rank]) * root
+    products = right[:rank].T * root
+    pad = ((0, 0), (0, dimensions - rank))
+    return np.pad(users, pad).astype(np.float32), np.pad(products, pad).astype(np.float32)
+
+
+def csr_tensor(matrix: sp.csr_matrix) -> Tensor:
+    """A scipy matrix as a torch CSR tensor."""
+    with warnings.catch_warnings():
+        # torch calls its CSR tensors beta; the product used here has been stable for years.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int64)),
+            torch.from_numpy(matrix.indices.astype(np.int64)),
+            torch.from_numpy(matrix.data.astype(np.float32)),
+            size=matrix.shape,
+        )

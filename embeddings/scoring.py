@@ -1,0 +1,150 @@
+"""The score, exactly: what ``cypher/recommend/for_user.cypher`` computes, for every product and without an index.
+
+For a user u and a product p::
+
+    score(u, p) = w_embedding  · cos(u, p)
+                + w_similar    · Σ_h a(u, h) · weight of h-[:SIMILAR_TO]->p
+                + Σ_T w_T      · Σ_h a(u, h) · [h-[T]-p]
+                + w_popularity · popularity(p)
+
+The sums run over the user's history: products h that the user bought, rated,
+carted, clicked or viewed. Interest decays with time, counted from the user's
+own latest event, so that a user's recommendations stay as they are while the
+user is away::
+
+    w(u, h) = Σ_r strength · 0.5 ^ ((last_at − at) / half_life)     0.5⁰ without times
+    a(u, h) = w(u, h) / √ Σ_h w(u, h)
+
+The square root stands between two wishes: after many purchases the
+relations know more than the embedding and popularity do, so their sum should
+grow; but a user of a hundred purchases must not drown the other terms (on
+validation data the plain mean and the plain sum were both worse).
+
+The weights are properties of the live ``ModelVersion``; nothing else knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+
+from embeddings.export import PRODUCT_RELATIONS
+from embeddings.split import Interactions
+
+HISTORY: Final = 200
+"""Most products of a user's history that count, the strongest first; keeps the query's work bounded."""
+
+_DAY: Final = 86_400.0
+
+
+def weight_name(type_: str) -> str:
+    """Property of ``ModelVersion`` that holds the weight of a relationship type: ``w_bought_with``."""
+    return f"w_{type_.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreWeights:
+    """The mixture. Products' explicit relations have one weight a type."""
+
+    embedding: float = 0.0
+    similar: float = 0.0
+    popularity: float = 0.0
+    half_life_days: float = 365.0
+    relations: Mapping[str, float] = field(default_factory=dict)
+    """Relationship type → weight; a type that is absent weighs nothing."""
+
+    def as_properties(self) -> dict[str, float]:
+        """As the properties of a ``ModelVersion``: every weight is there, so that the query needs no default."""
+        return {
+            "w_embedding": self.embedding,
+            "w_similar": self.similar,
+            "w_popularity": self.popularity,
+            "half_life_days": self.half_life_days,
+            **{weight_name(t): self.relations.get(t, 0.0) for t in PRODUCT_RELATIONS},
+        }
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> ScoreWeights:
+        """The inverse of :meth:`as_properties`."""
+        return cls(
+            embedding=float(properties["w_embedding"]),
+            similar=float(properties["w_similar"]),
+            popularity=float(properties["w_popularity"]),
+            half_life_days=float(properties["half_life_days"]),
+            relations={t: float(properties.get(weight_name(t), 0.0)) for t in PRODUCT_RELATIONS},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Everything that the score of a product needs, as arrays over the rows of one node index."""
+
+    user_vectors: np.ndarray
+    """float32 ``[n_users, d]``, unit length; zero rows for users without."""
+    product_vectors: np.ndarray
+    """float32 ``[n_products, d]``, likewise."""
+    similar: sp.csr_matrix
+    """Weight of SIMILAR_TO from row to column, ``[n_products, n_products]``."""
+    relations: Mapping[str, sp.csr_matrix]
+    """For each type 1 where two products are related in either direction."""
+    popularity: np.ndarray
+    """float32 ``[n_products]``"""
+    weights: ScoreWeights
+
+    def item_weights(self) -> sp.csr_matrix:
+        """All terms that pass through the history as one matrix ``[n_products, n_products]``."""
+        total = (self.similar * np.float32(self.weights.similar)).tocsr()
+        for type_, related in self.relations.items():
+            weight = self.weights.relations.get(type_, 0.0)
+            if weight != 0.0:
+                total = total + related * np.float32(weight)
+        return total.tocsr()
+
+    def scores(self, history: sp.csr_matrix, users: np.ndarray, item_weights: sp.csr_matrix) -> np.ndarray:
+        """Score of every product for some users, float32 ``[b, n_products]``.
+
+        Args:
+            history: from :func:`history`, ``[n_users, n_products]``.
+            item_weights: from :meth:`item_weights`, passed in so that batches share it.
+        """
+        through_history = (history[users] @ item_weights).toarray().astype(np.float32)
+        cosines = self.user_vectors[users] @ self.product_vectors.T
+        return (
+            through_history
+            + np.float32(self.weights.embedding) * cosines
+            + np.float32(self.weights.popularity) * self.popularity
+        )
+
+
+def history(x: Interactions, half_life_days: float, limit: int = HISTORY) -> sp.csr_matrix:
+    """a(u, h) for all users: float32 ``[n_users, n_products]``, at most ``limit`` entries a row."""
+    age = np.nan_to_num((x.last_at[x.users] - x.at) / _DAY, nan=0.0)
+    weights = x.strength * 0.5 ** (np.maximum(age, 0.0) / half_life_days)
+    summed = sp.csr_matrix((weights, (x.users, x.products)), shape=(x.n_users, x.n_products))
+    summed.sum_duplicates()
+    summed = prune(summed, limit)
+    total = np.sqrt(np.asarray(summed.sum(axis=1)).ravel())
+    scale = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+    return (sp.diags(scale) @ summed).tocsr().astype(np.float32)
+
+
+def prune(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
+    """Keep the ``most`` greatest entries of each row; of equal ones those of the smaller columns."""
+    counts = np.diff(matrix.indptr)
+    if counts.size == 0 or counts.max(initial=0) <= most:
+        return matrix
+    rows = np.repeat(np.arange(matrix.shape[0]), counts)
+    order = np.lexsort([matrix.indices, -matrix.data, rows])
+    rank = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], counts)
+    kept = np.sort(order[rank < most])
+    return sp.csr_matrix((matrix.data[kept], (rows[kept], matrix.indices[kept])), shape=matrix.shape)
+
+
+def popularity(x: Interactions) -> np.ndarray:
+    """Share of the catalogue that fewer users have met, float32 ``[n_products]`` in [0, 1)."""
+    users = np.asarray(x.matrix().sum(axis=0)).ravel()
+    return (np.searchsorted(np.sort(users), users, side="left") / max(len(users), 1)).astype(np.float32)

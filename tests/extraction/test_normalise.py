@@ -1,0 +1,141 @@
+"""Quantities, numbers and keys."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extraction.normalise import (
+    UNITS,
+    convert,
+    counts,
+    parse_number,
+    quantities,
+    show_number,
+    show_quantity,
+    singular,
+    squash,
+    unit_of,
+)
+from kg.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("256GB", [("256GB", 256, "GB")]),
+        ("256 GB", [("256 GB", 256, "GB")]),
+        ("a 0.25 TB drive", [("0.25 TB", 0.25, "TB")]),
+        ("10-foot cable", [("10-foot", 10, "ft")]),
+        ("10' cable", [("10'", 10, "ft")]),
+        ('2" wide', [('2"', 2, "in")]),
+        ("1 1/2 inch", [("1 1/2 inch", 1.5, "in")]),
+        ('1/4" jack', [('1/4"', 0.25, "in")]),
+        ("½ inch", [("½ inch", 0.5, "in")]),
+        (".60mm pick", [(".60mm", 0.6, "mm")]),
+        ("1,200 lumens", [("1,200 lumens", 1200, "lm")]),
+        ("3 feet 3 inches", [("3 feet 3 inches", 39, "in")]),
+        ("2 lbs 4 oz", [("2 lbs 4 oz", 36, "oz")]),
+        ("rated to -5 °C", [("-5 °C", -5, "°C")]),
+        ("9V, 2A and 1200mAh", [("9V", 9, "V"), ("2A", 2, "A"), ("1200mAh", 1200, "mAh")]),
+        ("2-year warranty", [("2-year", 2, "year")]),
+        # What looks like a quantity and is none.
+        ("3 in 1 tool", []),
+        ("2 in the box", []),
+        ("2 a day", []),
+        ("the 1970's", []),
+        ("model N-10 amp", []),
+        ("$5 g", []),
+        ("Frontman 10G", []),
+        ("no numbers, only mm and kg", []),
+        ("1/0 inch", []),
+    ],
+)
+def test_quantities_are_found_with_their_units(text: str, expected: list[tuple[str, float, str]]) -> None:
+    assert expected == [(text[q.start : q.end], q.number, q.unit.symbol) for q in quantities(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value", "number"),
+    [
+        ("256GB", "GB", "256 GB", 256.0),
+        ("0.25 TB", "GB", "256 GB", 256.0),
+        ("10 in.", "cm", "25.4 cm", 25.4),
+        ("25.4 cm", "cm", "25.4 cm", 25.4),
+        ("2 lb", "g", "907.2 g", 907.2),
+        ("14 °F", "°C", "-10 °C", -10.0),
+        ("24-70mm", "mm", "24-70 mm", None),
+        ("10 x 20 x 5 cm", "cm", "10 x 20 x 5 cm", None),
+        ('16" x 14"', "cm", "40.64 x 35.56 cm", None),
+        ("2 years", "month", "24 month", 24.0),
+    ],
+)
+def test_values_are_normalised_to_one_unit(text: str, unit: str, value: str, number: float | None) -> None:
+    (quantity,) = quantities(text)
+    assert (value, number) == show_quantity(quantity, unit_of(unit))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("12-Pack", [(12, "pack")]),
+        ("pack of 12", [(12, "pack")]),
+        ("six-string", [(6, "string")]),
+        ("3-person tent", [(3, "person")]),
+        ("set of two", [(2, "set")]),
+        ("0 pieces", []),
+        ("a pair of shoes", []),
+        ("1.5 pack", []),
+    ],
+)
+def test_counts_are_found(text: str, expected: list[tuple[int, str]]) -> None:
+    assert expected == [(c.number, c.thing) for c in counts(text)]
+
+
+def test_names_meet_whatever_their_spelling() -> None:
+    assert squash("On-Stage") == squash("OnStage") == squash("on stage") == "onstage"
+    assert squash("D’Addario") == squash("D'ADDARIO") == "daddario"
+    assert squash("Électro–Voice®") == "electrovoice"
+    assert squash("…") == ""
+
+
+@pytest.mark.parametrize(
+    ("plural", "one"),
+    [("Straps", "strap"), ("batteries", "battery"), ("lenses", "lense"), ("glass", "glass"), ("boxes", "box"), ("gas", "gas")],
+)
+def test_plurals_meet_their_singular(plural: str, one: str) -> None:
+    assert singular(plural) == one
+
+
+def test_an_unknown_unit_is_named() -> None:
+    with pytest.raises(SettingsError, match="Unknown unit 'furlong'"):
+        unit_of("furlong")
+
+
+@given(st.sampled_from(UNITS), st.sampled_from(UNITS), st.floats(0.001, 1e6))
+def test_conversion_there_and_back_returns_the_number(one: object, other: object, number: float) -> None:
+    if one.dimension == other.dimension:  # type: ignore[attr-defined]
+        back = convert(convert(number, one, other), other, one)  # type: ignore[arg-type]
+        assert back == pytest.approx(number, rel=2e-3, abs=2e-2)
+
+
+@given(st.text())
+def test_any_text_is_read_and_every_place_lies_within_it(text: str) -> None:
+    for quantity in quantities(text):
+        assert 0 <= quantity.start < quantity.end <= len(text)
+    for count in counts(text):
+        assert 0 <= count.start < count.end <= len(text)
+
+
+@given(st.floats(-1e9, 1e9))
+def test_numbers_are_shown_without_exponent(number: float) -> None:
+    shown = show_number(number)
+    assert "e" not in shown
+    assert float(shown) == pytest.approx(number, abs=1e-6)
+
+
+def test_numbers_are_parsed_as_written() -> None:
+    assert parse_number("1,200.5") == 1200.5
+    assert parse_number("1-1/2") == 1.5
+    assert parse_number("3/0") is None
