@@ -177,6 +177,7 @@ def _single_quantities(text: str) -> Iterator[Quantity]:
         # "2A" is a current, "2 a" an article; "5M" and "10G" may be anything.
         if (
             spelling in ("M", "a")
+            or (spelling == "G" and attached)
             or (spelling == "A" and not attached)
             or (match["mark"] in ("'", "’") and _DECADE.fullmatch(raw))
         ):

@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -89,12 +88,22 @@ def brand_recovery(
     settings: Settings, products: Path, *, format: Literal["native", "amazon"], folds: int
 ) -> dict[str, Any]:
     """Hide each fold's brands in turn; see :func:`extraction.evaluation.brand_recovery`."""
-    from extraction import evaluation
+    from extraction import evaluation, language  # spaCy takes seconds to import
 
     records = list(corpus.read_products(products, format=format, rejects=lambda _: None))
     started = time.perf_counter()
-    found = evaluation.brand_recovery(records, folds=folds, seed=settings.seed)
-    return {**asdict(found), "seconds": round(time.perf_counter() - started, 1)}
+    found = evaluation.brand_recovery(records, common=language.lemma_index(), folds=folds, seed=settings.seed)
+    seconds = time.perf_counter() - started
+    return {
+        "products": found.products,
+        "stated": found.stated,
+        "found": found.found,
+        "recall": round(found.recall, 4),
+        "precision": round(found.precision, 4),
+        "precision_all": round(found.precision_all, 4),
+        "f1": round(found.f1, 4),
+        "seconds": round(seconds, 1),
+    }
 
 
 def _products(count: int) -> Iterator[ProductRecord]:

@@ -8,7 +8,7 @@ import pytest
 
 from extraction.normalise import unit_of
 from kg.errors import SettingsError
-from kg.vocabulary import DEFAULT_PATH, Attribute, Kind, Value, load, parse
+from kg.vocabulary import Attribute, Kind, Value, load, parse
 
 SMALL = """
 attributes:
@@ -116,7 +116,3 @@ def test_no_spelling_of_a_value_stands_twice_under_one_attribute() -> None:
         doubles = {f for f in forms if forms.count(f) > 1}
         assert not doubles, f"{attribute.name}: {doubles}"
 
-
-def test_every_line_of_the_file_fits_the_page() -> None:
-    long = [n for n, line in enumerate(DEFAULT_PATH.read_text(encoding="utf-8").splitlines(), 1) if len(line) > 160]
-    assert long == []

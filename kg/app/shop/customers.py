@@ -22,7 +22,7 @@ EVENTS: Final = 3_000
 OPENS: Final = datetime(2024, 6, 1, tzinfo=UTC)
 """The events cover the year from here."""
 DAYS: Final = 365
-_FOLLOWS: Final = 0.5
+_FOLLOWS: Final = 0.65
 """Chance that who buys a thing comes back for something that belongs to it."""
 _HOLD_OUT_FROM: Final = 3
 """Purchases from which on the last one is held out."""
@@ -77,7 +77,7 @@ def customers(words: Words, seed: int) -> tuple[Customer, ...]:
             kind=kind,
             system=rng.choice(["Orvane", "Kestley"]) if kinds[kind]["domain"] == "photo" else None,
             thrift=rng.random(),
-            zeal=rng.lognormvariate(0, 0.6),
+            zeal=min(rng.lognormvariate(0, 0.8), 5),
         )
         for number, kind in enumerate(drawn, start=1)
     )
@@ -93,7 +93,7 @@ def user_rows(words: Words, people: Sequence[Customer], seed: int) -> list[dict[
             "user": person.id,
             "interests": rng.sample(words["customers"][person.kind]["interests"], rng.choice([0, 1, 1, 2, 3])),
             "language": rng.choice(["en", "en", "en", "en-GB", "de", "nl", "sv"]),
-            "friends": sorted(rng.sample(alike, rng.choice([0, 0, 0, 1, 1, 2]))),
+            "friends": sorted(rng.sample(alike, rng.choice([0, 0, 0, 0, 1, 1, 2]))),
         }
         rows.append({name: value for name, value in row.items() if value})
     return rows
@@ -104,9 +104,7 @@ def event_rows(past: Mapping[str, History]) -> list[dict[str, Any]]:
     return sorted((e for history in past.values() for e in history.events), key=lambda e: (e["at"], e["user"]))
 
 
-def histories(
-    words: Words, catalogue: Sequence[Product], people: Sequence[Customer], seed: int
-) -> dict[str, History]:
+def histories(words: Words, catalogue: Sequence[Product], people: Sequence[Customer], seed: int) -> dict[str, History]:
     """What everyone did: :data:`EVENTS` events in all, without those on products that are held out."""
     visits = EVENTS // 5
     while True:
@@ -121,9 +119,7 @@ def histories(
         visits += 10
 
 
-def pairs_bought(
-    words: Words, catalogue: Sequence[Product], past: Mapping[str, History]
-) -> tuple[PlantedPair, ...]:
+def pairs_bought(words: Words, catalogue: Sequence[Product], past: Mapping[str, History]) -> tuple[PlantedPair, ...]:
     """The pairs that were planted and that two customers or more did buy, in that order."""
     counts: Counter[tuple[str, str]] = Counter()
     for history in past.values():
@@ -144,15 +140,14 @@ def followers(words: Words, catalogue: Sequence[Product]) -> dict[str, list[str]
         for target in product.targets:
             found[target].append(product.sku)
     for first, second in words["together"]:
-        found[first].append(second)
+        if second not in found[first]:
+            found[first].append(second)
     return found
 
 
 def systems(catalogue: Sequence[Product]) -> dict[str, str]:
     """The maker of cameras to whose cameras a product is bound, by sku; most are bound to none."""
-    found = {
-        p.sku: p.brand for p in catalogue if p.brand in ("Orvane", "Kestley") and p.shelf in ("Cameras", "Lenses")
-    }
+    found = {p.sku: p.brand for p in catalogue if p.brand in ("Orvane", "Kestley") and p.shelf in ("Cameras", "Lenses")}
     # Not bound: cameras that take no lenses.
     for free in ("OR-T1", "KE-NW"):
         found.pop(free, None)
@@ -162,6 +157,13 @@ def systems(catalogue: Sequence[Product]) -> dict[str, str]:
             if product.sku not in found and len(bound) == 1 and (maker := bound.pop()) is not None:
                 found[product.sku] = maker
     return found
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Visit:
+    at: datetime
+    wanted: str = ""
+    """What they come for, if they know it."""
 
 
 class _Year:
@@ -190,8 +192,9 @@ class _Year:
             p.id for p in self._rng.choices(self._people, [person.zeal for person in self._people], k=visits)
         )
         for person in self._people:
-            due = sorted((self._moment(), None) for _ in range(max(1, counts[person.id])))
-            self._live(person, due)
+            due: list[_Visit] = [_Visit(self._moment()) for _ in range(max(1, counts[person.id]))]
+            due += (visit for sku in self._past[person.id].earlier for visit in self._return(sku, self._moment()))
+            self._live(person, sorted(due))
         return self._past
 
     def _equip(self, person: Customer) -> None:
@@ -202,28 +205,28 @@ class _Year:
             history.owned.add(sku)
             history.earlier.append(sku)
 
-    def _live(self, person: Customer, due: list[tuple[datetime, str | None]]) -> None:
+    def _live(self, person: Customer, due: list[_Visit]) -> None:
         history = self._past[person.id]
         number = 0
         while due:
-            at, wanted = due.pop(0)
+            visit = due.pop(0)
             number += 1
-            bought = self._visit(person, history, at, wanted, session=f"{person.id}-{number}")
-            if bought is None:
-                continue
-            partners = [sku for sku in self._followers.get(bought, ()) if self._open(history, sku)]
-            if partners and self._rng.random() < _FOLLOWS:
-                back = at + timedelta(days=self._rng.randint(2, 40), minutes=self._rng.randint(0, 600))
-                if back < OPENS + timedelta(days=DAYS):
-                    weights = [self._by_sku[sku].popularity for sku in partners]
-                    due.append((back, self._rng.choices(partners, weights)[0]))
-                    due.sort(key=lambda visit: visit[0])
+            bought = self._visit(person, history, visit, session=f"{person.id}-{number}")
+            if bought is not None:
+                due = sorted([*due, *self._return(bought, visit.at)])
 
-    def _visit(
-        self, person: Customer, history: History, at: datetime, wanted: str | None, *, session: str
-    ) -> str | None:
+    def _return(self, bought: str, at: datetime) -> list[_Visit]:
+        """The visit, perhaps, for something that belongs to what was bought."""
+        partners = self._followers.get(bought, [])
+        back = at + timedelta(days=self._rng.randint(2, 40), minutes=self._rng.randint(0, 600))
+        if not partners or self._rng.random() > _FOLLOWS or back > OPENS + timedelta(days=DAYS):
+            return []
+        weights = [self._by_sku[sku].popularity for sku in partners]
+        return [_Visit(back, self._rng.choices(partners, weights)[0])]
+
+    def _visit(self, person: Customer, history: History, visit: _Visit, *, session: str) -> str | None:
         """One visit; the sku that was bought, if one was."""
-        rng = self._rng
+        rng, at, wanted = self._rng, visit.at, visit.wanted
 
         def record(type_: str, minutes: float, **more: Any) -> None:
             when = at + timedelta(minutes=minutes)
@@ -233,19 +236,19 @@ class _Year:
         sku = wanted if wanted and self._open(history, wanted) else self._drawn(person, history.owned)
         shelf = self._by_sku[sku].shelf
         clock = 0.0
-        if rng.random() < 0.2:
+        if rng.random() < 0.15:
             record("searched", clock, query=rng.choice(self._words["searches"][shelf]))
             clock += rng.uniform(0.2, 1)
         others = [p.sku for p in self._by_sku.values() if p.shelf == shelf and self._open(history, p.sku)]
-        looked_at = rng.sample(others, min(len(others), rng.choice([0, 0, 1, 1, 2, 3])))
+        looked_at = rng.sample(others, min(len(others), rng.choice([0, 0, 0, 0, 1, 1, 2])))
         for other in dict.fromkeys([*looked_at, sku]):
             record("viewed", clock, sku=other, value=float(rng.randint(5, 240)))
             clock += rng.uniform(0.5, 5)
-        if rng.random() > (0.8 if wanted else 0.62):
+        if rng.random() > (0.85 if wanted else 0.66):
             return None
         record("carted", clock, sku=sku)
         clock += rng.uniform(0.5, 6)
-        if rng.random() > 0.82:
+        if rng.random() > 0.85:
             return None
         record("bought", clock, sku=sku, value=float(rng.choice([1, 1, 1, 2]) if self._by_sku[sku].consumable else 1))
         history.bought.append((at, sku))
@@ -287,11 +290,11 @@ class _Year:
 
 
 def _charm(words: Words, person: Customer, product: Product, bound: Mapping[str, str]) -> float:
-    liking = words["customers"][person.kind]["shelves"].get(product.shelf, 0.12)
+    liking = words["customers"][person.kind]["shelves"].get(product.shelf, 0.05)
     maker = bound.get(product.sku)
     # Nobody buys a lens for a camera that they do not have, save as a present.
     estranged = 0.02 if maker is not None and maker != person.system else 1.0
-    return liking * product.popularity * estranged
+    return float(liking * product.popularity**1.3 * estranged)
 
 
 def _hold_out(history: History) -> None:

@@ -70,12 +70,11 @@ def review_rows(
     by_sku = {p.sku: p for p in catalogue}
     writer = _Writer(words, by_sku, rng)
     habits = {person.id: _habits(rng) for person in people}
-    kinds = {person.id: words["customers"][person.kind]["domain"] for person in people}
     rows: list[dict[str, Any]] = []
     mentions: list[Mention] = []
     for number, (at, user, sku) in enumerate(_occasions(catalogue, past, rng), start=1):
         id = f"r{number:04d}"
-        row, said = writer.review(by_sku[sku], kinds[user], habits[user], past[user].owned)
+        row, said = writer.review(by_sku[sku], habits[user], past[user].owned)
         rows.append({"id": id, "user": user, "sku": sku, **row, "at": f"{at:%Y-%m-%dT%H:%M:%SZ}"})
         mentions += (
             Mention(
@@ -106,7 +105,7 @@ def _occasions(
     lonely = [p.sku for p in catalogue for _ in range(_AT_LEAST - counts[p.sku] - sum(o[1] == p.sku for o in older))]
     strangers = [(user, sku) for sku in lonely for user in rng.sample(sorted(past), 3)]
     rest = [(u, p.sku) for u in rng.sample(sorted(past), len(past)) for p in rng.sample(list(catalogue), 4)]
-    for user, sku in [*older[: REVIEWS // 2], *strangers, *older[REVIEWS // 2 :], *rest]:
+    for user, sku in [*strangers, *older, *rest]:
         if len(found) == REVIEWS:
             break
         bought = {s for _, s in past[user].bought}
@@ -133,18 +132,16 @@ class _Writer:
         self._rng = rng
         self._decks: defaultdict[tuple[str, ...], list[Any]] = defaultdict(list)
 
-    def review(
-        self, product: Product, domain: str, habits: _Habits, owned: set[str]
-    ) -> tuple[dict[str, Any], list[_Clause]]:
+    def review(self, product: Product, habits: _Habits, owned: set[str]) -> tuple[dict[str, Any], list[_Clause]]:
         """Rating, title and text; and the clauses in it that judge."""
         rng = self._rng
-        clauses = self._opinions(product, habits)
+        clauses = self._judged(product, habits)
         good = sum(c.good for c in clauses)
         tone = "good" if good == len(clauses) else "bad" if not good else "mixed"
-        sentences, said = self._body(clauses, product, habits)
-        terse = clauses and rng.random() > 0.35 + 0.6 * habits.wordy
+        sentences, said = self._body(clauses)
+        terse = clauses and rng.random() > 0.45 + 0.55 * habits.wordy
         if not terse:
-            sentences = self._framed(sentences, tone, product, domain, habits, owned)
+            sentences = self._framed(sentences, tone, product, habits, owned)
         text = " ".join(sentences)
         if habits.exclaims and tone == "good" and text.endswith("."):
             text = text[:-1] + rng.choice(["!", "!!", "!"])
@@ -156,12 +153,12 @@ class _Writer:
             said = [_Clause(c.aspect, c.good, c.text.lower()) for c in said]
         return row, said
 
-    def _opinions(self, product: Product, habits: _Habits) -> list[_Clause]:
+    def _judged(self, product: Product, habits: _Habits) -> list[_Clause]:
         """Which aspects the review judges, and how: mostly as everyone does, now and then otherwise."""
-        rng = self._rng
+        rng, wordy = self._rng, habits.wordy
         sides = [(aspect, True) for aspect in product.praise] + [(aspect, False) for aspect in product.blame]
         weights = [1.0] * len(product.praise) + [0.75] * len(product.blame)
-        wanted = rng.choices([0, 1, 2, 3], [4, 38, 40 + 20 * habits.wordy, 25 * habits.wordy])[0]
+        wanted = rng.choices([0, 1, 2, 3, 4, 5], [4, 34, 40, 12 + 24 * wordy, 20 * wordy, 12 * wordy**2])[0]
         chosen: dict[str, bool] = {}
         while len(chosen) < min(wanted, len(sides)):
             aspect, good = rng.choices(sides, weights)[0]
@@ -180,11 +177,11 @@ class _Writer:
         opinions = self._words["opinions"]
         entry = opinions.get(f"{aspect} @ {product.shelf}") or opinions[aspect]
         pool: list[str] = entry.get("praise" if good else "blame", [])
-        return pool
+        # Not every clause on "it" can be said of two poles.
+        fitting = [c for c in pool if not _ONE_THING.search(_IT_DOES.sub("", c))] if _is_plural(product.thing) else pool
+        return fitting or pool
 
-    def _body(
-        self, clauses: list[_Clause], product: Product, habits: _Habits
-    ) -> tuple[list[str], list[_Clause]]:
+    def _body(self, clauses: list[_Clause]) -> tuple[list[str], list[_Clause]]:
         """The clauses in sentences, two of them joined; and each as it then stands in the text."""
         if not clauses:
             return [], []
@@ -192,39 +189,35 @@ class _Writer:
         clauses = sorted(clauses, key=lambda c: c.good, reverse=rng.random() < 0.7)
         sentences, said = [], []
         while clauses:
-            first, *rest = clauses
-            if rest and rng.random() < 0.8:
-                second, clauses = rest[0], rest[1:]
-                kind = "list" if first.good == second.good else "contrast" if first.good else "contrast back"
-                pattern = rng.choice(joins[kind])
-                pair = (first, second)
-            else:
-                pattern, clauses, pair = rng.choice(joins["lead"]), rest, (first,)
+            taken = clauses[: 2 if rng.random() < 0.8 else 1]
+            clauses = clauses[len(taken) :]
+            pattern = rng.choice(joins[_kind_of_join(taken)])
             forms = {}
-            for letter, clause in zip("ab", pair, strict=False):
+            for letter, clause in zip("ab", taken, strict=False):
                 capital = f"{{{letter.upper()}}}" in pattern
-                text = clause.text[0].upper() + clause.text[1:] if capital else clause.text
+                text = _capital(clause.text) if capital else clause.text
                 forms[letter.upper() if capital else letter] = text
                 said.append(_Clause(clause.aspect, clause.good, text))
             sentences.append(pattern.format(**forms))
         return sentences, said
 
-    def _framed(
-        self, body: list[str], tone: str, product: Product, domain: str, habits: _Habits, owned: set[str]
-    ) -> list[str]:
+    def _framed(self, body: list[str], tone: str, product: Product, habits: _Habits, owned: set[str]) -> list[str]:
         """The body with what people write around it."""
         rng = self._rng
-        before, after = [], []
+        before: list[str] = []
+        after: list[str] = []
         owns = [s for t in product.targets if (s := self._catalogue[t].short) and t in owned]
         if owns and rng.random() < 0.6:
             before.append(self._filled(self._dealt("openers", "owner"), product, owned))
-        if not before or rng.random() < habits.wordy * 0.5:
-            if rng.random() < 0.45 + 0.45 * habits.wordy:
-                before.insert(0, self._filled(self._dealt("openers", domain), product, owned))
-        if rng.random() < 0.1 + 0.4 * habits.wordy:
-            (before if rng.random() < 0.5 else after).append(self._dealt("asides"))
-        if rng.random() < 0.5 or not (before or body):
-            after.append(self._dealt("closers", tone))
+        if rng.random() < (0.3 if before else 0.55) * (0.5 + habits.wordy):
+            before.insert(0, self._filled(self._dealt("openers", product.path[0].lower()), product, owned))
+        for _ in range(rng.choices([0, 1, 2], [1.0, 0.5 + 0.6 * habits.wordy, 0.6 * habits.wordy**3])[0]):
+            before.append(self._filled(self._dealt("scenes", product.shelf), product, owned))
+        for _ in range(rng.choices([0, 1, 2], [1.0, 0.1 + 0.6 * habits.wordy, habits.wordy**4])[0]):
+            place = rng.choice([before, after, after])
+            place.append(self._filled(self._dealt("asides"), product, owned))
+        if rng.random() < 0.4 or not (before or body):
+            after.append(self._filled(self._dealt("closers", tone), product, owned))
         return [*(self._slip(s, habits) for s in before), *body, *(self._slip(s, habits) for s in after)]
 
     def _filled(self, pattern: str, product: Product, owned: set[str]) -> str:
@@ -233,11 +226,14 @@ class _Writer:
         if _is_plural(product.thing):
             for singular, plural in _PLURAL_FRAMES:
                 pattern = pattern.replace(singular, plural)
-        return pattern.format(
-            thing=product.thing,
-            place=rng.choice(self._words["places"]),
-            time=rng.choice(self._words["times"]),
-            model=rng.choice(owns) if owns else "",
+            pattern = _IT.sub("them", _IT_DOES.sub(_plural, pattern))
+        return _capital(
+            pattern.format(
+                thing=product.thing,
+                place=rng.choice(self._words["places"]),
+                time=rng.choice(self._words["times"]),
+                model=rng.choice(owns) if owns else "",
+            )
         )
 
     def _dealt(self, *path: str) -> str:
@@ -269,19 +265,39 @@ class _Writer:
 _PLURAL_FRAMES: Final = (
     ("this {thing}", "these {thing}"),
     ("a new {thing}", "new {thing}"),
-    ("wanted a {thing}", "wanted {thing}"),
-    ("my {thing} gets", "my {thing} get"),
-    ("one of", "some of"),
+    ("one to lend out", "some to lend out"),
+    ("wanted one", "wanted some"),
+    ("had one", "had some"),
+    ("Needed one", "Needed some"),
+    ("got one", "got some"),
+    ("a second", "more"),
+    ("ordered one", "ordered some"),
+    ("Mine is", "Mine are"),
+    ("Does ", "Do "),
 )
-_PLURAL_VERBS: Final = {"is": "are", "was": "were", "has": "have", "does": "do"}
+_PLURAL_VERBS: Final = {"is": "are", "was": "were", "has": "have", "does": "do", "goes": "go"}
 _IT_DOES = re.compile(
-    r"(?<!when )(?<!soon as )(?<!than )\b([Ii])t (still |really |simply |hardly |just |fully |always |never )?(\w+)"
+    r"(?<!when )(?<!soon as )(?<!than )(?<!with )(?<!where )\b([Ii])t "
+    r"(still |really |simply |hardly |just |fully |always |never )?"
+    r"(is|was|has|does|cannot|could|had|will|would|should|fell|tore|did|went|took|came|kept|sat|[a-z]+s)\b"
 )
-_STAYS: Final = frozenset("cannot would could should will fell tore did went took came kept burned makes".split())
+_IT = re.compile(r"\bit\b")
+_ONE_THING = re.compile(r"\b(?:its?|mine has|the thing|this|and does)\b", re.IGNORECASE)
+
+
+def _kind_of_join(clauses: Sequence[_Clause]) -> str:
+    if len(clauses) == 1:
+        return "lead"
+    first, second = clauses
+    return "list" if first.good == second.good else "contrast" if first.good else "contrast back"
 
 
 def _is_plural(thing: str) -> bool:
     return thing.endswith("s") and not thing.endswith(("ss", "lens"))
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _about(clause: str, product: Product, rng: random.Random) -> str:
@@ -299,7 +315,7 @@ def _plural(found: re.Match[str]) -> str:
         verb = _PLURAL_VERBS[verb]
     elif verb.endswith(("shes", "ches", "sses")):
         verb = verb[:-2]
-    elif verb.endswith("s") and not verb.endswith("ss"):
+    elif verb.endswith("s"):
         verb = verb[:-1]
     return f"{'They' if pronoun == 'I' else 'they'} {adverb}{verb}"
 
