@@ -110,6 +110,79 @@ class Judge:
         return {w: (s > 0 if abs(s) >= self._threshold else None) for w, s in scores.items()}
 
 
+# Sentences of descriptions that say of the product that it goes with another one, and that say something else of it.
+GOES_WITH: Final = (
+    "It fits the X100.",
+    "Made for the X100.",
+    "It works with the X100.",
+    "Attach it to the X100.",
+    "It slides into the X100.",
+    "It holds the X100.",
+    "It protects the X100 from rain and dust.",
+    "A spare part of the X100.",
+    "Use it together with the X100.",
+    "The X100 takes it as well.",
+    "It charges the X100 overnight.",
+    "It powers the X100 for a day.",
+    "It screws onto the end of the X100.",
+    "We like to use it on the X100.",
+    "It plugs into the X100.",
+    "It keeps the X100 clean.",
+    "On the X100 it is at its best.",
+    "A good partner for the X100.",
+    "It hangs from the X100.",
+    "Carries the X100 and two more.",
+)
+PARTED: Final = (
+    "It is lighter than the X100.",
+    "The bigger sister of the X100.",
+    "It succeeds the X100 of last year.",
+    "It costs half as much as the X100.",
+    "By the people who brought you the X100.",
+    "If you want more, look at the X100.",
+    "The X100 is our best seller.",
+    "It has the same sensor as the X100.",
+    "It does not fit the X100.",
+    "The X100 needs a different one.",
+    "The X100 is too big for it.",
+    "Not for the X100.",
+    "Choose the X100 for longer trips.",
+    "It takes better pictures than the X100.",
+)
+
+
+class Likeness:
+    """Answers a yes-or-no question about a sentence by whether it is more like sentences of the one or the other kind.
+
+    Args:
+        yes: examples of sentences for which the answer is yes.
+        no: examples of the contrary.
+        lead: how much nearer the examples for yes must be (difference of the mean cosines to the three nearest).
+    """
+
+    def __init__(self, encode: Encode, yes: Sequence[str], no: Sequence[str], *, lead: float = 0.0) -> None:
+        self._encode = encode
+        self._yes, self._no = list(yes), list(no)
+        self._lead = lead
+        self._memory: dict[str, bool] = {}
+        self._vectors: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> list[bool]:
+        """The answer for each text; new texts are encoded together."""
+        new = [t for t in dict.fromkeys(texts) if t not in self._memory]
+        if new:
+            if len(self._memory) > MAX_REMEMBERED:
+                self._memory.clear()
+                new = list(dict.fromkeys(texts))
+            if self._vectors is None:
+                both = self._encode([*self._yes, *self._no])
+                self._vectors = both[: len(self._yes)], both[len(self._yes) :]
+            vectors = self._encode(new)
+            nearest = [np.sort(vectors @ side.T, axis=1)[:, -3:].mean(1) for side in self._vectors]
+            self._memory.update(zip(new, (nearest[0] - nearest[1] >= self._lead).tolist(), strict=True))
+        return [self._memory[t] for t in texts]
+
+
 def _frame(word: str) -> str:
     """A bare adjective is too short for a sentence encoder to tell praise from blame: it gets a sentence."""
     return f"The product is {word}."

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from kg.graph import Node
+from kg.graph import Node, Rejected
 from kg.normalise import brand_key, category_path
 
 
@@ -127,6 +127,23 @@ class Claim:
     start: int
     end: int
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that rules cannot decide: a text for the encoder, and the claims that stand if it says yes."""
+
+    text: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one stage made of one text."""
+
+    claims: tuple[Claim, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

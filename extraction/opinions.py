@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from extraction.linking import Judge, Linker
 from extraction.mentions import Lexicon, Reason, word_set, words
-from extraction.ner import title_head
 from extraction.normalise import aspect_key, singular
 from extraction.polarity import NEGATORS
+from extraction.products import title_head
 from extraction.relations import sentences
 from kg.graph import Node, Rejected
 from kg.vocabulary import Vocabulary

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from extraction import language
 from extraction.encoder import Encoder
-from extraction.linking import Judge, Linker
-from extraction.mentions import Claim, Lexicon, Mention, Reason
-from extraction.ner import BrandFinder, CategoryFinder, ProductFinder
+from extraction.linking import GOES_WITH, PARTED, Judge, Likeness, Linker
+from extraction.mentions import Claim, Lexicon, Mention, Question, Reason
+from extraction.ner import BrandFinder
 from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
-from extraction.relations import RelationRules, bare_mentions
+from extraction.products import CategoryFinder, ProductFinder
+from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
 from extraction.shelves import ShelfRules
 from kg.graph import (
@@ -109,6 +110,7 @@ class Extractor:
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
         self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
         self._judge = Judge(encoder.encode, vocabulary)
+        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
 
     def extract(self, document: Document) -> Extraction:
         """What one document says; see :meth:`extract_all` for many."""
@@ -128,6 +130,7 @@ class Extractor:
         open_questions = [o for draft in drafts for o in draft.opinions]
         self._linker.links(o.noun.casefold() for o in open_questions if o.aspect is None)
         self._judge.judge(o.word for o in open_questions if o.positive is None)
+        self._kinship([q.text for draft in drafts for q in draft.questions])
         for draft in drafts:
             yield self._finish(draft)
 
@@ -151,9 +154,11 @@ class Extractor:
                 sku=document.sku,
                 title=title,
                 trust=1.0 if is_product else REVIEW_TRUST,
+                questions=is_product and not window.is_title,
             )
             draft.claims += found.claims
             draft.rejected += found.rejected
+            draft.questions += found.questions
             named = list(bare_mentions(window.text, window.offset, document.sku, self._brands, self._products))
             draft.mentions += named
             if is_product:
@@ -182,8 +187,10 @@ class Extractor:
     def _finish(self, draft: _Draft) -> Extraction:
         document = draft.document
         settled, rejected = resolve(draft.opinions, self._linker, self._judge, document=document.id)
+        related = settle(draft.questions, self._kinship)
         claims = [
             *draft.claims,
+            *related.claims,
             *(
                 Claim(
                     "PRAISED_FOR" if o.positive else "CRITICISED_FOR",
@@ -200,7 +207,7 @@ class Extractor:
             document,
             claims,
             draft.mentions,
-            [*draft.rejected, *rejected],
+            [*draft.rejected, *rejected, *related.rejected],
             extractor=self.name,
             version=self.version,
             at=self._clock(),
@@ -219,6 +226,7 @@ class _Draft:
         self.claims: list[Claim] = []
         self.mentions: list[Mention] = []
         self.opinions: list[Opinion] = []
+        self.questions: list[Question] = []
         self.rejected: list[Rejected] = []
 
 

@@ -2,22 +2,24 @@
 
 A cue ("fits", "compatible with", "designed for", "battery for") opens a scope
 that reaches to the next clause; every product, brand or category named in the
-scope is a target. A denied cue ("does not fit"), an excepted target ("but not
-the X200") and a mere question or hope are rejected, never asserted.
+scope is a target. A product that a description names with no cue at all ("it
+clamps to the rail of the X100") is a question for the encoder. A denied cue
+("does not fit"), an excepted target ("but not the X200") and a mere question
+or hope are rejected, never asserted.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from extraction.mentions import Claim, Lexicon, Mention, Reason, words
-from extraction.ner import BrandFinder, CategoryFinder, ProductFinder, is_accessory
+from extraction.mentions import Claim, Found, Lexicon, Mention, Question, Reason, words
+from extraction.ner import BrandFinder
 from extraction.normalise import singular
 from extraction.polarity import is_hypothetical, negated_before, token_at
-from extraction.rules import Found
+from extraction.products import CategoryFinder, NameKind, ProductFinder, is_accessory
 from kg.graph import Node, Rejected
 
 if TYPE_CHECKING:
@@ -25,21 +27,25 @@ if TYPE_CHECKING:
 
 MAX_VARIANTS: Final = 4
 """A name that fits more products than this tells nothing."""
+STAND_IN: Final = "X100"
+"""What stands for the target in a question to the encoder, so that it hears the sentence and not the name."""
 
-_FILL = r"(?:\s\w+){0,2}?\s"
+_FILL = r"(?:\s\w+){0,3}?\s"
 _WORKS_WITH: Final = (
     rf"(?:compatible|compatibility)(?:\s\w+)?\swith|incompatible\swith|work(?:s|ed|ing)?{_FILL}with|"
-    rf"pair(?:s|ed)?{_FILL}with|"
-    rf"goes{_FILL}with|interchangeable\swith|connects?{_FILL}to|supports?|"
-    rf"used?\s(?:it\s|this\s|them\s)?(?:with|on|in)|for\suse\s(?:with|on|in)|suitable\s(?:for|with)|suits|plays?\swell\swith"
+    rf"pair(?:s|ed)?{_FILL}with|pairs\swith|goes{_FILL}with|interchangeable\swith|connects?{_FILL}to|supports?|"
+    rf"use(?:d|s)?\s(?:it\s|this\s|them\s)?(?:with|on|in)|for\suse\s(?:with|on|in)|suitable\s(?:for|with)|suits|"
+    rf"tested\s(?:with|on)|plays?\swell\swith"
 )
-_MADE_FOR: Final = (
-    rf"fits|fit|fitted|fitting|fits?\s(?:on|onto|over|into|inside)|"
-    rf"(?:designed|made|built|intended|tailored|shaped|cut|engineered|moulded|molded){_FILL}?(?:for|to\sfit)|"
-    rf"(?:designed|made|built|intended)\s(?:for|to\sfit)|replacement{_FILL}?for|replacement\sfor|replaces|"
-    rf"accessory\s(?:for|to)|attaches{_FILL}?to|attaches\sto|mounts{_FILL}?(?:on|onto|to)|mounts\s(?:on|onto|to)|"
-    rf"belongs\sto|goes\son|slides\sonto|snaps\son(?:to)?|clips\sonto|screws\sonto"
+# Whatever is said to be this is an accessory, whatever it is called.
+_BELONGS: Final = (
+    rf"(?:designed|made|built|tailored|shaped|cut|engineered|moulded|molded|milled|machined|intended){_FILL}?"
+    rf"(?:for|to\sfit)|"
+    rf"(?:replacement|spare|extra)s?{_FILL}?for|replaces|accessory\s(?:for|to)|add-on\sfor|belongs\sto|"
+    rf"attaches{_FILL}?to|mounts{_FILL}?(?:on|onto|to)|"
+    rf"(?:screws|clips|snaps|slides|pushes|threads)\s(?:on|onto|into|to)"
 )
+_FITS: Final = r"(?:fits?|fitted|fitting)(?:\s(?:on|onto|over|into|inside))?|goes\s(?:on|into|onto|round|around|over)"
 _EXCEPT: Final = re.compile(
     r"\b(?:but not|except(?: for)?|excluding|not|nor|other than|neither)\b(?!\sonly)", re.IGNORECASE
 )
@@ -55,11 +61,27 @@ _CLOSE: Final = re.compile(
 )
 _DETERMINER: Final = re.compile(r"\b(?:a|an|any|every|all|most|your|my|the)\s(?:\w+\s)?$", re.IGNORECASE)
 _NEGATIVE_CUE: Final = "incompatible"
+# Other ways to say that two things do not go together; they deny every target of their clause.
+_MISFIT: Final = re.compile(
+    r"\btoo (?:\w+ ){1,3}(?:for|to)\b|\b(?:pointless|useless|no use|no good|no help|wrong|wasted|nothing) (?:\w+ )?"
+    r"(?:with|for|on|to|in)\b|\b(?:refuses?|fails?|unable) to\b|\bhas no (?:use|need|place|room)\b|\bdo(?:es)? without\b",
+    re.IGNORECASE,
+)
+# A product is compared with another, or told apart from it: nothing is said of their going together.
+_CONTRAST: Final = re.compile(
+    r"\bthan\b|\b(?:unlike|instead of|rather than|compared (?:with|to)|versus|vs|same as|as \w+ as|alternative to|"
+    r"(?:sister|brother|sibling|cousin|successor|predecessor|version|rival|heir|copy) (?:of|to)|lacks?|half the|twice the|"
+    r"similar to|upgrade (?:from|to)|step up from|formerly|replaced)\b",
+    re.IGNORECASE,
+)
+_CLAUSE: Final = re.compile(
+    r"[;:!?•|\n]|\.(?=\s|$)|,\s(?:but|and|while|so)\b|\b(?:but|while|whereas|although|though)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Something named in a scope."""
+    """Something named in a sentence."""
 
     start: int
     end: int
@@ -69,6 +91,15 @@ class _Target:
     itself: bool = False
     close: bool = False
     """Whether it counts only right behind the cue, because it is an ordinary word as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a sentence says of a target, before it is weighed."""
+
+    kind: str
+    target: _Target
+    reason: Reason | None
 
 
 class RelationRules:
@@ -89,37 +120,46 @@ class RelationRules:
         self._categories = categories
         noun = "|".join(re.escape(a) + "s?" for a in sorted(accessories, key=len, reverse=True))
         self._cue = re.compile(
-            rf"\b(?:(?P<made>{_MADE_FOR}|(?P<noun>{noun})\sfor)|(?P<works>{_WORKS_WITH}))\b", re.IGNORECASE
+            rf"\b(?:(?P<belongs>{_BELONGS}|(?:{noun})\sfor)|(?P<fits>{_FITS})|(?P<works>{_WORKS_WITH}))\b",
+            re.IGNORECASE,
         )
 
-    def find(self, doc: Doc, offset: int, *, document: str, sku: str, title: str, trust: float) -> Found:
+    def find(
+        self, doc: Doc, offset: int, *, document: str, sku: str, title: str, trust: float, questions: bool
+    ) -> Found:
         """Relations that one window of a text states.
 
         Args:
             offset: where ``doc`` begins in the document.
             title: title of the product that the text is about, if known: tells whether it is an accessory.
             trust: factor on every confidence; reviewers err more often than descriptions.
+            questions: whether to ask about products that are named without a cue; a reviewer names many.
         """
         claims: list[Claim] = []
         rejected: list[Rejected] = []
+        asked: list[Question] = []
         for sentence in sentences(doc):
-            for claim in self._in_sentence(doc, sentence, sku, title):
-                start, end = claim.start + offset, claim.end + offset
-                if isinstance(claim, _Dropped):
-                    rejected.append(Rejected(claim.reason, claim.detail, document, start, end))
-                else:
-                    claims.append(Claim(claim.type, claim.node, start, end, round(claim.confidence * trust, 4)))
-        return Found(tuple(claims), tuple(rejected))
+            text, begin = sentence.text, sentence.start_char
+            targets = self._targets(text, sku)
+            if not targets:
+                continue
+            settled: set[int] = set()
+            for said in self._by_cue(doc, text, begin, targets, title):
+                settled.add(said.target.start)
+                _sort(said, text, begin + offset, document, trust, claims, rejected)
+            if not questions:
+                continue
+            for target in targets:
+                if target.start not in settled and target.nodes and target.nodes[0].label == "Product":
+                    guess = self._uncued(doc, text, begin, target, title)
+                    if guess is not None and guess.reason:
+                        _sort(guess, text, begin + offset, document, trust, claims, rejected)
+                    elif guess is not None:
+                        asked.append(_question(guess, text, begin + offset, trust))
+        return Found(tuple(claims), tuple(rejected), tuple(asked))
 
-    def _in_sentence(self, doc: Doc, sentence: Span, sku: str, title: str) -> Iterator[Claim | _Dropped]:
-        text, begin = sentence.text, sentence.start_char
+    def _by_cue(self, doc: Doc, text: str, begin: int, targets: Sequence[_Target], title: str) -> Iterator[_Said]:
         cues = list(self._cue.finditer(text))
-        if not cues:
-            return
-        targets = self._targets(text, sku)
-        if not targets:
-            return
-        accessory = is_accessory(title, self._accessories)
         for i, cue in enumerate(cues):
             ends = _SCOPE_ENDS.search(text, cue.end())
             limit = min(ends.start() if ends else len(text), cue.end() + 160)
@@ -130,73 +170,72 @@ class RelationRules:
                 anchor is not None and negated_before(doc, anchor.i)
             )
             doubtful = is_hypothetical(text, cue.start())
-            made_for = cue["made"] is not None and (accessory or cue["noun"] is not None)
-            kind = "ACCESSORY_OF" if made_for else "COMPATIBLE_WITH"
+            kind = self._kind(title, belongs=cue["belongs"] is not None, fits=cue["fits"] is not None)
             for target in targets:
                 if not cue.end() <= target.start < limit:
                     continue
                 if target.close and not _CLOSE.fullmatch(text, cue.end(), target.start):
                     continue
-                excepted = _EXCEPT.search(text, cue.end(), target.start)
-                reason = (
-                    Reason.NEGATED
-                    if denied or excepted
-                    else Reason.HYPOTHETICAL
-                    if doubtful
-                    else Reason.SELF_REFERENCE
-                    if target.itself
-                    else Reason.AMBIGUOUS
-                    if target.ambiguous
-                    else None
-                )
-                start, end = begin + target.start, begin + target.end
-                if reason:
-                    yield _Dropped(reason, f"{kind}: {text[target.start : target.end]}", start, end)
-                    continue
-                for node in target.nodes:
-                    yield Claim(kind, node, start, end, target.confidence)
+                excepted = _EXCEPT.search(text, cue.end(), target.start) is not None
+                misfit = _MISFIT.search(text, max(0, cue.start() - 40), target.start) is not None
+                yield _Said(kind, target, _reason(target, denied or excepted or misfit, doubtful))
+
+    def _uncued(self, doc: Doc, text: str, begin: int, target: _Target, title: str) -> _Said | None:
+        """What a sentence without a cue may say of a product that it names."""
+        start, end = _clause(text, target.start, target.end)
+        clause = text[start:end]
+        if _CONTRAST.search(clause):
+            return None
+        token = token_at(doc, begin + target.start)
+        denied = token is not None and negated_before(doc, token.i, reach=10)
+        denied = denied or _MISFIT.search(clause) is not None
+        kind = self._kind(title, belongs=False, fits=True)
+        return _Said(kind, target, _reason(target, denied, is_hypothetical(text, target.start)))
+
+    def _kind(self, title: str, *, belongs: bool, fits: bool) -> str:
+        if belongs or (fits and is_accessory(title, self._accessories)):
+            return "ACCESSORY_OF"
+        return "COMPATIBLE_WITH"
 
     def _targets(self, text: str, sku: str) -> list[_Target]:
         """Products, then brands, then categories named in a sentence; a longer name hides what lies within it."""
         found = words(text)
         targets: list[_Target] = []
         for name in self._products.find(text, found):
-            others = tuple(s for s in name.skus if s != sku)
-            nodes = tuple(Node("Product", s) for s in others[:MAX_VARIANTS])
-            together = len(others) <= 1 or (len(others) <= MAX_VARIANTS and self._same_shelf(others))
+            itself = sku in name.skus
+            together = len(name.skus) == 1 or (len(name.skus) <= MAX_VARIANTS and self._same_shelf(name.skus))
             targets.append(
                 _Target(
                     name.start,
                     name.end,
-                    nodes,
-                    0.9 if name.exact else 0.75,
+                    () if itself else tuple(Node("Product", s) for s in name.skus[:MAX_VARIANTS]),
+                    {NameKind.WHOLE: 0.9, NameKind.BRANDED: 0.85, NameKind.SHORT: 0.8, NameKind.WORD: 0.75}[name.kind],
                     ambiguous=not together,
-                    itself=not others,
+                    itself=itself,
                 )
             )
         taken = [(t.start, t.end) for t in targets]
         for mention in self._brands.mentions(text, found):
-            if _free(taken, mention.start, mention.end):
+            if is_free(taken, mention.start, mention.end):
                 common = mention.confidence < 0.8
                 confidence = 0.6 if common else 0.75
                 targets.append(_Target(mention.start, mention.end, (mention.node,), confidence, close=common))
                 taken.append((mention.start, mention.end))
         for category, paths in self._categories.find(text, found):
             after = found[category.last] if category.last < len(found) else None
-            if (
-                after is not None
-                and text[category.end : after.start] == " "
-                and singular(after.text) in self._accessories
-            ):
+            if after is not None and text[category.end : after.start] == " " and self._is_thing(after.text):
                 continue  # "fits most microphone stands" says nothing of microphones
             shown = text[category.start : category.end]
             generic = singular(shown) != shown.casefold() or _DETERMINER.search(text, 0, category.start)
-            if generic and _free(taken, category.start, category.end):
+            if generic and is_free(taken, category.start, category.end):
                 nodes = tuple(CategoryFinder.node(p) for p in paths[:1])
                 ambiguous = len(paths) > 1
                 targets.append(_Target(category.start, category.end, nodes, 0.6, ambiguous=ambiguous, close=True))
         targets.sort(key=lambda t: t.start)
         return targets
+
+    def _is_thing(self, word: str) -> bool:
+        return singular(word) in self._accessories
 
     def _same_shelf(self, skus: Sequence[str]) -> bool:
         """Whether products are versions of one thing, so that what is said of the name is true of each."""
@@ -205,12 +244,19 @@ class RelationRules:
         return all(e.brand == first.brand and e.category == first.category and e.category for e in entries)
 
 
-@dataclass(frozen=True, slots=True)
-class _Dropped:
-    reason: Reason
-    detail: str
-    start: int
-    end: int
+def settle(questions: Sequence[Question], judge: Callable[[Sequence[str]], Sequence[bool]]) -> Found:
+    """Let the encoder answer what the rules asked; a "no" is rejected for want of confidence."""
+    claims: list[Claim] = []
+    rejected: list[Rejected] = []
+    for question, yes in zip(questions, judge([q.text for q in questions]), strict=True):
+        if yes:
+            claims += question.claims
+        else:
+            first = question.claims[0]
+            rejected.append(
+                Rejected(Reason.LOW_CONFIDENCE, f"{first.type}: {first.node.key}", None, first.start, first.end)
+            )
+    return Found(tuple(claims), tuple(rejected))
 
 
 def bare_mentions(text: str, offset: int, sku: str, brands: BrandFinder, products: ProductFinder) -> Iterator[Mention]:
@@ -219,10 +265,10 @@ def bare_mentions(text: str, offset: int, sku: str, brands: BrandFinder, product
     taken: list[tuple[int, int]] = []
     for name in products.find(text, found):
         taken.append((name.start, name.end))
-        if len(name.skus) == 1 and name.skus[0] != sku and name.exact:
+        if len(name.skus) == 1 and name.skus[0] != sku and name.kind < NameKind.WORD:
             yield Mention(Node("Product", name.skus[0]), name.start + offset, name.end + offset, 0.8)
     for mention in brands.mentions(text, found):
-        if _free(taken, mention.start, mention.end):
+        if is_free(taken, mention.start, mention.end):
             yield Mention(mention.node, mention.start + offset, mention.end + offset, mention.confidence)
 
 
@@ -234,5 +280,54 @@ def sentences(doc: Doc) -> Iterator[Span]:
         yield doc[:]
 
 
-def _free(taken: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+def is_free(taken: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether a place overlaps none of those taken."""
     return not any(s < end and start < e for s, e in taken)
+
+
+def _reason(target: _Target, denied: bool, doubtful: bool) -> Reason | None:
+    if denied:
+        return Reason.NEGATED
+    if doubtful:
+        return Reason.HYPOTHETICAL
+    if target.itself:
+        return Reason.SELF_REFERENCE
+    return Reason.AMBIGUOUS if target.ambiguous else None
+
+
+def _sort(
+    said: _Said,
+    text: str,
+    offset: int,
+    document: str,
+    trust: float,
+    claims: list[Claim],
+    rejected: list[Rejected],
+) -> None:
+    """Put what was said among the claims or among the rejects."""
+    target = said.target
+    start, end = offset + target.start, offset + target.end
+    if said.reason:
+        detail = f"{said.kind}: {text[target.start : target.end]}"
+        rejected.append(Rejected(said.reason, detail, document, start, end))
+        return
+    confidence = round(target.confidence * trust, 4)
+    claims += [Claim(said.kind, node, start, end, confidence) for node in target.nodes]
+
+
+def _question(said: _Said, text: str, offset: int, trust: float) -> Question:
+    target = said.target
+    start, end = _clause(text, target.start, target.end)
+    asked = f"{text[start : target.start]}{STAND_IN}{text[target.end : end]}"
+    confidence = round(0.8 * target.confidence * trust, 4)
+    claims = tuple(
+        Claim(said.kind, node, offset + target.start, offset + target.end, confidence) for node in target.nodes
+    )
+    return Question(" ".join(asked.split()), claims)
+
+
+def _clause(text: str, start: int, end: int) -> tuple[int, int]:
+    """The clause around a place: from the last break before it to the first one behind it."""
+    left = max((m.end() for m in _CLAUSE.finditer(text, 0, start)), default=0)
+    right = _CLAUSE.search(text, end)
+    return left, right.start() if right else len(text)

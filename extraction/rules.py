@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from extraction.mentions import Claim, Lexicon, Reason
+from extraction.mentions import Claim, Found, Lexicon, Reason
 from extraction.normalise import (
     Quantity,
     Unit,
@@ -41,14 +41,6 @@ _NO_MEASURE: Final = r"(?![ -](?:quality|end|performance|lasting|life|term|range
 _PLUGS: Final = frozenset({"connector", "compatible mount"})
 # Words of these classes are no colours or materials, whatever they look like ("felt" the verb, "down" the adverb).
 _NEVER_VALUES: Final = frozenset({"VERB", "AUX", "ADV", "ADP", "PRON", "SCONJ"})
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the rules made of one text."""
-
-    claims: tuple[Claim, ...] = ()
-    rejected: tuple[Rejected, ...] = ()
 
 
 class AttributeRules:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from extraction.mentions import Claim, Lexicon, Reason, words
-from extraction.ner import CategoryFinder, Name, title_head
+from extraction.mentions import Claim, Found, Lexicon, Reason, words
+from extraction.ner import Name
 from extraction.normalise import singular
-from extraction.rules import Found
+from extraction.products import CategoryFinder, title_head
 from kg.graph import Rejected
 
 NEIGHBOURS: Final = 7

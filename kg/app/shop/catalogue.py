@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -75,6 +76,7 @@ class Product:
         return tuple(dict.fromkeys(r.target for r in self.relations))
 
 
+@cache
 def load_words() -> Words:
     """Read ``words.yaml``."""
     words: Words = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text(encoding="utf-8"))

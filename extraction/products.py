@@ -1,0 +1,240 @@
+"""Products and shelves that a text names: the catalogue's own titles, and the short names by which people call them.
+
+Nobody writes "Lumo X100 Mirrorless Camera Body": they write "the X100", "my
+Lumo X100" or "the Spark". From every title come several names: the whole of
+it, the model number, the brand with what follows, what follows alone. A name
+that several products share is told apart by the words around it, or it names
+none of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from extraction.mentions import Lexicon, ProductEntry, Word, words
+from extraction.ner import Gazetteer, Name
+from extraction.normalise import singular, squash
+from kg.graph import Node
+from kg.normalise import PATH_SEPARATOR
+
+CONTEXT_WORDS: Final = 4
+"""How many words on either side of a name may tell which product is meant."""
+
+# What comes behind one of these in a title is no longer the product's own name.
+_TITLE_TAIL: Final = re.compile(
+    r",|\s[-–|]\s|\s?\(|:|\s(?:for|with|w/|fits|compatible|by|from|in|includes|including|plus|and)\s", re.IGNORECASE
+)
+_MODEL: Final = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?![\w-])")
+# "10ft", "24-70mm", "2-pack" and "1st" hold digits and letters and are no model numbers.
+_NO_MODEL: Final = re.compile(
+    r"\d[\d.-]*(?:mm|cm|m|in|inch|ft|foot|feet|g|kg|oz|lb|lbs|ml|l|gb|mb|tb|v|w|a|mah|hz|khz|mp|h|hr|d|x|k|p|pc|pcs)|"
+    r"\d+(?:st|nd|rd|th)|\d+-?(?:pack|piece|string|person|season|way|in-1|in-one|watt|volt|key|band|channel|inch)s?|"
+    r"usb-?c?\d?|mp3|mp4|ip\d\d|ipx\d|\d+-[a-z]{4,}|[a-z]{5,}-\d",
+    re.IGNORECASE,
+)
+
+
+class NameKind(IntEnum):
+    """How surely a name stands for its product, the surest first."""
+
+    WHOLE = 0
+    """The whole title, or a model number."""
+    BRANDED = 1
+    """The brand with the first words behind it."""
+    SHORT = 2
+    """The words behind the brand without the brand: "Fjord 40"."""
+    WORD = 3
+    """A single word or a model of two characters: believed only where it is written as a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductName:
+    """A place in a text that names products of the lexicon; several when nothing tells them apart."""
+
+    start: int
+    end: int
+    skus: tuple[str, ...]
+    kind: NameKind
+
+
+class ProductFinder:
+    """Products that a text names.
+
+    Args:
+        common: ordinary words, lower case: a name of such words alone is none ("guitar strap").
+        accessories: nouns of things made for other things: "Lumo X100" is the camera, not its case.
+    """
+
+    def __init__(self, lexicon: Lexicon, common: frozenset[str], accessories: frozenset[str]) -> None:
+        self._products = lexicon.products
+        self._common = common
+        self._accessories = accessories
+        self._brand_names = {squash(name) for pair in lexicon.brands.items() for name in pair}
+        # In how many titles a word stands where no name of a line stands: "Tripod" does, "Spark" does not.
+        self._general: Counter[str] = Counter()
+        parts = {sku: _parts(entry) for sku, entry in lexicon.products.items()}
+        for _, behind in parts.values():
+            self._general.update({squash(w.text) for w in behind[1:]})
+        self._skus: dict[str, list[str]] = defaultdict(list)
+        self._kinds: dict[str, NameKind] = {}
+        self._written: dict[str, set[str]] = defaultdict(set)
+        for sku, (brand, behind) in parts.items():
+            for shown, kind in self._names(brand, behind):
+                name = squash(shown)
+                if sku not in self._skus[name]:
+                    self._skus[name].append(sku)
+                self._kinds[name] = min(kind, self._kinds.get(name, kind))
+                self._written[name].add(shown)
+        self._gazetteer = Gazetteer({name: name for name in self._skus})
+
+    def find(self, text: str, found: Sequence[Word]) -> list[ProductName]:
+        """Products named in a text, from left to right."""
+        names: list[ProductName] = []
+        position = 0
+        while position < len(found):
+            name = self._gazetteer.at(text, found, position)
+            if name is None or not self._is_written_as_name(text, found, name):
+                position += 1
+                continue
+            position = name.last
+            names.append(ProductName(name.start, name.end, self._meant(found, name), self._kinds[name.key]))
+        return names
+
+    def _names(self, brand: Sequence[Word], behind: Sequence[Word]) -> Iterator[tuple[str, NameKind]]:
+        """Names by which a text may call a product, from the words of its title that are and are not its brand."""
+        label = " ".join(w.text for w in brand)
+        whole = " ".join(w.text for w in behind)
+        if len(behind) >= 2 and (brand or self._is_unusual(behind)) and self._is_unusual([*brand, *behind]):
+            yield f"{label} {whole}".strip(), NameKind.WHOLE
+        for match in _MODEL.finditer(whole):
+            model = match.group()
+            if not _NO_MODEL.fullmatch(model):
+                yield model, NameKind.WHOLE if len(squash(model)) >= 3 else NameKind.WORD
+        for size in range(1, min(4, len(behind)) + 1):
+            shown = " ".join(w.text for w in behind[:size])
+            if brand and not (size == 1 and behind[0].text.isdigit()):
+                yield f"{label} {shown}", NameKind.BRANDED
+            if size > 1 and self._is_line(behind[0]) and self._is_unusual(behind[:size]):
+                yield shown, NameKind.SHORT
+        if self._is_line(behind[0]) and len(behind[0].text) >= 4:
+            yield behind[0].text, NameKind.WORD
+
+    def _is_line(self, word: Word) -> bool:
+        """Whether a word behind the brand is the name of a line of products, and not what they are."""
+        text = word.text.casefold()
+        return (
+            text[0].isalpha()
+            and word.text[:1].isupper()
+            and self._general[squash(text)] == 0
+            and singular(text) not in self._accessories
+            and squash(text) not in self._brand_names
+        )
+
+    def _is_unusual(self, found: Sequence[Word]) -> bool:
+        return any(w.text.casefold() not in self._common or any(c.isdigit() for c in w.text) for w in found)
+
+    def _is_written_as_name(self, text: str, found: Sequence[Word], name: Name) -> bool:
+        """A name must be written as one: the stove "Spark" is not every spark, nor "M2" every m²."""
+        shown = text[name.start : name.end]
+        kind = self._kinds[name.key]
+        if kind < NameKind.WORD:
+            return any(c.isupper() or c.isdigit() for c in shown)
+        if shown not in self._written[name.key] and shown.removesuffix("s") not in self._written[name.key]:
+            return False
+        if any(c.isdigit() for c in shown) or shown.casefold() not in self._common:
+            return True
+        # An ordinary word is a name where only names have a capital: within a sentence of small letters.
+        before = text[max(0, name.start - 3) : name.start].strip()
+        opens = not before or before[-1] in '.!?:;•"“(' or "\n" in text[max(0, name.start - 2) : name.start]
+        beside = [found[i].text for i in (name.first - 1, name.last) if 0 <= i < len(found)]
+        return not opens and any(w.islower() for w in beside)
+
+    def _meant(self, found: Sequence[Word], name: Name) -> tuple[str, ...]:
+        """The products that a name may mean here."""
+        skus = self._skus[name.key]
+        if len(skus) == 1:
+            return tuple(skus)
+        around = [*found[max(0, name.first - CONTEXT_WORDS) : name.first], *found[name.last : name.last + CONTEXT_WORDS]]
+        near = {singular(w.text) for w in around}
+        shared = {s: sum(singular(w.text) in near for w in words(title_head(self._products[s].title))) for s in skus}
+        best = max(shared.values())
+        if best:
+            skus = [s for s in skus if shared[s] == best]
+        own = [s for s in skus if not is_accessory(self._products[s].title, self._accessories)]
+        return tuple(own or skus)
+
+
+def _parts(entry: ProductEntry) -> tuple[list[Word], list[Word]]:
+    """The words of the head of a title that are its brand, and those behind it."""
+    found = words(title_head(entry.title))
+    brand = squash(entry.brand) if entry.brand else ""
+    joined = ""
+    for i, word in enumerate(found[:4]):
+        joined += squash(word.text)
+        if joined == brand and i + 1 < len(found):
+            return found[: i + 1], found[i + 1 :]
+    return [], found
+
+
+def title_head(title: str) -> str:
+    """The part of a title that names the product itself: "Lumo LP-6 battery" of "Lumo LP-6 battery for X100, black"."""
+    tail = _TITLE_TAIL.search(title, 2)
+    return title[: tail.start()] if tail else title
+
+
+def is_accessory(title: str, accessories: frozenset[str]) -> bool:
+    """Whether the thing that a title names is one that is made to be used with another thing."""
+    found = [singular(w.text) for w in words(title_head(title)) if not any(c.isdigit() for c in w.text)]
+    ends = [found[: len(found) - skip] for skip in (0, 1) if len(found) > skip]
+    return any(end[-1] in accessories or " ".join(end[-2:]) in accessories for end in ends)
+
+
+class CategoryFinder:
+    """Categories by the last name of their path, in singular or plural.
+
+    A name that stands on several shelves may mean each of them.
+
+    Args:
+        parts: whether "Bags & Cases" is also found as "bags" and as "cases".
+    """
+
+    def __init__(self, lexicon: Lexicon, *, parts: bool) -> None:
+        paths: dict[str, list[str]] = defaultdict(list)
+        for path in lexicon.categories:
+            leaf = path.rpartition(PATH_SEPARATOR)[2]
+            for name in leaf_names(leaf) if parts else [leaf]:
+                for form in {squash(name), squash(_singular_last(name)), squash(_plural_last(name))}:
+                    paths[form].append(path)
+        self._paths = {name: tuple(dict.fromkeys(found)) for name, found in paths.items() if len(name) >= 3}
+        self._gazetteer = Gazetteer({name: name for name in self._paths})
+
+    def find(self, text: str, found: Sequence[Word]) -> list[tuple[Name, tuple[str, ...]]]:
+        """Names of categories in a text with the paths that they may mean."""
+        return [(name, self._paths[name.key]) for name in self._gazetteer.find(text, found)]
+
+    @staticmethod
+    def node(path: str) -> Node:
+        """The node of a category."""
+        return Node("Category", path, {"name": path.rpartition(PATH_SEPARATOR)[2]})
+
+
+def leaf_names(leaf: str) -> list[str]:
+    """The things that stand on a shelf: "Bags & Cases" has two names beside its own."""
+    parts = [part.strip() for part in re.split(r"\s(?:&|and)\s|,|/", leaf)]
+    return list(dict.fromkeys([leaf, *(part for part in parts if len(part) >= 3)]))
+
+
+def _singular_last(name: str) -> str:
+    head, _, last = name.rpartition(" ")
+    return f"{head} {singular(last)}".strip()
+
+
+def _plural_last(name: str) -> str:
+    if name.endswith("s"):
+        return name
+    return name[:-1] + "ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else name + "s"
