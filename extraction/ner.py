@@ -19,8 +19,8 @@ from extraction.normalise import singular, squash
 from kg.graph import Node
 from kg.normalise import brand_key
 
-MAX_NAME_WORDS: Final = 6
-"""Longest name looked up: the longest brand of the catalogues looked at has five words."""
+MAX_NAME_WORDS: Final = 8
+"""Longest name looked up: a brand has up to five words, a lens \"35 mm f/1.8\" has five behind its brand."""
 
 # Between the words of one name there may stand a space, a hyphen, an ampersand, a mark; nothing longer.
 _WITHIN_NAME = re.compile(r"[\s\-–./&+'’®™]{1,3}")
@@ -37,6 +37,10 @@ _FOR: Final = word_set(
 )
 _BY: Final = frozenset({"by", "from"})
 _POSSESSIVE: Final = re.compile(r"['’][sS]$")
+# What a brand does in a text without having made the thing.
+_NOT_MAKING: Final = word_set(
+    "i ha wa it not just fit need work product string guitar camera part kit item series must at"
+)
 _NO_BRAND: Final = frozenset({"unknown", "generic", "unbranded", "no title", "na", "none", "no brand", "various"})
 
 
@@ -232,7 +236,12 @@ class BrandFinder:
         if word.isdigit() or end - start < 2 or not any(c.isupper() for c in word):
             return
         confidence = 0.72
+        behind = title[last] if last < len(title) else None
+        if behind is not None and text[end : behind.start] == "-" and behind.text[:1].isdigit():
+            return  # "RC-1": a model, not its maker
         if all(self._is_common(w.text) for w in title[opening:last]):
+            if behind is not None and self._is_common(behind.text) and not any(c.isdigit() for c in behind.text):
+                return  # "Helmet clips": what it is, not who made it
             if max(self._inner.get(squash(w.text), 0) for w in title[opening:last]) >= 2:
                 return  # "Guitar hanger"
             confidence = 0.52
@@ -242,6 +251,8 @@ class BrandFinder:
             confidence += 0.15
         if len(self._starts.get(squash(word), ())) >= 2:
             confidence += 0.1
+        elif self._inner.get(squash(word), 0):
+            confidence -= 0.2
         if any(c.isdigit() for c in word):
             confidence -= 0.25
         if last - opening == 1 and _POSSESSIVE.search(word):
@@ -249,9 +260,14 @@ class BrandFinder:
         yield self._new(text, start, end, min(confidence, 0.93))
 
     def _known_in_body(self, text: str, body: Sequence[Word]) -> Iterable[Mention]:
-        """The brand that a description names most, if it names one clearly."""
+        """The brand that a description names as the maker, or else names most."""
         named = [n for n in self._gazetteer.find(text, body[:400]) if self._looks_like_name(text, n)]
-        named = [n for n in named if not _is_target(body, n.first) and not self._is_common(text[n.start : n.end])]
+        named = [n for n in named if not self._is_common(text[n.start : n.end]) or " " in text[n.start : n.end]]
+        for name in named:
+            if _before(body, name.first) in _BY or self._acts(text, body, name):
+                yield Mention(self.node(name.key), name.start, name.end, 0.8)
+                return
+        named = [n for n in named if not _is_target(body, n.first) and not _is_part_of_name(text, body, n)]
         if not named:
             return
         (key, count), *rest = Counter(n.key for n in named).most_common(2)
@@ -259,6 +275,17 @@ class BrandFinder:
         lead = count - (rest[0][1] if rest else 0)
         if lead > 0:
             yield Mention(self.node(key), first.start, first.end, min(0.5 + 0.08 * lead, 0.7))
+
+    def _acts(self, text: str, body: Sequence[Word], name: Name) -> bool:
+        """Whether a brand is the subject of a verb: "Birch stitched this strap", "Birch builds it for the road"."""
+        if name.last >= len(body) or text[name.end : body[name.last].start] != " ":
+            return False
+        word = body[name.last].text
+        if not word.islower() or not word.endswith(("s", "ed", "t")) or word.endswith(("ss", "'s", "’s")):
+            return False
+        lemma = word.removesuffix("s") if word.endswith("s") else word
+        before = _before(body, name.first)
+        return lemma not in _NOT_MAKING and before not in ("the", "a", "your", "my", "any", *_FOR)
 
     def _new(self, text: str, start: int, end: int, confidence: float) -> Mention:
         shown = text[start:end]
@@ -332,6 +359,13 @@ def _before(found: Sequence[Word], index: int) -> str:
 def _is_target(found: Sequence[Word], index: int) -> bool:
     """Whether a name stands behind "for", "fits" and the like, up to three words before."""
     return any(w.text.lower() in _FOR for w in found[max(0, index - 3) : index])
+
+
+def _is_part_of_name(text: str, found: Sequence[Word], name: Name) -> bool:
+    """Whether a capitalised word or a number goes on behind a brand: then it names a product, of whomever."""
+    if name.last >= len(found) or not _WITHIN_NAME.fullmatch(text, name.end, found[name.last].start):
+        return False
+    return found[name.last].text[:1].isupper() or found[name.last].text[:1].isdigit()
 
 
 def _adjacent(text: str, found: Sequence[Word], index: int) -> bool:

@@ -106,9 +106,20 @@ class Count:
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d{1,6})?|\d{1,9}(?:\.\d{1,6})?(?:[ -]\d{1,2}/\d{1,3})?|\.\d{1,6}|[½¼¾])"
 _FRACTION = r"(?:\d{1,3}/\d{1,3})"
 _VALUE = rf"(?:{_FRACTION}|{_NUMBER})"
+_WRITTEN_NUMBERS = "one two three four five six seven eight nine ten eleven twelve"
+_SMALL: Final = {word: n for n, word in enumerate(_WRITTEN_NUMBERS.split(), start=1)} | {
+    "fifteen": 15,
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "hundred": 100,
+}
 _SPELLINGS = "|".join(
     re.escape(s) for s in sorted(_BY_SPELLING, key=len, reverse=True) if s[0].isalpha() or s[0] == "°"
 )
+_WORDY = "|".join(re.escape(s) for s in sorted(_BY_SPELLING, key=len, reverse=True) if s.isalpha() and len(s) > 3)
 _MARKS = "|".join(re.escape(s) for s in _BY_SPELLING if not (s[0].isalpha() or s[0] == "°") and s != "Ω")
 _UNIT = rf"(?:[ \u00a0]?-?(?P<word>{_SPELLINGS}|Ω)(?![A-Za-z0-9])|(?P<mark>{_MARKS})(?!\w))"
 _GAP = r"(?:[ ]?(?:\"|”|'|in\.?|cm|mm)?[ ]?[x×X*][ ]?)"
@@ -118,18 +129,13 @@ _QUANTITY = re.compile(
     rf"(?:[ ]?(?:-|–|to)[ ]?(?P<high>{_VALUE}))?{_UNIT}",
     re.IGNORECASE,
 )
+# "Six hours", "two litres": numbers in words stand with units in words alone.
+_WRITTEN = re.compile(rf"\b(?P<number>{'|'.join(_SMALL)})[ -](?P<word>{_WORDY})\b", re.IGNORECASE)
 # "3 in 1", "2 in the box": a bare "in" is the unit only where the text goes on as after a unit.
 _AFTER_IN = re.compile(r"\s*(?:$|[.,;:)x×]|(?:long|wide|high|tall|deep|thick|diameter|in)\b)", re.IGNORECASE)
 # "the 1970's": a quote mark after such a number is no foot mark.
 _DECADE = re.compile(r"(?:19|20)\d0")
 
-_SMALL: Final = {
-    w: n
-    for n, w in enumerate(
-        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
-        start=1,
-    )
-}
 _COUNTED = r"(?:packs?|pieces?|pcs?|strings?|pockets?|compartments|persons?|people|man|count|ct|sets?)"
 _COUNT = re.compile(
     rf"(?<![\w.,/-])(?P<number>\d{{1,4}}|{'|'.join(_SMALL)})[ -]?(?P<thing>{_COUNTED})(?![\w'’])", re.IGNORECASE
@@ -144,7 +150,7 @@ def quantities(text: str) -> Iterator[Quantity]:
     [(0.25, 'TB'), (10.0, 'ft')]
     """
     held: Quantity | None = None
-    for quantity in _single_quantities(text):
+    for quantity in sorted((*_single_quantities(text), *_written_quantities(text)), key=lambda q: q.start):
         if held is not None and (joined := _joined(held, quantity, text)) is not None:
             held = joined
             continue
@@ -164,6 +170,12 @@ def _joined(first: Quantity, second: Quantity, text: str) -> Quantity | None:
         return None
     number = second.number + first.number * first.unit.factor / second.unit.factor
     return Quantity(first.start, second.end, round(number, 6), second.unit)
+
+
+def _written_quantities(text: str) -> Iterator[Quantity]:
+    for match in _WRITTEN.finditer(text):
+        number = _SMALL[match["number"].casefold()]
+        yield Quantity(match.start(), match.end(), float(number), _BY_SPELLING[match["word"].casefold()])
 
 
 def _single_quantities(text: str) -> Iterator[Quantity]:
@@ -200,7 +212,8 @@ def counts(text: str) -> Iterator[Count]:
         for match in pattern.finditer(text):
             raw = match["number"].casefold()
             number = _SMALL.get(raw) or int(raw)
-            if number and match["thing"].casefold() != "pair":
+            # "One piece of titanium" counts nothing, "1 person" does.
+            if number and raw != "one" and match["thing"].casefold() != "pair":
                 yield Count(match.start(), match.end(), number, match["thing"].casefold())
 
 

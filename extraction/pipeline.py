@@ -110,7 +110,7 @@ class Extractor:
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
         self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
         self._judge = Judge(encoder.encode, vocabulary)
-        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
+        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED, lead=-0.03)
 
     def extract(self, document: Document) -> Extraction:
         """What one document says; see :meth:`extract_all` for many."""

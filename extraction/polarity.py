@@ -30,7 +30,7 @@ _AFTER: Final = re.compile(
     re.IGNORECASE,
 )
 _ALTERNATIVES: Final = re.compile(
-    r"\b(?:(?:also )?available in|(?:also )?comes? in|choose (?:from|between)|choice of|offered in|"
+    r"\b(?:(?:also )?available in|also in|(?:also )?comes? in|choose (?:from|between)|choice of|offered in|"
     r"variety of colou?rs|other colou?rs|assorted|options? (?:include|are)|in colou?rs)\b[^.;!?\n]*$",
     re.IGNORECASE,
 )
@@ -56,11 +56,15 @@ def is_negated(doc: Doc, text: str, start: int, end: int) -> bool:
 def negated_before(doc: Doc, index: int, reach: int = _REACH) -> bool:
     """Whether a negator governs the token at ``index`` from its left, within its clause."""
     seen = 0
+    # "Needs no battery and pairs with the X100": behind "and" a verb begins anew, a noun does not.
+    is_verb = doc[index].pos_ in ("VERB", "AUX")
     for i in range(index - 1, -1, -1):
         if doc[i + 1].is_sent_start:
             return False
         token = doc[i]
         lower = token.lower_
+        if is_verb and lower == "and":
+            return False
         if lower in NEGATORS:
             # "not only X but also Y" asserts X.
             return not (lower == "not" and doc[i + 1].lower_ in ("only", "just", "merely"))
@@ -72,14 +76,15 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH) -> bool:
     return False
 
 
-def is_alternative(text: str, start: int) -> bool:
-    """Whether what stands at ``start`` is one of several versions that are to be had."""
+def offers_versions(text: str, start: int) -> bool:
+    """Whether what stands at ``start`` belongs to a list of what is to be had ("available in red and blue")."""
     return bool(_ALTERNATIVES.search(text, max(0, start - 120), start))
 
 
 def is_hypothetical(sentence: str, start: int) -> bool:
     """Whether a sentence only asks, wishes or supposes what it says at ``start``."""
-    return sentence.rstrip().endswith("?") or bool(_HYPOTHESIS.search(sentence, max(0, start - 60), start))
+    begin = max(0, start - 60, *(sentence.rfind(mark, 0, start) for mark in ";:"))
+    return sentence.rstrip().endswith("?") or bool(_HYPOTHESIS.search(sentence, begin, start))
 
 
 def token_at(doc: Doc, start: int) -> Token | None:

@@ -115,11 +115,11 @@ class ProductFinder:
             model = match.group()
             if not _NO_MODEL.fullmatch(model):
                 yield model, NameKind.WHOLE if len(squash(model)) >= 3 else NameKind.WORD
-        for size in range(1, min(4, len(behind)) + 1):
+        for size in range(1, min(6, len(behind)) + 1):
             shown = " ".join(w.text for w in behind[:size])
             if brand and not (size == 1 and behind[0].text.isdigit()):
                 yield f"{label} {shown}", NameKind.BRANDED
-            if size > 1 and self._is_line(behind[0]) and self._is_unusual(behind[:size]):
+            if 1 < size < 5 and self._is_line(behind[0]) and self._is_unusual(behind[:size]):
                 yield shown, NameKind.SHORT
         if self._is_line(behind[0]) and len(behind[0].text) >= 4:
             yield behind[0].text, NameKind.WORD
@@ -159,7 +159,10 @@ class ProductFinder:
         skus = self._skus[name.key]
         if len(skus) == 1:
             return tuple(skus)
-        around = [*found[max(0, name.first - CONTEXT_WORDS) : name.first], *found[name.last : name.last + CONTEXT_WORDS]]
+        around = [
+            *found[max(0, name.first - CONTEXT_WORDS) : name.first],
+            *found[name.last : name.last + CONTEXT_WORDS],
+        ]
         near = {singular(w.text) for w in around}
         shared = {s: sum(singular(w.text) in near for w in words(title_head(self._products[s].title))) for s in skus}
         best = max(shared.values())

@@ -34,7 +34,7 @@ _FILL = r"(?:\s\w+){0,3}?\s"
 _WORKS_WITH: Final = (
     rf"(?:compatible|compatibility)(?:\s\w+)?\swith|incompatible\swith|work(?:s|ed|ing)?{_FILL}with|"
     rf"pair(?:s|ed)?{_FILL}with|pairs\swith|goes{_FILL}with|interchangeable\swith|connects?{_FILL}to|supports?|"
-    rf"use(?:d|s)?\s(?:it\s|this\s|them\s)?(?:with|on|in)|for\suse\s(?:with|on|in)|suitable\s(?:for|with)|suits|"
+    rf"use(?:d|s)?\s(?:it\s|this\s|them\s)?(?:with|on|in)|suitable\s(?:for|with)|suits|"
     rf"tested\s(?:with|on)|plays?\swell\swith"
 )
 # Whatever is said to be this is an accessory, whatever it is called.
@@ -45,7 +45,10 @@ _BELONGS: Final = (
     rf"attaches{_FILL}?to|mounts{_FILL}?(?:on|onto|to)|"
     rf"(?:screws|clips|snaps|slides|pushes|threads)\s(?:on|onto|into|to)"
 )
-_FITS: Final = r"(?:fits?|fitted|fitting)(?:\s(?:on|onto|over|into|inside))?|goes\s(?:on|into|onto|round|around|over)"
+_FITS: Final = (
+    r"(?:fits?|fitted|fitting)(?:\s(?:on|onto|over|into|inside))?|goes\s(?:on|into|onto|round|around|over)|"
+    r"for\suse\s(?:with|on|in)|^for|(?:perfect|ideal|great|right|meant|best)\s(?:for|with|on)"
+)
 _EXCEPT: Final = re.compile(
     r"\b(?:but not|except(?: for)?|excluding|not|nor|other than|neither)\b(?!\sonly)", re.IGNORECASE
 )
@@ -184,7 +187,7 @@ class RelationRules:
         """What a sentence without a cue may say of a product that it names."""
         start, end = _clause(text, target.start, target.end)
         clause = text[start:end]
-        if _CONTRAST.search(clause):
+        if _CONTRAST.search(text, max(start, target.start - 45), target.start):
             return None
         token = token_at(doc, begin + target.start)
         denied = token is not None and negated_before(doc, token.i, reach=10)

@@ -9,6 +9,7 @@ belongs to other versions ("available in red and blue") is rejected.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,22 +26,25 @@ from extraction.normalise import (
     singular,
     unit_of,
 )
-from extraction.polarity import is_alternative, is_negated
+from extraction.polarity import is_negated, offers_versions
 from kg.graph import Node, Rejected
 from kg.vocabulary import Kind, Vocabulary
 
 if TYPE_CHECKING:
     from spacy.language import Language
-    from spacy.tokens import Doc, Span
+    from spacy.tokens import Doc, Span, Token
 
 MAX_OPEN_VALUE: Final = 40
 """Longest value behind a label that is believed to be one, in characters."""
 
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
+# "Water like silk" is no silk.
+_SIMILE: Final = re.compile(r"\b(?:like|as|than)\s(?:a\s|an\s|the\s)?$", re.IGNORECASE)
 # "High quality" and "long lasting" measure nothing.
 _NO_MEASURE: Final = r"(?![ -](?:quality|end|performance|lasting|life|term|range|variety|bass|tension|output|speed))"
 _PLUGS: Final = frozenset({"connector", "compatible mount"})
 # Words of these classes are no colours or materials, whatever they look like ("felt" the verb, "down" the adverb).
-_NEVER_VALUES: Final = frozenset({"VERB", "AUX", "ADV", "ADP", "PRON", "SCONJ"})
+_NEVER_VALUES: Final = frozenset({"ADP", "PRON", "SCONJ", "INTJ"})
 
 
 class AttributeRules:
@@ -66,7 +70,7 @@ class AttributeRules:
                 self._add(known.value, known.attribute, known.value)
         self._matcher = PhraseMatcher(nlp.vocab, attr="LOWER")
         for form in self._values:
-            self._matcher.add(form, [nlp.make_doc(spelling) for spelling in sorted(_spellings(form))])
+            self._matcher.add(form, _patterns(nlp, form))
         self._labels = _label_pattern(vocabulary)
         self._label_of = {
             label.casefold(): attribute.name
@@ -104,11 +108,10 @@ class AttributeRules:
         for claim in self._labelled(text):
             claims.append(claim)
             taken.append((claim.start, claim.end))
-        for start, end, attribute, value, confidence in (
-            *self._choices(doc, text, is_title),
-            *self._quantities(text, title),
-            *self._counts(text),
-        ):
+        candidates = [*self._choices(doc, text, is_title), *self._quantities(text, title), *self._counts(text)]
+        # One value behind "comes in" is the product's own; several are versions of it.
+        offered = Counter(a for s, _, a, *_ in candidates if not is_title and offers_versions(text, s))
+        for start, end, attribute, value, confidence in candidates:
             if any(s < end and start < e for s, e in taken):
                 continue
             if attribute in _PLUGS:
@@ -118,8 +121,10 @@ class AttributeRules:
                 reason = Reason.AMBIGUOUS
             elif is_negated(doc, text, start, end):
                 reason = Reason.NEGATED
-            elif not is_title and is_alternative(text, start):
+            elif not is_title and offered[attribute] > 1 and offers_versions(text, start):
                 reason = Reason.ALTERNATIVE
+            elif _SIMILE.search(text, max(0, start - 12), start):
+                reason = Reason.HYPOTHETICAL
             if reason is not None or attribute is None or value is None:
                 detail = f"{attribute or 'attribute'}: {text[start:end]}"
                 rejected.append(Rejected(reason or Reason.AMBIGUOUS, detail, document, start + offset, end + offset))
@@ -156,9 +161,9 @@ class AttributeRules:
         self, doc: Doc, text: str, is_title: bool
     ) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
         for span in _longest(doc, self._matcher(doc)):
-            if len(span) == 1 and not is_title and span[0].pos_ in _NEVER_VALUES:
+            if len(span) == 1 and not is_title and _is_other_word(span[0]):
                 continue
-            if len(span.text) <= 2 or (len(span) == 1 and span.text.islower() is False and _in_name(span)):
+            if len(span.text) < 2 or (len(span) == 1 and span.text.islower() is False and _in_name(span)):
                 continue
             readings = [r for r in self._values.get(span.label_, []) if is_title or self._attributes[r[0]].prose]
             if not readings:
@@ -167,7 +172,8 @@ class AttributeRules:
             named = [r for r in readings if r[0] in near]
             attribute, value = (named or readings)[0]
             confidence = (0.9 if is_title else 0.7) - (0.2 if len(readings) > 1 and not named else 0.0)
-            yield span.start_char, span.end_char, attribute, _Value(value), confidence
+            end = span.start_char + len(span.text.rstrip("."))
+            yield span.start_char, end, attribute, _Value(value), confidence
 
     def _quantities(self, text: str, title: str) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
         found = list(quantities(text))
@@ -192,7 +198,12 @@ class AttributeRules:
                 nearest.append((after.start(), name))
         if nearest:
             return min(nearest)[1], 0.85
-        words = {singular(w) for w in re.findall(r"\w+", title.casefold())}
+        # "2 m cable", "67 mm filters": the word behind a quantity tells like a word of the title.
+        beside = set(map(singular, _LETTERS.findall(right.casefold())[:1]))
+        for name in same:
+            if beside and beside & {singular(h) for h in self._attributes[name].hints}:
+                return name, 0.8
+        words = {singular(w) for w in _LETTERS.findall(title.casefold())}
         for name in same:
             attribute = self._attributes[name]
             if any(set(map(singular, hint.split())) <= words for hint in attribute.hints):
@@ -235,9 +246,20 @@ def _claim(attribute: str, value: _Value, start: int, end: int, confidence: floa
     return Claim("HAS_ATTRIBUTE", node, start, end, confidence)
 
 
-def _spellings(form: str) -> set[str]:
-    """A form with hyphens, with spaces, and in the plural where it is one word's ending."""
-    return {form, form.replace("-", " "), form.replace(" ", "-")}
+def _patterns(nlp: Language, form: str) -> list[Doc]:
+    """A form as the tokenizer may cut it: with hyphens and with spaces, in capitals, before a full stop or a slash."""
+    spellings = {form, form.replace("-", " "), form.replace(" ", "-")}
+    docs = [nlp.make_doc(case) for s in sorted(spellings) for case in (s, s.upper(), s.title())]
+    for spelling in sorted(spellings):
+        framed = nlp.make_doc(f"{spelling.upper()}.")
+        inside = framed.char_span(0, len(spelling))
+        docs.append((inside if inside is not None else framed[:]).as_doc())
+    return list({tuple(t.lower_ for t in doc): doc for doc in docs}.values())
+
+
+def _is_other_word(token: Token) -> bool:
+    """Whether a word in running text only looks like a value: "felt" the verb, "down" the adverb."""
+    return token.pos_ in _NEVER_VALUES or (token.pos_ in ("VERB", "AUX") and token.lemma_ != token.lower_)
 
 
 def _label_pattern(vocabulary: Vocabulary) -> re.Pattern[str]:

@@ -70,11 +70,16 @@ INTEREST: Final = {
 
 @dataclass(frozen=True, slots=True)
 class IntakeSummary:
-    """What a load did; ``unknown_targets`` counts related products that the catalogue does not hold."""
+    """What a load did.
+
+    ``unknown_targets`` counts related products that the catalogue does not hold,
+    ``unknown_kinds`` those of a kind that :data:`RELATED` does not hold.
+    """
 
     loaded: int = 0
     unchanged_events: int = 0
     unknown_targets: int = 0
+    unknown_kinds: int = 0
     deactivated: int = 0
 
     def __add__(self, other: IntakeSummary) -> IntakeSummary:
@@ -82,6 +87,7 @@ class IntakeSummary:
             self.loaded + other.loaded,
             self.unchanged_events + other.unchanged_events,
             self.unknown_targets + other.unknown_targets,
+            self.unknown_kinds + other.unknown_kinds,
             self.deactivated + other.deactivated,
         )
 
@@ -109,7 +115,7 @@ def load_products(
         document_of: makes the text from which facts will be extracted.
         sync: make products that are not among ``records`` inactive.
     """
-    loaded = unknown = 0
+    loaded = unknown = unknown_kinds = 0
     seen: set[str] = set()
     with tempfile.TemporaryFile() as spool:
         spooled = 0
@@ -125,6 +131,7 @@ def load_products(
                 if sync:
                     seen.update(r.sku for r in products)
                 loaded += len(batch)
+                unknown_kinds += sum(len(to) for p in products for kind, to in p.related.items() if kind not in RELATED)
         spool.seek(0)
         for _ in range(spooled):
             pairs = pickle.load(spool)
@@ -134,7 +141,7 @@ def load_products(
             for part in batched(known, 5 * batch_size):
                 store.change_all(list(relationship_statements(part)))
     deactivated = _deactivate_all_but(store, seen, batch_size) if sync else 0
-    return IntakeSummary(loaded=loaded, unknown_targets=unknown, deactivated=deactivated)
+    return IntakeSummary(loaded=loaded, unknown_targets=unknown, unknown_kinds=unknown_kinds, deactivated=deactivated)
 
 
 def load_reviews(
@@ -312,9 +319,10 @@ def _product_statements(products: Sequence[ProductRecord], documents: Sequence[D
 def _related(p: ProductRecord) -> Iterator[Relationship]:
     start = NodeRef("Product", p.sku)
     for kind, skus in p.related.items():
+        type_ = RELATED.get(kind)
         for sku in skus:
-            if sku != p.sku:
-                yield Relationship(start, RELATED[kind], NodeRef("Product", sku), kind)
+            if type_ is not None and sku != p.sku:
+                yield Relationship(start, type_, NodeRef("Product", sku), kind)
     if p.variant_of is not None and p.variant_of != p.sku:
         yield Relationship(start, "VARIANT_OF", NodeRef("Product", p.variant_of), schema.CATALOGUE)
 

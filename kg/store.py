@@ -77,8 +77,12 @@ class GraphStore:
         self.uri = uri
 
     @classmethod
-    def connect(cls, uri: str, username: str, password: str, *, database: str = "neo4j") -> Self:
-        """Open a pool of connections and make sure that a server of the right version answers."""
+    def connect(cls, uri: str, username: str, password: str, *, database: str = "neo4j", retry_s: float = 15.0) -> Self:
+        """Open a pool of connections and make sure that a server of the right version answers.
+
+        Args:
+            retry_s: how long a transaction is tried again after its first failure; enough for a server to restart.
+        """
         try:
             driver = neo4j.GraphDatabase.driver(
                 uri,
@@ -86,8 +90,7 @@ class GraphStore:
                 user_agent="shopgraph",
                 notifications_min_severity="OFF",
                 telemetry_disabled=True,
-                # A dead server should be said to be dead, not waited for: the default is 30 s of retries.
-                max_transaction_retry_time=15.0,
+                max_transaction_retry_time=retry_s,
             )
         except (ConfigurationError, ValueError) as error:
             raise ConnectionFailedError(

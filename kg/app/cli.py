@@ -7,6 +7,7 @@ shows its traceback.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ Files = Annotated[list[Path], typer.Argument(help="JSON Lines, CSV or Parquet, a
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``kg``; the entry point of the distribution."""
+    # The driver tries again what can be tried again and logs each failure; what remains reaches the user as an error.
+    logging.getLogger("neo4j").setLevel(logging.CRITICAL)
     try:
         app(args=arguments)
     except KGError as error:
@@ -149,6 +152,9 @@ def ingest(
     create_missing: Annotated[
         bool, typer.Option("--create-missing", help="Make a product for an event whose sku is unknown.")
     ] = False,
+    related: Annotated[
+        bool, typer.Option("--related/--no-related", help="Make the relations to other products that the file names.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Load a shop's files. Loading twice equals loading once; bad records go to a file with their reason."""
@@ -169,12 +175,15 @@ def ingest(
             max_rejects=max_rejects,
             sync=sync,
             create_missing=create_missing,
+            related=related,
         )
     words = [f"{report.loaded} {kind} loaded"]
     if report.unchanged_events:
         words.append(f"{report.unchanged_events} of them known before")
     if report.unknown_targets:
         words.append(f"{report.unknown_targets} relations to products outside the catalogue not made")
+    if report.unknown_kinds:
+        words.append(f"{report.unknown_kinds} relations of a kind that docs/data.md does not name left out")
     if report.deactivated:
         words.append(f"{report.deactivated} products made inactive")
     words.append(f"{report.rejected} rejected" + (f" ({report.rejects})" if report.rejected else ""))

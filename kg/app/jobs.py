@@ -7,7 +7,7 @@ none of them knows more than this module of how the packages fit together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from kg import intake, provenance, schema, vocabulary, writer
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
-from kg.records import EventRecord, Reject, ReviewRecord
+from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -46,6 +46,7 @@ class IngestReport:
     reasons: dict[str, int] = field(default_factory=dict)
     unchanged_events: int = 0
     unknown_targets: int = 0
+    unknown_kinds: int = 0
     deactivated: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def ingest(
     max_rejects: int | None = None,
     sync: bool = False,
     create_missing: bool = False,
+    related: bool = True,
 ) -> IngestReport:
     """Load ``files`` of one ``kind``; bad records go to the rejects file, the rest are in the graph at the end.
 
@@ -76,7 +78,7 @@ def ingest(
         summary = IntakeSummary()
         if kind == "products":
             # --sync compares with all files together, so they are one load.
-            summary = loader.products(files, sync=sync)
+            summary = loader.products(files, sync=sync, related=related)
         else:
             load = {"reviews": loader.reviews, "events": loader.events, "users": loader.users}[kind]
             for file in files:
@@ -90,6 +92,7 @@ def ingest(
         reasons=dict(sorted(refused.reasons.items(), key=lambda item: -item[1])),
         unchanged_events=summary.unchanged_events,
         unknown_targets=summary.unknown_targets,
+        unknown_kinds=summary.unknown_kinds,
         deactivated=summary.deactivated,
     )
 
@@ -103,10 +106,11 @@ class _Loader:
     format: corpus.Format
     create_missing: bool
 
-    def products(self, files: Sequence[Path], *, sync: bool) -> IntakeSummary:
-        def records() -> Iterator[Any]:
+    def products(self, files: Sequence[Path], *, sync: bool, related: bool) -> IntakeSummary:
+        def records() -> Iterator[ProductRecord]:
             for file in files:
-                yield from corpus.read_products(file, format=self.format, rejects=self.refused)
+                for record in corpus.read_products(file, format=self.format, rejects=self.refused):
+                    yield record if related else replace(record, related={})
 
         return intake.load_products(
             self.store,

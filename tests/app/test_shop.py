@@ -227,3 +227,18 @@ def test_clauses_can_follow_others() -> None:
 
     assert len(clauses) > 450
     assert [c for c in clauses if not re.match(r"[a-z]|I\b", c) or c[-1] in ".!?"] == []
+
+
+def test_the_page_on_data_gives_the_numbers_of_the_shop(made: Shop) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    truth = made.truth
+    numbers = {
+        "denied": f"{len(truth.denied)}",
+        "attributes": f"{len(truth.attributes)}",
+        "brands": f"{len(truth.brands)}",
+        "opinions": f"{len(truth.mentions):,} and {len(truth.opinions)}",
+        "together": f"{len(truth.together)}",
+    }
+
+    for name, number in numbers.items():
+        assert re.search(rf"^\|.*`{name}` \|.*\| {number} \|$", page, re.MULTILINE), name

@@ -75,6 +75,12 @@ def test_a_product_brings_its_brand_its_shelves_its_text_and_its_relations(store
     assert text == {"text": "Ashdown S-200\n\nSolid alder.", "title_end": 13}
 
 
+def test_a_relation_of_an_unknown_kind_is_counted_not_made(store: GraphStore) -> None:
+    odd = ProductRecord(sku="G2", title="Birch dreadnought", related={"married_to": ("G1", "S1")})
+    assert products(store, GUITAR, odd).unknown_kinds == 2
+    assert store.read("MATCH (:Product {sku: 'G2'})-[r]->(:Product) RETURN count(r) AS n") == [{"n": 0}]
+
+
 def test_loading_everything_twice_equals_loading_it_once(store: GraphStore) -> None:
     review = ReviewRecord(id="r1", user="anna", sku="S1", text="Very comfortable.", rating=5.0, at=NOON)
     happened = (

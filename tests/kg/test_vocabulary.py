@@ -115,4 +115,3 @@ def test_no_spelling_of_a_value_stands_twice_under_one_attribute() -> None:
         forms = [f.casefold() for v in attribute.values for f in (v.name, *v.synonyms)]
         doubles = {f for f in forms if forms.count(f) > 1}
         assert not doubles, f"{attribute.name}: {doubles}"
-

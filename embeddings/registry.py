@@ -1,0 +1,293 @@
+"""Checkpoints on disk, and which model is live in the graph.
+
+A checkpoint is a folder ``KG_HOME/models/<version>/`` of two files: the arrays
+(safetensors: no code is run by loading one) and what they mean (JSON: the node
+index first of all, without which weights are of no use). It appears under its
+name whole or not at all.
+
+In the graph a model is a ``ModelVersion``. At most one is live; its slot is the
+one that queries read. The switch is one transaction, so no reader ever sees two
+models mixed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from embeddings.scoring import ScoreWeights
+from kg import schema
+from kg.errors import CheckpointError
+from kg.store import GraphStore
+
+FORMAT: Final = 1
+"""Counts breaking changes of the checkpoint's own files."""
+_ARRAYS: Final = "arrays.safetensors"
+_ABOUT: Final = "checkpoint.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained model, whole: what write-back puts into the graph and what a report says of it."""
+
+    version: str
+    users: tuple[str, ...]
+    """Ids, in the order of the rows."""
+    products: tuple[str, ...]
+    """Skus, in the order of the rows."""
+    user_vectors: np.ndarray
+    """float32 ``[n_users, d]``, unit length; zero rows for users without a vector."""
+    product_vectors: np.ndarray
+    """float32 ``[n_products, d]``, likewise."""
+    similar: sp.csr_matrix
+    """Weights of SIMILAR_TO, ``[n_products, n_products]``."""
+    popularity: np.ndarray
+    """float32 ``[n_products]``"""
+    weights: ScoreWeights
+    state: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Parameters of the network, for training on."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Validation figures, the baselines' beside them."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All that decided the outcome: seed, device, sizes, chosen hyper-parameters."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage."""
+    commit: str | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = schema.VERSION
+
+    @property
+    def dimensions(self) -> int:
+        """Width of the vectors."""
+        return int(self.product_vectors.shape[1])
+
+
+def new_version(now: datetime) -> str:
+    """Sortable by time, and apart from another made in the same second."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def environment() -> tuple[str | None, dict[str, str]]:
+    """The commit of the checkout that runs, if it is one, and the versions of the libraries that matter."""
+    commit = None
+    folder = Path(__file__).resolve().parent
+    if shutil.which("git") and (folder.parent / ".git").exists():
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+        commit = found.stdout.strip() or None
+    libraries = {}
+    for name in ("shopgraph", "torch", "torch-geometric", "numpy", "scipy", "neo4j"):
+        try:
+            libraries[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return commit, libraries
+
+
+def folder(home: Path) -> Path:
+    """Where a home's checkpoints are."""
+    return home / "models"
+
+
+def save(checkpoint: Checkpoint, home: Path) -> Path:
+    """Write the checkpoint and return its folder. It is complete when it appears: written beside, then renamed."""
+    target = folder(home) / checkpoint.version
+    if target.exists():
+        raise CheckpointError(f"{target} exists already; a checkpoint is never written over. Train again.")
+    part = folder(home) / f".{checkpoint.version}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        similar = checkpoint.similar.tocsr()
+        arrays = {
+            "user_vectors": checkpoint.user_vectors.astype(np.float32),
+            "product_vectors": checkpoint.product_vectors.astype(np.float32),
+            "similar_indptr": similar.indptr.astype(np.int64),
+            "similar_indices": similar.indices.astype(np.int32),
+            "similar_data": similar.data.astype(np.float32),
+            "popularity": checkpoint.popularity.astype(np.float32),
+            **{f"state.{name}": np.ascontiguousarray(value) for name, value in checkpoint.state.items()},
+        }
+        save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, part / _ARRAYS)
+        about = {
+            "format": FORMAT,
+            "schema_version": checkpoint.schema_version,
+            "version": checkpoint.version,
+            "commit": checkpoint.commit,
+            "libraries": dict(checkpoint.libraries),
+            "weights": asdict(checkpoint.weights),
+            "metrics": dict(checkpoint.metrics),
+            "settings": dict(checkpoint.settings),
+            "timings": dict(checkpoint.timings),
+            "users": checkpoint.users,
+            "products": checkpoint.products,
+        }
+        with (part / _ABOUT).open("w", encoding="utf-8") as file:
+            json.dump(about, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(target)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise CheckpointError(
+            f"The checkpoint could not be written to {target}: {error}. Free space or set KG_HOME, and train again."
+        ) from error
+    return target
+
+
+def versions(home: Path) -> tuple[str, ...]:
+    """All checkpoints of a home, oldest first. What a cut-off write left behind is not among them."""
+    if not folder(home).is_dir():
+        return ()
+    return tuple(sorted(p.name for p in folder(home).iterdir() if p.is_dir() and not p.name.startswith(".")))
+
+
+def newest(home: Path) -> str:
+    """The latest checkpoint.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = versions(home)
+    if not found:
+        raise CheckpointError(f"No checkpoint in {folder(home)}. Make one: kg train.")
+    return found[-1]
+
+
+def load(home: Path, version: str | None = None) -> Checkpoint:
+    """Read a checkpoint, the newest by default.
+
+    Raises:
+        CheckpointError: it is not there, incomplete, or of another schema version.
+    """
+    version = version or newest(home)
+    path = folder(home) / version
+    if version not in versions(home):
+        have = ", ".join(versions(home)[-3:]) or "none"
+        raise CheckpointError(f"No checkpoint {version!r} in {folder(home)} (the latest: {have}). Make one: kg train.")
+    broken = f"Checkpoint {path} is incomplete or damaged ({{}}). Delete that folder and train again: kg train."
+    try:
+        about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
+        arrays = load_file(path / _ARRAYS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(broken.format(error)) from error
+    if about.get("format") != FORMAT or about.get("schema_version") != schema.VERSION:
+        raise CheckpointError(
+            f"Checkpoint {path} is of format {about.get('format')} and schema version {about.get('schema_version')}; "
+            f"this kg reads format {FORMAT} and schema version {schema.VERSION}. Train again: kg train."
+        )
+    try:
+        n = len(about["products"])
+        checkpoint = Checkpoint(
+            version=about["version"],
+            users=tuple(about["users"]),
+            products=tuple(about["products"]),
+            user_vectors=arrays["user_vectors"],
+            product_vectors=arrays["product_vectors"],
+            similar=sp.csr_matrix(
+                (arrays["similar_data"], arrays["similar_indices"], arrays["similar_indptr"]), shape=(n, n)
+            ),
+            popularity=arrays["popularity"],
+            weights=ScoreWeights(**about["weights"]),
+            state={k.removeprefix("state."): v for k, v in arrays.items() if k.startswith("state.")},
+            metrics=about["metrics"],
+            settings=about["settings"],
+            timings=about["timings"],
+            commit=about["commit"],
+            libraries=about["libraries"],
+            schema_version=about["schema_version"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(broken.format(error)) from error
+    sizes = (len(checkpoint.user_vectors), len(checkpoint.product_vectors), len(checkpoint.popularity))
+    if sizes != (len(checkpoint.users), n, n):
+        raise CheckpointError(broken.format("its arrays and its node index differ in length"))
+    return checkpoint
+
+
+# --- the live model in the graph -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """A ``ModelVersion`` that queries read."""
+
+    version: str
+    slot: str
+    weights: ScoreWeights
+
+
+def live(store: GraphStore) -> LiveModel | None:
+    """The model that queries read now, or None before the first promotion."""
+    rows = store.read("MATCH (m:ModelVersion {live: true})\nRETURN properties(m) AS model")
+    if not rows:
+        return None
+    model = rows[0]["model"]
+    return LiveModel(model["id"], model["slot"], ScoreWeights.from_properties(model))
+
+
+_SWITCH: Final = """
+MATCH (next:ModelVersion {id: $version})
+OPTIONAL MATCH (before:ModelVersion {live: true})
+WHERE before <> next
+SET before.live = false, before.status = 'ready'
+SET next.live = true, next.status = 'live', next.promoted_at = $now, next.previous = coalesce(before.id, next.previous)
+"""
+
+
+def promote(store: GraphStore, version: str, *, now: datetime | None = None) -> LiveModel:
+    """Make a written model the one that queries read, in one transaction. Promoting the live one changes nothing.
+
+    Raises:
+        CheckpointError: the graph does not hold that model, or not all of it.
+    """
+    rows = store.read("MATCH (m:ModelVersion {id: $version})\nRETURN m.status AS status", version=version)
+    status = rows[0]["status"] if rows else None
+    if status not in ("ready", "live"):
+        why = {None: "is not in this graph", "retired": "has left its slot to a later one"}.get(
+            status, "was not written to its end"
+        )
+        raise CheckpointError(f"Model {version} {why}. Write it with kg promote {version}, or train another: kg train.")
+    if status == "ready":
+        store.change(_SWITCH, version=version, now=now or datetime.now(UTC))
+    model = live(store)
+    if model is None or model.version != version:
+        raise CheckpointError(f"Model {version} was promoted, but another promotion came right after it.")
+    return model
+
+
+def rollback(store: GraphStore, *, now: datetime | None = None) -> str:
+    """Make the model that was live before live again, and return its version.
+
+    Raises:
+        CheckpointError: no model is live, or the one before has left its slot.
+    """
+    rows = store.read(
+        "MATCH (m:ModelVersion {live: true})\n"
+        "OPTIONAL MATCH (before:ModelVersion {id: m.previous})\n"
+        "RETURN m.id AS live, before.id AS version, before.status AS status"
+    )
+    if not rows:
+        raise CheckpointError("No model is live, so there is nothing to roll back. Promote one first: kg promote.")
+    row = rows[0]
+    if row["version"] is None or row["status"] != "ready":
+        raise CheckpointError(
+            f"Model {row['live']} is live and the one before it is no longer in the graph. "
+            "Promote a checkpoint by name instead: kg promote VERSION."
+        )
+    return promote(store, row["version"], now=now).version

@@ -1,0 +1,225 @@
+"""Learned item–item relations: the weights of ``(:Product)-[:SIMILAR_TO {weight}]->(:Product)``.
+
+A linear autoencoder is a matrix of item–item weights with a closed form, and
+such a matrix is exactly what a property graph can hold and Cypher can join. The
+weights are a sum of parts, whose factors :mod:`embeddings.training` chooses on
+validation data:
+
+- **ridge**: from what users did. For small catalogues EASE (Steck, WWW 2019,
+  arXiv:1905.03375), one inverse of the Gram matrix; for large ones a ridge
+  regression of each product on its 200 nearest others, which needs no
+  products × products matrix and on Gowalla ranks better than EASE.
+- **text**: the squared cosine of the text vectors, so that a product nobody has
+  met yet is related too.
+- **shared brand, category, attribute value, praised aspect**: the rarer, the more.
+- **explicit relations**, one part for each feed that asserts them: that 'bought
+  together' says more than 'also bought' is for the data to tell.
+
+The sum is pruned to the strongest outgoing relations of each product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+from torch_geometric.data import HeteroData
+
+from embeddings.export import PRODUCT_RELATIONS, SHARED
+from embeddings.scoring import prune
+
+EXACT_PRODUCTS: Final = 4_000
+"""Largest catalogue for which the whole Gram matrix is inverted: 3 s and 0.3 GB there, growing with the cube."""
+NEIGHBOURS: Final = 200
+"""Nearest products on which a product of a larger catalogue is regressed."""
+ROW_POWER: Final = 0.25
+"""A user who met n products counts n^-¼ in each: without it the few who met very many shape all weights."""
+PART_WIDTH: Final = 100
+"""Strongest entries that each part but the ridge keeps a product, before the parts are added."""
+MOST_SHARING: Final = 2_000
+"""A brand or category of more products than this says nothing about any two of them, and is left out."""
+
+Tick = Callable[[int, int], None]
+"""Called with how much is done and how much there is."""
+
+
+def ridge_weights(met: sp.csr_matrix, penalty: float, *, tick: Tick | None = None) -> sp.csr_matrix:
+    """Item–item weights from interactions, ``[n_products, n_products]``, diagonal zero.
+
+    Args:
+        met: 1 where user and product met, ``[n_users, n_products]``.
+        penalty: λ of the ridge, in units of co-occurrences.
+    """
+    per_user = np.asarray(met.sum(axis=1)).ravel()
+    scale = np.power(np.maximum(per_user, 1.0), -ROW_POWER)
+    weighted = (sp.diags(scale) @ met).tocsr()
+    gram = (weighted.T @ weighted).tocsr().astype(np.float64)
+    if met.shape[1] <= EXACT_PRODUCTS:
+        return _ease(gram, penalty)
+    return _local_ridge(gram, penalty, tick)
+
+
+def _ease(gram: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
+    """B = I − P · diag(1/P_jj) with P = (G + λI)⁻¹: every product regressed on all others at once."""
+    P = np.linalg.inv(gram.toarray() + penalty * np.eye(gram.shape[0]))
+    B = -P / np.diag(P)[None, :]
+    np.fill_diagonal(B, 0.0)
+    return sp.csr_matrix(B.astype(np.float32))
+
+
+def _local_ridge(gram: sp.csr_matrix, penalty: float, tick: Tick | None) -> sp.csr_matrix:
+    """Column j: the products nearest to j by cosine, and the weights that predict j from them."""
+    n = gram.shape[0]
+    diagonal = gram.diagonal()
+    norm = np.sqrt(np.maximum(diagonal, 1e-12))
+    cosines = gram.copy()
+    cosines.data = cosines.data / (np.repeat(norm, np.diff(gram.indptr)) * norm[gram.indices])
+    cosines.setdiag(0.0)
+    cosines.eliminate_zeros()
+    nearest = prune(cosines.tocsr(), NEIGHBOURS)
+    # Position of a product within the current neighbourhood; reused, so that no dense n × n is ever made.
+    place = np.full(n, -1, dtype=np.int64)
+    heads, tails, weights = [], [], []
+    for j in range(n):
+        around = nearest.indices[nearest.indptr[j] : nearest.indptr[j + 1]]
+        if around.size == 0:
+            continue
+        place[around] = np.arange(around.size)
+        G = np.zeros((around.size, around.size))
+        for row, i in enumerate(around):
+            begin, end = gram.indptr[i], gram.indptr[i + 1]
+            at = place[gram.indices[begin:end]]
+            inside = at >= 0
+            G[row, at[inside]] = gram.data[begin:end][inside]
+        target = np.zeros(around.size)
+        begin, end = gram.indptr[j], gram.indptr[j + 1]
+        at = place[gram.indices[begin:end]]
+        target[at[at >= 0]] = gram.data[begin:end][at >= 0]
+        place[around] = -1
+        G[np.diag_indices_from(G)] += penalty
+        heads.append(around)
+        tails.append(np.full(around.size, j))
+        weights.append(np.linalg.solve(G, target))
+        if tick is not None and j % 500 == 0:
+            tick(j, n)
+    if not heads:
+        return sp.csr_matrix((n, n), dtype=np.float32)
+    return sp.csr_matrix(
+        (np.concatenate(weights).astype(np.float32), (np.concatenate(heads), np.concatenate(tails))), shape=(n, n)
+    )
+
+
+def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
+    """All parts that do not depend on what users did, by name; those without an entry are left out."""
+    parts: dict[str, sp.csr_matrix] = {}
+    if "text_embedding" in data["Product"]:
+        parts["text"] = text_part(data["Product"].text_embedding.numpy())
+    n = int(data["Product"].num_nodes or 0)
+    for type_, label in SHARED:
+        edge = ("Product", type_, label)
+        if edge in data.edge_types:
+            index = data[edge].edge_index.numpy()
+            parts[type_.lower()] = shared_part(index[0], index[1], n, int(data[label].num_nodes or 0))
+    for type_, source, index in explicit_relations(data):
+        parts[f"{type_.lower()}:{source}"] = explicit_part(index[0], index[1], n)
+    return {name: part for name, part in parts.items() if part.nnz > 0}
+
+
+def text_part(text: np.ndarray) -> sp.csr_matrix:
+    """Squared cosine of the nearest texts, ``[n, n]``; negative cosines are nothing.
+
+    The square keeps the near ones apart from the many that merely speak of the same trade.
+    """
+    n = text.shape[0]
+    found = []
+    step = max(1, 20_000_000 // max(n, 1))
+    for begin in range(0, n, step):
+        cosines = np.maximum(text[begin : begin + step] @ text.T, 0.0) ** 2
+        rows = np.arange(cosines.shape[0])
+        cosines[rows, rows + begin] = 0.0
+        found.append(_strongest(cosines, PART_WIDTH))
+    return sp.vstack(found).tocsr() if found else sp.csr_matrix((n, n), dtype=np.float32)
+
+
+def shared_part(products: np.ndarray, others: np.ndarray, n_products: int, n_others: int) -> sp.csr_matrix:
+    """Σ over what two products share of 1/√(products that share it), ``[n, n]``."""
+    ones = np.ones(len(products), dtype=np.float32)
+    member = sp.csr_matrix((ones, (products, others)), shape=(n_products, n_others))
+    member.sum_duplicates()
+    member.data[:] = 1.0
+    size = np.asarray(member.sum(axis=0)).ravel()
+    worth = np.where((size > 1) & (size <= MOST_SHARING), 1.0 / np.sqrt(np.maximum(size, 1.0)), 0.0)
+    weighted = (member @ sp.diags(worth)).tocsr()
+    weighted.eliminate_zeros()
+    found = []
+    step = 4096
+    for begin in range(0, n_products, step):
+        block = (weighted[begin : begin + step] @ member.T).tocoo()
+        apart = block.row + begin != block.col
+        block = sp.csr_matrix((block.data[apart], (block.row[apart], block.col[apart])), shape=block.shape)
+        found.append(prune(block, PART_WIDTH))
+    return sp.vstack(found).tocsr().astype(np.float32) if found else sp.csr_matrix((n_products, n_products))
+
+
+def explicit_relations(data: HeteroData) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Type, source and ``[2, e]`` rows of each feed of product-to-product relations."""
+    for type_ in PRODUCT_RELATIONS:
+        edge = ("Product", type_, "Product")
+        if edge not in data.edge_types:
+            continue
+        store = data[edge]
+        index = store.edge_index.numpy()
+        sources = store.source.numpy() if "source" in store else np.full(index.shape[1], -1)
+        names = store.source_texts if "source" in store else []
+        for code in np.unique(sources):
+            yield type_, names[code] if code >= 0 else "", index[:, sources == code]
+
+
+def explicit_part(heads: np.ndarray, tails: np.ndarray, n: int) -> sp.csr_matrix:
+    """1/√(degree · degree) where two products are related in either direction, ``[n, n]``."""
+    related = either_way(heads, tails, n)
+    degree = np.asarray(related.sum(axis=1)).ravel()
+    scale = sp.diags(np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0))
+    return (scale @ related @ scale).tocsr().astype(np.float32)
+
+
+def either_way(heads: np.ndarray, tails: np.ndarray, n: int) -> sp.csr_matrix:
+    """1 where two different products are related in either direction, float32 ``[n, n]``."""
+    apart = heads != tails
+    heads, tails = heads[apart], tails[apart]
+    related = sp.csr_matrix(
+        (np.ones(2 * len(heads), dtype=np.float32), (np.r_[heads, tails], np.r_[tails, heads])), shape=(n, n)
+    )
+    related.sum_duplicates()
+    related.data[:] = 1.0
+    return related
+
+
+def combine(parts: Mapping[str, sp.csr_matrix], factors: Mapping[str, float], most: int) -> sp.csr_matrix:
+    """Σ factor · part, positive entries only, at most ``most`` outgoing a product; float32 ``[n, n]``."""
+    total = None
+    for name, part in parts.items():
+        factor = factors.get(name, 0.0)
+        if factor != 0.0:
+            total = part * np.float32(factor) if total is None else total + part * np.float32(factor)
+    if total is None:
+        n = next(iter(parts.values())).shape[0]
+        return sp.csr_matrix((n, n), dtype=np.float32)
+    total = total.tocsr()
+    total.data[total.data < 0.0] = 0.0
+    total.eliminate_zeros()
+    return prune(total, most).astype(np.float32)
+
+
+def _strongest(dense: np.ndarray, most: int) -> sp.csr_matrix:
+    """The ``most`` greatest positive entries of each row."""
+    if dense.shape[1] > most:
+        columns = np.argpartition(-dense, most - 1, axis=1)[:, :most]
+    else:
+        columns = np.broadcast_to(np.arange(dense.shape[1]), dense.shape)
+    rows = np.repeat(np.arange(dense.shape[0]), columns.shape[1])
+    values = np.take_along_axis(dense, columns, axis=1).ravel()
+    kept = values > 0
+    return sp.csr_matrix((values[kept].astype(np.float32), (rows[kept], columns.ravel()[kept])), shape=dense.shape)
