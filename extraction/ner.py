@@ -95,7 +95,7 @@ class Gazetteer:
                 break
             if len(joined) > self._longest + 1:
                 break
-            for form in (joined, joined[:-1] if joined.endswith("s") and len(joined) > 3 else ""):
+            for form in (joined, joined[:-1] if joined.endswith("s") and len(joined) >= 3 else ""):
                 if form and (key := self._names.get(form)) is not None:
                     # A possessive "Fender's" matches without its ending, which stays out of the quote.
                     possessive = form != joined and _POSSESSIVE.search(found[last].text) is not None

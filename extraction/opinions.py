@@ -132,6 +132,12 @@ class OpinionRules:
             for o in sorted(unique.values(), key=lambda o: o.start)
         ]
 
+    def aspects(self, doc: Doc) -> list[tuple[int, int, str]]:
+        """Places of a window that name an aspect: start, end and name."""
+        return [
+            (s.start_char, s.end_char, name) for s, name in self._mentions(self._aspect_matcher, doc, self._aspects)
+        ]
+
     def _in_sentence(self, doc: Doc, sentence: Span, itself: frozenset[str]) -> Iterator[Opinion]:
         aspects = self._mentions(self._aspect_matcher, sentence, self._aspects)
         nouns: dict[int, tuple[Span, str | None]] = {}
@@ -255,7 +261,7 @@ class OpinionRules:
         return next((a for a in aspects if a[0].start <= token.i < a[0].end), None)
 
     @staticmethod
-    def _mentions(matcher: Any, sentence: Span, names: Mapping[str, T]) -> list[tuple[Span, T]]:
+    def _mentions(matcher: Any, sentence: Doc | Span, names: Mapping[str, T]) -> list[tuple[Span, T]]:
         from spacy.util import filter_spans
 
         spans = filter_spans(matcher(sentence, as_spans=True))

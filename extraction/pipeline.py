@@ -11,18 +11,20 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from extraction import language
+from extraction.clauses import Clause, ClauseReader, clauses
 from extraction.encoder import Encoder
 from extraction.linking import GOES_WITH, PARTED, Judge, Likeness, Linker
-from extraction.mentions import Claim, Lexicon, Mention, Question, Reason
+from extraction.mentions import Claim, Lexicon, Mention, Question, Reason, words
 from extraction.ner import BrandFinder
+from extraction.normalise import singular
 from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
-from extraction.products import CategoryFinder, ProductFinder
+from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
 from extraction.shelves import ShelfRules
@@ -110,7 +112,8 @@ class Extractor:
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
         self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
         self._judge = Judge(encoder.encode, vocabulary)
-        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED, lead=-0.03)
+        self._clauses = ClauseReader(encoder.encode, vocabulary)
+        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
 
     def extract(self, document: Document) -> Extraction:
         """What one document says; see :meth:`extract_all` for many."""
@@ -130,6 +133,7 @@ class Extractor:
         open_questions = [o for draft in drafts for o in draft.opinions]
         self._linker.links(o.noun.casefold() for o in open_questions if o.aspect is None)
         self._judge.judge(o.word for o in open_questions if o.positive is None)
+        self._clauses.read([c for draft in drafts for c in draft.clauses])
         self._kinship([q.text for draft in drafts for q in draft.questions])
         for draft in drafts:
             yield self._finish(draft)
@@ -173,7 +177,7 @@ class Extractor:
                 draft.claims += found.claims
                 draft.rejected += found.rejected
             else:
-                draft.opinions += self._opinions.find(doc, window.offset, title=title)
+                self._read_opinions(window, doc, title, draft)
         return draft
 
     def _read_title(self, document: Document, title: str, draft: _Draft) -> None:
@@ -183,6 +187,18 @@ class Extractor:
         found = self._shelves.find(title, document=document.id, sku=document.sku)
         draft.claims += found.claims
         draft.rejected += found.rejected
+
+    def _read_opinions(self, window: Window, doc: Doc, title: str, draft: _Draft) -> None:
+        """Opinions that the rules find, and the clauses in which they find none."""
+        opinions = self._opinions.find(doc, 0, title=title)
+        draft.opinions += [replace(o, start=o.start + window.offset, end=o.end + window.offset) for o in opinions]
+        open_clauses = clauses(
+            window.text,
+            covered=[(o.start, o.end) for o in opinions if o.aspect is not None],
+            aspects=self._opinions.aspects(doc),
+            nouns=[singular(w.text) for w in words(title_head(title))[-2:]],
+        )
+        draft.clauses += [replace(c, start=c.start + window.offset, end=c.end + window.offset) for c in open_clauses]
 
     def _finish(self, draft: _Draft) -> Extraction:
         document = draft.document
@@ -201,6 +217,17 @@ class Extractor:
                 )
                 for o in settled
                 if o.aspect is not None
+            ),
+            *(
+                Claim(
+                    "PRAISED_FOR" if r.positive else "CRITICISED_FOR",
+                    aspect_node(r.aspect),
+                    c.start,
+                    c.end,
+                    r.confidence,
+                )
+                for c, readings in zip(draft.clauses, self._clauses.read(draft.clauses), strict=True)
+                for r in readings
             ),
         ]
         return assemble(
@@ -227,6 +254,7 @@ class _Draft:
         self.mentions: list[Mention] = []
         self.opinions: list[Opinion] = []
         self.questions: list[Question] = []
+        self.clauses: list[Clause] = []
         self.rejected: list[Rejected] = []
 
 

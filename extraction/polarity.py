@@ -53,11 +53,13 @@ def is_negated(doc: Doc, text: str, start: int, end: int) -> bool:
     return token is not None and negated_before(doc, token.i)
 
 
-def negated_before(doc: Doc, index: int, reach: int = _REACH) -> bool:
-    """Whether a negator governs the token at ``index`` from its left, within its clause."""
+def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool = False) -> bool:
+    """Whether a negator governs the token at ``index`` from its left, within its clause.
+
+    Args:
+        is_verb: whether a predicate stands there: "needs no battery and pairs with the X100" denies the battery alone.
+    """
     seen = 0
-    # "Needs no battery and pairs with the X100": behind "and" a verb begins anew, a noun does not.
-    is_verb = doc[index].pos_ in ("VERB", "AUX")
     for i in range(index - 1, -1, -1):
         if doc[i + 1].is_sent_start:
             return False

@@ -193,6 +193,8 @@ def title_head(title: str) -> str:
 def is_accessory(title: str, accessories: frozenset[str]) -> bool:
     """Whether the thing that a title names is one that is made to be used with another thing."""
     found = [singular(w.text) for w in words(title_head(title)) if not any(c.isdigit() for c in w.text)]
+    while found and found[-1] in ("set", "pack", "pair"):
+        found.pop()
     ends = [found[: len(found) - skip] for skip in (0, 1) if len(found) > skip]
     return any(end[-1] in accessories or " ".join(end[-2:]) in accessories for end in ends)
 

@@ -170,7 +170,7 @@ class RelationRules:
                 limit = min(limit, cues[i + 1].start())
             anchor = token_at(doc, begin + cue.start())
             denied = cue.group().casefold().startswith(_NEGATIVE_CUE) or (
-                anchor is not None and negated_before(doc, anchor.i)
+                anchor is not None and negated_before(doc, anchor.i, is_verb=True)
             )
             doubtful = is_hypothetical(text, cue.start())
             kind = self._kind(title, belongs=cue["belongs"] is not None, fits=cue["fits"] is not None)

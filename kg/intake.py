@@ -92,7 +92,7 @@ class IntakeSummary:
         )
 
 
-Refuse = Callable[[object, str], None]
+Refuse = Callable[[ReviewRecord | EventRecord, str], None]
 """Called with a record that cannot be loaded and the reason, in one sentence."""
 
 

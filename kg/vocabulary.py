@@ -74,6 +74,12 @@ class AspectEntry:
     """Words that praise this aspect without naming it ("comfortable")."""
     blame: tuple[str, ...] = ()
     """Words that criticise this aspect without naming it ("flimsy")."""
+    verbs: tuple[str, ...] = ()
+    """Verbs, as lemmas, whose adverb or complement judges it: "looks great"."""
+    good: tuple[str, ...] = ()
+    """Sentences that praise it in other words; the encoder likens what the words do not cover to them."""
+    bad: tuple[str, ...] = ()
+    """Sentences that criticise it in other words."""
     defect: bool = False
     """Whether its mere presence is a fault ("hum") and its absence a merit."""
 
@@ -88,6 +94,10 @@ class Vocabulary:
     """Nouns for things that are made to be used with another thing, lower case."""
     positive: frozenset[str]
     negative: frozenset[str]
+    good: tuple[str, ...]
+    """Sentences that praise whatever they are about."""
+    bad: tuple[str, ...]
+    """Sentences that criticise whatever they are about."""
     digest: str
     """First 12 hex digits of the file's SHA-256: part of the extractor's version."""
 
@@ -125,13 +135,22 @@ def parse(content: bytes, source: str) -> Vocabulary:
     aspects = tuple(_aspect(at / "aspects" / name, name, body) for name, body in (at / "aspects").items(root))
     if not attributes or not aspects:
         raise SettingsError(f"{source}: `attributes` and `aspects` must each have at least one entry.")
-    judged = (at / "opinions").mapping(root.get("opinions") or {}, {"positive", "negative"})
+    judged = (at / "opinions").mapping(root.get("opinions") or {}, {"positive", "negative", "good", "bad"})
     positive = frozenset(w.casefold() for w in (at / "opinions" / "positive").words(judged.get("positive")))
     negative = frozenset(w.casefold() for w in (at / "opinions" / "negative").words(judged.get("negative")))
     if both := sorted(positive & negative):
         raise SettingsError(f"{source}: opinions: {', '.join(both)} stand under both positive and negative.")
     accessories = frozenset(w.casefold() for w in (at / "accessories").words(root.get("accessories")))
-    return Vocabulary(attributes, aspects, accessories, positive, negative, hashlib.sha256(content).hexdigest()[:12])
+    return Vocabulary(
+        attributes=attributes,
+        aspects=aspects,
+        accessories=accessories,
+        positive=positive,
+        negative=negative,
+        good=(at / "opinions" / "good").words(judged.get("good")),
+        bad=(at / "opinions" / "bad").words(judged.get("bad")),
+        digest=hashlib.sha256(content).hexdigest()[:12],
+    )
 
 
 def _attribute(at: _Place, name: str, body: object) -> Attribute:
@@ -170,12 +189,15 @@ def _attribute(at: _Place, name: str, body: object) -> Attribute:
 
 
 def _aspect(at: _Place, name: str, body: object) -> AspectEntry:
-    fields = at.mapping(body or {}, {"synonyms", "praise", "blame", "defect"})
+    fields = at.mapping(body or {}, {"synonyms", "praise", "blame", "verbs", "good", "bad", "defect"})
     return AspectEntry(
         name=name,
         synonyms=(at / "synonyms").words(fields.get("synonyms")),
         praise=(at / "praise").words(fields.get("praise")),
         blame=(at / "blame").words(fields.get("blame")),
+        verbs=(at / "verbs").words(fields.get("verbs")),
+        good=(at / "good").words(fields.get("good")),
+        bad=(at / "bad").words(fields.get("bad")),
         defect=at.flag(fields, "defect", default=False),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -402,18 +403,26 @@ def schedule_run() -> None:
     """Run the jobs by the clock until stopped."""
     from kg.app import jobs
     from kg.app.session import open_store
+    from kg.scheduler import Scheduler
 
     settings = Settings.load()
     with open_store(settings) as store:
-        jobs.run_schedule(store, settings)
+        scheduler = Scheduler(store, jobs.scheduled_jobs(store, settings))
+        err.print(f"Running {', '.join(scheduler.jobs)} by the clock (UTC); Ctrl-C stops.")
+        scheduler.run_forever()
 
 
 @schedule.command("list")
 def schedule_list(json: Json = False) -> None:
     """List the jobs and when each runs."""
     from kg.app import jobs
+    from kg.app.session import open_store
+    from kg.scheduler import describe
 
-    _print(jobs.describe_jobs(), json, "")
+    settings = Settings.load()
+    with open_store(settings) as store:
+        described = describe(jobs.scheduled_jobs(store, settings), datetime.now(UTC))
+    _print([item.as_dict() for item in described], json, "")
 
 
 @schedule.command("trigger")
@@ -425,12 +434,13 @@ def schedule_trigger(
     """Run one job now, in this process, and record it."""
     from kg.app import jobs
     from kg.app.session import open_store
+    from kg.scheduler import Outcome, Scheduler
 
     settings = Settings.load()
     with open_store(settings) as store:
-        runs = jobs.trigger(store, settings, job, chain=chain)
-    _print(runs, json, "")
-    if any(run["outcome"] != "succeeded" for run in runs):
+        runs = Scheduler(store, jobs.scheduled_jobs(store, settings)).trigger(job, chain=chain)
+    _print_runs([run.as_dict() for run in runs], json)
+    if any(run.outcome != Outcome.SUCCEEDED for run in runs):
         raise typer.Exit(1)
 
 
@@ -439,11 +449,17 @@ def schedule_history(
     limit: Annotated[int, typer.Option(min=1, help="Most runs to show.")] = 20, json: Json = False
 ) -> None:
     """Show the latest runs, newest first."""
-    from kg.app import jobs
     from kg.app.session import open_store
+    from kg.scheduler import history
 
     with open_store(Settings.load()) as store:
-        _print(jobs.history(store, limit), json, "")
+        runs = history(store, limit=limit)
+    _print_runs([run.as_dict() for run in runs], json)
+
+
+def _print_runs(runs: list[dict[str, Any]], json: bool) -> None:
+    shown = ("job", "outcome", "at", "seconds", "trigger", "detail", "error")
+    _print(runs if json else [{name: run[name] for name in shown} for run in runs], json, "")
 
 
 # --- measuring -----------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ that the command of the same name calls.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -133,12 +134,12 @@ def _related(store: GraphStore) -> set[tuple[str, str]]:
     return {(row["p"], row["q"]) for row in rows}
 
 
-def _print_evaluation(out: Console, report: dict[str, dict[str, float]]) -> None:
+def _print_evaluation(out: Console, report: Mapping[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("", "HR@10", "NDCG@10"):
         table.add_column(name)
     rows = {"through Cypher": report["cypher"], "the same score outside Neo4j": report["exact"]}
-    rows |= {name.replace("_", "-"): figures for name, figures in report["baselines"].items()}  # type: ignore[dict-item]
+    rows |= {name.replace("_", "-"): figures for name, figures in report["baselines"].items()}
     for name, figures in rows.items():
         table.add_row(f"  {name}", f"{figures['hr@10']:.3f}", f"{figures['ndcg@10']:.3f}")
     out.print(f"  the last purchase of {report['users']} customers, held out:")

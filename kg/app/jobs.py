@@ -6,6 +6,8 @@ none of them knows more than this module of how the packages fit together.
 
 from __future__ import annotations
 
+import gzip
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,21 +15,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
+import orjson
 
 from extraction import corpus
 from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import Extractor
 from kg import intake, provenance, schema, vocabulary, writer
-from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of
+from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
+from kg.errors import InputError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
+from kg.scheduler import Job
 from kg.settings import Settings
 from kg.store import GraphStore
-
-log = structlog.get_logger()
 
 KINDS = ("products", "reviews", "events", "users")
 """What ``kg ingest`` reads."""
@@ -286,4 +288,104 @@ def lexicon(store: GraphStore) -> Lexicon:
             for row in products
         },
         attribute_values=tuple(KnownValue(row["attribute"], row["value"]) for row in values),
+    )
+
+
+# --- vectors -------------------------------------------------------------------------------------------------
+
+
+def train(
+    store: GraphStore, settings: Settings, *, seed: int | None = None, dimensions: int | None = None
+) -> dict[str, Any]:
+    """Train on the graph as it stands and keep the checkpoint; see :func:`embeddings.training.train`."""
+    from embeddings import training  # torch takes seconds to import
+
+    started = time.perf_counter()
+    with stage_bar() as report:
+        checkpoint = training.train(
+            store,
+            home=settings.home,
+            seed=settings.seed if seed is None else seed,
+            device=settings.device,
+            dimensions=dimensions or training.TrainSettings().dimensions,
+            progress=report,
+        )
+    return {
+        "version": checkpoint.version,
+        "users": len(checkpoint.users),
+        "products": len(checkpoint.products),
+        "dimensions": checkpoint.dimensions,
+        "metrics": dict(checkpoint.metrics),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def promote(store: GraphStore, settings: Settings, version: str | None = None) -> dict[str, Any]:
+    """Write a checkpoint (the newest by default) into the dark slot unless it stands there, then switch."""
+    from embeddings import registry, writeback
+
+    checkpoint = registry.load(settings.home, version)
+    with stage_bar() as report:
+        writeback.write_embeddings(store, checkpoint, progress=report)
+    live = registry.promote(store, checkpoint.version)
+    return {"version": live.version, "slot": live.slot}
+
+
+def evaluate_recommend(
+    store: GraphStore, settings: Settings, holdout: Path, cutoffs: Sequence[int], *, known_filter: bool
+) -> dict[str, Any]:
+    """Rank for the users of a holdout file; see :func:`embeddings.evaluation.evaluate_recommend`."""
+    from embeddings import evaluation
+
+    pseudonym = pseudonym_of(settings)
+    pairs = [(pseudonym(user), sku) for user, sku in read_pairs(holdout)]
+    with stage_bar() as report:
+        return evaluation.evaluate_recommend(store, pairs, cutoffs, known_filter=known_filter, progress=report)
+
+
+def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
+    """The pairs of a holdout file, ``{user, sku}`` a line.
+
+    Raises:
+        InputError: the file cannot be read, or a line is not such a pair: an evaluation must not lose any silently.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = orjson.loads(line)
+            user, sku = row["user"], row["sku"]
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise InputError(
+                f'{path}, line {number}: expected an object such as {{"user": "u1", "sku": "A1"}}, '
+                f"found {line[:80].decode('utf-8', 'replace')!r}."
+            ) from error
+        yield str(user), str(sku)
+
+
+# --- the clock -----------------------------------------------------------------------------------------------
+
+
+def scheduled_jobs(store: GraphStore, settings: Settings) -> tuple[Job, ...]:
+    """The jobs of a shop: every night read new texts, then train, then promote."""
+
+    def run_extract() -> str:
+        report = extract(store, settings)
+        return f"{report.documents} texts, {report.facts} facts"
+
+    def run_train() -> str:
+        return str(train(store, settings)["version"])
+
+    def run_promote() -> str:
+        promoted = promote(store, settings)
+        return f"{promoted['version']} in slot {promoted['slot']}"
+
+    return (
+        Job(name="extract", run=run_extract, trigger="0 2 * * *", doc="Read facts out of new and changed texts."),
+        Job(name="train", run=run_train, after=("extract",), doc="Train on the graph as it stands."),
+        Job(name="promote", run=run_promote, after=("train",), doc="Write the newest checkpoint and switch to it."),
     )

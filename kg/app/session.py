@@ -81,6 +81,15 @@ def progress_bar(what: str, *, unit: str, total: int | None = None) -> Iterator[
         yield lambda count: progress.advance(task, count)
 
 
+@contextmanager
+def stage_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for work in several stages: called with the stage's name, how much of it is done, and of how much."""
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total)
+
+
 class RejectFile:
     """Bad records, one JSON object a line. Nothing is lost: each says where it stands and why it was not loaded.
 

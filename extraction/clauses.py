@@ -1,0 +1,215 @@
+"""Clauses of a review in which the rules found no opinion, read by likeness to example sentences.
+
+"It has outlived two of its rivals" praises durability without naming it or
+judging anything. ``vocabulary.yaml`` has a few sentences for each aspect that
+praise and criticise it; a clause is believed to mean what the nearest of them
+mean, when they are near and agree. The product's own noun is replaced by
+"it", so that a strap and a stove are heard alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extraction.linking import MAX_REMEMBERED, Encode
+from extraction.polarity import NEGATORS, is_hypothetical
+from kg.vocabulary import Vocabulary
+
+MIN_WORDS: Final = 3
+MAX_WORDS: Final = 40
+"""Longer clauses say too many things at once for one vector."""
+
+RIDGE: Final = 3.0
+"""Weight of the regression's penalty: 0.5, 1 and 3 were tried, all within 2 points."""
+
+_WORD: Final = re.compile(r"[\w'’]+")
+_BREAK: Final = re.compile(
+    r"[.!?;:()\n]+(?:\s|$)|\s[-–—]+\s|,\s|\s(?=(?:but|although|though|while|whereas|however)\s)"
+    r"|\s(?=and\s(?:i|it|they|the|this|my|you|we|its|there)\s)",
+    re.IGNORECASE,
+)
+_LEAD: Final = re.compile(
+    r"^(?:(?:and|but|so|although|though|while|whereas|however|also|plus|yet|still|because|since|at least|i must say|"
+    r"to be fair|what is more|on the other hand|first of all|in short|overall|all in all|for me|honestly|sadly|luckily|"
+    r"unfortunately|just)[\s,:]+)+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A piece of a review that states one thing."""
+
+    start: int
+    end: int
+    text: str
+    """What the encoder reads: without what leads in, the product's noun replaced."""
+    aspects: tuple[str, ...] = ()
+    """Aspects that it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a clause probably means."""
+
+    aspect: str
+    positive: bool
+    confidence: float
+
+
+def clauses(
+    text: str,
+    *,
+    covered: Sequence[tuple[int, int]],
+    aspects: Sequence[tuple[int, int, str]],
+    nouns: Iterable[str] = (),
+) -> Iterator[Clause]:
+    """The clauses of a text that overlap no place in ``covered``.
+
+    Args:
+        covered: places whose opinion is known already.
+        aspects: places that name an aspect.
+        nouns: nouns that stand for the product itself, lower case.
+    """
+    itself = _itself(nouns)
+    for start, end in _spans(text):
+        if any(s < end and start < e for s, e in covered):
+            continue
+        raw = text[start:end]
+        if text[end : end + 1] == "?" or is_hypothetical(raw, len(raw)):
+            continue
+        lead = _LEAD.match(raw)
+        start += lead.end() if lead else 0
+        raw = text[start:end]
+        if not MIN_WORDS <= len(raw.split()) <= MAX_WORDS:
+            continue
+        named = tuple(dict.fromkeys(name for s, e, name in aspects if start <= s and e <= end))
+        yield Clause(start, end, itself.sub("it", raw) if itself else raw, named)
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for match in _BREAK.finditer(text):
+        yield start, match.start()
+        start = match.end()
+    yield start, len(text)
+
+
+def _itself(nouns: Iterable[str]) -> re.Pattern[str] | None:
+    words = sorted({re.escape(n) for n in nouns if len(n) > 2}, key=len, reverse=True)
+    if not words:
+        return None
+    return re.compile(rf"\b(?:the|this|these|those|that|my|our|a)\s(?:{'|'.join(words)})(?:e?s)?\b", re.IGNORECASE)
+
+
+class ClauseReader:
+    """Reads clauses by the example sentences of the vocabulary. Examples are encoded at the first question.
+
+    The sentiment is a sum of three: a ridge regression on all sentences and
+    words that praise or blame, the distance between the nearest praise and the
+    nearest blame of the aspect, and the vote of the lexicon's words. On 474
+    clauses of the bundled shop's reviews it was right for 88 % of the 67 % that
+    pass ``sure``; the words alone are right for 84 % of the 52 % that have any.
+
+    Args:
+        near: least cosine to the nearest example, where the clause does not name the aspect.
+        lead: least distance to the nearest example of any other aspect.
+        sure: least absolute sentiment that is believed.
+    """
+
+    def __init__(
+        self, encode: Encode, vocabulary: Vocabulary, *, near: float = 0.5, lead: float = 0.06, sure: float = 0.4
+    ) -> None:
+        self._encode = encode
+        self._near, self._lead, self._sure = near, lead, sure
+        self._vocabulary = vocabulary
+        self._votes = word_votes(vocabulary)
+        self._examples = [
+            (text, aspect.name, positive)
+            for aspect in vocabulary.aspects
+            for positive, texts in ((True, aspect.good), (False, aspect.bad))
+            for text in texts
+        ]
+        self._labels = sorted({(name, positive) for _, name, positive in self._examples})
+        self._memory: dict[Clause, tuple[Reading, ...]] = {}
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        """The examples, shape ``[examples, dimensions]``."""
+        return self._encode([text for text, _, _ in self._examples])
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float64]:
+        """The regression of praise (+1) and blame (-1) on vectors, its constant last."""
+        v = self._vocabulary
+        plain = [*((t, 1.0) for t in v.good), *((t, -1.0) for t in v.bad)]
+        plain += [(f"It is {w}.", 1.0) for w in sorted(v.positive)] + [
+            (f"It is {w}.", -1.0) for w in sorted(v.negative)
+        ]
+        vectors = np.vstack([self._vectors, self._encode([t for t, _ in plain])]).astype(np.float64)
+        X = np.hstack([vectors, np.ones((len(vectors), 1))])
+        y = np.array([*(1.0 if positive else -1.0 for _, _, positive in self._examples), *(s for _, s in plain)])
+        return np.linalg.solve(X.T @ X + RIDGE * np.eye(X.shape[1]), X.T @ y)
+
+    def read(self, asked: Sequence[Clause]) -> list[tuple[Reading, ...]]:
+        """What each clause means, often nothing; new clauses are encoded together."""
+        keys = [Clause(0, 0, c.text, c.aspects) for c in asked]
+        new = [k for k in dict.fromkeys(keys) if k not in self._memory]
+        if new and self._examples:
+            if len(self._memory) > MAX_REMEMBERED:
+                self._memory.clear()
+                new = list(dict.fromkeys(keys))
+            vectors = self._encode([k.text for k in new])
+            likeness = vectors @ self._vectors.T  # [clauses, examples]
+            tones = vectors @ self._weights[:-1] + self._weights[-1]
+            for key, row, tone in zip(new, likeness, tones, strict=True):
+                self._memory[key] = tuple(self._readings(key, row, float(tone)))
+        return [self._memory.get(k, ()) for k in keys]
+
+    def _readings(self, clause: Clause, row: NDArray[np.float32], tone: float) -> Iterator[Reading]:
+        nearest: dict[tuple[str, bool], float] = dict.fromkeys(self._labels, 0.0)
+        for score, (_, name, positive) in zip(row.tolist(), self._examples, strict=True):
+            nearest[name, positive] = max(nearest[name, positive], score)
+        tone += 0.4 * vote(clause.text, self._votes)
+        aspects = clause.aspects
+        if not aspects:
+            (name, positive), score = max(nearest.items(), key=lambda item: item[1])
+            others = max((s for (n, _), s in nearest.items() if n != name), default=0.0)
+            if score < self._near or score - others < self._lead:
+                return
+            aspects = (name,)
+        for name in aspects:
+            good, bad = nearest.get((name, True), 0.0), nearest.get((name, False), 0.0)
+            sentiment = tone + 2.0 * (good - bad)
+            if abs(sentiment) >= self._sure:
+                certainty = 0.2 * min(1.0, abs(sentiment))
+                confidence = (0.55 if clause.aspects else 0.35 + 0.3 * max(good, bad)) + certainty
+                yield Reading(name, sentiment > 0, round(confidence, 4))
+
+
+def word_votes(vocabulary: Vocabulary) -> dict[str, int]:
+    """Words that praise (+1) or blame (-1), lower case: those that judge anything, and those that judge an aspect."""
+    votes = dict.fromkeys(vocabulary.positive, 1) | dict.fromkeys(vocabulary.negative, -1)
+    for aspect in vocabulary.aspects:
+        votes |= {w.casefold(): 1 for w in aspect.praise if w.casefold() not in votes}
+        votes |= {w.casefold(): -1 for w in aspect.blame if w.casefold() not in votes}
+    return votes
+
+
+def vote(text: str, votes: Mapping[str, int]) -> int:
+    """The sign of the sum of the votes of a text's words, each turned round by a negator up to four words before it."""
+    found = _WORD.findall(text.casefold())
+    total = 0
+    for i, word in enumerate(found):
+        value = votes.get(word, 0)
+        if value and any(w in NEGATORS or w.endswith(("n't", "n’t")) or w == "too" for w in found[max(0, i - 4) : i]):
+            value = -value
+        total += value
+    return (total > 0) - (total < 0)
