@@ -13,9 +13,8 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from embeddings.evaluation import targets_of, validation_score
 from embeddings.scoring import prune
-from embeddings.split import Holdout, Interactions
+from embeddings.split import Interactions
 
 Ranker = Callable[[np.ndarray], np.ndarray]
 """Rows of users ``[b]`` → scores of all products, float32 ``[b, n_products]``."""
@@ -28,6 +27,14 @@ MF_PENALTIES: Final = (0.05, 0.5)
 _MF_CONFIDENCE: Final = 10.0
 _MF_SWEEPS: Final = 10
 _GRAM_CHUNK: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Where sizes are chosen: what may be seen there, and how good a ranker made of it is."""
+
+    train: Interactions
+    score: Callable[[Ranker], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ def popularity(x: Interactions) -> Baseline:
     return Baseline("popularity", lambda rows: np.broadcast_to(users, (len(rows), len(users))).copy(), "")
 
 
-def item_knn(x: Interactions, validation: Holdout | None) -> Baseline:
+def item_knn(x: Interactions, validation: Validation | None) -> Baseline:
     """Sum over the user's products of their cosine with the candidate, among the candidate's k nearest.
 
     k and the shrinkage of the cosine are chosen on ``validation``.
@@ -54,7 +61,7 @@ def item_knn(x: Interactions, validation: Holdout | None) -> Baseline:
     if validation is not None:
         inner = validation.train.matrix()
         scored = {
-            (k, shrinkage): _validate(_knn_ranker(inner, k, shrinkage), validation)
+            (k, shrinkage): validation.score(_knn_ranker(inner, k, shrinkage))
             for shrinkage in KNN_SHRINKAGES
             for k in KNN_SIZES
         }
@@ -63,19 +70,14 @@ def item_knn(x: Interactions, validation: Holdout | None) -> Baseline:
     return Baseline("item_knn", _knn_ranker(x.matrix(), k, shrinkage), f"k {k}, shrinkage {shrinkage:g}")
 
 
-def matrix_factorisation(x: Interactions, validation: Holdout | None, rng: np.random.Generator) -> Baseline:
+def matrix_factorisation(x: Interactions, validation: Validation | None, seed: int) -> Baseline:
     """Weighted alternating least squares (Hu, Koren & Volinsky 2008, doi:10.1109/ICDM.2008.22), 64 dimensions."""
-    seed = int(rng.integers(2**32))
     penalty = MF_PENALTIES[-1]
     if validation is not None:
         inner = validation.train.matrix()
-        scored = {p: _validate(_als_ranker(inner, p, seed), validation) for p in MF_PENALTIES}
+        scored = {p: validation.score(_als_ranker(inner, p, seed)) for p in MF_PENALTIES}
         penalty = max(scored, key=scored.__getitem__)
     return Baseline("mf", _als_ranker(x.matrix(), penalty, seed), f"penalty {penalty:g}")
-
-
-def _validate(rank: Ranker, validation: Holdout) -> float:
-    return validation_score(rank, validation.train, targets_of(validation.users, validation.products))
 
 
 def _knn_ranker(met: sp.csr_matrix, k: int, shrinkage: float) -> Ranker:

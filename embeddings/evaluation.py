@@ -9,7 +9,7 @@ order counts as it stands.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,11 +17,22 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
-from embeddings.split import Interactions
+from embeddings import baselines
+from embeddings.export import INTERACTIONS, PRODUCT_RELATIONS, NodeIndex, SubgraphSpec, export_subgraph
+from embeddings.registry import live
+from embeddings.relations import either_way
+from embeddings.scoring import Scorer, ScoreWeights, history, no_weights
+from embeddings.split import Holdout, Interactions, hold_out, interactions
+from kg import catalogue
+from kg.errors import BenchmarkError
+from kg.store import GraphStore
 
 BATCH: Final = 512
 """Users whose scores for all products are in memory at once."""
 VALIDATION_CUTOFF: Final = 10
+VALIDATION_USERS: Final = 2_000
+"""Most users on whom anything is chosen."""
+_UNWANTED: Final = ("DISLIKED", "HIDDEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ class Ranking:
 
 
 def rank_all(
-    rank: Callable[[np.ndarray], np.ndarray],
+    rank: baselines.Ranker,
     targets: Targets,
     hidden: sp.csr_matrix,
     barred: np.ndarray,
@@ -140,15 +151,266 @@ def rank_all(
     return Ranking(ranks, shown)
 
 
-def validation_score(rank: Callable[[np.ndarray], np.ndarray], train: Interactions, targets: Targets) -> float:
+def validation_score(rank: baselines.Ranker, holdout: Holdout) -> float:
     """HR@10 + 2 · NDCG@10: the one number by which anything is chosen; both halves weigh about the same."""
-    hidden = train.matrix(known_only=True)
+    train = holdout.train
+    targets = targets_of(holdout.users, holdout.products)
     barred = np.zeros(train.n_products, dtype=bool)
-    ranking = rank_all(rank, targets, hidden, barred, VALIDATION_CUTOFF)
+    ranking = rank_all(rank, targets, train.matrix(known_only=True), barred, VALIDATION_CUTOFF)
     found = metrics(ranking.ranks, targets.owner, len(targets.users), (VALIDATION_CUTOFF,))
     return found[f"hr@{VALIDATION_CUTOFF}"] + 2.0 * found[f"ndcg@{VALIDATION_CUTOFF}"]
+
+
+def fit_baselines(x: Interactions, rng: np.random.Generator) -> Iterator[Callable[[], baselines.Baseline]]:
+    """Each built-in baseline, ready to be fitted; their sizes are chosen on each user's last product."""
+    split = hold_out(x, rng, by_time=True, most=VALIDATION_USERS)
+    validation = None
+    if len(split.users) and len(split.train):
+        validation = baselines.Validation(split.train, lambda rank: validation_score(rank, split))
+    seed = int(rng.integers(2**32))
+    yield lambda: baselines.popularity(x)
+    yield lambda: baselines.item_knn(x, validation)
+    yield lambda: baselines.matrix_factorisation(x, validation, seed)
 
 
 def _top(scores: np.ndarray, most: int) -> np.ndarray:
     most = min(most, scores.shape[1])
     return np.argpartition(-scores, most - 1, axis=1)[:, :most]
+
+
+# --- through Cypher ------------------------------------------------------------------------------------------
+
+KNOWN_FILTER: Final = "FILTER known = 0 // the known-filter"
+"""The line of ``recommend/for_users.cypher`` that hides what the user has."""
+_USERS_A_QUERY: Final = 25
+_CLIENTS: Final = 2
+_INDEX_DEPTH: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class GraphModel:
+    """What the score reads, read out of the graph: the exact counterpart of the query."""
+
+    index: NodeIndex
+    interactions: Interactions
+    scorer: Scorer
+    hidden: sp.csr_matrix
+    """What a user has (:data:`embeddings.split.KNOWN`) or does not want, ``[n_users, n_products]``."""
+    inactive: np.ndarray
+    """bool ``[n_products]``"""
+
+    def ranker(self) -> baselines.Ranker:
+        """The score of every product for rows of users."""
+        past = history(self.interactions, self.scorer.weights.half_life_days)
+        through = self.scorer.item_weights()
+        return lambda rows: self.scorer.scores(past, rows, through)
+
+
+def read_model(store: GraphStore) -> GraphModel:
+    """Read the live model's vectors and relations, and all that users did, from the graph.
+
+    While no model is live the score is what the query falls back on, the number of buyers.
+
+    Raises:
+        EmptyGraphError: the graph has no interactions.
+    """
+    model = live(store)
+    vector = None if model is None else f"embedding_{model.slot}"
+    vectors = () if vector is None else (vector,)
+    spec = SubgraphSpec(
+        nodes={"User": ("last_at", *vectors), "Product": ("active", "popularity", *vectors)},
+        edges={
+            **{("User", t, "Product"): ("strength", "at") for t in INTERACTIONS},
+            **{("User", t, "Product"): () for t in _UNWANTED},
+            **{("Product", t, "Product"): () for t in PRODUCT_RELATIONS},
+            ("Product", "SIMILAR_TO", "Product"): ("model", "weight"),
+        },
+    )
+    data, index = export_subgraph(store, spec)
+    x = interactions(data)
+    shape = (x.n_users, x.n_products)
+    hidden = x.matrix(known_only=True)
+    for type_ in _UNWANTED:
+        rows, columns = data["User", type_, "Product"].edge_index.numpy()
+        hidden = hidden + sp.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=shape)
+    inactive = ~data["Product"].active.numpy()
+    if model is None or vector is None:
+        buyers = np.asarray(x.matrix(known_only=True).sum(axis=0)).ravel()
+        nothing = no_weights(x.n_products, x.n_products)
+        empty = (np.zeros((x.n_users, 1), np.float32), np.zeros((x.n_products, 1), np.float32))
+        scorer = Scorer(
+            *empty, nothing, {}, (1.0 - 1.0 / (1.0 + buyers)).astype(np.float32), ScoreWeights(popularity=1)
+        )
+        return GraphModel(index, x, scorer, hidden, inactive)
+    similar = data["Product", "SIMILAR_TO", "Product"]
+    names = similar.model_texts
+    mine = similar.model.numpy() == (names.index(model.version) if model.version in names else -2)
+    heads, tails = similar.edge_index.numpy()[:, mine]
+    weights = similar.weight.numpy()[mine].astype(np.float32)
+    scorer = Scorer(
+        user_vectors=_width(data["User"][vector].numpy(), data["Product"][vector].numpy()),
+        product_vectors=_width(data["Product"][vector].numpy(), data["User"][vector].numpy()),
+        similar=sp.csr_matrix((weights, (heads, tails)), shape=(x.n_products, x.n_products)),
+        relations={
+            t: either_way(data["Product", t, "Product"].edge_index.numpy(), x.n_products) for t in PRODUCT_RELATIONS
+        },
+        popularity=np.nan_to_num(data["Product"].popularity.numpy()).astype(np.float32),
+        weights=model.weights,
+    )
+    return GraphModel(index, x, scorer, hidden, inactive)
+
+
+def evaluate_recommend(
+    store: GraphStore,
+    pairs: Iterable[tuple[str, str]],
+    cutoffs: Sequence[int] = (10, 20),
+    *,
+    known_filter: bool = True,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Rank all products for each user of ``pairs``: in Neo4j, exactly, and by each baseline.
+
+    Pairs of a user or product that the graph does not hold are left out and
+    counted. A pair whose product the user already has stays in: with the filter it
+    cannot be found, and counts as the miss that it is.
+
+    Args:
+        pairs: (user, sku), several for a user allowed.
+        known_filter: hide what the user has; without it nothing is hidden.
+        progress: told how many users have been ranked in Neo4j.
+
+    Returns:
+        The JSON object of docs/commands.md, ``kg evaluate recommend``.
+
+    Raises:
+        BenchmarkError: no pair is left, or a cut-off is not positive.
+    """
+    if not cutoffs or min(cutoffs) < 1:
+        raise BenchmarkError(f"Cut-offs are whole numbers from 1; found {list(cutoffs)}.")
+    model = read_model(store)
+    pairs = list(pairs)
+    users = model.index.rows("User", [user for user, _ in pairs])
+    products = model.index.rows("Product", [sku for _, sku in pairs])
+    found = (users >= 0) & (products >= 0)
+    if not found.any():
+        raise BenchmarkError(
+            f"None of the {len(pairs)} held-out pairs has both its user and its product in the graph. "
+            "Load the remaining events first, and give the ids as the files have them."
+        )
+    targets = targets_of(users[found], products[found])
+    hidden = model.hidden if known_filter else no_weights(*model.hidden.shape)
+    most = max(cutoffs)
+    on_sale = max(int((~model.inactive).sum()), 1)
+
+    def summary(ranking: Ranking, seconds: float) -> dict[str, float]:
+        found = metrics(ranking.ranks, targets.owner, len(targets.users), cutoffs)
+        return {**found, "coverage": float(ranking.shown.sum() / on_sale), "seconds": round(seconds, 3)}
+
+    def exactly(rank: baselines.Ranker) -> dict[str, float]:
+        begun = time.perf_counter()
+        ranking = rank_all(rank, targets, hidden, model.inactive, most)
+        return summary(ranking, time.perf_counter() - begun)
+
+    begun = time.perf_counter()
+    through_cypher = summary(
+        _rank_in_neo4j(store, model, targets, most, known_filter, progress), time.perf_counter() - begun
+    )
+    compared = {}
+    for fit in fit_baselines(model.interactions, np.random.default_rng(seed)):
+        begun = time.perf_counter()
+        baseline = fit()
+        fitted = time.perf_counter() - begun
+        compared[baseline.name] = {**exactly(baseline.rank), "training_seconds": round(fitted, 3)}
+    return {
+        "users": len(targets.users),
+        "products": model.index.count("Product"),
+        "pairs": len(targets.products),
+        "unknown_users": len({user for (user, _), row in zip(pairs, users, strict=True) if row < 0}),
+        "unknown_products": len({sku for (_, sku), row in zip(pairs, products, strict=True) if row < 0}),
+        "cypher": through_cypher,
+        "exact": exactly(model.ranker()),
+        "baselines": compared,
+    }
+
+
+def index_recall(store: GraphStore, *, sample: int = 1000, seed: int = 0) -> float:
+    """Share of each user's 20 nearest products, by exact cosine, that the live slot's index finds.
+
+    Raises:
+        BenchmarkError: no model is live, or it has no vectors.
+    """
+    model = live(store)
+    if model is None:
+        raise BenchmarkError("No model is live, so there is no index to measure. Run kg train and kg promote.")
+    vector = f"embedding_{model.slot}"
+    data, index = export_subgraph(store, SubgraphSpec({"User": (vector,), "Product": ("active", vector)}, {}))
+    users, products = data["User"][vector].numpy(), data["Product"][vector].numpy()
+    rows = np.flatnonzero(users.any(axis=1)) if users.size else np.empty(0, dtype=np.int64)
+    if rows.size == 0 or not products.any():
+        raise BenchmarkError(f"Model {model.version} is live but has no vectors. Train again: kg train, kg promote.")
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:sample])
+    query = (
+        "CYPHER 25\nUNWIND $users AS user\nMATCH (u:User {id: user})\nCALL (u) {\n  MATCH (p:Product)\n"
+        f"    SEARCH p IN (VECTOR INDEX product_embedding_{model.slot} FOR u.{vector} WHERE p.active = true "
+        f"LIMIT {_INDEX_DEPTH})\n  RETURN collect(p.sku) AS skus\n}}\nRETURN skus"
+    )
+    barred = ~data["Product"].active.numpy() | ~products.any(axis=1)
+    shares = []
+    for begin in range(0, len(rows), 100):
+        some = rows[begin : begin + 100]
+        answers = store.read(query, users=[index.keys["User"][row] for row in some])
+        cosines = users[some] @ products.T
+        cosines[:, barred] = -np.inf
+        # Whatever is as near as the 20th is a right answer: ties have no order of their own.
+        depth = min(_INDEX_DEPTH, int((~barred).sum()))
+        least = np.sort(cosines, axis=1)[:, -depth] - 1e-6
+        for row, answer in enumerate(answers):
+            got = index.rows("Product", answer["skus"])
+            shares.append(float((cosines[row, got] >= least[row]).sum()) / depth)
+    return float(np.mean(shares))
+
+
+def _rank_in_neo4j(
+    store: GraphStore,
+    model: GraphModel,
+    targets: Targets,
+    most: int,
+    known_filter: bool,
+    progress: Callable[[int], None] | None,
+) -> Ranking:
+    text = catalogue.find("recommend/for_users").text
+    if KNOWN_FILTER not in text:
+        raise BenchmarkError(f"recommend/for_users.cypher lacks the line '{KNOWN_FILTER}'. Restore it.")
+    if not known_filter:
+        text = text.replace(KNOWN_FILTER, "")
+    ids = model.index.keys["User"]
+    batches = [targets.users[i : i + _USERS_A_QUERY] for i in range(0, len(targets.users), _USERS_A_QUERY)]
+
+    def ask(users: np.ndarray) -> list[dict[str, Any]]:
+        return store.read(text, users=[ids[user] for user in users], limit=most)
+
+    place: dict[tuple[int, int], int] = {}
+    shown = np.zeros(model.index.count("Product"), dtype=bool)
+    with ThreadPoolExecutor(_CLIENTS) as clients:
+        for users, rows in zip(batches, clients.map(ask, batches), strict=True):
+            by_user: dict[str, list[str]] = {}
+            for row in rows:
+                by_user.setdefault(row["user"], []).append(row["sku"])
+            for user in users:
+                products = model.index.rows("Product", by_user.get(ids[user], []))
+                products = products[products >= 0]
+                shown[products] = True
+                place.update(((int(user), int(product)), rank) for rank, product in enumerate(products))
+            if progress is not None:
+                progress(len(users))
+    ranks = [
+        place.get((int(targets.users[owner]), int(product)), np.inf)
+        for owner, product in zip(targets.owner, targets.products, strict=True)
+    ]
+    return Ranking(np.array(ranks, dtype=float), shown)
+
+
+def _width(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Vectors of none are as wide as those of the other side."""
+    return vectors if vectors.shape[1] else np.zeros((len(vectors), max(others.shape[1], 1)), dtype=np.float32)

@@ -175,7 +175,7 @@ def export_subgraph(store: GraphStore, spec: SubgraphSpec = SHOP) -> tuple[Heter
         for name, value in columns.items():
             data[label][name] = value
     for (start, type_, end), properties in spec.edges.items():
-        index, columns = _read_edges(store, spec, (start, type_, end), properties, pages[start], rows)
+        index, columns = _read_edges(store, (start, type_, end), properties, pages[start], rows)
         data[start, type_, end].edge_index = index
         for name, value in columns.items():
             data[start, type_, end][name] = value
@@ -250,7 +250,6 @@ def _read_nodes(
 
 def _read_edges(
     store: GraphStore,
-    spec: SubgraphSpec,
     edge: EdgeType,
     properties: Sequence[str],
     pages: Sequence[str],
@@ -261,7 +260,9 @@ def _read_edges(
     columns = [_Column.of(type_, name, "r") for name in properties]
     gathered = ["collect(id(a)) AS starts", "collect(id(b)) AS ends"]
     gathered += [f"collect({c.value}) AS c{i}" for i, c in enumerate(columns)]
-    sliced = [f"{name}[j..j + {PAGE}] AS {name}" for name in ("starts", "ends", *(f"c{i}" for i in range(len(columns))))]
+    sliced = [
+        f"{name}[j..j + {PAGE}] AS {name}" for name in ("starts", "ends", *(f"c{i}" for i in range(len(columns))))
+    ]
     packed = ["vector(starts, size(starts), INTEGER64)", "vector(ends, size(ends), INTEGER64)"]
     packed += [c.packed(f"c{i}") for i, c in enumerate(columns)]
     # The labels of the far end are not asked for: what is not in its rows is dropped on arrival.
@@ -302,8 +303,8 @@ def _read_edges(
     plain = [np.concatenate(chunk) if chunk else column.empty() for column, chunk in zip(columns, chunks, strict=True)]
     order = np.lexsort([*reversed(plain), tail, head])
     tensors: dict[str, Any] = {}
-    for column, values in zip(columns, plain, strict=True):
-        tensors.update(column.tensors([values], order))
+    for column, joined in zip(columns, plain, strict=True):
+        tensors.update(column.tensors([joined], order))
     return torch.from_numpy(np.stack([head[order], tail[order]])), tensors
 
 

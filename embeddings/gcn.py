@@ -76,11 +76,13 @@ class SymmetricProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, x: Tensor) -> Tensor:
+        """``matrix @ x``."""
         ctx.matrix = matrix  # type: ignore[attr-defined]
         return matrix @ x
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grad: Tensor) -> tuple[None, Tensor]:
+        """Nothing for the matrix, which is data; for ``x`` the transpose, which is the matrix."""
         return None, ctx.matrix @ grad[0]  # type: ignore[attr-defined]
 
 
@@ -119,11 +121,9 @@ class HeteroLightGCN(nn.Module):
         # The first type is what users did; the others begin with an e^-2 of its weight.
         self.theta = nn.Parameter(torch.tensor([0.0] + [-2.0] * (len(self.types) - 1)))
         if text is None or text.shape[1] == 0:
-            self.text: Tensor | None = None
             self.project = None
         else:
-            self.register_buffer("text_", torch.from_numpy(text.astype(np.float32)), persistent=False)
-            self.text = self.text_
+            self.register_buffer("text_vectors", torch.from_numpy(text.astype(np.float32)), persistent=False)
             self.project = nn.Linear(text.shape[1], initial.shape[1], bias=False)
             nn.init.zeros_(self.project.weight)
 
@@ -132,7 +132,7 @@ class HeteroLightGCN(nn.Module):
         if self.project is None:
             return self.free
         before, after = self.n_users, len(self.free) - self.n_users - self.n_products
-        return self.free + F.pad(self.project(self.text_), (0, 0, before, after))
+        return self.free + F.pad(self.project(self.text_vectors), (0, 0, before, after))
 
     def type_weights(self) -> dict[str, float]:
         """softmax(θ) by name: what the model believes each type of edge to be worth."""
@@ -173,9 +173,7 @@ def propagate_reference(edges: Sequence[tuple[Tensor, float]], x: Tensor, layers
     return total / (layers + 1)
 
 
-def softmax_loss(
-    users: Tensor, positives: Tensor, negatives: Tensor, clash: Tensor, temperature: float
-) -> Tensor:
+def softmax_loss(users: Tensor, positives: Tensor, negatives: Tensor, clash: Tensor, temperature: float) -> Tensor:
     """Sampled softmax on the unit sphere: the positive against all negatives, cosine over temperature.
 
     With every product among the negatives it is the full softmax. (Wu et al.,

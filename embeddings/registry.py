@@ -241,8 +241,11 @@ def live(store: GraphStore) -> LiveModel | None:
     return LiveModel(model["id"], model["slot"], ScoreWeights.from_properties(model))
 
 
+LOCK_MODELS: Final = "MATCH (m:ModelVersion)\nWITH m\nORDER BY m.id\nSET m.id = m.id"
+"""Takes the lock of every model, so that of two who change slots the second sees what the first did."""
+
 _SWITCH: Final = """
-MATCH (next:ModelVersion {id: $version})
+MATCH (next:ModelVersion {id: $version, status: 'ready'})
 OPTIONAL MATCH (before:ModelVersion {live: true})
 WHERE before <> next
 SET before.live = false, before.status = 'ready'
@@ -264,7 +267,8 @@ def promote(store: GraphStore, version: str, *, now: datetime | None = None) -> 
         )
         raise CheckpointError(f"Model {version} {why}. Write it with kg promote {version}, or train another: kg train.")
     if status == "ready":
-        store.change(_SWITCH, version=version, now=now or datetime.now(UTC))
+        switch = {"version": version, "now": now or datetime.now(UTC)}
+        store.change_all([(LOCK_MODELS, {}), (_SWITCH, switch)])
     model = live(store)
     if model is None or model.version != version:
         raise CheckpointError(f"Model {version} was promoted, but another promotion came right after it.")

@@ -28,7 +28,7 @@ import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
 from embeddings.export import PRODUCT_RELATIONS, SHARED
-from embeddings.scoring import prune
+from embeddings.scoring import no_weights, prune
 
 EXACT_PRODUCTS: Final = 4_000
 """Largest catalogue for which the whole Gram matrix is inverted: 3 s and 0.3 GB there, growing with the cube."""
@@ -105,7 +105,7 @@ def _local_ridge(gram: sp.csr_matrix, penalty: float, tick: Tick | None) -> sp.c
         if tick is not None and j % 500 == 0:
             tick(j, n)
     if not heads:
-        return sp.csr_matrix((n, n), dtype=np.float32)
+        return no_weights(n, n)
     return sp.csr_matrix(
         (np.concatenate(weights).astype(np.float32), (np.concatenate(heads), np.concatenate(tails))), shape=(n, n)
     )
@@ -123,7 +123,7 @@ def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
             index = data[edge].edge_index.numpy()
             parts[type_.lower()] = shared_part(index[0], index[1], n, int(data[label].num_nodes or 0))
     for type_, source, index in explicit_relations(data):
-        parts[f"{type_.lower()}:{source}"] = explicit_part(index[0], index[1], n)
+        parts[f"{type_.lower()}:{source}"] = explicit_part(index, n)
     return {name: part for name, part in parts.items() if part.nnz > 0}
 
 
@@ -140,7 +140,7 @@ def text_part(text: np.ndarray) -> sp.csr_matrix:
         rows = np.arange(cosines.shape[0])
         cosines[rows, rows + begin] = 0.0
         found.append(_strongest(cosines, PART_WIDTH))
-    return sp.vstack(found).tocsr() if found else sp.csr_matrix((n, n), dtype=np.float32)
+    return sp.vstack(found).tocsr() if found else no_weights(n, n)
 
 
 def shared_part(products: np.ndarray, others: np.ndarray, n_products: int, n_others: int) -> sp.csr_matrix:
@@ -160,7 +160,7 @@ def shared_part(products: np.ndarray, others: np.ndarray, n_products: int, n_oth
         apart = block.row + begin != block.col
         block = sp.csr_matrix((block.data[apart], (block.row[apart], block.col[apart])), shape=block.shape)
         found.append(prune(block, PART_WIDTH))
-    return sp.vstack(found).tocsr().astype(np.float32) if found else sp.csr_matrix((n_products, n_products))
+    return sp.vstack(found).tocsr().astype(np.float32) if found else no_weights(n_products, n_products)
 
 
 def explicit_relations(data: HeteroData) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -177,18 +177,17 @@ def explicit_relations(data: HeteroData) -> Iterator[tuple[str, str, np.ndarray]
             yield type_, names[code] if code >= 0 else "", index[:, sources == code]
 
 
-def explicit_part(heads: np.ndarray, tails: np.ndarray, n: int) -> sp.csr_matrix:
+def explicit_part(index: np.ndarray, n: int) -> sp.csr_matrix:
     """1/√(degree · degree) where two products are related in either direction, ``[n, n]``."""
-    related = either_way(heads, tails, n)
+    related = either_way(index, n)
     degree = np.asarray(related.sum(axis=1)).ravel()
     scale = sp.diags(np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0))
     return (scale @ related @ scale).tocsr().astype(np.float32)
 
 
-def either_way(heads: np.ndarray, tails: np.ndarray, n: int) -> sp.csr_matrix:
-    """1 where two different products are related in either direction, float32 ``[n, n]``."""
-    apart = heads != tails
-    heads, tails = heads[apart], tails[apart]
+def either_way(index: np.ndarray, n: int) -> sp.csr_matrix:
+    """1 where two different products are related, ``[2, e]``, in either direction; float32 ``[n, n]``."""
+    heads, tails = index[:, index[0] != index[1]]
     related = sp.csr_matrix(
         (np.ones(2 * len(heads), dtype=np.float32), (np.r_[heads, tails], np.r_[tails, heads])), shape=(n, n)
     )
@@ -206,7 +205,7 @@ def combine(parts: Mapping[str, sp.csr_matrix], factors: Mapping[str, float], mo
             total = part * np.float32(factor) if total is None else total + part * np.float32(factor)
     if total is None:
         n = next(iter(parts.values())).shape[0]
-        return sp.csr_matrix((n, n), dtype=np.float32)
+        return no_weights(n, n)
     total = total.tocsr()
     total.data[total.data < 0.0] = 0.0
     total.eliminate_zeros()

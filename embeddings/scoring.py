@@ -144,6 +144,12 @@ def prune(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
     return sp.csr_matrix((matrix.data[kept], (rows[kept], matrix.indices[kept])), shape=matrix.shape)
 
 
+def no_weights(rows: int, columns: int) -> sp.csr_matrix:
+    """An empty float32 matrix."""
+    nowhere = np.empty(0, dtype=np.int64)
+    return sp.csr_matrix((np.empty(0, dtype=np.float32), (nowhere, nowhere)), shape=(rows, columns))
+
+
 def popularity(x: Interactions) -> np.ndarray:
     """Share of the catalogue that fewer users have met, float32 ``[n_products]`` in [0, 1)."""
     users = np.asarray(x.matrix().sum(axis=0)).ravel()

@@ -127,7 +127,9 @@ def interactions(data: HeteroData) -> Interactions:
     return Interactions(u, p, s, t, k, last, n_users, n_products)
 
 
-def hold_out(x: Interactions, rng: np.random.Generator, *, by_time: bool, least: int = 2, most: int = 20_000) -> Holdout:
+def hold_out(
+    x: Interactions, rng: np.random.Generator, *, by_time: bool, least: int = 2, most: int = 20_000
+) -> Holdout:
     """Set aside one product of each user who has met at least ``least``.
 
     Args:
@@ -156,8 +158,9 @@ def hold_out(x: Interactions, rng: np.random.Generator, *, by_time: bool, least:
     else:
         order = np.lexsort([chance, pair_user[candidates]])
     ordered = candidates[order]
-    last_of_user = np.append(pair_user[ordered][1:] != pair_user[ordered][:-1], True) if len(ordered) else []
-    taken = ordered[np.asarray(last_of_user, dtype=bool)]
+    last_of_user = np.ones(len(ordered), dtype=bool)
+    last_of_user[:-1] = pair_user[ordered][1:] != pair_user[ordered][:-1]
+    taken = ordered[last_of_user]
     if len(taken) > most:
         taken = np.sort(rng.choice(taken, most, replace=False))
     kept = ~np.isin(inverse, taken)

@@ -33,12 +33,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from torch_geometric.data import HeteroData
 
-from embeddings import baselines
-from embeddings.evaluation import metrics, rank_all, targets_of, validation_score
+from embeddings.baselines import Ranker
+from embeddings.evaluation import (
+    VALIDATION_USERS,
+    fit_baselines,
+    metrics,
+    rank_all,
+    targets_of,
+    validation_score,
+)
 from embeddings.export import SHARED, SHOP, NodeIndex, export_subgraph
 from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency, softmax_loss, spectral_vectors
 from embeddings.registry import Checkpoint, environment, new_version, save
-from embeddings.relations import combine, either_way, explicit_relations, ridge_weights, side_parts
+from embeddings.relations import EXACT_PRODUCTS, combine, either_way, explicit_relations, ridge_weights, side_parts
 from embeddings.scoring import Scorer, ScoreWeights, history, popularity
 from embeddings.split import Holdout, Interactions, hold_out, interactions
 from kg.errors import EmbeddingError
@@ -76,27 +83,29 @@ class TrainSettings:
     """λ of the ridge to choose from, where the whole catalogue is solved at once."""
     local_penalties: tuple[float, ...] = (5.0,)
     """λ where each product is regressed on its neighbours."""
-    half_lives: tuple[float, ...] = (30.0, 365.0, 3650.0)
-    """Days after which interest has halved, to choose from."""
+    half_lives: tuple[float, ...] = (365.0, 90.0, 3650.0)
+    """Days after which interest has halved, to choose from; the first where nothing can be chosen."""
     outgoing: int = 50
     """Most SIMILAR_TO relations of a product."""
     large: int = 100_000
     """From this many interactions on, fewer splits and settings are tried."""
 
 
-FACTORS: Final = (0.0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3)
-"""Weights tried for each part beside the ridge weights, whose own weight is 1."""
+FACTORS: Final = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Weights tried for each part beside the ridge weights, in units of a product's strongest ridge weight."""
 _WORTHWHILE: Final = 0.002
 """Relative gain below which a further weight is not worth having: less than that is noise."""
-_VALIDATION_USERS: Final = 2_000
-"""Users of a split on whom the mixture is chosen."""
 _POOL: Final = 100
 """Strongest products of each part that are ranked against each other, in a large catalogue."""
 _SMALL_CATALOGUE: Final = 1_500
 """Up to this many products all are ranked."""
 _FEW: Final = 20
 """With fewer users held out nothing can be chosen, and the default mixture is taken."""
-_DEFAULT: Final = {"text": 0.01, "made_by": 0.01, "popularity": 0.005, "embedding": 0.01}
+_DEFAULT: Final = {"text": 0.12, "made_by": 0.12, "popularity": 0.06, "embedding": 0.12}
+"""In units as :data:`FACTORS`; what was chosen on Musical Instruments, rounded."""
+_DEFAULT_RELATION: Final = 0.25
+"""The same for a type of explicit relation."""
+_DEFAULT_UNIT: Final = 0.1
 
 
 def train(
@@ -105,7 +114,7 @@ def train(
     home: Path,
     seed: int = 0,
     device: str = "auto",
-    dimensions: int = TrainSettings.dimensions,
+    dimensions: int = 64,
     settings: TrainSettings | None = None,
     progress: Report | None = None,
     now: datetime | None = None,
@@ -158,11 +167,11 @@ def fit(
 
     side = side_parts(data)
     clock.lap("side relations")
-    ridge = _choose_ridge(folds, settings, report)
+    ridges = _ridges(folds, x.n_products, settings, report)
     clock.lap("ridge")
     network = _choose_network(shop, folds, settings, where, seed, report, logs, large)
     clock.lap("network, validation")
-    mixture = _choose_mixture(folds, side, shop, ridge, network, settings, report)
+    ridge, mixture = _choose_mixture(folds, side, shop, ridges, network, report)
     clock.lap("mixture")
     compared = _compare(folds, side, shop, ridge, network, mixture, settings, rng)
     clock.lap("baselines, validation")
@@ -228,7 +237,7 @@ class _Shop:
         related: dict[str, sp.csr_matrix] = {}
         for type_, source, index in explicit_relations(data):
             edges.append(TypedEdges(f"{type_}:{source}", index[0] + x.n_users, index[1] + x.n_users))
-            both = either_way(index[0], index[1], x.n_products)
+            both = either_way(index, x.n_products)
             related[type_] = both.maximum(related[type_]) if type_ in related else both
         for start, type_, label in data.edge_types:
             if start == "Product" and label in first and label != "Product":
@@ -247,34 +256,14 @@ class _Shop:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Fold:
-    """A split prepared for use: its history and the targets, at most :data:`_VALIDATION_USERS` of them."""
-
-    holdout: Holdout
-    users: np.ndarray
-    products: np.ndarray
-
-    @property
-    def train(self) -> Interactions:
-        return self.holdout.train
-
-    def score(self, rank: Callable[[np.ndarray], np.ndarray]) -> float:
-        return validation_score(rank, self.train, targets_of(self.users, self.products))
-
-
-def _folds(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[_Fold, ...]:
-    last = hold_out(x, rng, by_time=True)
-    splits = [last, hold_out(x, rng, by_time=False)]
+def _folds(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Holdout, ...]:
+    """The splits, at most :data:`VALIDATION_USERS` users each; none if there are too few users to choose by."""
+    last = hold_out(x, rng, by_time=True, most=VALIDATION_USERS)
+    splits = [last, hold_out(x, rng, by_time=False, most=VALIDATION_USERS)]
     if not large:
-        splits[1:1] = [hold_out(last.train, rng, by_time=True)]
-        splits.append(hold_out(x, rng, by_time=False))
-    folds = []
-    for split in splits:
-        if len(split.users) >= _FEW and len(split.train) > 0:
-            some = np.sort(rng.permutation(len(split.users))[:_VALIDATION_USERS])
-            folds.append(_Fold(split, split.users[some], split.products[some]))
-    return tuple(folds)
+        splits[1:1] = [hold_out(last.train, rng, by_time=True, most=VALIDATION_USERS)]
+        splits.append(hold_out(x, rng, by_time=False, most=VALIDATION_USERS))
+    return tuple(s for s in splits if len(s.users) >= _FEW and len(s.train) > 0)
 
 
 # --- ridge ---------------------------------------------------------------------------------------------------
@@ -282,35 +271,38 @@ def _folds(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[_Fol
 
 @dataclass(frozen=True, slots=True)
 class _Ridge:
+    """Ridge weights of every fold for one penalty, and the half-life that suits them."""
+
     penalty: float
     half_life_days: float
+    unit: float
+    """Strongest outgoing weight of a product, on average: the scale against which other parts are weighed."""
     weights: tuple[sp.csr_matrix, ...]
-    """Of each fold."""
 
 
-def _choose_ridge(folds: Sequence[_Fold], settings: TrainSettings, report: Report) -> _Ridge:
-    from embeddings.relations import EXACT_PRODUCTS
-
-    exact = not folds or folds[0].train.n_products <= EXACT_PRODUCTS
-    penalties = settings.penalties if exact else settings.local_penalties
-    middle = penalties[len(penalties) // 2]
+def _ridges(folds: Sequence[Holdout], n_products: int, settings: TrainSettings, report: Report) -> tuple[_Ridge, ...]:
+    """One for each penalty to choose from."""
+    penalties = settings.penalties if n_products <= EXACT_PRODUCTS else settings.local_penalties
     if not folds:
-        return _Ridge(middle, settings.half_lives[len(settings.half_lives) // 2], ())
-    found: dict[float, list[sp.csr_matrix]] = {}
-    scores: dict[tuple[float, float], float] = {}
+        return (_Ridge(penalties[len(penalties) // 2], settings.half_lives[0], _DEFAULT_UNIT, ()),)
+    out = []
     for step, penalty in enumerate(penalties):
         report("Relations, validation", step, len(penalties))
-        found[penalty] = [ridge_weights(fold.train.matrix(), penalty) for fold in folds]
-        for half_life in settings.half_lives:
-            scores[penalty, half_life] = sum(
-                fold.score(_through(history(fold.train, half_life), weights))
-                for fold, weights in zip(folds, found[penalty], strict=True)
+        weights = tuple(ridge_weights(fold.train.matrix(), penalty) for fold in folds)
+        scores = {
+            half_life: sum(
+                validation_score(_through(history(fold.train, half_life), w), fold)
+                for fold, w in zip(folds, weights, strict=True)
             )
-    penalty, half_life = max(scores, key=scores.__getitem__)
-    return _Ridge(penalty, half_life, tuple(found[penalty]))
+            for half_life in settings.half_lives
+        }
+        strongest = np.concatenate([np.asarray(w.max(axis=1).todense()).ravel() for w in weights])
+        unit = float(strongest[strongest > 0].mean()) if (strongest > 0).any() else _DEFAULT_UNIT
+        out.append(_Ridge(penalty, max(scores, key=scores.__getitem__), unit, weights))
+    return tuple(out)
 
 
-def _through(past: sp.csr_matrix, weights: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
+def _through(past: sp.csr_matrix, weights: sp.csr_matrix) -> Ranker:
     return lambda rows: np.asarray((past[rows] @ weights).todense(), dtype=np.float32)
 
 
@@ -327,7 +319,7 @@ class _Network:
 
 def _choose_network(
     shop: _Shop,
-    folds: Sequence[_Fold],
+    folds: Sequence[Holdout],
     settings: TrainSettings,
     device: torch.device,
     seed: int,
@@ -348,7 +340,7 @@ def _choose_network(
         score, epochs = max((score, -epoch) for epoch, score in curve)
         if best is None or score > best[0]:
             best = (score, temperature, -epochs, model)
-    assert best is not None  # noqa: S101  there is at least one temperature
+    assert best is not None  # there is at least one temperature
     _, temperature, epochs, model = best
     vectors = [_vectors(model, folds[0].train)]
     for fold in folds[1:]:
@@ -360,7 +352,7 @@ def _choose_network(
 def _fit_network(
     shop: _Shop,
     x: Interactions,
-    validation: _Fold | None,
+    validation: Holdout | None,
     settings: TrainSettings,
     temperature: float,
     epochs: int,
@@ -383,7 +375,7 @@ def _fit_network(
     with _tensorboard(logs) as writer:
         for epoch in range(epochs + 1):
             if validation is not None and epoch % settings.evaluate_every == 0:
-                score = validation.score(_cosines(*_vectors(model, x)))
+                score = validation_score(_cosines(*_vectors(model, x)), validation)
                 curve.append((epoch, score))
                 writer("validation", score, epoch)
                 if best is None or score > best[0]:
@@ -470,7 +462,7 @@ def _vectors(model: HeteroLightGCN, x: Interactions) -> tuple[np.ndarray, np.nda
     return np.where(met[:, None], users, 0.0).astype(np.float32), products.astype(np.float32)
 
 
-def _cosines(users: np.ndarray, products: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def _cosines(users: np.ndarray, products: np.ndarray) -> Ranker:
     return lambda rows: users[rows] @ products.T
 
 
@@ -505,24 +497,32 @@ class _Panel:
 
 
 def _choose_mixture(
-    folds: Sequence[_Fold],
+    folds: Sequence[Holdout],
     side: Mapping[str, sp.csr_matrix],
     shop: _Shop,
-    ridge: _Ridge,
+    ridges: Sequence[_Ridge],
     network: _Network,
-    settings: TrainSettings,
     report: Report,
-) -> _Mixture:
-    """One weight after the other, the ridge's own being 1, until none is worth changing."""
-    names = [*side, *(f"type:{t}" for t in shop.related), "embedding", "popularity"]
+) -> tuple[_Ridge, _Mixture]:
+    """For each penalty of the ridge the best mixture with it; the best of these."""
+    names = ["embedding", "popularity", *side, *(f"type:{t}" for t in shop.related)]
     if not folds:
-        return _mixture({n: _DEFAULT.get(n, FACTORS[4] if n.startswith("type:") else 0.0) for n in names}, ridge)
-    panels = []
-    for number, fold in enumerate(folds):
-        report("Mixture", number, len(folds) + 1)
-        panels.append(_panel(fold, side, shop, ridge.weights[number], network.vectors[number], ridge.half_life_days))
-    chosen = _coordinate_search(panels, names)
-    return _mixture(chosen, ridge)
+        default = {n: _DEFAULT.get(n, _DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
+        return ridges[0], _mixture({n: f * ridges[0].unit for n, f in default.items()}, ridges[0])
+    best: tuple[float, _Ridge, dict[str, float]] | None = None
+    for number, ridge in enumerate(ridges):
+        report("Mixture", number, len(ridges))
+        panels = [
+            _panel(fold, side, shop, weights, vectors, ridge.half_life_days)
+            for fold, weights, vectors in zip(folds, ridge.weights, network.vectors, strict=True)
+        ]
+        # One coordinate at a time ends where it happens to begin; beginning at either end finds the better of two.
+        for order in (names, names[::-1]):
+            value, chosen = _coordinate_search(panels, order, ridge.unit)
+            if best is None or value > best[0]:
+                best = (value, ridge, chosen)
+    assert best is not None  # there is at least one ridge
+    return best[1], _mixture(best[2], best[1])
 
 
 def _mixture(chosen: Mapping[str, float], ridge: _Ridge) -> _Mixture:
@@ -539,7 +539,7 @@ def _mixture(chosen: Mapping[str, float], ridge: _Ridge) -> _Mixture:
 
 
 def _panel(
-    fold: _Fold,
+    fold: Holdout,
     side: Mapping[str, sp.csr_matrix],
     shop: _Shop,
     ridge: sp.csr_matrix,
@@ -570,9 +570,7 @@ def _panel(
         if n <= _SMALL_CATALOGUE:
             pool = np.broadcast_to(np.arange(n), (end - begin, n))
         else:
-            pool = np.concatenate(
-                [np.argpartition(-s, _POOL - 1, axis=1)[:, :_POOL] for s in scores.values()], axis=1
-            )
+            pool = np.concatenate([np.argpartition(-s, _POOL - 1, axis=1)[:, :_POOL] for s in scores.values()], axis=1)
             pool = np.sort(pool, axis=1)
         known = np.zeros((end - begin, n), dtype=bool)
         rows = met[begin:end].tocoo()
@@ -589,7 +587,10 @@ def _panel(
     )
 
 
-def _coordinate_search(panels: Sequence[_Panel], names: Sequence[str], rounds: int = 3) -> dict[str, float]:
+def _coordinate_search(
+    panels: Sequence[_Panel], names: Sequence[str], unit: float, rounds: int = 3
+) -> tuple[float, dict[str, float]]:
+    """The weights of the parts beside the ridge's 1, one after the other, until none is worth changing."""
     chosen = dict.fromkeys(names, 0.0)
     mixed = [p.parts["ridge"].copy() for p in panels]
     own = [p.own["ridge"].copy() for p in panels]
@@ -599,15 +600,12 @@ def _coordinate_search(panels: Sequence[_Panel], names: Sequence[str], rounds: i
         for name in names:
             tried = {}
             for factor in FACTORS:
-                step = np.float32(factor - chosen[name])
-                tried[factor] = float(
-                    np.mean(
-                        [
-                            p.value(m + step * p.parts[name], o + step * p.own[name])
-                            for p, m, o in zip(panels, mixed, own, strict=True)
-                        ]
-                    )
-                )
+                step = np.float32(factor * unit - chosen[name])
+                values = [
+                    p.value(m + step * p.parts[name], o + step * p.own[name])
+                    for p, m, o in zip(panels, mixed, own, strict=True)
+                ]
+                tried[factor * unit] = float(np.mean(values))
             factor = max(tried, key=tried.__getitem__)
             if tried[factor] > best * (1.0 + _WORTHWHILE):
                 step = np.float32(factor - chosen[name])
@@ -617,14 +615,14 @@ def _coordinate_search(panels: Sequence[_Panel], names: Sequence[str], rounds: i
                 chosen[name], best, changed = factor, tried[factor], True
         if not changed:
             break
-    return chosen
+    return best, chosen
 
 
 # --- what came of it -----------------------------------------------------------------------------------------
 
 
 def _compare(
-    folds: Sequence[_Fold],
+    folds: Sequence[Holdout],
     side: Mapping[str, sp.csr_matrix],
     shop: _Shop,
     ridge: _Ridge,
@@ -649,19 +647,11 @@ def _compare(
     )
     past = history(x, mixture.weights.half_life_days)
     through = scorer.item_weights()
-    inner = hold_out(x, rng, by_time=True)
     rankers = {
         "model": lambda rows: scorer.scores(past, rows, through),
         "embedding alone": _cosines(users, products),
         "relations alone": _through(past, through),
-        **{
-            b.name: b.rank
-            for b in (
-                baselines.popularity(x),
-                baselines.item_knn(x, inner if len(inner.users) >= _FEW else None),
-                baselines.matrix_factorisation(x, None, rng),
-            )
-        },
+        **{baseline.name: baseline.rank for baseline in (fit() for fit in fit_baselines(x, rng))},
     }
     targets = targets_of(fold.users, fold.products)
     hidden = x.matrix(known_only=True)

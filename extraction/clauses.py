@@ -29,6 +29,9 @@ MAX_WORDS: Final = 40
 RIDGE: Final = 3.0
 """Weight of the regression's penalty: 0.5, 1 and 3 were tried, all within 2 points."""
 
+NOTHING: Final = ""
+"""Stands for an aspect in the label of sentences that judge nothing."""
+
 _WORD: Final = re.compile(r"[\w'’]+")
 _BREAK: Final = re.compile(
     r"[.!?;:()\n]+(?:\s|$)|\s[-–—]+\s|,\s|\s(?=(?:but|although|though|while|whereas|however)\s)"
@@ -38,7 +41,7 @@ _BREAK: Final = re.compile(
 _LEAD: Final = re.compile(
     r"^(?:(?:and|but|so|although|though|while|whereas|however|also|plus|yet|still|because|since|at least|i must say|"
     r"to be fair|what is more|on the other hand|first of all|in short|overall|all in all|for me|honestly|sadly|luckily|"
-    r"unfortunately|just)[\s,:]+)+",
+    r"unfortunately|just)(?:[\s,:]+|$))+",
     re.IGNORECASE,
 )
 
@@ -137,7 +140,10 @@ class ClauseReader:
             for positive, texts in ((True, aspect.good), (False, aspect.bad))
             for text in texts
         ]
-        self._labels = sorted({(name, positive) for _, name, positive in self._examples})
+        self._examples += [(text, NOTHING, True) for text in vocabulary.neutral]
+        labels = [(name, positive) for _, name, positive in self._examples]
+        self._labels = list(dict.fromkeys(labels))
+        self._runs = [labels.index(label) for label in self._labels]
         self._memory: dict[Clause, tuple[Reading, ...]] = {}
 
     @cached_property
@@ -149,13 +155,15 @@ class ClauseReader:
     def _weights(self) -> NDArray[np.float64]:
         """The regression of praise (+1) and blame (-1) on vectors, its constant last."""
         v = self._vocabulary
-        plain = [*((t, 1.0) for t in v.good), *((t, -1.0) for t in v.bad)]
+        plain = [(f"{start} the {a.name}.", 0.0) for a in v.aspects for start in ("It has", "I use", "This is about")]
+        plain += [*((t, 1.0) for t in v.good), *((t, -1.0) for t in v.bad)]
         plain += [(f"It is {w}.", 1.0) for w in sorted(v.positive)] + [
             (f"It is {w}.", -1.0) for w in sorted(v.negative)
         ]
         vectors = np.vstack([self._vectors, self._encode([t for t, _ in plain])]).astype(np.float64)
         X = np.hstack([vectors, np.ones((len(vectors), 1))])
-        y = np.array([*(1.0 if positive else -1.0 for _, _, positive in self._examples), *(s for _, s in plain)])
+        tones = (0.0 if name == NOTHING else 1.0 if positive else -1.0 for _, name, positive in self._examples)
+        y = np.array([*tones, *(s for _, s in plain)])
         return np.linalg.solve(X.T @ X + RIDGE * np.eye(X.shape[1]), X.T @ y)
 
     def read(self, asked: Sequence[Clause]) -> list[tuple[Reading, ...]]:
@@ -167,26 +175,26 @@ class ClauseReader:
                 self._memory.clear()
                 new = list(dict.fromkeys(keys))
             vectors = self._encode([k.text for k in new])
-            likeness = vectors @ self._vectors.T  # [clauses, examples]
+            # Examples stand ordered by label: the best of each label is a maximum over a run of columns.
+            nearest = np.maximum.reduceat(vectors @ self._vectors.T, self._runs, axis=1)  # [clauses, labels]
             tones = vectors @ self._weights[:-1] + self._weights[-1]
-            for key, row, tone in zip(new, likeness, tones, strict=True):
-                self._memory[key] = tuple(self._readings(key, row, float(tone)))
+            for key, row, tone in zip(new, nearest.tolist(), tones.tolist(), strict=True):
+                self._memory[key] = tuple(self._readings(key, dict(zip(self._labels, row, strict=True)), tone))
         return [self._memory.get(k, ()) for k in keys]
 
-    def _readings(self, clause: Clause, row: NDArray[np.float32], tone: float) -> Iterator[Reading]:
-        nearest: dict[tuple[str, bool], float] = dict.fromkeys(self._labels, 0.0)
-        for score, (_, name, positive) in zip(row.tolist(), self._examples, strict=True):
-            nearest[name, positive] = max(nearest[name, positive], score)
+    def _readings(self, clause: Clause, nearest: Mapping[tuple[str, bool], float], tone: float) -> Iterator[Reading]:
         tone += 0.4 * vote(clause.text, self._votes)
         aspects = clause.aspects
         if not aspects:
-            (name, positive), score = max(nearest.items(), key=lambda item: item[1])
+            (name, _), score = max(nearest.items(), key=lambda item: item[1])
             others = max((s for (n, _), s in nearest.items() if n != name), default=0.0)
-            if score < self._near or score - others < self._lead:
+            if name == NOTHING or score < self._near or score - others < self._lead:
                 return
             aspects = (name,)
         for name in aspects:
             good, bad = nearest.get((name, True), 0.0), nearest.get((name, False), 0.0)
+            if nearest.get((NOTHING, True), 0.0) > max(good, bad):
+                continue
             sentiment = tone + 2.0 * (good - bad)
             if abs(sentiment) >= self._sure:
                 certainty = 0.2 * min(1.0, abs(sentiment))

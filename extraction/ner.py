@@ -239,15 +239,16 @@ class BrandFinder:
         behind = title[last] if last < len(title) else None
         if behind is not None and text[end : behind.start] == "-" and behind.text[:1].isdigit():
             return  # "RC-1": a model, not its maker
-        if all(self._is_common(w.text) for w in title[opening:last]):
-            if behind is not None and self._is_common(behind.text) and not any(c.isdigit() for c in behind.text):
+        written = self._written_as_name(text, start, end, body)
+        if all(self._is_common(w.text) and len(w.text) > 1 for w in title[opening:last]):
+            if behind is not None and self._is_what_it_is(behind.text) and not (written and last - opening > 1):
                 return  # "Helmet clips": what it is, not who made it
             if max(self._inner.get(squash(w.text), 0) for w in title[opening:last]) >= 2:
                 return  # "Guitar hanger"
             confidence = 0.52
         elif self._inner.get(squash(word), 0) >= 3:
             confidence -= 0.3
-        if self._written_as_name(text, start, end, body):
+        if written:
             confidence += 0.15
         if len(self._starts.get(squash(word), ())) >= 2:
             confidence += 0.1
@@ -300,7 +301,10 @@ class BrandFinder:
             return False
         followers = self._starts.get(squash(title[last - 1].text), ())
         if len(followers) >= 2:
-            return last - opening == 1 and all(nxt == squash(word) for nxt in followers)
+            if len(set(followers)) > 1:
+                return False
+            if followers[0] == squash(word):
+                return last - opening == 1
         gap = text[title[last - 1].end : title[last].start]
         if not any(c.isspace() for c in gap) or gap.startswith("."):
             return True  # "T-Rex", "K&K", "Dr. Duck"
@@ -330,6 +334,10 @@ class BrandFinder:
     def _is_common(self, shown: str) -> bool:
         """Whether a name is also an ordinary word of the language or of this catalogue."""
         return self._is_english(shown) or self._inner.get(squash(shown), 0) >= 5
+
+    def _is_what_it_is(self, shown: str) -> bool:
+        """Whether a word behind an ordinary word shows that both only say what the thing is."""
+        return shown.lower() in _FOR or (self._is_common(shown) and not any(c.isdigit() for c in shown))
 
     def _is_english(self, shown: str) -> bool:
         word = shown.casefold()

@@ -276,6 +276,7 @@ def aspect_key(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
+_NO_PLURALS: Final = frozenset({"lens", "series", "canvas", "chassis", "always", "gas"})
 _NOT_ALNUM = re.compile(r"[^0-9a-z\u0080-\U0010ffff]+")
 
 
@@ -295,6 +296,8 @@ def squash(name: str) -> str:
 def singular(word: str) -> str:
     """A word in the singular, well enough to compare two of them: ``straps`` and ``strap`` meet."""
     word = word.casefold()
+    if word in _NO_PLURALS:
+        return word
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3] + "y"
     if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "zes")):

@@ -106,6 +106,7 @@ class OpinionRules:
             for form in aspect.blame:
                 implied[form.casefold()] = (aspect.name, False)
         self._implied = implied
+        self._verbs = {verb: a.name for a in vocabulary.aspects for verb in a.verbs}
         self._aspect_matcher = PhraseMatcher(nlp.vocab, attr="LOWER")
         self._implied_matcher = PhraseMatcher(nlp.vocab, attr="LOWER")
         for form in self._aspects:
@@ -134,9 +135,9 @@ class OpinionRules:
 
     def aspects(self, doc: Doc) -> list[tuple[int, int, str]]:
         """Places of a window that name an aspect: start, end and name."""
-        return [
-            (s.start_char, s.end_char, name) for s, name in self._mentions(self._aspect_matcher, doc, self._aspects)
-        ]
+        found = self._mentions(self._aspect_matcher, doc, self._aspects)
+        # "A light stove" does not speak of its light.
+        return [(s.start_char, s.end_char, name) for s, name in found if s.root.pos_ not in ("ADJ", "VERB", "AUX")]
 
     def _in_sentence(self, doc: Doc, sentence: Span, itself: frozenset[str]) -> Iterator[Opinion]:
         aspects = self._mentions(self._aspect_matcher, sentence, self._aspects)
@@ -171,6 +172,10 @@ class OpinionRules:
                 continue
             if token.dep_ == "advmod" and token.head.pos_ == "VERB" and self._sentiment(token.head) is not None:
                 continue  # "easily damaged": the verb judges
+            done = self._done(token, nouns)
+            if done is not None and sentiment is not None and not wished:
+                positive = sentiment != (_negated(token) or too)
+                yield _opinion([token.head, token], done, token.head.text, positive, token.lower_, 0.75)
             for target, strength in _targets(token):
                 if target.lower_ in _TROUBLE or target.i in used:
                     continue
@@ -183,7 +188,10 @@ class OpinionRules:
                 strength *= 0.85 if aspect_name else 0.7
                 if wished:
                     # "Could be louder" blames, "could not be better" praises.
-                    if aspect_name is None and token.tag_ == "JJR" and sentiment is None:
+                    implied = self._implied.get(token.lemma_.casefold())
+                    if implied is not None and token.tag_ == "JJR":
+                        place, aspect_name, strength = [token], implied[0], 0.85
+                    elif aspect_name is None and token.tag_ == "JJR" and sentiment is None:
                         place, span, strength = [token], doc[token.i : token.i + 1], 0.85
                     yield _opinion(place, aspect_name, span.text, flipped, token.lower_, strength)
                 elif too:
@@ -239,6 +247,15 @@ class OpinionRules:
         if token.pos_ not in ("ADJ", "VERB") or token.lower_ in self._positive or token.lower_ in self._negative:
             return False
         return all(t.i in aspects and aspects[t.i][1] != name for t, _ in _targets(token))
+
+    def _done(self, token: Token, aspects: Mapping[int, tuple[Span, str | None]]) -> str | None:
+        """The aspect of the verb that a word goes with, unless a noun that is an aspect does it: "it looks great"."""
+        if token.dep_ not in ("acomp", "advmod", "oprd") or token.head.pos_ != "VERB":
+            return None
+        subjects = [c for c in token.head.children if c.dep_ in ("nsubj", "nsubjpass")]
+        if any(c.i in aspects for c in subjects):
+            return None
+        return self._verbs.get(token.head.lemma_.casefold())
 
     def _sentiment(self, token: Token) -> bool | None:
         """What the lexicon says of a word, in the form in which it stands or as a lemma."""
@@ -324,7 +341,7 @@ def _targets(token: Token, depth: int = 0) -> Iterator[tuple[Token, float]]:
         return
     head = token.head
     if token.dep_ == "amod" and head.pos_ in ("NOUN", "PROPN"):
-        yield from _with_conjuncts(head, 1.0)
+        yield from _with_conjuncts(head, 1.0, only_bare=True)
     elif token.dep_ in ("acomp", "oprd", "attr"):
         yield from _subjects(head)
     elif token.dep_ == "advmod" and head.pos_ in ("VERB", "AUX"):
@@ -359,10 +376,16 @@ def _subjects(verb: Token, strength: float = 1.0) -> Iterator[tuple[Token, float
             yield from _with_conjuncts(child, strength)
 
 
-def _with_conjuncts(noun: Token, strength: float) -> Iterator[tuple[Token, float]]:
-    """A noun, those joined to it by "and", and what it is the quality of."""
+def _with_conjuncts(noun: Token, strength: float, *, only_bare: bool = False) -> Iterator[tuple[Token, float]]:
+    """A noun, those joined to it by "and", and what it is the quality of.
+
+    Args:
+        only_bare: whether a noun with an adjective of its own keeps to it: "great sound but terrible looks".
+    """
     for one in (noun, *noun.conjuncts):
         if one.pos_ not in ("NOUN", "PROPN"):
+            continue
+        if only_bare and one is not noun and (one.i < noun.i or any(c.dep_ == "amod" for c in one.children)):
             continue
         yield one, strength if one is noun else 0.9 * strength
         for child in one.children:
@@ -411,6 +434,8 @@ def _denies(token: Token) -> bool:
 def _negated_just_before(doc: Doc, index: int) -> bool:
     """Whether a negator stands within three words before a phrase: "not at all easy to use"."""
     for i in range(index - 1, max(-1, index - 4), -1):
+        if doc[i].lower_ == "but" and i and doc[i - 1].lower_ == "anything":
+            return True
         if doc[i].is_punct or doc[i].lower_ in ("but", "and"):
             return False
         if doc[i].lower_ in NEGATORS:

@@ -263,12 +263,14 @@ def windows(document: Document) -> list[Window]:
 
     Cuts fall between paragraphs, sentences or words, and in endless words anywhere.
     """
-    text = document.text[:MAX_TEXT]
+    # Half a surrogate pair is no character that spaCy could encode; its stand-in has the same length.
+    text = _SURROGATE.sub("\ufffd", document.text[:MAX_TEXT])
     title_end = min(document.title_end, len(text))
     pieces = [Window(o, t, True) for o, t in _pieces(text[:title_end], 0)]
     return pieces + [Window(o, t, False) for o, t in _pieces(text[title_end:], title_end)]
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ENDLESS = re.compile(rf"\S{{{MAX_RUN},}}")
 _BREAKS: Final = (re.compile(r"\n+"), re.compile(r"[.!?;]\s+"), re.compile(r"\s+"))
 

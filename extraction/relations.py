@@ -32,15 +32,15 @@ STAND_IN: Final = "X100"
 
 _FILL = r"(?:\s\w+){0,3}?\s"
 _WORKS_WITH: Final = (
-    rf"(?:compatible|compatibility)(?:\s\w+)?\swith|incompatible\swith|work(?:s|ed|ing)?{_FILL}with|"
+    rf"(?:compatible|compatibility)(?:\s\w+){{0,2}}\swith|incompatible\swith|work(?:s|ed|ing)?{_FILL}with|"
     rf"pair(?:s|ed)?{_FILL}with|pairs\swith|goes{_FILL}with|interchangeable\swith|connects?{_FILL}to|supports?|"
     rf"use(?:d|s)?\s(?:it\s|this\s|them\s)?(?:with|on|in)|suitable\s(?:for|with)|suits|"
     rf"tested\s(?:with|on)|plays?\swell\swith"
 )
 # Whatever is said to be this is an accessory, whatever it is called.
 _BELONGS: Final = (
-    rf"(?:designed|made|built|tailored|shaped|cut|engineered|moulded|molded|milled|machined|intended){_FILL}?"
-    rf"(?:for|to\sfit)|"
+    rf"(?:designed|made|built|tailored|shaped|cut|engineered|moulded|molded|milled|machined|intended)"
+    rf"{_FILL}?(?:for|to\sfit)|"
     rf"(?:replacement|spare|extra)s?{_FILL}?for|replaces|accessory\s(?:for|to)|add-on\sfor|belongs\sto|"
     rf"attaches{_FILL}?to|mounts{_FILL}?(?:on|onto|to)|"
     rf"(?:screws|clips|snaps|slides|pushes|threads)\s(?:on|onto|into|to)"
@@ -54,8 +54,8 @@ _EXCEPT: Final = re.compile(
 )
 # Behind one of these a new statement begins.
 _SCOPE_ENDS: Final = re.compile(
-    r"[;!?•|\n]|\.(?=\s|$)|\b(?:but(?!\snot)|however|although|though|while|which|because|since|thanks|so that|with|"
-    r"plus|comes|includes|including|featuring|features|without)\b",
+    r"[;!?•|\n]|\.(?=\s|$)|\b(?:but(?!\s(?:not|also))|however|although|though|while|which|because|since|"
+    r"thanks|so that|(?<!also\s)with|plus|comes|includes|including|featuring|features|without)\b",
     re.IGNORECASE,
 )
 # What may stand between a cue and an ordinary word that is its target: "fits most standard acoustic guitars".
@@ -66,15 +66,16 @@ _DETERMINER: Final = re.compile(r"\b(?:a|an|any|every|all|most|your|my|the)\s(?:
 _NEGATIVE_CUE: Final = "incompatible"
 # Other ways to say that two things do not go together; they deny every target of their clause.
 _MISFIT: Final = re.compile(
-    r"\btoo (?:\w+ ){1,3}(?:for|to)\b|\b(?:pointless|useless|no use|no good|no help|wrong|wasted|nothing) (?:\w+ )?"
-    r"(?:with|for|on|to|in)\b|\b(?:refuses?|fails?|unable) to\b|\bhas no (?:use|need|place|room)\b|\bdo(?:es)? without\b",
+    r"\btoo (?:\w+ ){1,3}(?:for|to)\b|"
+    r"\b(?:pointless|useless|no use|no good|no help|wrong|wasted|nothing) (?:\w+ )?(?:with|for|on|to|in)\b|"
+    r"\b(?:refuses?|fails?|unable) to\b|\bhas no (?:use|need|place|room)\b|\bdo(?:es)? without\b",
     re.IGNORECASE,
 )
 # A product is compared with another, or told apart from it: nothing is said of their going together.
 _CONTRAST: Final = re.compile(
     r"\bthan\b|\b(?:unlike|instead of|rather than|compared (?:with|to)|versus|vs|same as|as \w+ as|alternative to|"
-    r"(?:sister|brother|sibling|cousin|successor|predecessor|version|rival|heir|copy) (?:of|to)|lacks?|half the|twice the|"
-    r"similar to|upgrade (?:from|to)|step up from|formerly|replaced)\b",
+    r"(?:sister|brother|sibling|cousin|successor|predecessor|version|rival|heir|copy) (?:of|to)|lacks?|"
+    r"half the|twice the|similar to|upgrade (?:from|to)|step up from|formerly|replaced)\b",
     re.IGNORECASE,
 )
 _CLAUSE: Final = re.compile(
@@ -276,11 +277,8 @@ def bare_mentions(text: str, offset: int, sku: str, brands: BrandFinder, product
 
 
 def sentences(doc: Doc) -> Iterator[Span]:
-    """The sentences of a window; the whole window where nothing marks any."""
-    if doc.has_annotation("SENT_START"):
-        yield from doc.sents
-    elif len(doc):
-        yield doc[:]
+    """The sentences of a parsed window."""
+    yield from doc.sents
 
 
 def is_free(taken: Sequence[tuple[int, int]], start: int, end: int) -> bool:

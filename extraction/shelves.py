@@ -61,6 +61,8 @@ class ShelfRules:
                 titles.append(_terms(entry.title))
         frequency = Counter(term for terms in titles for term in terms)
         self._idf = {term: math.log((len(titles) + 1) / n) for term, n in frequency.items() if n <= MAX_POSTINGS}
+        # A word that no title has is as rare as can be: it keeps a title of unknown things far from all others.
+        self._unseen = math.log(len(titles) + 1)
         self._postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for i, terms in enumerate(titles):
             norm = self._norm(terms)
@@ -103,10 +105,12 @@ class ShelfRules:
 
     def votes(self, title: str, sku: str) -> Votes:
         """The shelves of the products whose titles are most like this one, ``sku`` itself left out."""
-        terms = [t for t in _terms(title) if t in self._idf]
+        terms = _terms(title)
         norm = self._norm(terms)
         scores: dict[int, float] = defaultdict(float)
         for term in terms:
+            if term not in self._idf:
+                continue
             weight = self._idf[term] / norm
             for i, other in self._postings[term]:
                 scores[i] += weight * other
@@ -124,7 +128,7 @@ class ShelfRules:
         return max(candidates, key=lambda c: (c[0].last - c[0].first, c[0].last), default=None)
 
     def _norm(self, terms: Sequence[str]) -> float:
-        return math.sqrt(sum(self._idf.get(t, 0.0) ** 2 for t in terms)) or 1.0
+        return math.sqrt(sum(self._idf.get(t, self._unseen) ** 2 for t in terms)) or 1.0
 
 
 def _terms(title: str) -> list[str]:

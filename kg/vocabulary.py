@@ -98,6 +98,8 @@ class Vocabulary:
     """Sentences that praise whatever they are about."""
     bad: tuple[str, ...]
     """Sentences that criticise whatever they are about."""
+    neutral: tuple[str, ...]
+    """Sentences of reviews that judge nothing."""
     digest: str
     """First 12 hex digits of the file's SHA-256: part of the extractor's version."""
 
@@ -135,7 +137,7 @@ def parse(content: bytes, source: str) -> Vocabulary:
     aspects = tuple(_aspect(at / "aspects" / name, name, body) for name, body in (at / "aspects").items(root))
     if not attributes or not aspects:
         raise SettingsError(f"{source}: `attributes` and `aspects` must each have at least one entry.")
-    judged = (at / "opinions").mapping(root.get("opinions") or {}, {"positive", "negative", "good", "bad"})
+    judged = (at / "opinions").mapping(root.get("opinions") or {}, {"positive", "negative", "good", "bad", "neutral"})
     positive = frozenset(w.casefold() for w in (at / "opinions" / "positive").words(judged.get("positive")))
     negative = frozenset(w.casefold() for w in (at / "opinions" / "negative").words(judged.get("negative")))
     if both := sorted(positive & negative):
@@ -149,6 +151,7 @@ def parse(content: bytes, source: str) -> Vocabulary:
         negative=negative,
         good=(at / "opinions" / "good").words(judged.get("good")),
         bad=(at / "opinions" / "bad").words(judged.get("bad")),
+        neutral=(at / "opinions" / "neutral").words(judged.get("neutral")),
         digest=hashlib.sha256(content).hexdigest()[:12],
     )
 

@@ -40,6 +40,7 @@ CALL (u, live, history) {
     UNWIND history AS past
     LET h = past.product
     MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
+    WHERE p <> h
     WITH DISTINCT live, h, past.interest AS interest, type(r) AS term, p
     LET weight = CASE term
                    WHEN 'BOUGHT_WITH' THEN live.w_bought_with

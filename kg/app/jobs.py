@@ -339,8 +339,10 @@ def evaluate_recommend(
 
     pseudonym = pseudonym_of(settings)
     pairs = [(pseudonym(user), sku) for user, sku in read_pairs(holdout)]
-    with stage_bar() as report:
-        return evaluation.evaluate_recommend(store, pairs, cutoffs, known_filter=known_filter, progress=report)
+    with progress_bar("Ranking", unit="users", total=len({user for user, _ in pairs})) as advance:
+        return evaluation.evaluate_recommend(
+            store, pairs, cutoffs, known_filter=known_filter, seed=settings.seed, progress=advance
+        )
 
 
 def read_pairs(path: Path) -> Iterator[tuple[str, str]]:

@@ -102,7 +102,14 @@ def test_names_meet_whatever_their_spelling() -> None:
 
 @pytest.mark.parametrize(
     ("plural", "one"),
-    [("Straps", "strap"), ("batteries", "battery"), ("lenses", "lense"), ("glass", "glass"), ("boxes", "box"), ("gas", "gas")],
+    [
+        ("Straps", "strap"),
+        ("batteries", "battery"),
+        ("lenses", "lense"),
+        ("glass", "glass"),
+        ("boxes", "box"),
+        ("gas", "gas"),
+    ],
 )
 def test_plurals_meet_their_singular(plural: str, one: str) -> None:
     assert singular(plural) == one

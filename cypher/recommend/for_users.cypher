@@ -1,0 +1,118 @@
+// title: Recommendations for many users
+// description: What recommend/for_user gives, for a list of users in one query: the evaluation and nightly exports run
+//   this. The body is that of for_user, word for word. A user named twice gets the rows twice.
+// param users: LIST<STRING> -- the users' ids
+// param limit: INTEGER = 10 -- most rows for each user
+// example: {"users": ["anna", "ben"], "limit": 3}
+// returns: user STRING, sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
+
+CYPHER 25
+UNWIND $users AS user
+OPTIONAL MATCH (u:User {id: user})
+OPTIONAL MATCH (live:ModelVersion {live: true})
+// The history: the 200 products in which the user showed most interest. Interest halves with every half-life before
+// the user's own latest event; without times it stays whole.
+CALL (u, live) {
+  MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
+  WHERE coalesce(did.strength, 1.0) > 0.0
+  LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
+  LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
+  WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest
+  ORDER BY interest DESC, h.sku
+  LIMIT 200
+  WITH collect({product: h, interest: interest}) AS past, sum(interest) AS total
+  RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total)}] AS history
+}
+CALL (u, live, history) {
+  // Candidates, each with one part of its score. What the history leads to comes completely, so the sum of a
+  // product's parts is exact wherever the product was found.
+  CALL (u, live, history) {
+    // Learned relations.
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+    RETURN p, live.w_similar * past.interest * r.weight AS part, 'SIMILAR_TO' AS term, h, 0 AS known
+  UNION ALL
+    // Explicit relations, in either direction; several sources of one relation count once.
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
+    WHERE p <> h
+    WITH DISTINCT live, h, past.interest AS interest, type(r) AS term, p
+    LET weight = CASE term
+                   WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                   WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                   WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                   WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                   WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                   ELSE live.w_variant_of
+                 END
+    FILTER weight > 0.0
+    RETURN p, weight * interest AS part, term, h, 0 AS known
+  UNION ALL
+    // The nearest of the live slot's index. Its name cannot be a parameter, so each slot has its branch.
+    CALL (u, live) {
+      WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL THEN {
+        MATCH (p:Product)
+          SEARCH p IN (VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT 200)
+        RETURN p
+      }
+      WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL THEN {
+        MATCH (p:Product)
+          SEARCH p IN (VECTOR INDEX product_embedding_green FOR u.embedding_green WHERE p.active = true LIMIT 200)
+        RETURN p
+      }
+    }
+    RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
+  UNION ALL
+    // The most popular; while no model is live, by the number of buyers.
+    CALL (live) {
+      WHEN live IS NOT NULL THEN {
+        MATCH (p:Product)
+        WHERE p.popularity >= 0.0
+        RETURN p
+        ORDER BY p.popularity DESC
+        LIMIT $limit + 200
+      }
+      ELSE {
+        MATCH (p:Product {active: true})
+        RETURN p
+        ORDER BY COUNT { (p)<-[:BOUGHT|RATED]-() } DESC, p.sku
+        LIMIT $limit + 200
+      }
+    }
+    RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
+  UNION ALL
+    // What the user has, or does not want.
+    MATCH (u)-[:BOUGHT|RATED|DISLIKED|HIDDEN]->(p:Product)
+    RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
+  }
+  WITH u, live, p, sum(part) AS parts, max(known) AS known,
+       collect(CASE WHEN part > 0.0 THEN {term: term, part: part, product: h} END) AS paths
+  FILTER p.active
+  FILTER known = 0 // the known-filter
+  LET cosine = CASE live.slot
+                 WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+                 WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+               END,
+      popular = CASE
+                  WHEN live IS NULL THEN 1.0 - 1.0 / (1.0 + COUNT { (p)<-[:BOUGHT|RATED]-() })
+                  ELSE live.w_popularity * coalesce(p.popularity, 0.0)
+                END
+  LET near = live.w_embedding * coalesce(cosine, 0.0)
+  WITH p, paths, near, popular, parts + coalesce(near, 0.0) + popular AS score
+  ORDER BY score DESC, p.sku
+  LIMIT $limit
+  // The three strongest terms are the reasons.
+  CALL (paths, near, popular, score) {
+    UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
+    FILTER reason.part > 0.0
+    WITH reason, score
+    ORDER BY reason.part DESC, reason.term, reason.product.sku
+    LIMIT 3
+    RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS reasons
+  }
+  RETURN p.sku AS sku, p.title AS title, score, reasons
+}
+RETURN user, sku, title, score, reasons
+ORDER BY user, score DESC, sku

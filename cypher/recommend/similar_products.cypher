@@ -1,0 +1,73 @@
+// title: Products like this one
+// description: What stands beside a product: the nearest by the live model's vectors, by the text's vectors, by learned
+//   and by explicit relations. The score adds the cosine of the models' vectors, the learned weight as a share of the
+//   strongest, and the strength of each explicit relation. While no model is live, text and explicit relations remain.
+//   A reason is a term of the sum and what it adds.
+// param sku: STRING -- the product's sku
+// param limit: INTEGER = 10 -- most rows to return
+// example: {"sku": "S1", "limit": 3}
+// returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
+
+CYPHER 25
+MATCH (this:Product {sku: $sku})
+OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL (this, live) {
+  // Learned relations; the strongest of this product counts 1.
+  MATCH (this)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+  WITH collect({product: p, weight: r.weight}) AS found, max(r.weight) AS strongest
+  UNWIND found AS one
+  RETURN one.product AS p, 'SIMILAR_TO' AS term, one.weight / strongest AS part
+UNION ALL
+  // Explicit relations; several sources of one relation count once, by the most confident.
+  MATCH (this)-[r:VARIANT_OF|SUBSTITUTE_FOR|COMPATIBLE_WITH|ACCESSORY_OF|BOUGHT_WITH|VIEWED_WITH]-(p:Product)
+  WHERE p <> this
+  WITH p, type(r) AS term, max(coalesce(r.confidence, 1.0)) AS confidence
+  LET strength = CASE term
+                   WHEN 'VARIANT_OF' THEN 1.0
+                   WHEN 'SUBSTITUTE_FOR' THEN 1.0
+                   WHEN 'VIEWED_WITH' THEN 0.5
+                   ELSE 0.25
+                 END
+  RETURN p, term, strength * confidence AS part
+UNION ALL
+  // The nearest by the live model.
+  CALL (this, live) {
+    WHEN live.slot = 'blue' AND this.embedding_blue IS NOT NULL THEN {
+      MATCH (p:Product)
+        SEARCH p IN (VECTOR INDEX product_embedding_blue FOR this.embedding_blue WHERE p.active = true LIMIT $limit + 50)
+        SCORE AS similarity
+      RETURN p, similarity
+    }
+    WHEN live.slot = 'green' AND this.embedding_green IS NOT NULL THEN {
+      MATCH (p:Product)
+        SEARCH p IN (VECTOR INDEX product_embedding_green FOR this.embedding_green WHERE p.active = true LIMIT $limit + 50)
+        SCORE AS similarity
+      RETURN p, similarity
+    }
+  }
+  // The index gives (1 + cosine) / 2.
+  RETURN p, 'EMBEDDING' AS term, 2.0 * similarity - 1.0 AS part
+UNION ALL
+  // The nearest by what is written about them.
+  CALL (this) {
+    WHEN this.text_embedding IS NOT NULL THEN {
+      MATCH (p:Product)
+        SEARCH p IN (VECTOR INDEX product_text FOR this.text_embedding LIMIT $limit + 50)
+        SCORE AS similarity
+      RETURN p, similarity
+    }
+  }
+  RETURN p, 'TEXT' AS term, 2.0 * similarity - 1.0 AS part
+}
+FILTER p <> this AND p.active AND part > 0.0
+WITH p, sum(part) AS score, collect({term: term, part: part}) AS parts
+ORDER BY score DESC, p.sku
+LIMIT $limit
+CALL (parts) {
+  UNWIND parts AS reason
+  WITH reason
+  ORDER BY reason.part DESC, reason.term
+  RETURN collect(reason) AS reasons
+}
+RETURN p.sku AS sku, p.title AS title, score, reasons
+ORDER BY score DESC, sku

@@ -1,0 +1,270 @@
+"""A checkpoint into the graph, beside the model that is live.
+
+There are two slots: properties ``embedding_blue`` and ``embedding_green`` with an
+index each, and ``SIMILAR_TO`` relations that name their model. Write-back fills
+the slot that nobody reads; :func:`embeddings.registry.promote` then switches. Cut
+off at any moment it leaves the live slot as it was, and running it again begins
+with clearing what was left half done.
+
+The dark slot's index stays online while vectors are written. Neo4j plans a query
+against all indexes that it names, so readers of the live slot would fail while
+the other slot's index is away, even though they do not use it. Only a change of
+width makes the index anew, and then while it is empty, which takes milliseconds.
+
+``Product.popularity`` belongs to the data, not to a model, and has no slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from embeddings.registry import LOCK_MODELS, Checkpoint, live
+from kg import schema
+from kg.errors import EmbeddingError
+from kg.migrations import vector_index_statement
+from kg.store import GraphStore
+from kg.writer import batched, set_vectors
+
+Report = Callable[[str, int, int], None]
+"""Called with the stage, how much of it is done, and how much there is."""
+
+_PRODUCTS_A_BATCH: Final = 200
+"""Products whose outgoing relations go in one transaction: at 50 each, 10,000 relations."""
+_TOLERANCE: Final = 1e-3
+"""How far the length of a vector may be from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBackSummary:
+    """What a write-back did."""
+
+    version: str
+    slot: str
+    users: int
+    """Users that have a vector now."""
+    products: int
+    """Products that have a vector now."""
+    relations: int
+    """SIMILAR_TO relations of this model."""
+    missing: int
+    """Users and products of the checkpoint that the graph no longer holds."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def write_embeddings(
+    store: GraphStore, checkpoint: Checkpoint, *, progress: Report | None = None, now: datetime | None = None
+) -> WriteBackSummary:
+    """Write vectors, relations and popularity into the dark slot; the model is then ``ready`` to be promoted.
+
+    A model that is there already, whole, is left as it is.
+
+    Raises:
+        EmbeddingError: a vector is not finite or not of unit length, or another write-back took the slot meanwhile.
+    """
+    report = progress or (lambda *_: None)
+    _check(checkpoint)
+    version = checkpoint.version
+    there = store.read(
+        "MATCH (m:ModelVersion {id: $version})\nWHERE m.status IN ['ready', 'live']\nRETURN m.slot AS slot",
+        version=version,
+    )
+    if there:
+        return _summary(store, checkpoint, there[0]["slot"])
+    current = live(store)
+    slot = next(s for s in schema.SLOTS if current is None or s != current.slot)
+    _claim(store, checkpoint, slot, now or datetime.now(UTC))
+    _clear(store, slot, None if current is None else current.version, report)
+    _shape_index(store, slot, checkpoint.dimensions)
+    for label, keys, vectors in (
+        ("User", checkpoint.users, checkpoint.user_vectors),
+        ("Product", checkpoint.products, checkpoint.product_vectors),
+    ):
+        _write_vectors(store, label, f"embedding_{slot}", keys, vectors, report)
+    _write_relations(store, checkpoint, report)
+    _write_popularity(store, checkpoint, report)
+    report("Waiting for the index", 0, 1)
+    store.await_indexes()
+    _finish(store, version, slot)
+    return _summary(store, checkpoint, slot)
+
+
+# --- the steps -----------------------------------------------------------------------------------------------
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    weights = checkpoint.weights.as_properties().values()
+    numbers = {
+        "users' vectors": checkpoint.user_vectors,
+        "products' vectors": checkpoint.product_vectors,
+        "SIMILAR_TO weights": checkpoint.similar.data,
+        "popularity": checkpoint.popularity,
+        "score's weights": np.array(list(weights)),
+    }
+    for name, values in numbers.items():
+        if not np.isfinite(values).all():
+            raise EmbeddingError(
+                f"Checkpoint {checkpoint.version}: the {name} hold NaN or infinity. Nothing was written; train again."
+            )
+    for name in ("users' vectors", "products' vectors"):
+        length = np.linalg.norm(numbers[name], axis=1)
+        wrong = (length > 0) & (np.abs(length - 1.0) > _TOLERANCE)
+        if wrong.any():
+            raise EmbeddingError(
+                f"Checkpoint {checkpoint.version}: {int(wrong.sum())} of the {name} are not of unit length, which the "
+                "cosine index assumes. Nothing was written; train again."
+            )
+
+
+def _claim(store: GraphStore, checkpoint: Checkpoint, slot: str, now: datetime) -> None:
+    """From here on the slot belongs to this model; whatever stood in it is retired."""
+    store.change_all(
+        [
+            (LOCK_MODELS, {}),
+            (
+                "MATCH (m:ModelVersion {slot: $slot})\nWHERE m.id <> $version\nSET m.status = 'retired'\nREMOVE m.slot",
+                {"slot": slot, "version": checkpoint.version},
+            ),
+            (
+                "MERGE (m:ModelVersion {id: $version})\n"
+                "SET m += $weights, m.slot = $slot, m.live = false, m.status = 'writing', m.at = $now,\n"
+                "    m.dimensions = $dimensions",
+                {
+                    "version": checkpoint.version,
+                    "slot": slot,
+                    "now": now,
+                    "dimensions": checkpoint.dimensions,
+                    "weights": checkpoint.weights.as_properties(),
+                },
+            ),
+        ]
+    )
+
+
+def _clear(store: GraphStore, slot: str, kept: str | None, report: Report) -> None:
+    """Take away what older models left: a node that this model does not know must not keep an old vector."""
+    report("Clearing the slot", 0, 1)
+    for label in ("User", "Product"):
+        store.autocommit(
+            f"MATCH (n:{label})\nWHERE n.embedding_{slot} IS NOT NULL\n"
+            f"CALL (n) {{ REMOVE n.embedding_{slot} }} IN TRANSACTIONS OF 5000 ROWS"
+        )
+    store.autocommit(
+        "MATCH ()-[r:SIMILAR_TO]->()\nWHERE r.model <> $kept\nCALL (r) { DELETE r } IN TRANSACTIONS OF 10000 ROWS",
+        kept=kept or "",
+    )
+
+
+def _shape_index(store: GraphStore, slot: str, dimensions: int) -> None:
+    """Make the slot's index anew if it is away or of another width. The slot is empty now."""
+    index = schema.embedding_index(slot, dimensions)
+    found = store.read(
+        "SHOW INDEXES YIELD name, options\nWHERE name = $name\n"
+        "RETURN options.indexConfig['vector.dimensions'] AS dimensions",
+        name=index.name,
+    )
+    if found and int(found[0]["dimensions"]) == dimensions:
+        return
+    if found:
+        store.autocommit(f"DROP INDEX {index.name} IF EXISTS")
+    store.autocommit(vector_index_statement(index))
+    store.await_indexes()
+
+
+def _write_vectors(
+    store: GraphStore, label: str, property: str, keys: tuple[str, ...], vectors: np.ndarray, report: Report
+) -> None:
+    rows = np.flatnonzero(vectors.any(axis=1))
+    written = 0
+
+    def tell(count: int) -> None:
+        nonlocal written
+        written += count
+        report(f"{label} vectors", written, len(rows))
+
+    set_vectors(store, label, property, ((keys[row], vectors[row]) for row in rows), progress=tell)
+
+
+# All of a product's relations go in one transaction, so a product that has any has them all: then a
+# transaction that the driver tries again, its first commit having been lost on the way, adds nothing.
+_RELATE: Final = """
+UNWIND $rows AS row
+MATCH (a:Product {sku: row.sku})
+WHERE NOT EXISTS { (a)-[:SIMILAR_TO {model: $version}]->() }
+UNWIND row.others AS other
+MATCH (b:Product {sku: other[0]})
+CREATE (a)-[:SIMILAR_TO {model: $version, weight: other[1]}]->(b)
+"""
+
+
+def _write_relations(store: GraphStore, checkpoint: Checkpoint, report: Report) -> None:
+    similar = checkpoint.similar.tocsr()
+    skus = checkpoint.products
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        for row in np.flatnonzero(np.diff(similar.indptr)):
+            span = slice(similar.indptr[row], similar.indptr[row + 1])
+            pairs = zip(similar.indices[span].tolist(), similar.data[span].tolist(), strict=True)
+            yield {"sku": skus[row], "others": [[skus[column], weight] for column, weight in pairs]}
+
+    done = 0
+    for batch in batched(rows(), _PRODUCTS_A_BATCH):
+        store.write(_RELATE, rows=batch, version=checkpoint.version)
+        done += len(batch)
+        report("Relations", done, len(skus))
+
+
+def _write_popularity(store: GraphStore, checkpoint: Checkpoint, report: Report) -> None:
+    done = 0
+    pairs = zip(checkpoint.products, checkpoint.popularity.tolist(), strict=True)
+    for batch in batched(pairs, 5000):
+        store.write(
+            "UNWIND $rows AS row\nMATCH (p:Product {sku: row[0]})\nSET p.popularity = row[1]",
+            rows=[list(pair) for pair in batch],
+        )
+        done += len(batch)
+        report("Popularity", done, len(checkpoint.products))
+
+
+def _finish(store: GraphStore, version: str, slot: str) -> None:
+    rows = store.write_all(
+        [
+            (LOCK_MODELS, {}),
+            (
+                "MATCH (m:ModelVersion {id: $version, slot: $slot})\nWHERE m.status IN ['writing', 'ready']\n"
+                "SET m.status = 'ready'\nRETURN m.id AS id",
+                {"version": version, "slot": slot},
+            ),
+        ]
+    )
+    if not rows[1]:
+        raise EmbeddingError(
+            f"While {version} was written into slot {slot}, another write-back took that slot. "
+            "Wait for it to end, then run kg promote again."
+        )
+
+
+def _summary(store: GraphStore, checkpoint: Checkpoint, slot: str) -> WriteBackSummary:
+    """Counted in the graph, not on the way there."""
+    row = store.read(
+        f"RETURN COUNT {{ MATCH (u:User) WHERE u.embedding_{slot} IS NOT NULL }} AS users,\n"
+        f"       COUNT {{ MATCH (p:Product) WHERE p.embedding_{slot} IS NOT NULL }} AS products,\n"
+        "       COUNT { MATCH (:Product)-[r:SIMILAR_TO {model: $version}]->() } AS relations",
+        version=checkpoint.version,
+    )[0]
+    wanted = int(checkpoint.user_vectors.any(axis=1).sum()) + int(checkpoint.product_vectors.any(axis=1).sum())
+    return WriteBackSummary(
+        checkpoint.version,
+        slot,
+        row["users"],
+        row["products"],
+        row["relations"],
+        missing=max(wanted - row["users"] - row["products"], 0),
+    )

@@ -1,0 +1,137 @@
+"""Sentences of descriptions and reviews, and what they say goes with what."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.extraction.conftest import Read, facts, reasons
+
+RELATIONS = ("ACCESSORY_OF", "COMPATIBLE_WITH")
+BATTERY = "Ashdown AB-1 battery"
+TRIPOD = "Birch tripod TR-2"
+
+
+@pytest.mark.parametrize(
+    ("title", "description", "expected"),
+    [
+        # The cue tells the relation: what is made for another thing is its accessory.
+        (BATTERY, "Fits the Lumo X100.", {("ACCESSORY_OF", "X100")}),
+        (BATTERY, "It fits the X100.", {("ACCESSORY_OF", "X100")}),
+        (BATTERY, "Designed specifically for the Lumo X100.", {("ACCESSORY_OF", "X100")}),
+        (
+            BATTERY,
+            "A replacement battery for the X100 and the X200.",
+            {("ACCESSORY_OF", "X100"), ("ACCESSORY_OF", "X200")},
+        ),
+        (
+            "Lumo printer",
+            "Compatible with the X100, X200 and S-200.",
+            {("COMPATIBLE_WITH", "X100"), ("COMPATIBLE_WITH", "X200"), ("COMPATIBLE_WITH", "G1")},
+        ),
+        ("Lumo printer", "Works perfectly with the Lumo X100.", {("COMPATIBLE_WITH", "X100")}),
+        # The title says it too.
+        ("Ashdown battery for Lumo X100", "", {("ACCESSORY_OF", "X100")}),
+        # A model number is enough, so is a name of the line where it is written as one.
+        (BATTERY, "It also fits the Spark amplifier.", {("ACCESSORY_OF", "SPK")}),
+        (BATTERY, "It fits wherever a spark is needed.", set()),
+        # The words around a name tell which of two is meant.
+        ("Birch plate", "Made for the Ridge 3 carbon.", {("ACCESSORY_OF", "R3C")}),
+        ("Birch plate", "Made for the aluminium Ridge 3.", {("ACCESSORY_OF", "R3A")}),
+        # A name that no product has leaves the brand.
+        (BATTERY, "Fits Lumo cameras.", {("ACCESSORY_OF", "lumo")}),
+        # Without a cue the encoder decides.
+        ("Birch rain cover", "It straps around the body of the X100 in seconds.", {("ACCESSORY_OF", "X100")}),
+        # "Not only" affirms.
+        (
+            "Lumo printer",
+            "Compatible not only with the X100 but also with the X200.",
+            {("COMPATIBLE_WITH", "X100"), ("COMPATIBLE_WITH", "X200")},
+        ),
+        # The negation ends with its clause.
+        ("Lumo printer", "It needs no battery and works with the X100.", {("COMPATIBLE_WITH", "X100")}),
+        ("Lumo printer", "No cables. Works with the X100.", {("COMPATIBLE_WITH", "X100")}),
+    ],
+)
+def test_what_goes_together_is_found(read_product: Read, title: str, description: str, expected: set) -> None:
+    assert facts(read_product(title, description), *RELATIONS) == expected
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "Does not fit the X100.",
+        "It doesn't work with the X100.",
+        "Not compatible with the Lumo X100.",
+        "Incompatible with the X100.",
+        "This will not fit on the X100.",
+        "It cannot be used with the X100.",
+        "It never fits the X100.",
+        "Fits neither the X100 nor anything like it.",
+        "Fits all cameras except the X100.",
+        "Too small for the X100.",
+        "Pointless with the X100.",
+    ],
+)
+def test_what_is_denied_is_rejected_and_never_asserted(read_product: Read, description: str) -> None:
+    extraction = read_product(BATTERY, description)
+    assert not {f for f in facts(extraction, *RELATIONS) if f[1] == "X100"}
+    assert "negated" in {reason for reason, _ in reasons(extraction)}
+
+
+def test_an_exception_is_denied_and_the_rest_asserted(read_product: Read) -> None:
+    extraction = read_product(BATTERY, "Fits the X100 but not the X200.")
+    assert facts(extraction, *RELATIONS) == {("ACCESSORY_OF", "X100")}
+    assert ("negated", "ACCESSORY_OF: X200") in reasons(extraction)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["Lighter than the X100.", "Unlike the X100 it has a screen.", "The smaller sister of the X100."],
+)
+def test_a_comparison_is_no_relation(read_product: Read, description: str) -> None:
+    assert facts(read_product(TRIPOD, description), *RELATIONS) == set()
+
+
+def test_a_product_is_not_its_own_accessory(read_product: Read) -> None:
+    extraction = read_product(
+        "Lumo LB-7 battery for X100", "The LB-7 fits the X100. Works with any LB-7 charger.", sku="LB7"
+    )
+    assert facts(extraction, *RELATIONS) == {("ACCESSORY_OF", "X100")}
+    assert ("self_reference", "COMPATIBLE_WITH: LB-7") in reasons(extraction)
+
+
+def test_a_name_that_two_different_things_share_names_neither(read_product: Read) -> None:
+    extraction = read_product("Lumo printer", "It fits the Ridge 3.")
+    assert facts(extraction, *RELATIONS) == set()
+    assert ("ambiguous", "COMPATIBLE_WITH: Ridge 3") in reasons(extraction)
+
+
+def test_what_is_said_of_a_line_is_said_of_each_version_on_the_shelf(read_product: Read) -> None:
+    extraction = read_product("Birch charger", "It works with Lumo LB batteries.")
+    assert facts(extraction, *RELATIONS) == {("COMPATIBLE_WITH", "LB7"), ("COMPATIBLE_WITH", "LB9")}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "reason"),
+    [
+        ("Works great with my X200.", {("COMPATIBLE_WITH", "X200")}, None),
+        ("It does not fit my X200.", set(), "negated"),
+        ("Does it fit the X200?", set(), "hypothetical"),
+        ("I thought it would fit my X200.", set(), "hypothetical"),
+        ("I wish it worked with the X200.", set(), "hypothetical"),
+    ],
+)
+def test_reviewers_say_what_works_and_what_does_not(
+    read_review: Read, text: str, expected: set, reason: str | None
+) -> None:
+    extraction = read_review(text, sku="S1")
+    assert {(("COMPATIBLE_WITH"), key) for _, key in facts(extraction, *RELATIONS)} == expected
+    assert reason is None or reason in {r for r, _ in reasons(extraction)}
+
+
+def test_reviewers_are_believed_less_than_descriptions(read_product: Read, read_review: Read) -> None:
+    (described,) = [
+        r for r in read_product("Lumo printer", "Works with the X200.").graph.relationships if r.end.key == "X200"
+    ]
+    (reviewed,) = [r for r in read_review("Works with the X200.").graph.relationships if r.end.key == "X200"]
+    assert reviewed.properties["confidence"] < described.properties["confidence"]

@@ -1,0 +1,81 @@
+"""Attributes that titles and descriptions state."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.extraction.conftest import Read, facts, quotes, reasons
+
+
+def values(extraction: object) -> set[str]:
+    return {key for _, key in facts(extraction, "HAS_ATTRIBUTE")}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("title", "description", "expected"),
+    [
+        # Words of a list, in the title and in the text, in any spelling.
+        ("Lumo bag, Black", "", {"colour=black"}),
+        ("Lumo bag", "Made of full-grain leather.", {"material=leather"}),
+        ("Lumo bag", "Water resistant nylon.", {"waterproof rating=water-resistant", "material=nylon"}),
+        ("Lumo charger with USB-C", "", {"connector=usb-c"}),
+        ("Lumo charger", "The plug is USB-C.", {"connector=usb-c"}),
+        ("Lumo camera", "It films in 4K.", {"video resolution=4k"}),
+        # Labels.
+        ("Lumo bag", "Colour: Deep Ocean\nMaterial: canvas", {"colour=deep ocean", "material=canvas"}),
+        ("Lumo bag", "Weight: 1.2 kg; Color: red.", {"weight=1200 g", "colour=red"}),
+        # Numbers: the neighbour tells what is measured, else the title, else the unit.
+        ("Lumo tripod", "It weighs just 1.2 kg and is 150 cm high.", {"weight=1200 g", "height=150 cm"}),
+        ("Lumo tripod", "Holds up to 5 kg.", {"load capacity=5 kg"}),
+        ("Lumo cable 18 ft", "", {"length=548.6 cm"}),
+        ("Lumo memory card 0.25 TB", "", {"storage capacity=256 GB"}),
+        ("Lumo memory card 256GB", "", {"storage capacity=256 GB"}),
+        ("Lumo battery 7.2 V, 1200mAh", "", {"voltage=7.2 V", "battery capacity=1200 mAh"}),
+        ("Lumo lantern", "Six hours of use on one charge.", {"battery life=6 h"}),
+        ("Lumo polariser filter 67 mm", "", {"diameter=67 mm"}),
+        ("Lumo picks, pack of 12", "", {"number of pieces=12"}),
+        ("Lumo strap, 2 year warranty", "", {"warranty=24 month"}),
+        # A plug is a plug and not a length.
+        ('Lumo adapter with 1/4" plug', "", {"connector=6.35 mm jack"}),
+        # Words that mean too much else in running text count in a title alone.
+        ("Lumo classic camera", "", {"style=classic"}),
+        ("Lumo camera", "A classic among cameras.", set()),
+        # What only sounds like a value.
+        ("Lumo camera", "I felt good.", set()),
+        ("Lumo filter", "Water like silk.", set()),
+        ("Lumo camera", "High quality and long lasting.", set()),
+    ],
+)
+def test_attributes_are_read(read_product: Read, title: str, description: str, expected: set[str]) -> None:
+    assert values(read_product(title, description)) == expected
+
+
+@pytest.mark.parametrize(
+    ("description", "reason", "detail"),
+    [
+        ("Comes without leather.", "negated", "material: leather"),
+        ("No nylon in it.", "negated", "material: nylon"),
+        ("AA batteries not included.", "negated", "power source: AA batteries"),
+        ("Latex-free and rubber-free.", "negated", "material: rubber"),
+        ("Available in red, green and blue.", "alternative", "colour: green"),
+        ("Ready in 4 hours.", "ambiguous", "attribute: 4 hours"),
+    ],
+)
+def test_what_is_denied_offered_or_unclear_is_rejected(
+    read_product: Read, description: str, reason: str, detail: str
+) -> None:
+    extraction = read_product("Lumo bag", description)
+    assert (reason, detail) in reasons(extraction)
+    assert values(extraction) == set()
+
+
+def test_a_brand_is_no_colour_and_a_model_no_weight(read_product: Read) -> None:
+    extraction = read_product("Ashdown S-200 electric guitar", "The S-200 G weighs 3 kg.", sku="G1")
+    assert values(extraction) == {"weight=3000 g"}
+
+
+def test_a_value_carries_attribute_value_unit_and_number(read_product: Read) -> None:
+    extraction = read_product("Lumo memory card 0.25 TB")
+    (node,) = [n for n in extraction.graph.nodes if n.label == "AttributeValue"]
+    assert dict(node.properties) == {"attribute": "storage capacity", "value": "256", "unit": "GB", "number": 256.0}
+    assert quotes(extraction, "storage capacity=256 GB") == ["0.25 TB"]
