@@ -246,7 +246,7 @@ class BrandFinder:
             if max(self._inner.get(squash(w.text), 0) for w in title[opening:last]) >= 2:
                 return  # "Guitar hanger"
             confidence = 0.52
-        elif self._inner.get(squash(word), 0) >= 3:
+        elif self._inner.get(squash(text[start:end]), 0) >= 3:
             confidence -= 0.3
         if written:
             confidence += 0.15
@@ -300,11 +300,11 @@ class BrandFinder:
         if not _adjacent(text, title, last) or not word[:1].isupper() or any(c.isdigit() for c in word):
             return False
         followers = self._starts.get(squash(title[last - 1].text), ())
-        if len(followers) >= 2:
-            if len(set(followers)) > 1:
-                return False
-            if followers[0] == squash(word):
-                return last - opening == 1
+        others = [f for f in followers if f != squash(word)]
+        if len(followers) >= 2 and not others:
+            return last - opening == 1  # "Mighty Bright" always goes on so
+        if len(set(others)) > 1:
+            return False
         gap = text[title[last - 1].end : title[last].start]
         if not any(c.isspace() for c in gap) or gap.startswith("."):
             return True  # "T-Rex", "K&K", "Dr. Duck"
@@ -337,7 +337,8 @@ class BrandFinder:
 
     def _is_what_it_is(self, shown: str) -> bool:
         """Whether a word behind an ordinary word shows that both only say what the thing is."""
-        return shown.lower() in _FOR or (self._is_common(shown) and not any(c.isdigit() for c in shown))
+        is_model = any(c.isdigit() for c in shown) or (shown.isupper() and len(shown) <= 4)
+        return shown.lower() in _FOR or (self._is_common(shown) and not is_model)
 
     def _is_english(self, shown: str) -> bool:
         word = shown.casefold()

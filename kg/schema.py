@@ -272,6 +272,23 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("status", "STRING", "writing, ready, live or retired.", required=True),
             Property("at", "ZONED DATETIME", "When it was written.", required=True),
             Property("dimensions", "INTEGER", "Width of its vectors."),
+            Property("promoted_at", "ZONED DATETIME", "When it last became live."),
+            Property("previous", "STRING", "The version that was live before it: where a rollback leads."),
+            Property("half_life_days", "FLOAT", "Days after which a user's interest counts half."),
+            Property("w_embedding", "FLOAT", "Weight of the vectors' cosine in the score."),
+            Property("w_similar", "FLOAT", "Weight of SIMILAR_TO from the user's history."),
+            Property("w_popularity", "FLOAT", "Weight of the product's popularity."),
+            *(
+                Property(f"w_{name}", "FLOAT", f"Weight of {name.upper()} from the user's history.")
+                for name in (
+                    "bought_with",
+                    "viewed_with",
+                    "compatible_with",
+                    "accessory_of",
+                    "substitute_for",
+                    "variant_of",
+                )
+            ),
         ),
     ),
     Label(

@@ -34,13 +34,17 @@ UNION ALL
   CALL (this, live) {
     WHEN live.slot = 'blue' AND this.embedding_blue IS NOT NULL THEN {
       MATCH (p:Product)
-        SEARCH p IN (VECTOR INDEX product_embedding_blue FOR this.embedding_blue WHERE p.active = true LIMIT $limit + 50)
+        SEARCH p IN (
+          VECTOR INDEX product_embedding_blue FOR this.embedding_blue WHERE p.active = true LIMIT $limit + 50
+        )
         SCORE AS similarity
       RETURN p, similarity
     }
     WHEN live.slot = 'green' AND this.embedding_green IS NOT NULL THEN {
       MATCH (p:Product)
-        SEARCH p IN (VECTOR INDEX product_embedding_green FOR this.embedding_green WHERE p.active = true LIMIT $limit + 50)
+        SEARCH p IN (
+          VECTOR INDEX product_embedding_green FOR this.embedding_green WHERE p.active = true LIMIT $limit + 50
+        )
         SCORE AS similarity
       RETURN p, similarity
     }

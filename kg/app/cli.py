@@ -234,19 +234,6 @@ def extract(
     )
 
 
-@app.command("train-extraction")
-def train_extraction(
-    files: Files,
-    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the files.")],
-    json: Json = False,
-) -> None:
-    """Learn from labelled texts; the result becomes the extractor of this KG_HOME. Several calls add up."""
-    from kg.app import jobs
-
-    report = jobs.train_extraction(Settings.load(), files, format)
-    _print(report, json, f"Learned from {report['documents']} texts; kept in {report['model']}.")
-
-
 @app.command()
 def why(
     fact: Annotated[str, typer.Argument(help="Id of the fact: the property `fact` of the relationship.")],
@@ -346,17 +333,6 @@ def evaluate_recommend(
     with open_store(settings) as store:
         report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
     _print(report, True, "")
-
-
-@evaluate.command("extraction")
-def evaluate_extraction(
-    gold: Annotated[Path, typer.Option(help="Labelled texts that training did not see.")],
-    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the file.")],
-) -> None:
-    """Compare the extractor of this KG_HOME with gold labels, counting as the benchmark does; print JSON."""
-    from kg.app import jobs
-
-    _print(jobs.evaluate_extraction(Settings.load(), gold, format), True, "")
 
 
 # --- questions -----------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_a_migration_that_was_cut_off_is_completed(unmigrated: GraphStore) -> No
 
 def test_a_graph_of_a_newer_version_is_refused(unmigrated: GraphStore) -> None:
     unmigrated.write("CREATE (:Migration {id: '9999 from the future'})")
-    with pytest.raises(SchemaError, match="9999 from the future.*newer"):
+    with pytest.raises(SchemaError, match=r"9999 from the future.*newer"):
         migrate(unmigrated)
 
 
