@@ -68,22 +68,12 @@ CALL (u, live, history) {
     }
     RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
   UNION ALL
-    // The most popular; while no model is live, by the number of buyers.
-    CALL (live) {
-      WHEN live IS NOT NULL THEN {
-        MATCH (p:Product)
-        WHERE p.popularity >= 0.0
-        RETURN p
-        ORDER BY p.popularity DESC
-        LIMIT $limit + 200
-      }
-      ELSE {
-        MATCH (p:Product {active: true})
-        RETURN p
-        ORDER BY COUNT { (p)<-[:BOUGHT|RATED]-() } DESC, p.sku
-        LIMIT $limit + 200
-      }
-    }
+    // The most popular.
+    MATCH (p:Product)
+    WHERE p.popularity >= 0.0
+    WITH p
+    ORDER BY p.popularity DESC
+    LIMIT $limit + 200
     RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
   UNION ALL
     // What the user has, or does not want.
@@ -98,10 +88,7 @@ CALL (u, live, history) {
                  WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
                  WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
                END,
-      popular = CASE
-                  WHEN live IS NULL THEN 1.0 - 1.0 / (1.0 + COUNT { (p)<-[:BOUGHT|RATED]-() })
-                  ELSE live.w_popularity * coalesce(p.popularity, 0.0)
-                END
+      popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0)
   LET near = live.w_embedding * coalesce(cosine, 0.0)
   WITH p, paths, near, popular, parts + coalesce(near, 0.0) + popular AS score
   ORDER BY score DESC, p.sku

@@ -85,6 +85,8 @@ def ingest(
             load = {"reviews": loader.reviews, "events": loader.events, "users": loader.users}[kind]
             for file in files:
                 summary += load(file)
+            if kind in ("reviews", "events") and not store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id"):
+                intake.rank_popularity(store)
     return IngestReport(
         kind=kind,
         files=len(files),

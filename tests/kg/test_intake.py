@@ -10,7 +10,7 @@ import pytest
 
 from extraction.corpus import product_document, review_document
 from kg.graph import Document, DocumentKind, Evidence, Extraction, Graph, Node, NodeRef, Relationship
-from kg.intake import load_events, load_products, load_reviews, load_users
+from kg.intake import load_events, load_products, load_reviews, load_users, rank_popularity
 from kg.privacy import pseudonymiser
 from kg.provenance import record
 from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
@@ -213,6 +213,21 @@ def test_a_changed_text_takes_back_what_only_its_old_wording_supported(store: Gr
     assert store.read("MATCH (:Product)-[r:HAS_ATTRIBUTE]->() RETURN count(r) AS n") == [{"n": 1}]
     products(store, ProductRecord(sku="G1", title="Ashdown S-200", description="Solid maple."))
     assert store.read("MATCH (n) WHERE n:Evidence OR n:AttributeValue RETURN count(n) AS n") == [{"n": 0}]
+
+
+def test_popularity_is_the_share_of_the_catalogue_that_fewer_users_met(store: GraphStore) -> None:
+    products(store, GUITAR, STRAP, ProductRecord(sku="T1", title="Tuner"), ProductRecord(sku="X1", title="Amp"))
+    met = (("anna", "G1"), ("ben", "G1"), ("anna", "S1"), ("ben", "T1"))
+    events(store, *(EventRecord(user=user, sku=sku, type="viewed") for user, sku in met))
+    # Twice the same user counts once.
+    events(store, EventRecord(user="anna", sku="S1", type="bought"))
+    assert rank_popularity(store) == 4
+    assert store.read("MATCH (p:Product) RETURN p.sku AS sku, p.popularity AS popularity ORDER BY sku") == [
+        {"sku": "G1", "popularity": 0.75},
+        {"sku": "S1", "popularity": 0.25},
+        {"sku": "T1", "popularity": 0.25},
+        {"sku": "X1", "popularity": 0.0},
+    ]
 
 
 def test_two_loads_of_the_same_events_at_once_count_each_event_once(store: GraphStore) -> None:
