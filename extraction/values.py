@@ -32,6 +32,8 @@ MAX_KNOWN: Final = 30
 """Known values of a category that are tried although the text does not contain them."""
 MAX_CHARS: Final = 1500
 """Of a text, what is read: beyond it shops repeat themselves."""
+THRESHOLD: Final = 0.3
+"""Least probability of a value that is answered: a wrong answer costs no more than none at all (chosen on validation)."""
 FEATURES: Final = (
     "none",
     "none_prior",
@@ -71,6 +73,7 @@ class _Text:
     title_end: int
     raw: str
     tokens: tuple[str, ...]
+    folded: tuple[str, ...]
     starts: tuple[int, ...]
     ends: tuple[int, ...]
 
@@ -81,6 +84,8 @@ class Memory:
     def __init__(self) -> None:
         self.values: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """(category, attribute) → value → in how many texts it was right."""
+        self.rivals: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        """Category → value → attribute → in how many texts the value was that of the attribute."""
         self.everywhere: dict[str, Counter[str]] = defaultdict(Counter)
         self.shapes: dict[str, Counter[str]] = defaultdict(Counter)
         self.words: dict[str, Counter[str]] = defaultdict(Counter)
@@ -95,7 +100,7 @@ class Memory:
     def add(self, product: MarkedProduct, *, times: int = 1) -> None:
         """Count a text; with ``times=-1`` take it out again."""
         text = cut(product)
-        for word in {t.casefold() for t in text.tokens}:
+        for word in set(text.folded):
             self.general[word] += times
         for attribute, values in product.targets.items():
             question = (product.category, attribute)
@@ -104,13 +109,14 @@ class Memory:
             for value in values:
                 key = fold(value)
                 self.values[question][key] += times
+                self.rivals[product.category][key][attribute] += times
                 self.everywhere[attribute][key] += times
                 self.shapes[attribute][shape(value)] += times
                 for word in {w.casefold() for w in _TOKEN.findall(value)}:
                     self.words[attribute][word] += times
                 for first, last in occurrences(text, value)[:1]:
-                    self.left[attribute][text.tokens[first - 1].casefold() if first else "^"] += times
-                    after = text.tokens[last].casefold() if last < len(text.tokens) else "$"
+                    self.left[attribute][text.folded[first - 1] if first else "^"] += times
+                    after = text.folded[last] if last < len(text.folded) else "$"
                     self.right[attribute][after] += times
 
 
@@ -133,6 +139,7 @@ class ValueModel:
     ) -> None:
         self._memory = memory
         self.weights = weights
+        self.threshold = THRESHOLD
         self._centroids = dict(centroids)
         self._spellings = dict(spellings)
 
@@ -188,7 +195,10 @@ class ValueModel:
         total: dict[str | None, float] = defaultdict(float)
         for name, chance in zip(names, chances.tolist(), strict=True):
             total[name] += chance
-        best = max(total, key=lambda name: total[name])
+        silent = total.pop(None)
+        best = max(total, key=lambda name: total[name], default=None)
+        if best is None or total[best] < self.threshold:
+            return Answer(None, silent)
         return Answer(best, total[best])
 
     def _candidates(
@@ -197,80 +207,31 @@ class ValueModel:
         """Candidate values, "not stated" first, and their features, shape ``[candidates, features]``."""
         memory, text = self._memory, cut(product)
         question = (product.category, attribute)
-        here, elsewhere = memory.values.get(question, Counter()), memory.everywhere.get(attribute, Counter())
+        here, elsewhere = memory.values.get(question, _NEVER), memory.everywhere.get(attribute, _NEVER)
         asked = memory.asked[question]
         prior = math.log((memory.silent[question] + 0.5) / (asked - memory.silent[question] + 0.5)) if asked else 0.0
         names: list[str | None] = [None]
         rows = [_row(none=1.0, none_prior=prior)]
         seen: set[str] = set()
-        longest = max(MAX_WORDS, max((len(_TOKEN.findall(v)) for v in here), default=0))
-        for first in range(len(text.tokens)):
-            for last in range(first + 1, min(first + longest, len(text.tokens)) + 1):
-                value = text.raw[text.starts[first] : text.ends[last - 1]]
-                key = fold(value)
-                known, other = here[key], elsewhere[key]
-                if not (known or other) and (
-                    last - first > MAX_WORDS or not _may_be_value(text.tokens[first], text.tokens[last - 1])
-                ):
-                    continue
-                seen.add(key)
-                names.append(value)
-                rows.append(self._span_row(question, text, first, last, value, key, vector))
-        for key, _ in here.most_common(MAX_KNOWN):
-            if key not in seen and here[key] > 0:
+        longest = max(MAX_WORDS, max(map(_length, here), default=0))
+        beside = _Beside(memory, product.category, attribute, max(1, elsewhere.total()))
+        for run in _runs(text, longest):
+            known, other = here[run.key], elsewhere[run.key]
+            if known or other or run.is_plain:
+                seen.add(run.key)
+                names.append(run.value)
+                likeness = self._likeness(question, run.key, vector) if known else 0.0
+                rows.append(beside.row(text, run, known, other, likeness))
+        for key, known in here.most_common(MAX_KNOWN):
+            if key not in seen and known > 0:
                 names.append(self._spellings.get(key, key))
                 rows.append(self._absent_row(question, key, vector))
         return names, np.array(rows)
-
-    def _span_row(
-        self,
-        question: tuple[str, str],
-        text: _Text,
-        first: int,
-        last: int,
-        value: str,
-        key: str,
-        vector: NDArray[np.float32],
-    ) -> list[float]:
-        memory, attribute = self._memory, question[1]
-        known, other = memory.values[question][key] if question in memory.values else 0, 0
-        other = memory.everywhere[attribute][key] if attribute in memory.everywhere else 0
-        words = [t.casefold() for t in text.tokens[first:last]]
-        counted = memory.words.get(attribute, Counter())
-        total = max(1, memory.everywhere[attribute].total() if attribute in memory.everywhere else 1)
-        seen = [math.log((counted[w] + 0.1) / (memory.general[w] + 1.0)) for w in words]
-        left = text.tokens[first - 1].casefold() if first else "^"
-        right = text.tokens[last].casefold() if last < len(text.tokens) else "$"
-        rivals = max(
-            (c[key] for (category, a), c in memory.values.items() if category == question[0] and a != attribute),
-            default=0,
-        )
-        label = attribute.casefold() in text.raw[max(0, text.starts[first] - 30) : text.starts[first]].casefold()
-        return _row(
-            known_here=float(known > 0),
-            known_here_odds=math.log((known + 0.2) / (self._texts_with(words) + 1.0)) if known else 0.0,
-            known_elsewhere=float(other > 0),
-            known_elsewhere_odds=math.log((other + 0.2) / (self._texts_with(words) + 1.0)) if other else 0.0,
-            shape=math.log((memory.shapes.get(attribute, Counter())[shape(value)] + 0.3) / (total + 1.0)),
-            words=sum(seen) / len(seen),
-            left=_odds(memory.left.get(attribute), left, memory.general[left]),
-            right=_odds(memory.right.get(attribute), right, memory.general[right]),
-            first=float(first == 0),
-            in_title=float(text.starts[first] < text.title_end),
-            length=math.log(last - first),
-            others=math.log1p(rivals),
-            likeness=self._likeness(question, key, vector),
-            label=float(label),
-        )
 
     def _absent_row(self, question: tuple[str, str], key: str, vector: NDArray[np.float32]) -> list[float]:
         known = self._memory.values[question][key]
         share = math.log((known + 0.2) / (self._memory.asked[question] + 1.0))
         return _row(absent=1.0, known_here_odds=share, likeness=self._likeness(question, key, vector))
-
-    def _texts_with(self, words: Sequence[str]) -> int:
-        """At most how many training texts hold all these words."""
-        return min((self._memory.general[w] for w in words), default=0)
 
     def _likeness(self, question: tuple[str, str], key: str, vector: NDArray[np.float32]) -> float:
         """Cosine to the mean of the texts in which the value was right."""
@@ -285,6 +246,84 @@ class ValueModel:
         return {"weights": dict(zip(FEATURES, self.weights.tolist(), strict=True))}
 
 
+_NEVER: Final[Counter[str]] = Counter()
+
+
+class _Beside:
+    """The features of candidates for one question, from what the memory knows of the attribute."""
+
+    def __init__(self, memory: Memory, category: str, attribute: str, total: int) -> None:
+        self._general = memory.general
+        self._rivals = memory.rivals.get(category, {})
+        self._attribute = attribute
+        self._folded = attribute.casefold()
+        self._total = total
+        self._shapes = memory.shapes.get(attribute, _NEVER)
+        self._words = memory.words.get(attribute, _NEVER)
+        self._left = memory.left.get(attribute, _NEVER)
+        self._right = memory.right.get(attribute, _NEVER)
+
+    def row(self, text: _Text, run: _Run, known: int, other: int, likeness: float) -> list[float]:
+        """The features of a run of words, in the order of :data:`FEATURES`."""
+        general = self._general
+        texts = min(general[w] for w in run.words)
+        left = text.folded[run.first - 1] if run.first else "^"
+        right = text.folded[run.last] if run.last < len(text.folded) else "$"
+        start = text.starts[run.first]
+        own = self._rivals.get(run.key)
+        rivals = max((n for a, n in own.items() if a != self._attribute), default=0) if own else 0
+        return [
+            0.0,
+            0.0,
+            float(known > 0),
+            math.log((known + 0.2) / (texts + 1.0)) if known else 0.0,
+            float(other > 0),
+            math.log((other + 0.2) / (texts + 1.0)) if other else 0.0,
+            math.log((self._shapes[run.shape] + 0.3) / (self._total + 1.0)),
+            sum(math.log((self._words[w] + 0.1) / (general[w] + 1.0)) for w in run.words) / len(run.words),
+            math.log((self._left[left] + 0.1) / (general[left] + 1.0)),
+            math.log((self._right[right] + 0.1) / (general[right] + 1.0)),
+            float(run.first == 0),
+            float(start < text.title_end),
+            math.log(run.last - run.first),
+            math.log1p(max(0, rivals)),
+            0.0,
+            likeness,
+            float(self._folded in text.raw[max(0, start - 30) : start].casefold()),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of words of a text."""
+
+    first: int
+    last: int
+    value: str
+    key: str
+    shape: str
+    words: tuple[str, ...]
+    is_plain: bool
+    """Whether it is a candidate although the memory does not know it."""
+
+
+@lru_cache(maxsize=64)
+def _runs(text: _Text, longest: int) -> tuple[_Run, ...]:
+    """All runs of at most ``longest`` words; the questions about one text share them."""
+    found: list[_Run] = []
+    for first in range(len(text.tokens)):
+        for last in range(first + 1, min(first + longest, len(text.tokens)) + 1):
+            value = text.raw[text.starts[first] : text.ends[last - 1]]
+            plain = last - first <= MAX_WORDS and _may_be_value(text.tokens[first], text.tokens[last - 1])
+            found.append(_Run(first, last, value, fold(value), shape(value), text.folded[first:last], plain))
+    return tuple(found)
+
+
+@lru_cache(maxsize=100_000)
+def _length(value: str) -> int:
+    return len(_TOKEN.findall(value))
+
+
 def cut(product: MarkedProduct) -> _Text:
     """A product's text as words."""
     return _cut(product.text[:MAX_CHARS], len(product.title))
@@ -297,6 +336,7 @@ def _cut(raw: str, title_end: int) -> _Text:
         title_end,
         raw,
         tuple(m.group() for m in found),
+        tuple(m.group().casefold() for m in found),
         tuple(m.start() for m in found),
         tuple(m.end() for m in found),
     )
@@ -327,10 +367,6 @@ def shape(value: str) -> str:
 def _may_be_value(first: str, last: str) -> bool:
     """Whether a run of words between these may be a value: it begins and ends with a word or a number."""
     return first[0].isalnum() and (last[-1].isalnum() or last in "\"'#%+")
-
-
-def _odds(counter: Counter[str] | None, word: str, general: int) -> float:
-    return math.log(((counter[word] if counter else 0) + 0.1) / (general + 1.0))
 
 
 def _row(**features: float) -> list[float]:

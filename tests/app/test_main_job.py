@@ -1,0 +1,134 @@
+"""The main job from files to recommendations, through ``kg`` alone, on a world whose right answers are known.
+
+Eighty users, sixty products: even users buy even products, odd users odd ones.
+Products of a kind share nothing but their buyers.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import neo4j
+import pytest
+
+from kg import catalogue, localdb
+from kg.store import GraphStore
+from tests.app.conftest import Kg, lines
+
+
+@pytest.fixture
+def trained(kg: Kg, tmp_path: Path) -> tuple[Kg, Path]:
+    """The world loaded, trained and promoted; the path is that of the held-out pairs."""
+    rng = random.Random(1)
+    skus = [f"i{n}" for n in range(60)]
+    products = ({"sku": sku, "title": f"Thing {sku}"} for sku in skus)
+    events, held_out = [], []
+    for u in range(80):
+        mine = rng.sample(skus[u % 2 :: 2], 9)
+        events += [{"user": f"u{u}", "sku": sku, "type": "bought"} for sku in mine[:8]]
+        held_out.append({"user": f"u{u}", "sku": mine[8]})
+    for kind, rows in (("products", products), ("events", events)):
+        assert kg("ingest", kind, lines(tmp_path / f"{kind}.jsonl", *rows)).code == 0
+    assert kg("extract").code == 0
+    trained = kg("train", "--json")
+    assert trained.code == 0, trained.err
+    promoted = kg("promote")
+    assert promoted.code == 0, promoted.err
+    return kg, lines(tmp_path / "holdout.jsonl", *held_out)
+
+
+def test_everything_from_files_to_recommendations(
+    trained: tuple[Kg, Path], store: GraphStore, database: localdb.Connection
+) -> None:
+    kg, held_out = trained
+
+    # Recommendations are of the user's own kind, and nothing that the user has.
+    rows = kg("query", "recommend/for_user", "--param", "user=u1", "--param", "limit=5", "--json").json
+    bought = {row["sku"] for row in store.read("MATCH (:User {id: 'u1'})-[:BOUGHT]->(p) RETURN p.sku AS sku")}
+    assert len(rows) == 5
+    assert all(int(row["sku"][1:]) % 2 == 1 for row in rows)
+    assert bought.isdisjoint(row["sku"] for row in rows)
+    assert all(row["reasons"] for row in rows)
+
+    # The same text through the plain driver gives the same rows.
+    query = catalogue.find("recommend/for_user")
+    with neo4j.GraphDatabase.driver(database.uri, auth=(database.username, database.password)) as driver:
+        records = driver.execute_query(query.text, {"user": "u1", "limit": 5}, database_="neo4j").records
+    assert [record["sku"] for record in records] == [row["sku"] for row in rows]
+
+    # Someone whom the graph does not know gets what is popular.
+    strangers = kg("query", "recommend/for_user", "--param", "user=nobody", "--json").json
+    assert len(strangers) == 10
+
+    # Held-out products: half of the catalogue is wrong, of the other half eight are known; 10 of 22 would be chance.
+    report = kg("evaluate", "recommend", "--holdout", held_out, "--k", "10,20").json
+    assert (report["users"], report["products"]) == (80, 60)
+    for part in ("cypher", "exact"):
+        assert set(report[part]) >= {"recall@20", "ndcg@20", "hr@10", "ndcg@10", "mrr", "coverage"}
+    assert report["cypher"]["recall@20"] == pytest.approx(report["exact"]["recall@20"], abs=0.02)
+    assert report["cypher"]["recall@20"] > 0.7
+    assert {"popularity", "item_knn"} <= set(report["baselines"])
+    everything = kg("evaluate", "recommend", "--holdout", held_out, "--k", "10,20", "--no-known-filter").json
+    assert everything["cypher"]["recall@20"] < report["cypher"]["recall@20"]
+
+    # A second model takes the other slot; rolling back makes the first live again.
+    first = store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id AS id, m.slot AS slot")[0]
+    runs = kg("schedule", "trigger", "extract", "--chain", "--json").json
+    assert [(run["job"], run["outcome"]) for run in runs] == [
+        ("extract", "succeeded"),
+        ("train", "succeeded"),
+        ("promote", "succeeded"),
+    ]
+    second = store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id AS id, m.slot AS slot")[0]
+    assert second["id"] != first["id"]
+    assert {first["slot"], second["slot"]} == {"blue", "green"}
+    assert kg("rollback", "--json").json == {"version": first["id"]}
+    assert kg("query", "recommend/for_user", "--param", "user=u1", "--param", "limit=5", "--json").json == rows
+
+    # All of it is in the record.
+    history = kg("schedule", "history", "--json").json
+    assert {(run["job"], run["outcome"]) for run in history} == {
+        ("extract", "succeeded"),
+        ("train", "succeeded"),
+        ("promote", "succeeded"),
+    }
+    assert all(run["seconds"] > 0 for run in history)
+
+
+def test_with_a_pseudonym_key_a_user_is_asked_for_by_the_shops_id(
+    kg: Kg, store: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KG_PSEUDONYM_KEY", "a secret of the shop")
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", *({"sku": f"i{n}", "title": f"Thing {n}"} for n in range(4))))
+    events = ({"user": f"u{n}@example.org", "sku": f"i{n % 2}", "type": "bought"} for n in range(3))
+    kg("ingest", "events", lines(tmp_path / "e.jsonl", *events))
+    rows = kg("query", "recommend/for_user", "--param", "user=u0@example.org", "--json").json
+    assert [row["sku"] for row in rows] == ["i1", "i2", "i3"]
+    assert store.read("MATCH (u:User) WHERE u.id CONTAINS '@' RETURN count(u) AS n") == [{"n": 0}]
+
+
+def test_training_on_an_empty_graph_says_what_is_missing(kg: Kg) -> None:
+    answer = kg("train")
+    assert answer.code == 1
+    assert answer.err.startswith("kg: ")
+    assert "Traceback" not in answer.err
+
+
+def test_promoting_without_a_checkpoint_says_what_to_do(kg: Kg) -> None:
+    answer = kg("promote")
+    assert (answer.code, "kg train" in answer.err) == (1, True)
+
+
+def test_evaluating_without_a_model_says_what_to_do(kg: Kg, tmp_path: Path) -> None:
+    answer = kg("evaluate", "recommend", "--holdout", lines(tmp_path / "h.jsonl", {"user": "u", "sku": "s"}))
+    assert answer.code == 1
+    assert answer.err.startswith("kg: ")
+
+
+def test_a_broken_holdout_file_is_named_with_its_line(kg: Kg, tmp_path: Path) -> None:
+    path = tmp_path / "h.jsonl"
+    path.write_text(json.dumps({"user": "u", "sku": "s"}) + '\n{"user": "u"}\n')
+    answer = kg("evaluate", "recommend", "--holdout", path)
+    assert (answer.code, "line 2" in answer.err) == (1, True)
