@@ -3,9 +3,8 @@
 Row by row, Bolt carries some 20,000 relationships a second; most of that is the
 price of a row. So the server packs the ids and properties of many relationships
 into ``vector(…)`` values and one row carries thousands of them, decoded by
-numpy without a Python object each. Reading goes by pages of start nodes in the
-order of their business keys, so neither side ever holds more than a page beside
-the result.
+numpy without a Python object each. Relationships are read by pages of start
+nodes, so neither side ever holds more than a page of them beside the result.
 
 The graph stays heterogeneous here: one edge store a relationship type, since
 :mod:`embeddings.gcn` gives each type a weight of its own. Only there are the
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -93,6 +91,8 @@ class SubgraphSpec:
 
     def __post_init__(self) -> None:
         for label, properties in self.nodes.items():
+            if label not in schema.LABEL:
+                raise EmbeddingError(f"SubgraphSpec: the schema has no label {label!r}. kg/schema.py lists them.")
             for name in properties:
                 _property_type(label, name)
         for (start, type_, end), properties in self.edges.items():
@@ -168,14 +168,13 @@ def export_subgraph(store: GraphStore, spec: SubgraphSpec = SHOP) -> tuple[Heter
     data = HeteroData()
     keys: dict[str, tuple[str, ...]] = {}
     rows: dict[str, _Rows] = {}
-    pages: dict[str, tuple[str, ...]] = {}
     for label, properties in spec.nodes.items():
-        keys[label], rows[label], pages[label], columns = _read_nodes(store, spec, label, properties)
+        keys[label], rows[label], columns = _read_nodes(store, spec, label, properties)
         data[label].num_nodes = len(keys[label])
         for name, value in columns.items():
             data[label][name] = value
     for (start, type_, end), properties in spec.edges.items():
-        index, columns = _read_edges(store, (start, type_, end), properties, pages[start], rows)
+        index, columns = _read_edges(store, (start, type_, end), properties, rows)
         data[start, type_, end].edge_index = index
         for name, value in columns.items():
             data[start, type_, end][name] = value
@@ -202,47 +201,39 @@ class _Rows:
 
 def _read_nodes(
     store: GraphStore, spec: SubgraphSpec, label: str, properties: Sequence[str]
-) -> tuple[tuple[str, ...], _Rows, tuple[str, ...], dict[str, Any]]:
+) -> tuple[tuple[str, ...], _Rows, dict[str, Any]]:
     key = schema.LABEL[label].key
     columns = [_Column.of(label, name, "n") for name in properties]
-    predicate = f"\n  AND ({spec.where[label]})" if label in spec.where else ""
+    predicate = f"WHERE {spec.where[label]}\n" if label in spec.where else ""
     # Lists are wide: fewer nodes a row keep the row small.
     page = PAGE if all(c.kind != "list" for c in columns) else PAGE // 8
     cypher = (
         "CYPHER 25\n"
         f"MATCH (n:{label})\n"
-        f"WHERE n.{key} > $after{predicate}\n"
-        "WITH n\n"
-        f"ORDER BY n.{key}\n"
-        "LIMIT $page\n"
-        "WITH collect(n) AS nodes\n"
-        "WHERE size(nodes) > 0\n"
+        f"{predicate}"
+        # References alone are gathered; properties are read page by page.
+        "WITH collect(n) AS all\n"
+        "WHERE size(all) > 0\n"
+        f"UNWIND range(0, size(all) - 1, {page}) AS i\n"
+        f"WITH all[i..i + {page}] AS nodes\n"
         "RETURN " + ",\n       ".join([f"[n IN nodes | n.{key}]", _packed("id(n)"), *(c.gathered() for c in columns)])
     )
     names: list[str] = []
     ids: list[np.ndarray] = []
     chunks: list[list[Any]] = [[] for _ in columns]
-    after = ""
-    while True:
-        found = list(store.stream(cypher, after=after, page=page, **spec.parameters))
-        if not found:
-            break
-        page_names, page_ids, *page_columns = found[0]
+    for page_names, page_ids, *page_columns in store.stream(cypher, fetch_size=4, **spec.parameters):
         names += page_names
         ids.append(page_ids.to_numpy().astype(np.int64))
         for column, chunk, value in zip(columns, chunks, page_columns, strict=True):
             chunk.append(column.decode(value))
-        after = page_names[-1]
-    # Neo4j orders text as UTF-8 or UTF-16 bytes, depending on the plan; code points are the same everywhere.
+    # Sorted here: Neo4j's index and its operators order text beyond the basic plane differently.
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
     internal = np.concatenate(ids)[order] if ids else np.empty(0, dtype=np.int64)
     by_id = np.argsort(internal)
     tensors: dict[str, Any] = {}
     for column, chunk in zip(columns, chunks, strict=True):
         tensors.update(column.tensors(chunk, order))
-    # Where pages of start nodes end, in the order that the server itself compares by.
-    bounds = tuple(names[PAGE - 1 :: PAGE])
-    return tuple(names[i] for i in order), _Rows(internal[by_id], by_id), bounds, tensors
+    return tuple(names[i] for i in order), _Rows(internal[by_id], by_id), tensors
 
 
 # --- edges ---------------------------------------------------------------------------------------------------
@@ -252,11 +243,9 @@ def _read_edges(
     store: GraphStore,
     edge: EdgeType,
     properties: Sequence[str],
-    pages: Sequence[str],
     rows: Mapping[str, _Rows],
 ) -> tuple[torch.Tensor, dict[str, Any]]:
     start, type_, end = edge
-    key = schema.LABEL[start].key
     columns = [_Column.of(type_, name, "r") for name in properties]
     gathered = ["collect(id(a)) AS starts", "collect(id(b)) AS ends"]
     gathered += [f"collect({c.value}) AS c{i}" for i, c in enumerate(columns)]
@@ -268,14 +257,12 @@ def _read_edges(
     # The labels of the far end are not asked for: what is not in its rows is dropped on arrival.
     cypher = (
         "CYPHER 25\n"
-        f"MATCH (a:{start})\n"
-        f"WHERE a.{key} > $after AND ($last IS NULL OR a.{key} <= $last)\n"
-        "WITH collect(a) AS nodes\n"
-        "WHERE size(nodes) > 0\n"
-        f"UNWIND range(0, size(nodes) - 1, {_GROUP}) AS i\n"
-        "CALL (nodes, i) {\n"
-        f"  UNWIND nodes[i..i + {_GROUP}] AS a\n"
-        f"  MATCH (a)-[r:{type_}]->(b)\n"
+        f"UNWIND range(0, size($ids) - 1, {_GROUP}) AS i\n"
+        "CALL (i) {\n"
+        f"  UNWIND $ids[i..i + {_GROUP}] AS id\n"
+        # The label is asked again: an id may have passed to another node since.
+        f"  MATCH (a:{start})-[r:{type_}]->(b)\n"
+        "  WHERE id(a) = id\n"
         f"  RETURN {', '.join(gathered)}\n"
         "}\n"
         # Not only to save work: range(0, -1, 4096) is [0] in Neo4j, not [].
@@ -289,8 +276,9 @@ def _read_edges(
     tails: list[np.ndarray] = []
     chunks: list[list[Any]] = [[] for _ in columns]
     if rows[start].ids.size and rows[end].ids.size:
-        for after, last in pairwise(("", *pages, None)):
-            for a, b, *values in store.stream(cypher, after=after, last=last):
+        for begin in range(0, rows[start].ids.size, PAGE):
+            ids = rows[start].ids[begin : begin + PAGE].tolist()
+            for a, b, *values in store.stream(cypher, fetch_size=16, ids=ids):
                 head, tail = rows[start].of(a.to_numpy().astype(np.int64)), rows[end].of(b.to_numpy().astype(np.int64))
                 kept = (head >= 0) & (tail >= 0)
                 heads.append(head[kept])

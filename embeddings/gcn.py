@@ -227,4 +227,5 @@ def csr_tensor(matrix: sp.csr_matrix) -> Tensor:
             torch.from_numpy(matrix.indices.astype(np.int64)),
             torch.from_numpy(matrix.data.astype(np.float32)),
             size=matrix.shape,
+            check_invariants=False,
         )

@@ -17,8 +17,8 @@ user is away::
 
 The square root stands between two wishes: after many purchases the
 relations know more than the embedding and popularity do, so their sum should
-grow; but a user of a hundred purchases must not drown the other terms (on
-validation data the plain mean and the plain sum were both worse).
+grow; but after a hundred it must not drown the other terms. (On Musical
+Instruments the mean was worse on validation data and the sum no better.)
 
 The weights are properties of the live ``ModelVersion``; nothing else knows them.
 """

@@ -95,9 +95,6 @@ FACTORS: Final = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights tried for each part beside the ridge weights, in units of a product's strongest ridge weight."""
 _WORTHWHILE: Final = 0.002
 """Relative gain below which a further weight is not worth having: less than that is noise."""
-_AS_GOOD: Final = 0.005
-"""Of weights whose values differ by less than this share the smallest is taken: the whole graph has one interaction
-more of every user than a split has, and the more is known of a user, the less the other parts are needed."""
 _POOL: Final = 100
 """Strongest products of each part that are ranked against each other, in a large catalogue."""
 _SMALL_CATALOGUE: Final = 1_500
@@ -622,8 +619,7 @@ def _coordinate_search(
                     for p, m, o in zip(panels, mixed, own, strict=True)
                 ]
                 tried[factor * unit] = float(np.mean(values))
-            most = max(tried.values())
-            factor = min(f for f, value in tried.items() if value >= most * (1.0 - _AS_GOOD))
+            factor = max(tried, key=tried.__getitem__)
             if tried[factor] > best * (1.0 + _WORTHWHILE):
                 step = np.float32(factor - chosen[name])
                 for p, m, o in zip(panels, mixed, own, strict=True):

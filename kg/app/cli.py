@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``kg``; the entry point of the distribution."""
     # The driver tries again what can be tried again and logs each failure; what remains reaches the user as an error.
     logging.getLogger("neo4j").setLevel(logging.CRITICAL)
+    # torch-geometric still calls what torch has deprecated; that is between the two of them.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\b")
     try:
         app(args=arguments)
     except KGError as error:

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from embeddings import export
+from embeddings.export import NodeIndex, SubgraphSpec, export_subgraph
+from kg.errors import EmbeddingError
+from kg.store import GraphStore
+
+SMALL = SubgraphSpec(
+    nodes={"User": ("last_at",), "Product": ("price", "active", "title", "consumable")},
+    edges={
+        ("User", "BOUGHT", "Product"): ("strength", "at"),
+        ("Product", "BOUGHT_WITH", "Product"): ("source", "confidence"),
+    },
+)
+
+
+def test_rows_are_in_the_order_of_the_business_keys(shop: GraphStore) -> None:
+    data, index = export_subgraph(shop, SMALL)
+    assert index.keys == {"User": ("anna", "ben", "cleo"), "Product": ("G1", "G2", "S1", "S2", "T1", "X1")}
+    assert data["Product"].num_nodes == 6
+    assert index.row("Product", "S2") == 3
+    assert index.row("Product", "unheard of") is None
+    assert index.rows("User", ["ben", "nobody", "anna"]).tolist() == [1, -1, 0]
+
+
+def test_properties_arrive_with_null_as_nan_false_or_minus_one(shop: GraphStore) -> None:
+    data, _ = export_subgraph(shop, SMALL)
+    assert data["Product"].price.tolist() == [499.0, 289.0, 24.5, 12.0, 15.0, 99.0]
+    assert data["Product"].active.tolist() == [True, True, True, True, True, False]
+    assert data["Product"].consumable.tolist() == [False, False, False, True, False, False]
+    assert data["Product"].title_texts[data["Product"].title[4]] == "Cobalt clip-on tuner"
+    assert data["User"].last_at[:2].tolist() == [1772445600.0, 1772532000.0]
+    assert torch.isnan(data["User"].last_at[2])
+    pairs = data["Product", "BOUGHT_WITH", "Product"]
+    assert [pairs.source_texts[code] for code in pairs.source] == ["bought_together"]
+    assert torch.isnan(pairs.confidence).all()
+
+
+def test_edges_join_the_rows_of_their_ends(shop: GraphStore) -> None:
+    data, _ = export_subgraph(shop, SMALL)
+    bought = data["User", "BOUGHT", "Product"]
+    assert bought.edge_index.tolist() == [[0, 1, 1], [0, 0, 4]]
+    assert bought.strength.tolist() == [1.0, 1.0, 1.0]
+    assert bought.at.tolist() == [1772359200.0, 1772532000.0, 1772532000.0]
+
+
+def test_a_filter_leaves_out_nodes_and_their_edges(shop: GraphStore) -> None:
+    spec = SubgraphSpec(
+        nodes=SMALL.nodes, edges=SMALL.edges, where={"Product": "n.price < $most"}, parameters={"most": 100.0}
+    )
+    data, index = export_subgraph(shop, spec)
+    assert index.keys["Product"] == ("S1", "S2", "T1", "X1")
+    assert data["User", "BOUGHT", "Product"].edge_index.tolist() == [[1], [2]]
+
+
+def test_packed_pages_equal_one_row_at_a_time(store: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write(
+        "UNWIND range(1, 23) AS n CREATE (:User {id: 'u' + toString(n)})\n"
+        "WITH count(*) AS _ UNWIND range(1, 17) AS n\n"
+        "CREATE (:Product {sku: 'p' + toString(n), title: 'p', active: true, price: 1.0 * n,\n"
+        "                  text_embedding: [0.5 * n, 1.0, -1.0]})"
+    )
+    store.write(
+        "MATCH (u:User), (p:Product)\n"
+        "WHERE (toInteger(substring(u.id, 1)) * 7 + toInteger(substring(p.sku, 1))) % 3 = 0\n"
+        "CREATE (u)-[:VIEWED {count: 1, strength: p.price / 10}]->(p)"
+    )
+    # Pages and groups so small that every boundary is crossed.
+    monkeypatch.setattr(export, "PAGE", 8)
+    monkeypatch.setattr(export, "_GROUP", 3)
+    spec = SubgraphSpec(
+        nodes={"User": (), "Product": ("text_embedding",)}, edges={("User", "VIEWED", "Product"): ("strength",)}
+    )
+    data, index = export_subgraph(store, spec)
+    rows = store.read("MATCH (u:User)-[r:VIEWED]->(p:Product) RETURN u.id AS u, p.sku AS p, r.strength AS s")
+    viewed = data["User", "VIEWED", "Product"]
+    packed = {
+        (index.keys["User"][u], index.keys["Product"][p], s)
+        for (u, p), s in zip(viewed.edge_index.T.tolist(), viewed.strength.tolist(), strict=True)
+    }
+    assert len(rows) == viewed.edge_index.shape[1] > 100
+    assert packed == {(row["u"], row["p"], row["s"]) for row in rows}
+    vector = data["Product"].text_embedding[index.row("Product", "p9")]
+    assert vector.tolist() == [4.5, 1.0, -1.0]
+
+
+def test_keys_beyond_the_basic_plane_lose_no_page(store: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neo4j's index and its operators order these differently, so paging by ranges of keys lost some of them."""
+    keys = ["a", "\ufb01", "\uffe6", "\U0001d11e", "\U0001f3b8", "z", "\u00e9"]
+    store.write(
+        "UNWIND $keys AS key CREATE (:User {id: key})-[:BOUGHT {count: 1, strength: 1.0}]->"
+        "(:Product {sku: key, title: 't', active: true})",
+        keys=keys,
+    )
+    monkeypatch.setattr(export, "PAGE", 2)
+    data, index = export_subgraph(store, SubgraphSpec(SMALL.nodes, {("User", "BOUGHT", "Product"): ()}))
+    assert index.keys["User"] == tuple(sorted(keys))
+    assert data["User", "BOUGHT", "Product"].edge_index.tolist() == [list(range(7)), list(range(7))]
+
+
+def test_an_empty_graph_exports_empty_stores(store: GraphStore) -> None:
+    data, index = export_subgraph(store)
+    assert index.count("User") == index.count("Product") == 0
+    assert data["User", "BOUGHT", "Product"].edge_index.shape == (2, 0)
+    assert data["Product"].text_embedding.shape == (0, 0)
+
+
+def test_a_product_without_text_has_a_zero_row(shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'S1'}) SET p.text_embedding = [1.0, 0.0]")
+    data, _ = export_subgraph(shop, SubgraphSpec({"Product": ("text_embedding",)}, {}))
+    assert data["Product"].text_embedding.tolist() == [[0.0, 0.0]] * 2 + [[1.0, 0.0]] + [[0.0, 0.0]] * 3
+
+
+def test_vectors_of_two_widths_are_refused(shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product) SET p.text_embedding = CASE p.sku WHEN 'S1' THEN [1.0] ELSE [1.0, 0.0] END")
+    with pytest.raises(EmbeddingError, match="1 and 2 numbers"):
+        export_subgraph(shop, SubgraphSpec({"Product": ("text_embedding",)}, {}))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "where", "message"),
+    [
+        ({"Prodct": ()}, {}, {}, "no label 'Prodct'"),
+        ({"Product": ("colour",)}, {}, {}, "no property 'colour' of Product"),
+        ({"Product": ()}, {("User", "BOUGHT", "Product"): ()}, {}, "needs the label User"),
+        ({"Product": ()}, {}, {"User": "true"}, "a filter for User"),
+    ],
+)
+def test_a_spec_that_does_not_fit_the_schema_says_so(nodes, edges, where, message) -> None:
+    with pytest.raises(EmbeddingError, match=message):
+        SubgraphSpec(nodes, edges, where)
+
+
+def test_a_node_index_counts_and_finds() -> None:
+    index = NodeIndex({"User": ("a", "b")})
+    assert (index.count("User"), index.count("Product")) == (2, 0)
+    assert index.rows("Product", ["x"]).dtype == np.int64

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from torch.nn import functional as F
+
+from embeddings.gcn import (
+    HeteroLightGCN,
+    SymmetricProduct,
+    TypedEdges,
+    csr_tensor,
+    normalised_adjacency,
+    propagate_reference,
+    softmax_loss,
+    spectral_vectors,
+)
+
+N_USERS, N_PRODUCTS, N_NODES = 4, 5, 11
+MET = TypedEdges("MET", np.array([0, 0, 1, 2, 3, 3]), np.array([4, 5, 5, 6, 7, 4]))
+BRAND = TypedEdges("BRAND", np.array([4, 5, 6, 8]), np.array([9, 9, 10, 10]))
+
+
+def model(initial: np.ndarray, text: np.ndarray | None = None, layers: int = 3) -> HeteroLightGCN:
+    adjacency = {e.name: normalised_adjacency(e, N_NODES) for e in (MET, BRAND)}
+    return HeteroLightGCN(adjacency, N_USERS, N_PRODUCTS, text, initial, layers=layers)
+
+
+def both_ways(edges: TypedEdges) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.r_[edges.heads, edges.tails], np.r_[edges.tails, edges.heads]]))
+
+
+def test_the_sparse_path_computes_what_pyg_lgconv_computes() -> None:
+    initial = np.random.default_rng(0).standard_normal((N_NODES, 6)).astype(np.float32)
+    net = model(initial)
+    weights = torch.softmax(net.theta.detach(), 0).tolist()
+    edges = list(zip([both_ways(MET), both_ways(BRAND)], weights, strict=True))
+    expected = propagate_reference(edges, torch.from_numpy(initial), layers=3)
+    assert torch.allclose(net.propagate(net.inputs()), expected, atol=1e-6)
+
+
+def test_gradients_through_the_sparse_path_are_those_of_autograd() -> None:
+    initial = np.random.default_rng(1).standard_normal((N_NODES, 3)).astype(np.float32)
+    net = model(initial, layers=2)
+    probe = torch.from_numpy(np.random.default_rng(2).standard_normal((N_NODES, 3)).astype(np.float32))
+    (net.propagate(net.inputs()) * probe).sum().backward()
+
+    dense = [torch.from_numpy(normalised_adjacency(e, N_NODES).toarray()) for e in (MET, BRAND)]
+    free, theta = (torch.nn.Parameter(p.detach().clone()) for p in (net.free, net.theta))
+    weights, x = torch.softmax(theta, 0), free
+    total = x
+    for _ in range(2):
+        x = sum(w * (a @ x) for w, a in zip(weights, dense, strict=True))
+        total = total + x
+    ((total / 3) * probe).sum().backward()
+    assert torch.allclose(net.free.grad, free.grad, atol=1e-5)
+    assert torch.allclose(net.theta.grad, theta.grad, atol=1e-5)
+
+
+def test_the_symmetric_product_passes_gradcheck() -> None:
+    matrix = csr_tensor(normalised_adjacency(MET, N_NODES)).to(torch.float64)
+    x = torch.randn(N_NODES, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v: SymmetricProduct.apply(matrix, v), (x,))
+
+
+def test_double_edges_count_once_and_self_loops_not_at_all() -> None:
+    once = normalised_adjacency(TypedEdges("T", np.array([0, 1]), np.array([1, 2])), 3)
+    messy = normalised_adjacency(TypedEdges("T", np.array([0, 1, 1, 0, 2, 1]), np.array([1, 0, 2, 1, 2, 1])), 3)
+    assert np.array_equal(once.toarray(), messy.toarray())
+
+
+def test_the_adjacency_is_symmetric_and_normalised_by_both_degrees() -> None:
+    a = normalised_adjacency(TypedEdges("T", np.array([0, 0]), np.array([1, 2])), 3).toarray()
+    half = 1 / np.sqrt(2)
+    assert np.allclose(a, [[0, half, half], [half, 0, 0], [half, 0, 0]])
+
+
+def test_outputs_lie_on_the_unit_sphere_and_an_unreached_node_at_its_centre() -> None:
+    initial = np.zeros((N_NODES, 4), dtype=np.float32)
+    initial[:4] = np.random.default_rng(0).standard_normal((4, 4))
+    text = np.zeros((N_PRODUCTS, 2), dtype=np.float32)
+    users, products = model(initial, text, layers=1)()
+    assert torch.allclose(users.norm(dim=1), torch.ones(N_USERS), atol=1e-6)
+    # The fifth product has no interaction, no text and no free vector: nothing says where it is.
+    assert products.norm(dim=1).round(decimals=5).tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+def test_text_alone_places_a_product() -> None:
+    net = model(np.zeros((N_NODES, 4), dtype=np.float32), np.eye(5, 3, dtype=np.float32), layers=0)
+    with torch.no_grad():
+        net.project.weight.copy_(torch.eye(4, 3))
+    _, products = net()
+    assert products[0].tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_full_softmax_is_cross_entropy_over_all_products() -> None:
+    rng = torch.Generator().manual_seed(0)
+    users, products = (F.normalize(torch.randn(n, 4, generator=rng), dim=1) for n in (3, 6))
+    own = torch.tensor([2, 0, 5])
+    clash = torch.arange(6)[None] == own[:, None]
+    loss = softmax_loss(users, products[own], products, clash, 0.2)
+    assert torch.allclose(loss, F.cross_entropy(users @ products.T / 0.2, own))
+
+
+def test_spectral_vectors_are_the_leading_singular_vectors() -> None:
+    rng = np.random.default_rng(5)
+    met = sp.csr_matrix((rng.random((30, 20)) < 0.3).astype(np.float32))
+    users, products = spectral_vectors(met, 4, rng)
+    R = met.toarray() / np.sqrt(np.asarray(met.sum(1))) / np.sqrt(np.asarray(met.sum(0)))
+    left, values, right = np.linalg.svd(R)
+    assert users @ products.T == pytest.approx((left[:, :4] * values[:4]) @ right[:4], abs=1e-3)
+
+
+def test_spectral_vectors_of_a_tiny_graph_are_padded() -> None:
+    users, products = spectral_vectors(sp.csr_matrix(np.eye(2, dtype=np.float32)), 8, np.random.default_rng(0))
+    assert users.shape == products.shape == (2, 8)
+    assert np.isfinite(users).all()
+    assert not users[:, 2:].any()
