@@ -209,7 +209,7 @@ class GraphModel:
 def read_model(store: GraphStore) -> GraphModel:
     """Read the live model's vectors and relations, and all that users did, from the graph.
 
-    While no model is live the score is what the query falls back on, the number of buyers.
+    While no model is live the score is what the query falls back on, the popularity.
 
     Raises:
         EmptyGraphError: the graph has no interactions.
@@ -234,13 +234,11 @@ def read_model(store: GraphStore) -> GraphModel:
         rows, columns = data["User", type_, "Product"].edge_index.numpy()
         hidden = hidden + sp.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=shape)
     inactive = ~data["Product"].active.numpy()
+    popular = np.nan_to_num(data["Product"].popularity.numpy()).astype(np.float32)
     if model is None or vector is None:
-        buyers = np.asarray(x.matrix(known_only=True).sum(axis=0)).ravel()
         nothing = no_weights(x.n_products, x.n_products)
         empty = (np.zeros((x.n_users, 1), np.float32), np.zeros((x.n_products, 1), np.float32))
-        scorer = Scorer(
-            *empty, nothing, {}, (1.0 - 1.0 / (1.0 + buyers)).astype(np.float32), ScoreWeights(popularity=1)
-        )
+        scorer = Scorer(*empty, nothing, {}, popular, ScoreWeights(popularity=1.0))
         return GraphModel(index, x, scorer, hidden, inactive)
     similar = data["Product", "SIMILAR_TO", "Product"]
     names = similar.model_texts
@@ -254,7 +252,7 @@ def read_model(store: GraphStore) -> GraphModel:
         relations={
             t: either_way(data["Product", t, "Product"].edge_index.numpy(), x.n_products) for t in PRODUCT_RELATIONS
         },
-        popularity=np.nan_to_num(data["Product"].popularity.numpy()).astype(np.float32),
+        popularity=popular,
         weights=model.weights,
     )
     return GraphModel(index, x, scorer, hidden, inactive)

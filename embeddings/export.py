@@ -212,10 +212,10 @@ def _read_nodes(
         f"MATCH (n:{label})\n"
         f"{predicate}"
         # References alone are gathered; properties are read page by page.
-        "WITH collect(n) AS all\n"
-        "WHERE size(all) > 0\n"
-        f"UNWIND range(0, size(all) - 1, {page}) AS i\n"
-        f"WITH all[i..i + {page}] AS nodes\n"
+        "WITH collect(n) AS found\n"
+        "WHERE size(found) > 0\n"
+        f"UNWIND range(0, size(found) - 1, {page}) AS i\n"
+        f"WITH found[i..i + {page}] AS nodes\n"
         "RETURN " + ",\n       ".join([f"[n IN nodes | n.{key}]", _packed("id(n)"), *(c.gathered() for c in columns)])
     )
     names: list[str] = []

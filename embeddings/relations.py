@@ -164,7 +164,7 @@ def shared_part(products: np.ndarray, others: np.ndarray, n_products: int, n_oth
 
 
 def explicit_relations(data: HeteroData) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Type, source and ``[2, e]`` rows of each feed of product-to-product relations."""
+    """Type, source and ``[2, e]`` rows of each feed of relations between two different products."""
     for type_ in PRODUCT_RELATIONS:
         edge = ("Product", type_, "Product")
         if edge not in data.edge_types:
@@ -174,7 +174,9 @@ def explicit_relations(data: HeteroData) -> Iterator[tuple[str, str, np.ndarray]
         sources = store.source.numpy() if "source" in store else np.full(index.shape[1], -1)
         names = store.source_texts if "source" in store else []
         for code in np.unique(sources):
-            yield type_, names[code] if code >= 0 else "", index[:, sources == code]
+            edges = index[:, (sources == code) & (index[0] != index[1])]
+            if edges.shape[1]:
+                yield type_, names[code] if code >= 0 else "", edges
 
 
 def explicit_part(index: np.ndarray, n: int) -> sp.csr_matrix:

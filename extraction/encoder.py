@@ -90,6 +90,40 @@ class Encoder:
                 vectors[batch] = self._pool(model, padded).float().cpu().numpy()
         return vectors
 
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """For each sentence, given as words, a vector a word: shape ``[words, dimensions]``.
+
+        A word's vector is that of its first word piece; words beyond :data:`MAX_TOKENS` pieces have zeros.
+        """
+        import torch
+
+        tokenizer, model = self._loaded
+        found = [np.zeros((len(words), self.dimensions), dtype=np.float32) for words in sentences]
+        # A word without any piece would shift the others: an underscore stands for it.
+        clean = [
+            [w.encode("utf-8", "replace").decode("utf-8").strip()[:100] or "_" for w in words] for words in sentences
+        ]
+        order = sorted((i for i in range(len(sentences)) if clean[i]), key=lambda i: len(clean[i]))
+        with torch.inference_mode():
+            for batch in _batches(order, [2 * len(words) + 2 for words in clean], self._batch_tokens):
+                coded = tokenizer(
+                    [clean[i] for i in batch],
+                    is_split_into_words=True,
+                    truncation=True,
+                    max_length=MAX_TOKENS,
+                    padding=True,
+                    return_tensors="pt",
+                )
+                ids, mask = coded["input_ids"].to(model.device), coded["attention_mask"].to(model.device)
+                hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state.float().cpu().numpy()
+                for row, i in enumerate(batch):
+                    placed = set()
+                    for piece, word in enumerate(coded.word_ids(row)):
+                        if word is not None and word not in placed:
+                            placed.add(word)
+                            found[i][word] = hidden[row, piece]
+        return found
+
     def _pool(self, model: Any, padded: Any) -> torch.Tensor:
         import torch
 

@@ -6,9 +6,11 @@ Pure functions over values; :mod:`kg.app` prints what they return.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from extraction.benchmarks import SENTIMENTS, MarkedProduct, MarkedSentence, Triplet
 from extraction.mentions import Lexicon, ProductEntry, ProductLike, words
 from extraction.ner import BrandFinder, Gazetteer
 from extraction.normalise import squash
@@ -111,3 +113,94 @@ def _without_brands(lexicon: Lexicon, skus: set[str]) -> Lexicon:
     }
     left = {entry.brand for entry in products.values() if entry.brand}
     return Lexicon({key: name for key, name in lexicon.brands.items() if key in left}, lexicon.categories, products)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Answers counted: scores are added, never averaged."""
+
+    right: int = 0
+    answered: int = 0
+    stated: int = 0
+    """How many there were to find."""
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.right + other.right, self.answered + other.answered, self.stated + other.stated)
+
+    @property
+    def precision(self) -> float:
+        """Share of the answers that were right."""
+        return self.right / self.answered if self.answered else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Share of what there was to find that was answered rightly."""
+        return self.right / self.stated if self.stated else 0.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.right / (self.answered + self.stated) if self.answered + self.stated else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionScore:
+    """How well an extractor did on a gold file."""
+
+    documents: int
+    total: Count
+    by_attribute: Mapping[str, Count]
+    """By attribute, or by sentiment for triplets."""
+
+    def as_dict(self) -> dict[str, object]:
+        """As ``kg evaluate extraction`` prints it."""
+        return {
+            "precision": round(self.total.precision, 4),
+            "recall": round(self.total.recall, 4),
+            "f1": round(self.total.f1, 4),
+            "documents": self.documents,
+            "by_attribute": {
+                name: {
+                    "precision": round(count.precision, 4),
+                    "recall": round(count.recall, 4),
+                    "f1": round(count.f1, 4),
+                    "stated": count.stated,
+                }
+                for name, count in sorted(self.by_attribute.items())
+            },
+        }
+
+
+def score_values(gold: Sequence[MarkedProduct], answers: Sequence[Mapping[str, str | None]]) -> ExtractionScore:
+    """Count attribute values as ExtractGPT and WDC PAVE do.
+
+    Each pair of a text and an attribute in its targets is one question. Where
+    the text states a value, any of its spellings in the targets is right, to
+    the letter, and everything else counts against precision and recall; where
+    it states none ("n/a"), an answer counts against precision and silence
+    counts for nothing. Micro-averaged.
+    """
+    by_attribute: dict[str, Count] = defaultdict(Count)
+    for product, answer in zip(gold, answers, strict=True):
+        for attribute, values in product.targets.items():
+            value = answer.get(attribute)
+            by_attribute[attribute] += Count(
+                right=int(value is not None and value in values),
+                answered=int(value is not None),
+                stated=int(bool(values)),
+            )
+    return ExtractionScore(len(gold), sum(by_attribute.values(), Count()), dict(by_attribute))
+
+
+def score_triplets(gold: Sequence[MarkedSentence], answers: Sequence[Sequence[Triplet]]) -> ExtractionScore:
+    """Count triplets as ASTE does: right are those whose aspect, opinion and sentiment are all exactly so."""
+    by_sentiment: dict[str, Count] = defaultdict(Count)
+    for sentence, answer in zip(gold, answers, strict=True):
+        stated, answered = set(sentence.triplets), set(answer)
+        for sentiment in SENTIMENTS:
+            by_sentiment[sentiment] += Count(
+                right=sum(t.sentiment == sentiment for t in stated & answered),
+                answered=sum(t.sentiment == sentiment for t in answered),
+                stated=sum(t.sentiment == sentiment for t in stated),
+            )
+    return ExtractionScore(len(gold), sum(by_sentiment.values(), Count()), dict(by_sentiment))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from torch_geometric.data import HeteroData
+
+from embeddings import relations
+from embeddings.relations import (
+    combine,
+    either_way,
+    explicit_part,
+    explicit_relations,
+    ridge_weights,
+    shared_part,
+    side_parts,
+    text_part,
+)
+
+
+def some_interactions(users: int = 60, products: int = 12) -> sp.csr_matrix:
+    rng = np.random.default_rng(0)
+    return sp.csr_matrix((rng.random((users, products)) < 0.3).astype(np.float32))
+
+
+def scaled(met: sp.csr_matrix) -> np.ndarray:
+    dense = met.toarray().astype(float)
+    return dense * np.maximum(dense.sum(1, keepdims=True), 1) ** -0.25
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_each_column_is_a_ridge_regression_on_the_other_products(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways give it when every product is a neighbour: the inverse of the Gram matrix is but a short cut."""
+    if not exact:
+        monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
+    met = some_interactions()
+    X = scaled(met)
+    W = ridge_weights(met, 3.0).toarray()
+    assert not np.diag(W).any()
+    for j in range(X.shape[1]):
+        others = [i for i in range(X.shape[1]) if i != j]
+        A = X[:, others]
+        expected = np.linalg.solve(A.T @ A + 3.0 * np.eye(len(others)), A.T @ X[:, j])
+        assert W[others, j] == pytest.approx(expected, abs=1e-5)
+
+
+def test_local_weights_use_only_the_nearest_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
+    monkeypatch.setattr(relations, "NEIGHBOURS", 3)
+    told: list[tuple[int, int]] = []
+    W = ridge_weights(some_interactions(), 3.0, tick=lambda done, of: told.append((done, of)))
+    assert (W != 0).sum(axis=0).max() == 3
+    assert told == [(0, 12)]
+
+
+def test_a_product_that_nobody_met_has_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
+    assert ridge_weights(sp.csr_matrix((3, 4), dtype=np.float32), 1.0).nnz == 0
+
+
+def test_text_relates_by_the_squared_cosine() -> None:
+    text = np.array([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0], [0.0, 0.0]], dtype=np.float32)
+    assert text_part(text).toarray() == pytest.approx(np.array([[0, 0.36, 0, 0], [0.36, 0, 0, 0], [0] * 4, [0] * 4]))
+
+
+def test_what_few_share_says_more_than_what_many_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Brand 0 makes products 0 and 1, brand 1 makes 1 to 4, brand 2 only 5; product 1 names brand 0 twice.
+    products, brands = np.array([0, 1, 1, 1, 2, 3, 4, 5]), np.array([0, 0, 0, 1, 1, 1, 1, 2])
+    part = shared_part(products, brands, 6, 3).toarray()
+    assert part[0, 1] == pytest.approx(1 / np.sqrt(2))
+    assert part[1, 2] == part[2, 1] == pytest.approx(1 / np.sqrt(4))
+    assert not part[5].any()
+    assert not np.diag(part).any()
+    monkeypatch.setattr(relations, "MOST_SHARING", 3)
+    assert shared_part(products, brands, 6, 3).toarray()[1, 2] == 0.0
+
+
+def test_explicit_relations_count_in_either_direction_once_and_never_to_oneself() -> None:
+    index = np.array([[0, 1, 2, 0], [1, 0, 2, 2]])
+    assert either_way(index, 3).toarray().tolist() == [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
+    half = 1 / np.sqrt(2)
+    assert explicit_part(index, 3).toarray() == pytest.approx(np.array([[0, half, half], [half, 0, 0], [half, 0, 0]]))
+
+
+def test_each_feed_of_relations_is_a_part_of_its_own() -> None:
+    data = HeteroData()
+    data["Product"].num_nodes = 3
+    store = data["Product", "BOUGHT_WITH", "Product"]
+    store.edge_index = torch.tensor([[0, 0], [1, 2]])
+    store.source, store.source_texts = torch.tensor([1, 0]), ["also_bought", "bought_together"]
+    found = [(type_, source, index.tolist()) for type_, source, index in explicit_relations(data)]
+    assert found == [("BOUGHT_WITH", "also_bought", [[0], [2]]), ("BOUGHT_WITH", "bought_together", [[0], [1]])]
+    assert list(side_parts(data)) == ["bought_with:also_bought", "bought_with:bought_together"]
+
+
+def test_the_sum_keeps_positive_weights_and_the_strongest_of_each_product() -> None:
+    parts = {
+        "ridge": sp.csr_matrix(np.array([[0, -1.0, 0.5], [0.2, 0, 0.1], [0, 0, 0]], dtype=np.float32)),
+        "text": sp.csr_matrix(np.array([[0, 0.5, 0.5], [0, 0, 0.4], [1.0, 0, 0]], dtype=np.float32)),
+        "unused": sp.csr_matrix(np.full((3, 3), 9.0, dtype=np.float32)),
+    }
+    total = combine(parts, {"ridge": 1.0, "text": 0.5}, most=1)
+    assert total.toarray() == pytest.approx(np.array([[0, 0, 0.75], [0, 0, 0.3], [0.5, 0, 0]]))
+    assert combine(parts, {}, most=1).nnz == 0

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from embeddings import registry, writeback
+from embeddings.registry import Checkpoint
+from embeddings.scoring import ScoreWeights
+from embeddings.writeback import WriteBackSummary, write_embeddings
+from kg import schema
+from kg.errors import EmbeddingError
+from kg.migrations import vector_index_statement
+from kg.store import GraphStore
+
+WIDTH = schema.DEFAULT_DIMENSIONS
+
+
+def unit(*places: int, width: int = WIDTH) -> np.ndarray:
+    """Rows with a single 1; a negative place gives a zero row."""
+    rows = np.zeros((len(places), width), dtype=np.float32)
+    for row, place in enumerate(places):
+        if place >= 0:
+            rows[row, place] = 1.0
+    return rows
+
+
+def model(version: str, first: int = 0, width: int = WIDTH) -> Checkpoint:
+    """For the shop: anna near G1 and S1, cleo without a vector; G1 leads to S1 and T1."""
+    similar = np.zeros((4, 4), dtype=np.float32)
+    similar[0, 2], similar[0, 3] = 0.5, 0.25
+    return Checkpoint(
+        version=version,
+        users=("anna", "ben", "cleo"),
+        products=("G1", "G2", "S1", "T1"),
+        user_vectors=unit(first, first + 1, -1, width=width),
+        product_vectors=unit(first, first + 1, first, first + 2, width=width),
+        similar=sp.csr_matrix(similar),
+        popularity=np.array([1.0, 0.5, 0.25, 0.0], dtype=np.float32),
+        weights=ScoreWeights(1.0, 1.0, 0.1),
+    )
+
+
+def slots(store: GraphStore) -> dict[str, Any]:
+    """All that a reader of a model can see, by slot and by version."""
+    seen: dict[str, Any] = {}
+    for slot in schema.SLOTS:
+        rows = store.read(
+            f"MATCH (n:User|Product) WHERE n.embedding_{slot} IS NOT NULL\n"
+            f"RETURN coalesce(n.sku, n.id) AS key, n.embedding_{slot} AS v ORDER BY key"
+        )
+        seen[slot] = {row["key"]: row["v"].index(1.0) for row in rows}
+    for row in store.read(
+        "MATCH (a)-[r:SIMILAR_TO]->(b)\nRETURN r.model AS model, a.sku AS a, b.sku AS b, r.weight AS w ORDER BY a, b"
+    ):
+        seen.setdefault(row["model"], []).append((row["a"], row["b"], row["w"]))
+    return seen
+
+
+def test_the_first_model_fills_blue_and_waits_to_be_promoted(shop: GraphStore) -> None:
+    assert write_embeddings(shop, model("v1")) == WriteBackSummary("v1", "blue", 2, 4, 2, missing=0)
+    assert slots(shop) == {
+        "blue": {"anna": 0, "ben": 1, "G1": 0, "G2": 1, "S1": 0, "T1": 2},
+        "green": {},
+        "v1": [("G1", "S1", 0.5), ("G1", "T1", 0.25)],
+    }
+    assert shop.read("MATCH (p:Product {sku: 'G2'}) RETURN p.popularity AS p") == [{"p": 0.5}]
+    assert registry.live(shop) is None
+    version = shop.read("MATCH (m:ModelVersion {id: 'v1'}) RETURN m.status AS s, m.dimensions AS d, m.w_similar AS w")
+    assert version == [{"s": "ready", "d": WIDTH, "w": 1.0}]
+
+
+def test_the_next_model_fills_the_dark_slot_and_the_third_takes_the_place_of_the_first(shop: GraphStore) -> None:
+    for number, version in enumerate(["v1", "v2"]):
+        write_embeddings(shop, model(version, first=number))
+        registry.promote(shop, version)
+    assert set(slots(shop)) == {"blue", "green", "v1", "v2"}
+    assert write_embeddings(shop, model("v3", first=5)).slot == "blue"
+    now = slots(shop)
+    assert set(now) == {"blue", "green", "v2", "v3"}
+    assert now["blue"]["anna"] == 5
+    assert now["green"]["anna"] == 1
+    assert registry.promote(shop, "v3").slot == "blue"
+    assert registry.rollback(shop) == "v2"
+
+
+def test_writing_twice_equals_writing_once(shop: GraphStore) -> None:
+    write_embeddings(shop, model("v1"))
+    once = slots(shop)
+    assert write_embeddings(shop, model("v1")) == WriteBackSummary("v1", "blue", 2, 4, 2, missing=0)
+    assert slots(shop) == once
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+STAGES = ("Clearing the slot", "User vectors", "Product vectors", "Relations", "Popularity", "Waiting for the index")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_cut_off_anywhere_the_live_slot_is_untouched_and_the_next_run_finishes(shop: GraphStore, stage: str) -> None:
+    write_embeddings(shop, model("v1"))
+    registry.promote(shop, "v1")
+    before = slots(shop)
+
+    def kill(now: str, *_: int) -> None:
+        if now == stage:
+            raise Killed
+
+    with pytest.raises(Killed):
+        write_embeddings(shop, model("v2", first=3), progress=kill)
+    cut = slots(shop)
+    assert (cut["blue"], cut["v1"]) == (before["blue"], before["v1"])
+    assert registry.live(shop).version == "v1"
+    # Another model than the one that was cut off: nothing of that one may remain.
+    assert write_embeddings(shop, model("v3", first=7)).missing == 0
+    done = slots(shop)
+    assert set(done) == {"blue", "green", "v1", "v3"}
+    assert done["green"] == {"anna": 7, "ben": 8, "G1": 7, "G2": 8, "S1": 7, "T1": 9}
+    assert done["blue"] == before["blue"]
+
+
+def test_a_node_deleted_since_the_export_is_skipped_and_counted(shop: GraphStore) -> None:
+    shop.write("MATCH (n:Product|User) WHERE n.sku = 'S1' OR n.id = 'ben' DETACH DELETE n")
+    assert write_embeddings(shop, model("v1")) == WriteBackSummary("v1", "blue", 1, 3, 1, missing=2)
+
+
+def test_a_node_that_the_model_does_not_know_keeps_no_old_vector(shop: GraphStore) -> None:
+    write_embeddings(shop, replace(model("v0"), version="v0"))
+    shop.write("MATCH (p:Product {sku: 'X1'}) SET p.embedding_blue = $v", v=unit(0)[0].tolist())
+    write_embeddings(shop, model("v1"))
+    assert "X1" not in slots(shop)["blue"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("user_vectors", np.full((3, WIDTH), np.nan, dtype=np.float32), "users' vectors hold NaN"),
+        ("product_vectors", 2.0 * unit(0, 1, 2, 3), "not of unit length"),
+        ("popularity", np.array([np.inf, 0, 0, 0], dtype=np.float32), "popularity hold NaN or infinity"),
+        ("weights", ScoreWeights(float("nan")), "score's weights hold NaN"),
+    ],
+)
+def test_what_is_not_a_vector_is_refused_before_anything_is_written(
+    shop: GraphStore, field: str, value: object, message: str
+) -> None:
+    with pytest.raises(EmbeddingError, match=message):
+        write_embeddings(shop, replace(model("v1"), **{field: value}))
+    assert slots(shop) == {"blue": {}, "green": {}}
+    assert shop.read("MATCH (m:ModelVersion) RETURN m") == []
+
+
+@pytest.fixture
+def usual_index(store: GraphStore) -> Iterator[GraphStore]:
+    """Puts the blue index back to its usual width afterwards."""
+    yield store
+    index = schema.embedding_index("blue")
+    store.autocommit(f"DROP INDEX {index.name} IF EXISTS")
+    store.autocommit(vector_index_statement(index))
+    store.await_indexes()
+
+
+def test_a_model_of_another_width_gets_an_index_of_that_width(shop: GraphStore, usual_index: GraphStore) -> None:
+    write_embeddings(shop, model("v1", width=16))
+    registry.promote(shop, "v1")
+    near = shop.read(
+        "CYPHER 25 MATCH (u:User {id: 'anna'}) MATCH (p:Product)\n"
+        "SEARCH p IN (VECTOR INDEX product_embedding_blue FOR u.embedding_blue LIMIT 2) SCORE AS s\n"
+        "RETURN p.sku AS sku, s ORDER BY sku"
+    )
+    assert near == [{"sku": "G1", "s": 1.0}, {"sku": "S1", "s": 1.0}]
+
+
+def test_two_write_backs_into_one_slot_end_with_one_of_them_refused(shop: GraphStore) -> None:
+    second = model("v2", first=4)
+
+    def intrude(stage: str, *_: int) -> None:
+        if stage == "Popularity" and not shop.read("MATCH (m:ModelVersion {id: 'v2'}) RETURN m"):
+            write_embeddings(shop, second)
+
+    with pytest.raises(EmbeddingError, match="another write-back took that slot"):
+        write_embeddings(shop, model("v1"), progress=intrude)
+    assert registry.promote(shop, "v2").version == "v2"
+    assert slots(shop)["blue"]["anna"] == 4
+
+
+def test_readers_never_see_two_models_mixed(shop: GraphStore) -> None:
+    """One query reads vector, relation and model; whatever it sees belongs together, however often models switch."""
+    for number, version in enumerate(["v1", "v2"]):
+        write_embeddings(shop, model(version, first=10 * number))
+    query = (
+        "MATCH (m:ModelVersion {live: true}), (u:User {id: 'anna'})\n"
+        "MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO {model: m.id}]->(:Product {sku: 'S1'})\n"
+        "RETURN m.id AS model, CASE m.slot WHEN 'blue' THEN u.embedding_blue ELSE u.embedding_green END AS v"
+    )
+    registry.promote(shop, "v2")
+    write_embeddings(shop, model("v1", first=0))
+    seen = set()
+    for _ in range(10):
+        registry.promote(shop, "v1" if registry.live(shop).version == "v2" else "v2")
+        (row,) = shop.read(query)
+        seen.add((row["model"], row["v"].index(1.0)))
+    assert seen == {("v1", 0), ("v2", 10)}
+
+
+def test_the_stages_are_reported(shop: GraphStore) -> None:
+    told: list[str] = []
+    write_embeddings(shop, model("v1"), progress=lambda stage, done, of: told.append(stage))
+    assert tuple(dict.fromkeys(told)) == STAGES
+    assert writeback.WriteBackSummary("v", "blue", 1, 2, 3, 4).as_dict()["missing"] == 4
