@@ -25,6 +25,7 @@ from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import solve
 from torch_geometric.data import HeteroData
 
 from embeddings.export import PRODUCT_RELATIONS, SHARED
@@ -41,6 +42,9 @@ PART_WIDTH: Final = 100
 MOST_SHARING: Final = 2_000
 """A brand or category of more products than this says nothing about any two of them, and is left out."""
 
+_BLOCK: Final = 1024
+"""Products whose relations to all others are in memory at once."""
+
 Tick = Callable[[int, int], None]
 """Called with how much is done and how much there is."""
 
@@ -55,60 +59,61 @@ def ridge_weights(met: sp.csr_matrix, penalty: float, *, tick: Tick | None = Non
     per_user = np.asarray(met.sum(axis=1)).ravel()
     scale = np.power(np.maximum(per_user, 1.0), -ROW_POWER)
     weighted = (sp.diags(scale) @ met).tocsr()
-    gram = (weighted.T @ weighted).tocsr().astype(np.float64)
     if met.shape[1] <= EXACT_PRODUCTS:
-        return _ease(gram, penalty)
-    return _local_ridge(gram, penalty, tick)
+        return _ease(weighted, penalty)
+    return _local_ridge(weighted, penalty, tick)
 
 
-def _ease(gram: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
-    """B = I − P · diag(1/P_jj) with P = (G + λI)⁻¹: every product regressed on all others at once."""
-    P = np.linalg.inv(gram.toarray() + penalty * np.eye(gram.shape[0]))
+def _ease(weighted: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
+    """B = I − P · diag(1/P_jj) with P = (XᵀX + λI)⁻¹: every product regressed on all others at once."""
+    gram = (weighted.T @ weighted).toarray().astype(np.float64)
+    P = np.linalg.inv(gram + penalty * np.eye(len(gram)))
     B = -P / np.diag(P)[None, :]
     np.fill_diagonal(B, 0.0)
     return sp.csr_matrix(B.astype(np.float32))
 
 
-def _local_ridge(gram: sp.csr_matrix, penalty: float, tick: Tick | None) -> sp.csr_matrix:
-    """Column j: the products nearest to j by cosine, and the weights that predict j from them."""
-    n = gram.shape[0]
-    diagonal = gram.diagonal()
-    norm = np.sqrt(np.maximum(diagonal, 1e-12))
-    cosines = gram.copy()
-    cosines.data = cosines.data / (np.repeat(norm, np.diff(gram.indptr)) * norm[gram.indices])
-    cosines.setdiag(0.0)
-    cosines.eliminate_zeros()
-    nearest = prune(cosines.tocsr(), NEIGHBOURS)
-    # Position of a product within the current neighbourhood; reused, so that no dense n × n is ever made.
-    place = np.full(n, -1, dtype=np.int64)
+def _local_ridge(weighted: sp.csr_matrix, penalty: float, tick: Tick | None) -> sp.csr_matrix:
+    """Column j: the products nearest to j by cosine, and the weights that predict j from them.
+
+    The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte.
+    """
+    n = weighted.shape[1]
+    columns = weighted.tocsc()
+    nearest = _nearest(columns, NEIGHBOURS)
     heads, tails, weights = [], [], []
     for j in range(n):
+        if tick is not None and j % 500 == 0:
+            tick(j, n)
         around = nearest.indices[nearest.indptr[j] : nearest.indptr[j + 1]]
         if around.size == 0:
             continue
-        place[around] = np.arange(around.size)
-        G = np.zeros((around.size, around.size))
-        for row, i in enumerate(around):
-            begin, end = gram.indptr[i], gram.indptr[i + 1]
-            at = place[gram.indices[begin:end]]
-            inside = at >= 0
-            G[row, at[inside]] = gram.data[begin:end][inside]
-        target = np.zeros(around.size)
-        begin, end = gram.indptr[j], gram.indptr[j + 1]
-        at = place[gram.indices[begin:end]]
-        target[at[at >= 0]] = gram.data[begin:end][at >= 0]
-        place[around] = -1
+        X = columns[:, np.append(around, j)]
+        gram = (X.T @ X).toarray()
+        G, target = gram[:-1, :-1], gram[:-1, -1]
         G[np.diag_indices_from(G)] += penalty
         heads.append(around)
         tails.append(np.full(around.size, j))
-        weights.append(np.linalg.solve(G, target))
-        if tick is not None and j % 500 == 0:
-            tick(j, n)
+        weights.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False))
     if not heads:
         return no_weights(n, n)
     return sp.csr_matrix(
         (np.concatenate(weights).astype(np.float32), (np.concatenate(heads), np.concatenate(tails))), shape=(n, n)
     )
+
+
+def _nearest(columns: sp.csc_matrix, most: int) -> sp.csr_matrix:
+    """Cosine of each column with its ``most`` nearest others, ``[n, n]``."""
+    norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
+    rows = columns.tocsr()
+    found = []
+    for begin in range(0, columns.shape[1], _BLOCK):
+        common = (columns[:, begin : begin + _BLOCK].T @ rows).tocoo()
+        apart = common.row + begin != common.col
+        row, col = common.row[apart], common.col[apart]
+        cosines = common.data[apart] / (norm[row + begin] * norm[col])
+        found.append(prune(sp.csr_matrix((cosines, (row, col)), shape=common.shape), most))
+    return sp.vstack(found).tocsr()
 
 
 def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
@@ -154,9 +159,8 @@ def shared_part(products: np.ndarray, others: np.ndarray, n_products: int, n_oth
     weighted = (member @ sp.diags(worth)).tocsr()
     weighted.eliminate_zeros()
     found = []
-    step = 4096
-    for begin in range(0, n_products, step):
-        block = (weighted[begin : begin + step] @ member.T).tocoo()
+    for begin in range(0, n_products, _BLOCK):
+        block = (weighted[begin : begin + _BLOCK] @ member.T).tocoo()
         apart = block.row + begin != block.col
         block = sp.csr_matrix((block.data[apart], (block.row[apart], block.col[apart])), shape=block.shape)
         found.append(prune(block, PART_WIDTH))

@@ -10,7 +10,7 @@ questions, which the encoder answers by likeness (:mod:`extraction.linking`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -26,6 +26,8 @@ from kg.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
+
+    from extraction.benchmarks import Triplet
 
 T = TypeVar("T")
 
@@ -132,6 +134,27 @@ class OpinionRules:
             Opinion(o.start + offset, o.end + offset, o.aspect, o.noun, o.positive, o.word, o.confidence, o.flipped)
             for o in sorted(unique.values(), key=lambda o: o.start)
         ]
+
+    def learned(self, doc: Doc, answers: Iterable[Sequence[Triplet]], taken: Iterable[Opinion]) -> list[Opinion]:
+        """What a trained model says of the sentences of a window, where the rules say nothing.
+
+        Args:
+            answers: the model's triplets for each sentence; neutral ones are no opinion.
+            taken: what the rules found in this window.
+        """
+        taken = list(taken)
+        found: list[Opinion] = []
+        for sentence, triplets in zip(doc.sents, answers, strict=True):
+            for triplet in triplets:
+                noun = sentence[min(triplet.aspect) : max(triplet.aspect) + 1]
+                word = sentence[min(triplet.opinion) : max(triplet.opinion) + 1]
+                if triplet.sentiment == "NEU":
+                    continue
+                aspect = self._aspects.get(noun.text.casefold())
+                opinion = _opinion([*noun, *word], aspect, noun.text, triplet.sentiment == "POS", word.text, 0.7)
+                if not any(o.start < opinion.end and opinion.start < o.end for o in taken):
+                    found.append(opinion)
+        return found
 
     def aspects(self, doc: Doc) -> list[tuple[int, int, str]]:
         """Places of a window that name an aspect: start, end and name."""

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from extraction import language
+from extraction.benchmarks import MarkedProduct
 from extraction.clauses import Clause, ClauseReader, clauses
 from extraction.encoder import Encoder
 from extraction.linking import GOES_WITH, PARTED, Judge, Likeness, Linker
@@ -28,6 +29,8 @@ from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
 from extraction.shelves import ShelfRules
+from extraction.training import Heads
+from extraction.values import MAX_CHARS, Answer
 from kg.graph import (
     Document,
     DocumentKind,
@@ -39,6 +42,7 @@ from kg.graph import (
     Rejected,
     Relationship,
 )
+from kg.normalise import PATH_SEPARATOR
 from kg.schema import EXTRACTABLE, EXTRACTION, LABEL, RELATIONSHIP_TYPE
 from kg.vocabulary import Vocabulary
 
@@ -86,20 +90,32 @@ class Extractor:
         vocabulary: attributes, aspects and opinion words.
         lexicon: what the graph knows: brands, categories, products, values, aspects.
         encoder: answers what rules cannot see.
+        heads: what this home has learned from marked files, see :mod:`extraction.training`.
         clock: gives the time that evidence carries.
 
-    ``version`` names code, vocabulary and encoder. It does not change when only
+    ``version`` names code, vocabulary, encoder and heads. It does not change when only
     the lexicon grows: else each new product would have every document of the
     shop read again. A document that should profit from new names is read again
     when its text changes, or by ``kg extract`` with the option to read all.
     """
 
-    def __init__(self, vocabulary: Vocabulary, lexicon: Lexicon, encoder: Encoder, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        lexicon: Lexicon,
+        encoder: Encoder,
+        *,
+        heads: Heads | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         self._nlp = language.load()
         self._lexicon = lexicon
         self._clock = clock
         self.name: str = NAME
-        self.version: str = f"{CODE_VERSION}.{vocabulary.digest[:6]}.{encoder.fingerprint[:6]}"
+        self._encoder = encoder
+        self._heads = heads or Heads()
+        parts = (CODE_VERSION, vocabulary.digest[:6], encoder.fingerprint[:6], self._heads.version)
+        self.version: str = ".".join(part for part in parts if part)
         common = language.lemma_index() | vocabulary.words()
         self._brands = BrandFinder(lexicon, common)
         self._products = ProductFinder(lexicon, common, vocabulary.accessories)
@@ -129,6 +145,7 @@ class Extractor:
         cut = [windows(document) for document in batch]
         parsed = self._nlp.pipe((w.text for pieces in cut for w in pieces), batch_size=64)
         drafts = [self._draft(d, [(w, next(parsed)) for w in pieces]) for d, pieces in zip(batch, cut, strict=True)]
+        self._ask_heads(drafts)
         # Ask the encoder once for the whole batch; afterwards `resolve` finds every answer remembered.
         open_questions = [o for draft in drafts for o in draft.opinions]
         self._linker.links(o.noun.casefold() for o in open_questions if o.aspect is None)
@@ -191,6 +208,10 @@ class Extractor:
     def _read_opinions(self, window: Window, doc: Doc, title: str, draft: _Draft) -> None:
         """Opinions that the rules find, and the clauses in which they find none."""
         opinions = self._opinions.find(doc, 0, title=title)
+        if self._heads.triplets is not None:
+            sentences = [[t.text for t in sentence] for sentence in doc.sents]
+            answers = self._heads.triplets.answer(sentences, self._encoder.encode_words)
+            opinions += self._opinions.learned(doc, answers, opinions)
         draft.opinions += [replace(o, start=o.start + window.offset, end=o.end + window.offset) for o in opinions]
         open_clauses = clauses(
             window.text,
@@ -199,6 +220,42 @@ class Extractor:
             nouns=[singular(w.text) for w in words(title_head(title))[-2:]],
         )
         draft.clauses += [replace(c, start=c.start + window.offset, end=c.end + window.offset) for c in open_clauses]
+
+    def _ask_heads(self, drafts: Sequence[_Draft]) -> None:
+        """Add the attribute values that the trained head reads in products of categories it was trained on."""
+        model = self._heads.values
+        if model is None:
+            return
+        asked: list[tuple[_Draft, MarkedProduct]] = []
+        for draft in drafts:
+            known = self._lexicon.products.get(draft.document.sku)
+            if draft.document.kind is not DocumentKind.PRODUCT or known is None or known.category is None:
+                continue
+            for category in (known.category, known.category.rpartition(PATH_SEPARATOR)[2]):
+                attributes = model.attributes(category)
+                if attributes:
+                    text, end = draft.document.text, draft.document.title_end
+                    asked.append(
+                        (draft, MarkedProduct(text[:end], text[end:].strip(), category, dict.fromkeys(attributes, ())))
+                    )
+                    break
+        vectors = self._encoder.encode([product.text[:MAX_CHARS] for _, product in asked])
+        for (draft, _), answers in zip(asked, model.answer([p for _, p in asked], vectors), strict=True):
+            for name, answer in sorted(answers.items()):
+                self._add_learned(draft, name, answer)
+
+    def _add_learned(self, draft: _Draft, name: str, answer: Answer) -> None:
+        """A value that the trained head read: a claim, or a reject where schema or text have no place for it."""
+        if answer.value is None:
+            return
+        start = draft.document.text.find(answer.value)
+        attribute = self._attributes.attribute_named(name)
+        claim = self._attributes.claim(attribute, answer.value, start, answer.probability) if attribute else None
+        if start < 0 or claim is None:
+            reason = Reason.LOW_CONFIDENCE if start < 0 else Reason.NOT_IN_SCHEMA
+            draft.rejected.append(Rejected(reason, f"{name}: {answer.value}"[:200], draft.document.id))
+        else:
+            draft.claims.append(claim)
 
     def _finish(self, draft: _Draft) -> Extraction:
         document = draft.document

@@ -107,6 +107,8 @@ class ProductFinder:
 
     def _names(self, brand: Sequence[Word], behind: Sequence[Word]) -> Iterator[tuple[str, NameKind]]:
         """Names by which a text may call a product, from the words of its title that are and are not its brand."""
+        if not behind:
+            return
         label = " ".join(w.text for w in brand)
         whole = " ".join(w.text for w in behind)
         if len(behind) >= 2 and (brand or self._is_unusual(behind)) and self._is_unusual([*brand, *behind]):

@@ -133,6 +133,27 @@ class AttributeRules:
         moved = tuple(Claim(c.type, c.node, c.start + offset, c.end + offset, c.confidence) for c in claims)
         return Found(moved, tuple(rejected))
 
+    def attribute_named(self, name: str) -> str | None:
+        """The attribute of the vocabulary with this name or synonym, whatever the case: "Color" is colour."""
+        return self._label_of.get(name.casefold())
+
+    def claim(self, attribute: str, raw: str, start: int, confidence: float) -> Claim | None:
+        """What a text states by ``raw`` at ``start`` when it is known to be a value of ``attribute``."""
+        kind = self._attributes[attribute].kind
+        end = start + len(raw)
+        if kind is Kind.QUANTITY:
+            unit = self._units[attribute]
+            found = next((q for q in quantities(raw) if q.unit.dimension == unit.dimension), None)
+            return _claim(attribute, _of_quantity(found, unit), start, end, confidence) if found else None
+        if kind is Kind.COUNT:
+            digits = re.search(r"\d{1,6}", raw)
+            if digits is None:
+                return None
+            return _claim(attribute, _Value(digits.group(), None, float(digits.group())), start, end, confidence)
+        known = [v for a, v in self._values.get(raw.casefold(), ()) if a == attribute]
+        value = known[0] if known else " ".join(raw.casefold().split())
+        return _claim(attribute, _Value(value), start, end, confidence)
+
     def _add(self, form: str, attribute: str, value: str) -> None:
         readings = self._values.setdefault(form.casefold(), [])
         if (attribute, value) not in readings:

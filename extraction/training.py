@@ -114,7 +114,8 @@ def train(files: Sequence[Path], format: Format, folder: Path, encoder: Encoder)
         vectors = encoder.encode([p.text[:MAX_CHARS] for p in products])
         values = ValueModel.train(products, vectors)
         np.savez(target / "weights.npz", weights=values.weights, vectors=vectors.astype(np.float16))
-    parts = {**{k: manifest[k] for k in ("values", "triplets") if k in manifest}, task: target.name}
+    parts: dict[str, Any] = {k: manifest[k] for k in ("values", "triplets") if k in manifest}
+    parts[task] = target.name
     version = hashlib.sha256(orjson.dumps([LAYOUT, encoder.fingerprint, sorted(parts.values())])).hexdigest()[:8]
     _replace(folder / _MANIFEST, {"layout": LAYOUT, "encoder": encoder.fingerprint, "version": version, **parts})
     _forget(folder, task, keep=target)

@@ -237,6 +237,20 @@ def extract(
     )
 
 
+@app.command("train-extraction")
+def train_extraction(
+    files: Annotated[list[Path], typer.Argument(help="Marked texts.", show_default=False)],
+    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the files.")],
+    json: Json = False,
+) -> None:
+    """Learn from marked texts; the result becomes part of this KG_HOME's extractor. Several calls add up."""
+    from kg.app import jobs
+
+    report = jobs.train_extraction(Settings.load(), files, format)
+    words = f"Learned from {report['read']} texts, {report['examples']} with those before; kept in {report['folder']}."
+    _print(report, json, words)
+
+
 @app.command()
 def why(
     fact: Annotated[str, typer.Argument(help="Id of the fact: the property `fact` of the relationship.")],
@@ -336,6 +350,17 @@ def evaluate_recommend(
     with open_store(settings) as store:
         report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
     _print(report, True, "")
+
+
+@evaluate.command("extraction")
+def evaluate_extraction(
+    gold: Annotated[Path, typer.Option(help="Marked texts that training did not see.")],
+    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the file.")],
+) -> None:
+    """Compare what `kg train-extraction` learned with gold labels, counting as the benchmark does; print JSON."""
+    from kg.app import jobs
+
+    _print(jobs.evaluate_extraction(Settings.load(), gold, format), True, "")
 
 
 # --- questions -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -291,6 +291,29 @@ def lexicon(store: GraphStore) -> Lexicon:
         },
         attribute_values=tuple(KnownValue(row["attribute"], row["value"]) for row in values),
     )
+
+
+def train_extraction(
+    settings: Settings, files: Sequence[Path], format: Literal["pave", "ae", "aste"]
+) -> dict[str, Any]:
+    """Learn from marked files; see :func:`extraction.training.train`."""
+    from extraction import training
+
+    report = training.train(files, format, _heads_folder(settings), Encoder(settings.encoder, device=settings.device))
+    return {**asdict(report), "folder": str(_heads_folder(settings))}
+
+
+def evaluate_extraction(settings: Settings, gold: Path, format: Literal["pave", "ae", "aste"]) -> dict[str, Any]:
+    """Score what this home has learned on a gold file; see :func:`extraction.training.evaluate`."""
+    from extraction import training
+
+    encoder = Encoder(settings.encoder, device=settings.device)
+    heads = training.Heads.load(_heads_folder(settings), encoder)
+    return training.evaluate(gold, format, heads, encoder).as_dict()
+
+
+def _heads_folder(settings: Settings) -> Path:
+    return settings.home / "extraction"
 
 
 # --- vectors -------------------------------------------------------------------------------------------------

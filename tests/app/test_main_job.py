@@ -109,6 +109,27 @@ def test_with_a_pseudonym_key_a_user_is_asked_for_by_the_shops_id(
     assert store.read("MATCH (u:User) WHERE u.id CONTAINS '@' RETURN count(u) AS n") == [{"n": 0}]
 
 
+def test_what_marked_texts_teach_is_kept_apart_from_the_checkpoints(kg: Kg, tmp_path: Path) -> None:
+    marked = [
+        {
+            "input": f"{colour} {thing} {n}",
+            "category": "Straps",
+            "target_scores": {"Color": {colour: 1}, "Type": {thing: 1}},
+        }
+        for n in range(5)
+        for colour in ("Black", "Red", "Green")
+        for thing in ("strap", "belt")
+    ]
+    path = lines(tmp_path / "marked.jsonl", *marked)
+    assert kg("train-extraction", path, "--format", "ae", "--json").json["examples"] == 30
+    assert kg("train-extraction", path, "--format", "ae", "--json").json["examples"] == 30
+    report = kg("evaluate", "extraction", "--gold", path, "--format", "ae").json
+    assert (report["documents"], set(report) >= {"precision", "recall", "f1", "by_attribute"}) == (30, True)
+    assert report["f1"] > 0.9
+    # The newest checkpoint is not what was learned here.
+    assert "No checkpoint" in kg("promote").err
+
+
 def test_training_on_an_empty_graph_says_what_is_missing(kg: Kg) -> None:
     answer = kg("train")
     assert answer.code == 1

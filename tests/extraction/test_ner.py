@@ -141,6 +141,12 @@ def test_how_sure_a_name_is(products: ProductFinder) -> None:
     assert [n.kind for n in products.find(text, words(text))] == [NameKind.WHOLE, NameKind.BRANDED, NameKind.WORD]
 
 
+def test_titles_without_words_have_no_names() -> None:
+    lexicon = Lexicon(products={"1": ProductEntry(""), "2": ProductEntry("***, with strap"), "3": ProductEntry("- X100")})
+    finder = ProductFinder(lexicon, lemma_index(), frozenset())
+    assert [n.skus for n in finder.find("the X100", words("the X100"))] == [("3",)]
+
+
 @pytest.mark.parametrize(
     ("title", "head"),
     [

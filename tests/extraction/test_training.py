@@ -1,0 +1,232 @@
+"""Learning from marked files: small worlds in which the right answer is known, and what is left in a home."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from extraction.benchmarks import MarkedProduct, MarkedSentence, Triplet, read_products
+from extraction.encoder import Encoder
+from extraction.mentions import Lexicon, ProductEntry
+from extraction.pipeline import Extractor
+from extraction.training import Heads, TrainingReport, evaluate, train
+from extraction.triplets import TripletModel
+from extraction.values import ValueModel, shape
+from kg.errors import ExtractionError
+from kg.graph import Document, DocumentKind
+from kg.vocabulary import Vocabulary
+from tests.extraction.conftest import NOW, facts
+
+BRANDS = ("SEAFOX", "KINGFISH", "TROUTER", "BASSO", "PIKELORD", "CARPER")
+COLOURS = ("red", "green", "blue", "silver")
+
+
+def lures(count: int, *, first: int = 0) -> list[MarkedProduct]:
+    """Titles such as ``SEAFOX lure 40mm red``; every fourth has no colour."""
+    found = []
+    for n in range(first, first + count):
+        brand, colour, size = BRANDS[n % len(BRANDS)], COLOURS[n % 4], f"{10 + n}mm"
+        has_colour = n % 4 != 3
+        title = f"{brand} lure {size}" + (f" {colour}" if has_colour else "")
+        targets = {"Brand": (brand,), "Size": (size,), "Colour": (colour,) if has_colour else ()}
+        found.append(MarkedProduct(title, "", "Lure", targets))
+    return found
+
+
+def no_vectors(products: Sequence[MarkedProduct]) -> NDArray[np.float32]:
+    return np.ones((len(products), 2), dtype=np.float32)
+
+
+def test_known_values_and_values_of_a_known_shape_are_answered() -> None:
+    products = lures(48)
+    model = ValueModel.train(products, no_vectors(products))
+    # These sizes were never seen, only their like.
+    new = lures(8, first=100)
+    answers = model.answer(new, no_vectors(new))
+    for product, answer in zip(new, answers, strict=True):
+        expected = {a: values[0] if values else None for a, values in product.targets.items()}
+        assert {a: given.value for a, given in answer.items()} == expected
+        assert all(0 < given.probability <= 1 for given in answer.values())
+
+
+def test_the_right_answers_are_not_looked_at() -> None:
+    products = lures(24)
+    model = ValueModel.train(products, no_vectors(products))
+    (honest,) = model.answer(
+        [MarkedProduct("BASSO lure 90mm red", "", "Lure", {"Brand": ("nonsense",)})], no_vectors(products[:1])
+    )
+    assert honest["Brand"].value == "BASSO"
+
+
+def test_training_twice_gives_the_same_weights() -> None:
+    products = lures(24)
+    one, two = (ValueModel.train(products, no_vectors(products)).weights for _ in range(2))
+    assert np.array_equal(one, two)
+
+
+def test_a_text_without_words_is_answered_with_silence() -> None:
+    products = lures(24)
+    model = ValueModel.train(products, no_vectors(products))
+    for text in ("", "…", "🎸"):
+        blank = [MarkedProduct(text, "", "Other", {"Brand": ()})]
+        assert model.answer(blank, no_vectors(blank))[0]["Brand"].value is None
+
+
+@pytest.mark.parametrize(("value", "looks"), [("YA24a", "Xdx"), ("40mm", "dx"), ("Deep Blue", "Xx Xx"), ("", "")])
+def test_values_have_shapes(value: str, looks: str) -> None:
+    assert shape(value) == looks
+
+
+WORDS = {"sound": 0, "strap": 0, "screen": 0, "great": 1, "poor": 2, "the": 3, "is": 4, "and": 5, ",": 6, ".": 7}
+
+
+def drawn(sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+    """Word vectors drawn by hand: one axis for each kind of word."""
+    return [np.eye(8, dtype=np.float32)[[WORDS.get(w.casefold(), 3) for w in words]] for words in sentences]
+
+
+def spoken() -> list[MarkedSentence]:
+    """The sound is great , the strap is poor . and the like."""
+    found = []
+    for noun in ("sound", "strap", "screen"):
+        for other in ("sound", "strap", "screen"):
+            for first, second in (("great", "poor"), ("poor", "great")):
+                tokens = ("the", noun, "is", first, ",", second, other, ".")
+                sentiments = {"great": "POS", "poor": "NEG"}
+                triplets = (Triplet((1,), (3,), sentiments[first]), Triplet((6,), (5,), sentiments[second]))
+                found.append(MarkedSentence(tokens, triplets))
+    return found
+
+
+def test_triplets_are_learned() -> None:
+    model = TripletModel.train(spoken(), drawn)
+    sentences = [("the", "screen", "is", "poor", ",", "great", "sound", "."), ("the", "is", "."), ()]
+    assert model.answer(sentences, drawn) == [
+        (Triplet((1,), (3,), "NEG"), Triplet((6,), (5,), "POS")),
+        (),
+        (),
+    ]
+
+
+def test_a_model_is_its_arrays() -> None:
+    model = TripletModel.train(spoken(), drawn)
+    copy = TripletModel.of_arrays(model.arrays())
+    sentences = [s.tokens for s in spoken()]
+    assert copy.answer(sentences, drawn) == model.answer(sentences, drawn)
+
+
+def as_file(path: Path, products: Sequence[MarkedProduct]) -> Path:
+    """A file in AE-110K's format."""
+    with path.open("w", encoding="utf-8") as file:
+        for p in products:
+            targets = {a: dict.fromkeys(values or ("n/a",), 1) for a, values in p.targets.items()}
+            file.write(json.dumps({"input": p.title, "category": p.category, "target_scores": targets}) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def trained(home: Path, encoder: Encoder) -> TrainingReport:
+    """Two files of lures and one of sentences, one call each."""
+    train([as_file(home / "one.jsonl", lures(24))], "ae", home / "heads", encoder)
+    lines = [
+        f"{' '.join(s.tokens)}####{[(list(t.aspect), list(t.opinion), t.sentiment) for t in s.triplets]}"
+        for s in spoken()
+    ]
+    (home / "aste.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    train([home / "aste.txt"], "aste", home / "heads", encoder)
+    return train([as_file(home / "two.jsonl", lures(24, first=24))], "ae", home / "heads", encoder)
+
+
+def test_calls_add_up(trained: TrainingReport) -> None:
+    assert (trained.read, trained.examples) == (24, 48)
+
+
+def test_the_same_file_twice_changes_nothing(home: Path, encoder: Encoder, trained: TrainingReport) -> None:
+    again = train([home / "two.jsonl"], "ae", home / "heads", encoder)
+    assert (again.examples, again.version) == (48, trained.version)
+
+
+def test_heads_are_loaded_and_scored(home: Path, encoder: Encoder, trained: TrainingReport) -> None:
+    heads = Heads.load(home / "heads", encoder)
+    assert heads.version == trained.version
+    gold = as_file(home / "gold.jsonl", lures(8, first=100))
+    score = evaluate(gold, "ae", heads, encoder)
+    assert score.documents == 8
+    assert score.total.f1 > 0.9
+    assert set(score.by_attribute) == {"Brand", "Colour", "Size"}
+    assert evaluate(home / "aste.txt", "aste", heads, encoder).total.f1 > 0.9
+
+
+def test_one_folder_a_task_is_left(home: Path, trained: TrainingReport) -> None:
+    assert sorted(p.name.split("-")[0] for p in (home / "heads").iterdir()) == ["manifest.json", "triplets", "values"]
+
+
+def test_heads_become_part_of_the_extractor(
+    home: Path, encoder: Encoder, vocabulary: Vocabulary, trained: TrainingReport
+) -> None:
+    heads = Heads.load(home / "heads", encoder)
+    lexicon = Lexicon(products={"L": ProductEntry("BASSO lure 99mm", None, "Fishing > Lure")})
+    extractor = Extractor(vocabulary, lexicon, encoder, heads=heads, clock=lambda: NOW)
+    assert extractor.version == f"{Extractor(vocabulary, lexicon, encoder).version}.{trained.version}"
+    title = "PIKELORD lure 88mm green"
+    extraction = extractor.extract(Document("product:L", DocumentKind.PRODUCT, title, "L", len(title)))
+    assert ("HAS_ATTRIBUTE", "size=8.8 cm") in facts(extraction)
+    assert ("not_in_schema", "Brand: PIKELORD") in {(r.reason, r.detail) for r in extraction.rejected}
+    review = extractor.extract(Document("review:1", DocumentKind.REVIEW, "the screen is great .", "L"))
+    assert ("PRAISED_FOR", "screen") in facts(review)
+
+
+def test_nothing_trained_is_said(tmp_path: Path, encoder: Encoder) -> None:
+    heads = Heads.load(tmp_path, encoder)
+    assert heads == Heads()
+    for format in ("ae", "pave", "aste"):
+        with pytest.raises(ExtractionError, match=f"kg train-extraction FILE --format {format}"):
+            evaluate(tmp_path / "gold", format, heads, encoder)  # type: ignore[arg-type]
+
+
+def test_an_empty_file_teaches_nothing(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "empty").touch()
+    with pytest.raises(ExtractionError, match="No examples"):
+        train([tmp_path / "empty"], "ae", tmp_path / "heads", encoder)
+
+
+def test_heads_of_another_encoder_or_layout_are_refused(home: Path, tmp_path: Path, trained: TrainingReport) -> None:
+    class Other(Encoder):
+        fingerprint = "0123456789ab"
+
+    with pytest.raises(ExtractionError, match="another encoder"):
+        Heads.load(home / "heads", Other())
+    (tmp_path / "manifest.json").write_text('{"layout": 99}', encoding="utf-8")
+    with pytest.raises(ExtractionError, match="another layout"):
+        Heads.load(tmp_path, Other())
+    (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ExtractionError, match="cannot be read"):
+        Heads.load(tmp_path, Other())
+
+
+def test_damaged_heads_are_named(tmp_path: Path, encoder: Encoder) -> None:
+    heads = tmp_path / "heads"
+    train([as_file(tmp_path / "f.jsonl", lures(8))], "ae", heads, encoder)
+    (part,) = heads.glob("values-*")
+    (part / "weights.npz").write_bytes(b"half a fi")
+    with pytest.raises(ExtractionError, match="cannot be read"):
+        Heads.load(heads, encoder)
+
+
+def test_what_was_stored_is_what_was_read(home: Path, encoder: Encoder, trained: TrainingReport) -> None:
+    # A file read, stored and loaded answers like the file read.
+    heads = Heads.load(home / "heads", encoder)
+    assert heads.values is not None
+    assert heads.values.attributes("Lure") == {"Brand", "Size", "Colour"}
+    assert heads.values.attributes("Rod") == frozenset()
+    assert [p.targets for p in read_products(home / "one.jsonl", "ae")] == [p.targets for p in lures(24)]
