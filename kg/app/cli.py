@@ -495,6 +495,17 @@ def benchmark_brand_recovery(
     _print(measured.brand_recovery(Settings.load(), products, format=format, folds=folds), json, "")
 
 
+@benchmark.command("index")
+def benchmark_index(json: Json = False) -> None:
+    """Share of each user's 20 nearest products, by exact cosine, that the live model's vector index finds."""
+    from embeddings import evaluation
+    from kg.app.session import open_store
+
+    with open_store(Settings.load()) as store:
+        recall = evaluation.index_recall(store)
+    _print({"recall@20": round(recall, 4)}, json, f"recall@20 {recall:.4f}")
+
+
 @app.command()
 def demo() -> None:
     """Run the whole main job on the bundled synthetic shop and show what came of it."""

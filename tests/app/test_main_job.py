@@ -73,6 +73,9 @@ def test_everything_from_files_to_recommendations(
     everything = kg("evaluate", "recommend", "--holdout", held_out, "--k", "10,20", "--no-known-filter").json
     assert everything["cypher"]["recall@20"] < report["cypher"]["recall@20"]
 
+    # The index finds what the exact order puts first.
+    assert kg("benchmark", "index", "--json").json["recall@20"] >= 0.98
+
     # A second model takes the other slot; rolling back makes the first live again.
     first = store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id AS id, m.slot AS slot")[0]
     runs = kg("schedule", "trigger", "extract", "--chain", "--json").json
