@@ -173,7 +173,7 @@ def propagate_reference(edges: Sequence[tuple[Tensor, float]], x: Tensor, layers
     return total / (layers + 1)
 
 
-def softmax_loss(users: Tensor, positives: Tensor, negatives: Tensor, clash: Tensor, temperature: float) -> Tensor:
+def softmax_loss(users: Tensor, products: Tensor, own: Tensor, others: Tensor, temperature: float) -> Tensor:
     """Sampled softmax on the unit sphere: the positive against all negatives, cosine over temperature.
 
     With every product among the negatives it is the full softmax. (Wu et al.,
@@ -182,13 +182,16 @@ def softmax_loss(users: Tensor, positives: Tensor, negatives: Tensor, clash: Ten
 
     Args:
         users: ``[b, d]``.
-        positives: ``[b, d]``.
-        negatives: shared by the batch, ``[m, d]``.
-        clash: True where a negative is the row's own positive, ``[b, m]``.
+        products: all of them, ``[n, d]``.
+        own: row of each user's positive, ``[b]``.
+        others: rows of the negatives, shared by the batch, ``[m]``; where one is a user's own positive it is
+            left out for that user.
     """
-    up = (users * positives).sum(1, keepdim=True) / temperature
-    down = (users @ negatives.T / temperature).masked_fill(clash, -torch.inf)
-    return (torch.logsumexp(torch.cat([up, down], 1), 1) - up.squeeze(1)).mean()
+    up = (users * products[own]).sum(1) / temperature
+    down = (users / temperature) @ products[others].T
+    clash = (own[:, None] == others[None, :]).nonzero(as_tuple=True)
+    down = down.index_put(clash, torch.tensor(-torch.inf, device=down.device))
+    return (torch.logaddexp(up, torch.logsumexp(down, 1)) - up).mean()
 
 
 def spectral_vectors(met: sp.csr_matrix, dimensions: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

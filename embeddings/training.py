@@ -68,15 +68,17 @@ class TrainSettings:
     learning_rate: float = 0.01
     epochs: int = 60
     steps: int = 50
-    """Steps in an epoch of a large graph; a small one has one step for each ``batch`` interactions."""
-    batch: int = 1024
-    """Least interactions in a step."""
+    """Steps into which an epoch is divided, as far as the sizes of a step allow."""
+    batch: tuple[int, int] = (1024, 8192)
+    """Least and most interactions in a step. Each step propagates through the whole graph."""
     patience: int = 6
     """Evaluations without improvement before training ends."""
     evaluate_every: int = 4
     """Epochs between evaluations."""
-    negatives: int = 2048
-    """Products against which a positive is held; with fewer in the catalogue, all of them."""
+    negatives: int = 512
+    """Random products against which the positives of a step are held."""
+    all_negatives: int = 2048
+    """In a catalogue of at most this many products all are the negatives, and the softmax is a full one."""
     decay: float = 0.25
     """Weight of the mean squared length of the free vectors in the loss."""
     penalties: tuple[float, ...] = (20.0, 50.0, 100.0, 200.0, 400.0)
@@ -381,7 +383,8 @@ def _fit_network(
     users, products = torch.from_numpy(met.row.astype(np.int64)), torch.from_numpy(met.col.astype(np.int64))
     model = _network(shop, x, settings, rng, generator).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    batch = max(settings.batch, -(-len(users) // settings.steps))
+    least, most = settings.batch
+    batch = min(max(least, -(-len(users) // settings.steps)), most)
     curve: list[tuple[int, float]] = []
     best: tuple[float, dict[str, torch.Tensor]] | None = None
     stage = "Network" if validation is None else f"Network, validation at temperature {temperature:g}"
@@ -445,19 +448,12 @@ def _epoch(
     steps = order.split(batch)
     for chosen in steps:
         u, p = users[chosen], products[chosen]
-        if model.n_products <= settings.negatives:
+        if model.n_products <= settings.all_negatives:
             others = torch.arange(model.n_products)
         else:
             others = torch.randint(model.n_products, (settings.negatives,), generator=generator)
-        clash = (others[None, :] == p[:, None]).to(device)
         user_vectors, product_vectors = model()
-        loss = softmax_loss(
-            user_vectors[u.to(device)],
-            product_vectors[p.to(device)],
-            product_vectors[others.to(device)],
-            clash,
-            temperature,
-        )
+        loss = softmax_loss(user_vectors[u.to(device)], product_vectors, p.to(device), others.to(device), temperature)
         loss = loss + settings.decay * model.free.pow(2).sum(1).mean()
         optimiser.zero_grad()
         loss.backward()

@@ -25,6 +25,9 @@ from kg.normalise import PATH_SEPARATOR
 CONTEXT_WORDS: Final = 4
 """How many words on either side of a name may tell which product is meant."""
 
+MAX_SHARED: Final = 50
+"""A name that more products share is not told apart: the words around it would have to be compared with each."""
+
 # What comes behind one of these in a title is no longer the product's own name.
 _TITLE_TAIL: Final = re.compile(
     r",|\s[-–|]\s|\s?\(|:|\s(?:for|with|w/|fits|compatible|by|from|in|includes|including|plus|and)\s", re.IGNORECASE
@@ -159,7 +162,7 @@ class ProductFinder:
     def _meant(self, found: Sequence[Word], name: Name) -> tuple[str, ...]:
         """The products that a name may mean here."""
         skus = self._skus[name.key]
-        if len(skus) == 1:
+        if len(skus) == 1 or len(skus) > MAX_SHARED:
             return tuple(skus)
         around = [
             *found[max(0, name.first - CONTEXT_WORDS) : name.first],

@@ -11,6 +11,7 @@ names alone for 58 % of those they match, since "pedal" stands on many shelves.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ MIN_VOTE: Final = 0.7
 """Least share of the neighbours' similarity, damped when they are all far, that names a shelf by itself."""
 MIN_SUPPORT: Final = 0.35
 """Least vote for a shelf that the title names; without neighbours at all the name alone counts."""
-MAX_POSTINGS: Final = 2000
+MAX_POSTINGS: Final = 1000
 """A word in more titles than this tells no shelf; leaving it out keeps a look-up short in a large shop."""
 
 
@@ -114,7 +115,9 @@ class ShelfRules:
             weight = self._idf[term] / norm
             for i, other in self._postings[term]:
                 scores[i] += weight * other
-        nearest = sorted(((s, i) for i, s in scores.items() if self._sku[i] != sku), reverse=True)[:NEIGHBOURS]
+        # One more than are wanted: the product itself may be among them.
+        ranked = heapq.nlargest(NEIGHBOURS + 1, scores, key=scores.__getitem__)
+        nearest = [(scores[i], i) for i in ranked if self._sku[i] != sku][:NEIGHBOURS]
         total = sum(score for score, _ in nearest)
         shares: dict[str, float] = defaultdict(float)
         for score, i in nearest:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from extraction import corpus
-from kg import intake, localdb
+from kg import intake, localdb, vocabulary
 from kg.errors import BenchmarkError
 from kg.migrations import migrate
 from kg.records import EventRecord, ProductRecord
@@ -92,7 +92,8 @@ def brand_recovery(
 
     records = list(corpus.read_products(products, format=format, rejects=lambda _: None))
     started = time.perf_counter()
-    found = evaluation.brand_recovery(records, common=language.lemma_index(), folds=folds, seed=settings.seed)
+    common = language.lemma_index() | vocabulary.load(settings.vocabulary).words()
+    found = evaluation.brand_recovery(records, common=common, folds=folds, seed=settings.seed)
     seconds = time.perf_counter() - started
     return {
         "products": found.products,

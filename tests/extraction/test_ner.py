@@ -142,7 +142,8 @@ def test_how_sure_a_name_is(products: ProductFinder) -> None:
 
 
 def test_titles_without_words_have_no_names() -> None:
-    lexicon = Lexicon(products={"1": ProductEntry(""), "2": ProductEntry("***, with strap"), "3": ProductEntry("- X100")})
+    titles = {"1": "", "2": "***, with strap", "3": "- X100"}
+    lexicon = Lexicon(products={sku: ProductEntry(title) for sku, title in titles.items()})
     finder = ProductFinder(lexicon, lemma_index(), frozenset())
     assert [n.skus for n in finder.find("the X100", words("the X100"))] == [("3",)]
 
