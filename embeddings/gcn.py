@@ -198,7 +198,9 @@ def spectral_vectors(met: sp.csr_matrix, dimensions: int, rng: np.random.Generat
     """The leading singular vectors of D_u^-½ R D_p^-½: where propagation ends up, and so a good place to begin.
 
     Randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4).
-    Of each side the vectors are scaled by the root of the singular values.
+    Of each side the vectors are scaled by the root of the singular values, and all
+    of them by one factor that makes the average length 1: the optimiser's steps
+    would otherwise be small for a small graph and overwhelming for a large one.
 
     Returns:
         float32 ``[n_users, d]`` and ``[n_products, d]``; zero rows for nodes without interactions.
@@ -216,6 +218,9 @@ def spectral_vectors(met: sp.csr_matrix, dimensions: int, rng: np.random.Generat
     root = np.sqrt(values[:rank])
     users = (Q @ left[:, :rank]) * root
     products = right[:rank].T * root
+    lengths = np.linalg.norm(np.concatenate([users, products]), axis=1)
+    unit = lengths[lengths > 0].mean() if lengths.any() else 1.0
+    users, products = users / unit, products / unit
     pad = ((0, 0), (0, dimensions - rank))
     return np.pad(users, pad).astype(np.float32), np.pad(products, pad).astype(np.float32)
 

@@ -108,7 +108,10 @@ def test_spectral_vectors_are_the_leading_singular_vectors() -> None:
     users, products = spectral_vectors(met, 4, rng)
     R = met.toarray() / np.sqrt(np.asarray(met.sum(1))) / np.sqrt(np.asarray(met.sum(0)))
     left, values, right = np.linalg.svd(R)
-    assert users @ products.T == pytest.approx((left[:, :4] * values[:4]) @ right[:4], abs=1e-3)
+    expected = (left[:, :4] * values[:4]) @ right[:4]
+    found = users @ products.T
+    assert found / np.linalg.norm(found) == pytest.approx(expected / np.linalg.norm(expected), abs=1e-3)
+    assert np.linalg.norm(np.concatenate([users, products]), axis=1).mean() == pytest.approx(1.0, abs=1e-5)
 
 
 def test_spectral_vectors_of_a_tiny_graph_are_padded() -> None:
