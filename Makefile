@@ -56,6 +56,9 @@ clean: ## stop the demo's and the tests' Neo4j; remove their graphs, .venv and c
 	done
 	rm -rf .kg/demo .kg/test .venv .mypy_cache .pytest_cache .ruff_cache
 
+# All is compiled once, as pip does and uv does not: where Python may not write its caches
+# (PYTHONDONTWRITEBYTECODE), each command would compile torch and transformers anew, 12 s a time. A few files of
+# packages are in other versions' syntax; they stay uncompiled, and no matter.
 # uv is much the faster, but reads no pip.conf: where packages come from a mirror that only pip knows, pip does
 # the same by the same hashes.
 setup: $(BIN)/python
@@ -67,6 +70,7 @@ setup: $(BIN)/python
 		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || \
 			$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+		$(BIN)/python -m compileall -q -j 0 .venv/lib kg extraction embeddings >/dev/null || true; \
 		cat $(SOURCES) > $(INSTALLED); \
 	}
 
