@@ -112,10 +112,9 @@ class Extractor:
         self._lexicon = lexicon
         self._clock = clock
         self.name: str = NAME
-        self._encoder = encoder
+        self.encoder = encoder
         self._heads = heads or Heads()
-        parts = (CODE_VERSION, vocabulary.digest[:6], encoder.fingerprint[:6], self._heads.version)
-        self.version: str = ".".join(part for part in parts if part)
+        self.version: str = extractor_version(vocabulary, encoder.fingerprint, self._heads.version)
         common = language.lemma_index() | vocabulary.words()
         self._brands = BrandFinder(lexicon, common)
         self._products = ProductFinder(lexicon, common, vocabulary.accessories)
@@ -210,7 +209,7 @@ class Extractor:
         opinions = self._opinions.find(doc, 0, title=title)
         if self._heads.triplets is not None:
             sentences = [[t.text for t in sentence] for sentence in doc.sents]
-            answers = self._heads.triplets.answer(sentences, self._encoder.encode_words)
+            answers = self._heads.triplets.answer(sentences, self.encoder.encode_words)
             opinions += self._opinions.learned(doc, answers, opinions)
         draft.opinions += [replace(o, start=o.start + window.offset, end=o.end + window.offset) for o in opinions]
         open_clauses = clauses(
@@ -239,7 +238,7 @@ class Extractor:
                         (draft, MarkedProduct(text[:end], text[end:].strip(), category, dict.fromkeys(attributes, ())))
                     )
                     break
-        vectors = self._encoder.encode([product.text[:MAX_CHARS] for _, product in asked])
+        vectors = self.encoder.encode([product.text[:MAX_CHARS] for _, product in asked])
         for (draft, _), answers in zip(asked, model.answer([p for _, p in asked], vectors), strict=True):
             for name, answer in sorted(answers.items()):
                 self._add_learned(draft, name, answer)
@@ -296,6 +295,11 @@ class Extractor:
             version=self.version,
             at=self._clock(),
         )
+
+
+def extractor_version(vocabulary: Vocabulary, fingerprint: str, heads: str) -> str:
+    """Name of what code, vocabulary, encoder (its fingerprint) and heads (their version) make together."""
+    return ".".join(part for part in (CODE_VERSION, vocabulary.digest[:6], fingerprint[:6], heads) if part)
 
 
 ASPECT_THRESHOLD: Final = 0.6

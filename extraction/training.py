@@ -62,6 +62,11 @@ class Heads:
     version: str = ""
     """Hex digits that change with everything learned; empty when nothing was."""
 
+    @staticmethod
+    def version_in(folder: Path) -> str:
+        """Version of the heads in ``folder``, without reading them; empty where nothing was trained."""
+        return str(_manifest(folder).get("version", ""))
+
     @classmethod
     def load(cls, folder: Path, encoder: Encoder) -> Heads:
         """The heads in ``folder``; empty ones where nothing was trained.

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
         default=None, description="Folder of a transformers encoder; by default the MiniLM that is installed."
     )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch computes.")
+    workers: int | None = Field(
+        default=None, ge=1, le=64, description="Processes that read texts; by default one a core, at most 4."
+    )
     seed: int = Field(default=0, ge=0, description="Seed of every random choice.")
     pseudonym_key: SecretStr | None = Field(
         default=None, description="When set, user ids enter the graph only as keyed hashes (HMAC-SHA256)."

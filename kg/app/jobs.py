@@ -7,20 +7,23 @@ none of them knows more than this module of how the packages fit together.
 from __future__ import annotations
 
 import gzip
+import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 
 from extraction import corpus
 from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
-from extraction.pipeline import Extractor
+from extraction.pipeline import NAME
+from extraction.workers import Recipe, Workers
 from kg import intake, provenance, schema, vocabulary, writer
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
 from kg.errors import InputError
@@ -206,19 +209,38 @@ def extract(
     """
 
     clock = now or (lambda: datetime.now(UTC))
-    encoder = Encoder(settings.encoder, device=settings.device)
-    extractor = Extractor(vocabulary.load(settings.vocabulary), lexicon(store), encoder, clock=clock)
+    recipe = Recipe(
+        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, _heads_folder(settings)
+    )
+    version = recipe.version
     if everything:
         store.autocommit("MATCH (d:Document) CALL (d) { REMOVE d.extracted } IN TRANSACTIONS OF 5000 ROWS")
-    waiting = provenance.count_pending(store, extractor.version)
-    run = provenance.ExtractionRun(store, extractor=extractor.name, version=extractor.version, now=clock())
-    with progress_bar("Extracting", unit="texts", total=waiting) as advance, writer.Pipeline() as pipeline:
-        for documents in provenance.pending(store, extractor.version):
-            extractions = list(extractor.extract_all(documents))
-            pipeline.put(partial(_record, run, documents, extractions, advance))
-    vectors = encode_products(store, encoder)
+    waiting = provenance.count_pending(store, version)
+    run = provenance.ExtractionRun(store, extractor=NAME, version=version, now=clock())
+    # A clock that was handed in cannot travel to another process.
+    count = _workers(settings, waiting) if now is None else 1
+    with Workers(recipe, count, clock=clock) as workers:
+        with progress_bar("Extracting", unit="texts", total=waiting) as advance, writer.Pipeline() as pipeline:
+            for documents, extractions in workers.extract(provenance.pending(store, version, page=PAGE)):
+                pipeline.put(partial(_record, run, documents, extractions, advance))
+        vectors = encode_products(store, workers, Encoder(settings.encoder).fingerprint)
     run.close(now=clock())
-    return ExtractReport(extractor.version, run.documents, run.facts, run.rejected, vectors)
+    return ExtractReport(version, run.documents, run.facts, run.rejected, vectors)
+
+
+PAGE: Final = 256
+"""Texts in one batch: one transaction, and what a worker is given at a time."""
+FEW_TEXTS: Final = 200
+"""Below this, starting processes takes longer than they save."""
+MOST_WORKERS: Final = 4
+"""Processes unless KG_WORKERS asks for more: each takes about half a gigabyte."""
+
+
+def _workers(settings: Settings, waiting: int) -> int:
+    """How many processes read ``waiting`` texts."""
+    if settings.workers is not None:
+        return settings.workers
+    return 1 if waiting < FEW_TEXTS else min(MOST_WORKERS, os.cpu_count() or 1)
 
 
 def _record(
@@ -231,17 +253,25 @@ def _record(
     advance(len(documents))
 
 
-def encode_products(store: GraphStore, encoder: Encoder) -> int:
+def encode_products(store: GraphStore, workers: Workers, fingerprint: str) -> int:
     """Give each product whose text is new the encoder's vector of it: ``Product.text_embedding``."""
+    pages: deque[list[dict[str, Any]]] = deque()
+
+    def texts() -> Iterator[list[str]]:
+        after = ""
+        while rows := store.read(_UNENCODED, after=after, encoder=fingerprint, limit=PAGE):
+            pages.append(rows)
+            after = rows[-1]["id"]
+            yield [row["text"] for row in rows]
+
     total = 0
-    after = ""
-    while rows := store.read(_UNENCODED, after=after, encoder=encoder.fingerprint, limit=1000):
-        texts = [row["text"] for row in rows]
-        pairs = zip((row["sku"] for row in rows), encoder.encode(texts), strict=True)
-        total += writer.set_vectors(store, "Product", "text_embedding", pairs)
+    for _, vectors in workers.encode(texts()):
+        rows = pages.popleft()
+        total += writer.set_vectors(
+            store, "Product", "text_embedding", zip((row["sku"] for row in rows), vectors, strict=True)
+        )
         marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
         store.write("UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.encoded = row.mark", rows=marks)
-        after = rows[-1]["id"]
     return total
 
 

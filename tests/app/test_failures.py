@@ -164,7 +164,7 @@ def test_an_extraction_that_dies_goes_on_where_it_was(
     kg("ingest", "products", lines(tmp_path / "p.jsonl", *texts))
     pages = jobs.provenance.pending
 
-    def short_pages(store: GraphStore, version: str) -> Iterator[list[Any]]:
+    def short_pages(store: GraphStore, version: str, **_: int) -> Iterator[list[Any]]:
         for number, page in enumerate(pages(store, version, page=2)):
             if number == 2:
                 raise KGError("The power went.")
