@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from extraction.mentions import Lexicon, ProductEntry, Word, words
@@ -169,7 +170,7 @@ class ProductFinder:
             *found[name.last : name.last + CONTEXT_WORDS],
         ]
         near = {singular(w.text) for w in around}
-        shared = {s: sum(singular(w.text) in near for w in words(title_head(self._products[s].title))) for s in skus}
+        shared = {s: sum(word in near for word in _head_words(self._products[s].title)) for s in skus}
         best = max(shared.values())
         if best:
             skus = [s for s in skus if shared[s] == best]
@@ -189,12 +190,19 @@ def _parts(entry: ProductEntry) -> tuple[list[Word], list[Word]]:
     return [], found
 
 
+@lru_cache(maxsize=50_000)
+def _head_words(title: str) -> tuple[str, ...]:
+    """The words of the head of a title in the singular: looked up again and again where many products share a name."""
+    return tuple(singular(w.text) for w in words(title_head(title)))
+
+
 def title_head(title: str) -> str:
     """The part of a title that names the product itself: "Lumo LP-6 battery" of "Lumo LP-6 battery for X100, black"."""
     tail = _TITLE_TAIL.search(title, 2)
     return title[: tail.start()] if tail else title
 
 
+@lru_cache(maxsize=50_000)
 def is_accessory(title: str, accessories: frozenset[str]) -> bool:
     """Whether the thing that a title names is one that is made to be used with another thing."""
     found = [singular(w.text) for w in words(title_head(title)) if not any(c.isdigit() for c in w.text)]
