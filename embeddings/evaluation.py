@@ -19,6 +19,7 @@ import scipy.sparse as sp
 import torch
 
 from embeddings import baselines
+from embeddings import sasrec as sequential
 from embeddings.export import INTERACTIONS, PRODUCT_RELATIONS, NodeIndex, SubgraphSpec, export_subgraph
 from embeddings.measure import measured
 from embeddings.registry import live
@@ -32,7 +33,7 @@ from kg.store import GraphStore
 BATCH: Final = 512
 """Users whose scores for all products are in memory at once."""
 VALIDATION_CUTOFF: Final = 10
-VALIDATION_USERS: Final = 2_000
+VALIDATION_USERS: Final = 4_000
 """Most users on whom anything is chosen."""
 _UNWANTED: Final = ("DISLIKED", "HIDDEN")
 
@@ -167,12 +168,13 @@ def validation_score(rank: baselines.Ranker, holdout: Holdout) -> float:
 
 
 def fit_baselines(
-    x: Interactions, rng: np.random.Generator, *, quick: bool = False
+    x: Interactions, rng: np.random.Generator, *, quick: bool = False, sasrec: bool = False
 ) -> dict[str, Callable[[], baselines.Baseline]]:
     """Each built-in baseline by name, ready to be fitted; their sizes are chosen on each user's last product.
 
     Args:
         quick: only those that take seconds, for a look during training.
+        sasrec: the one that reads sequences too, which takes minutes.
     """
     split = hold_out(x, rng, by_time=True, most=VALIDATION_USERS)
     validation = None
@@ -190,6 +192,8 @@ def fit_baselines(
     if x.n_products <= baselines.EASE_PRODUCTS:
         fits["ease"] = lambda: baselines.ease(x, validation)
     fits["mf"] = lambda: baselines.matrix_factorisation(x, validation, seed)
+    if sasrec:
+        fits["sasrec"] = lambda: sequential.sasrec(x, validation, seed)
     return fits
 
 
@@ -283,6 +287,8 @@ def evaluate_recommend(
     *,
     known_filter: bool = True,
     seed: int = 0,
+    compare: bool = True,
+    sasrec: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Rank all products for each user of ``pairs``: in Neo4j, exactly, and by each baseline.
@@ -294,6 +300,8 @@ def evaluate_recommend(
     Args:
         pairs: (user, sku), several for a user allowed.
         known_filter: hide what the user has; without it nothing is hidden.
+        compare: fit the baselines too.
+        sasrec: SASRec among them, which takes minutes.
         progress: told how many users have been ranked in Neo4j.
 
     Returns:
@@ -333,7 +341,8 @@ def evaluate_recommend(
         _rank_in_neo4j(store, model, targets, most, known_filter, progress), time.perf_counter() - begun
     )
     compared = {}
-    for name, fit in fit_baselines(model.interactions, np.random.default_rng(seed)).items():
+    rng = np.random.default_rng(seed)
+    for name, fit in fit_baselines(model.interactions, rng, sasrec=sasrec).items() if compare else ():
         baseline, cost = measured(fit)
         compared[name] = {**exactly(baseline.rank), "chosen": baseline.chosen, **cost.as_dict()}
     return {

@@ -10,7 +10,7 @@ another mixture for each seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,10 +28,12 @@ from embeddings.split import Holdout
 
 FACTORS: Final = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights tried for each part beside the ridge weights, in units of a product's strongest ridge weight."""
-DEFAULT: Final = {"text": 0.12, "made_by": 0.12, "popularity": 0.06, "embedding": 0.12, "next": 0.5}
+DEFAULT: Final = {"text": 0.5, "made_by": 1.0, "popularity": 1.0, "embedding": 0.5, "next": 1.0, "latest": 1.0}
 """In the same units; what was chosen on the sets of docs/benchmark.md, rounded."""
 DEFAULT_RELATION: Final = 0.25
 """The same for a type of explicit relation."""
+_ERRORS: Final = 1.5
+"""Standard errors that a gain must exceed: one, and a half for being the best of ten."""
 _WORTHWHILE: Final = 0.002
 """Relative gain below which a weight is not worth changing, however sure it is."""
 _POOL: Final = 100
@@ -39,7 +41,8 @@ _POOL: Final = 100
 _SMALL_CATALOGUE: Final = 1_500
 """Up to this many products all are ranked."""
 _DEFAULT_UNIT: Final = 0.1
-_OF_SCORE: Final = ("embedding", "popularity", "next")
+_SEQUENCE: Final = ("next", "latest")
+_OF_SCORE: Final = ("embedding", "popularity", *_SEQUENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Mixture:
 
     factors: Mapping[str, float]
     """Of the parts of SIMILAR_TO's weight."""
+    sequence: Mapping[str, float]
+    """Of the parts of its next: the sequence's weights and, after what was met last, the ridge's once more."""
     weights: ScoreWeights
 
 
@@ -69,40 +74,37 @@ def ridges_of(folds: Sequence[Holdout], n_products: int, settings: TrainSettings
     penalties = (middle, *(p for p in penalties if p != middle))
     if not folds:
         return (Ridge(middle, settings.half_lives[0], _DEFAULT_UNIT, ()),)
+    report("Relations, validation", 0, len(folds))
+    by_fold = [ridge_weights(fold.train.matrix(), penalties) for fold in folds]
+    timed = not all(np.isnan(fold.train.at).all() for fold in folds)
     out = []
-    for step, penalty in enumerate(penalties):
-        report("Relations, validation", step, len(penalties))
-        weights = _per_training(folds, lambda fold: ridge_weights(fold.train.matrix(), penalty))  # noqa: B023
+    for number, penalty in enumerate(penalties):
+        weights = tuple(found[number] for found in by_fold)
         scores = {
             half_life: sum(
                 validation_score(through(history(fold.train, half_life), w), fold)
                 for fold, w in zip(folds, weights, strict=True)
             )
-            for half_life in settings.half_lives
+            for half_life in (settings.half_lives if timed else settings.half_lives[:1])
         }
-        strongest = np.concatenate([np.asarray(w.max(axis=1).todense()).ravel() for w in weights])
-        unit = float(strongest[strongest > 0].mean()) if (strongest > 0).any() else _DEFAULT_UNIT
-        out.append(Ridge(penalty, max(scores, key=scores.__getitem__), unit, weights))
+        out.append(Ridge(penalty, max(scores, key=scores.__getitem__), unit_of(weights), weights))
     return tuple(out)
+
+
+def unit_of(weights: Sequence[sp.csr_matrix]) -> float:
+    """A product's strongest outgoing weight, on average."""
+    strongest = np.concatenate([np.asarray(w.max(axis=1).todense()).ravel() for w in weights])
+    return float(strongest[strongest > 0].mean()) if (strongest > 0).any() else _DEFAULT_UNIT
 
 
 def followings_of(folds: Sequence[Holdout], settings: TrainSettings) -> tuple[sp.csr_matrix, ...]:
     """Sequence weights of every fold."""
-    return _per_training(folds, lambda fold: following_weights(fold.train, settings.recency, settings.next_penalty))
+    return tuple(following_weights(fold.train, settings.recency, settings.next_penalty) for fold in folds)
 
 
 def through(past: sp.csr_matrix, weights: sp.csr_matrix) -> Ranker:
     """The history through item–item weights."""
     return lambda rows: np.asarray((past[rows] @ weights).todense(), dtype=np.float32)
-
-
-def _per_training(folds: Sequence[Holdout], fit: Callable[[Holdout], sp.csr_matrix]) -> tuple[sp.csr_matrix, ...]:
-    """``fit`` of each fold, once where consecutive folds share what may be seen."""
-    out: list[sp.csr_matrix] = []
-    for number, fold in enumerate(folds):
-        shared = number > 0 and fold.train is folds[number - 1].train
-        out.append(out[-1] if shared else fit(fold))
-    return tuple(out)
 
 
 # --- choosing ------------------------------------------------------------------------------------------------
@@ -120,15 +122,16 @@ def choose_mixture(
     """The best mixture with each penalty of the ridge, and the best of these."""
     names = ["embedding", "popularity", *shop.side, *(f"type:{t}" for t in shop.related)]
     if any(following.nnz for following in followings):
-        names.insert(0, "next")
+        names[:0] = _SEQUENCE
+    unit = unit_of(followings) if followings else _DEFAULT_UNIT
     default = {n: DEFAULT.get(n, DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
     if not folds:
-        return ridges[0], _mixture(default, ridges[0], recency)
+        return ridges[0], _mixture(default, ridges[0], unit, recency)
     best: tuple[np.ndarray, Ridge, dict[str, float]] | None = None
     for number, ridge in enumerate(ridges):
         report("Mixture", number, len(ridges))
         panels = [
-            _panel(fold, shop, weights, following, vectors, ridge, recency)
+            _panel(fold, shop, weights, following / unit, vectors, ridge, recency)
             for fold, weights, following, vectors in zip(folds, ridge.weights, followings, network.vectors, strict=True)
         ]
         # One coordinate at a time ends where it happens to begin: nearby starting points and either order.
@@ -138,30 +141,31 @@ def choose_mixture(
                 if best is None or _surely_better(values, best[0]):
                     best = (values, ridge, chosen)
     assert best is not None  # there is at least one ridge
-    return best[1], _mixture(best[2], best[1], recency)
+    return best[1], _mixture(best[2], best[1], unit, recency)
 
 
-def _mixture(chosen: Mapping[str, float], ridge: Ridge, recency: float) -> Mixture:
-    """From weights in units of the ridge's."""
+def _mixture(chosen: Mapping[str, float], ridge: Ridge, next_unit: float, recency: float) -> Mixture:
+    """From weights in units of the ridge's and of the sequence's."""
     return Mixture(
         factors={"ridge": 1.0 / ridge.unit}
         | {n: w for n, w in chosen.items() if n not in _OF_SCORE and not n.startswith("type:")},
+        sequence={"next": chosen.get("next", 0.0) / next_unit, "ridge": chosen.get("latest", 0.0) / ridge.unit},
         weights=ScoreWeights(
             embedding=chosen.get("embedding", 0.0),
             similar=1.0,
             popularity=chosen.get("popularity", 0.0),
             half_life_days=ridge.half_life_days,
             relations={n.removeprefix("type:"): w for n, w in chosen.items() if n.startswith("type:")},
-            next=chosen.get("next", 0.0),
+            next=1.0 if any(chosen.get(n, 0.0) for n in _SEQUENCE) else 0.0,
             recency=recency,
         ),
     )
 
 
 def _surely_better(new: np.ndarray, old: np.ndarray) -> bool:
-    """Whether the mean gain over the users exceeds its standard error, and is worth having."""
+    """Whether the mean gain over the users is beyond its standard error, and worth having."""
     gain = new - old
-    return bool(gain.mean() > max(gain.std() / np.sqrt(len(gain)), _WORTHWHILE * old.mean()))
+    return bool(gain.mean() > max(_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)), _WORTHWHILE * old.mean()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,8 @@ def _panel(
     def full(begin: int, end: int) -> dict[str, np.ndarray]:
         some = past[begin:end]
         scores = {name: np.asarray((some @ w).todense(), dtype=np.float32) for name, w in through_past.items()}
-        scores["next"] = np.asarray((latest[begin:end] @ following).todense(), dtype=np.float32)
+        for name, w in (("next", following), ("latest", through_past["ridge"])):
+            scores[name] = np.asarray((latest[begin:end] @ w).todense(), dtype=np.float32)
         scores["embedding"] = users[fold.users[begin:end]] @ products.T
         scores["popularity"] = np.broadcast_to(popular, (end - begin, n))
         return scores

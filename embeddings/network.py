@@ -7,9 +7,8 @@ the end the whole graph, are trained for as long as was best there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +34,8 @@ class Network:
     epochs: int
     vectors: tuple[tuple[np.ndarray, np.ndarray], ...]
     """Users' and products' vectors of each split."""
+    state: Mapping[str, torch.Tensor] | None = None
+    """The parameters of a large graph's network on the first split, to go on from."""
 
 
 def choose_network(
@@ -54,72 +55,111 @@ def choose_network(
     best: tuple[float, float, int, HeteroLightGCN] | None = None
     for temperature in temperatures:
         where = None if logs is None else logs / f"temperature-{temperature:g}"
-        most = settings.large_epochs if large else settings.epochs
-        model, curve = fit_network(
-            shop, folds[0].train, folds[0], settings, temperature, most, device, seed, report, where
-        )
+        fit = Fit(shop, folds[0].train, settings, temperature, _most_epochs(folds[0].train, settings, large), seed)
+        model, curve = fit.run(device, report, validation=folds[0], logs=where)
         score, epochs = max((score, -epoch) for epoch, score in curve)
         if best is None or score > best[0]:
             best = (score, temperature, -epochs, model)
     assert best is not None  # there is at least one temperature
     _, temperature, epochs, model = best
     vectors = [vectors_of(model, folds[0].train)]
-    for before, fold in pairwise(folds):
-        if fold.train is before.train:
-            vectors.append(vectors[-1])
-            continue
-        other, _ = fit_network(shop, fold.train, None, settings, temperature, epochs, device, seed, report, None)
+    for fold in folds[1:]:
+        other, _ = Fit(shop, fold.train, settings, temperature, epochs, seed).run(device, report)
         vectors.append(vectors_of(other, fold.train))
-    return Network(temperature, epochs, tuple(vectors))
+    return Network(temperature, epochs, tuple(vectors), model.state_dict() if large else None)
 
 
-def fit_network(
+def fit_chosen(
     shop: Shop,
     x: Interactions,
-    validation: Holdout | None,
+    network: Network,
     settings: TrainSettings,
-    temperature: float,
-    epochs: int,
     device: torch.device,
     seed: int,
     report: Report,
-    logs: Path | None,
-) -> tuple[HeteroLightGCN, list[tuple[int, float]]]:
-    """One network. With ``validation`` it stops early and comes back as it was at its best."""
-    rng = np.random.default_rng(seed)
-    generator = torch.Generator().manual_seed(seed)
-    met = x.matrix().tocoo()
-    users, products = torch.from_numpy(met.row.astype(np.int64)), torch.from_numpy(met.col.astype(np.int64))
-    model = _network(shop, x, settings, rng, generator).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+) -> HeteroLightGCN:
+    """The network on everything, trained as was chosen.
+
+    Of a large graph the split held hardly anything out, so the network that was trained there only goes on a little
+    with what was missing.
+    """
+    epochs = network.epochs
+    if network.state is not None:
+        epochs = max(1, round(settings.finishing * epochs))
+    model, _ = Fit(shop, x, settings, network.temperature, epochs, seed, network.state).run(device, report)
+    return model
+
+
+def _most_epochs(x: Interactions, settings: TrainSettings, large: bool) -> int:
+    steps = -(-x.matrix().nnz // _batch(x.matrix().nnz, settings))
+    return max(settings.evaluate_every, settings.large_steps // steps) if large else settings.epochs
+
+
+def _batch(interactions: int, settings: TrainSettings) -> int:
     least, most = settings.batch
-    batch = min(max(least, -(-len(users) // settings.steps)), most)
-    curve: list[tuple[int, float]] = []
-    best: tuple[float, dict[str, torch.Tensor]] | None = None
-    stage = "Network" if validation is None else f"Network, validation at temperature {temperature:g}"
-    with _tensorboard(logs) as writer:
-        for epoch in range(epochs + 1):
-            if validation is not None and epoch % settings.evaluate_every == 0:
-                score = validation_score(cosines(*vectors_of(model, x)), validation)
-                curve.append((epoch, score))
-                writer("validation", score, epoch)
-                if best is None or score > best[0]:
-                    best = (score, {name: value.detach().clone() for name, value in model.state_dict().items()})
-                elif len(curve) - 1 - max(range(len(curve)), key=lambda i: curve[i][1]) >= settings.patience:
+    return min(max(least, -(-interactions // settings.steps)), most)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One training of the network."""
+
+    shop: Shop
+    x: Interactions
+    settings: TrainSettings
+    temperature: float
+    epochs: int
+    seed: int
+    state: Mapping[str, torch.Tensor] | None = None
+    """Parameters to go on from; None to begin anew."""
+
+    def run(
+        self, device: torch.device, report: Report, *, validation: Holdout | None = None, logs: Path | None = None
+    ) -> tuple[HeteroLightGCN, list[tuple[int, float]]]:
+        """Train; with ``validation`` stop early and come back as it was at its best, with the scores by epoch.
+
+        Raises:
+            EmbeddingError: the loss is no longer a number.
+        """
+        settings, x = self.settings, self.x
+        rng = np.random.default_rng(self.seed)
+        generator = torch.Generator().manual_seed(self.seed)
+        met = x.matrix().tocoo()
+        users, products = torch.from_numpy(met.row.astype(np.int64)), torch.from_numpy(met.col.astype(np.int64))
+        model = _network(self.shop, x, settings, rng, generator)
+        if self.state is not None:
+            model.load_state_dict(self.state)
+        model.to(device)
+        optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+        batch = _batch(len(users), settings)
+        curve: list[tuple[int, float]] = []
+        best: tuple[float, dict[str, torch.Tensor]] | None = None
+        name = "Network" if validation is None else f"Network, validation at temperature {self.temperature:g}"
+        with _tensorboard(logs) as writer:
+            for epoch in range(self.epochs + 1):
+                if validation is not None and epoch % settings.evaluate_every == 0:
+                    score = validation_score(cosines(*vectors_of(model, x)), validation)
+                    curve.append((epoch, score))
+                    writer("validation", score, epoch)
+                    if best is None or score > best[0]:
+                        best = (score, {name: value.detach().clone() for name, value in model.state_dict().items()})
+                    elif len(curve) - 1 - max(range(len(curve)), key=lambda i: curve[i][1]) >= settings.patience:
+                        break
+                if epoch == self.epochs:
                     break
-            if epoch == epochs:
-                break
-            report(stage, epoch, epochs)
-            loss = _epoch(model, optimiser, users, products, batch, temperature, settings, generator, device)
-            writer("loss", loss, epoch)
-            if not np.isfinite(loss):
-                raise EmbeddingError(
-                    f"The loss became {loss} in epoch {epoch + 1}. Check text_embedding and strength for NaN or huge "
-                    "values, or lower the learning rate, and train again."
-                )
-    if best is not None:
-        model.load_state_dict(best[1])
-    return model, curve
+                report(name, epoch, self.epochs)
+                # Falling to a tenth, as steps that are as long at the end only wander about the optimum.
+                optimiser.param_groups[0]["lr"] = settings.learning_rate * (1.0 - 0.9 * epoch / self.epochs)
+                loss = _epoch(model, optimiser, users, products, batch, self.temperature, settings, generator, device)
+                writer("loss", loss, epoch)
+                if not np.isfinite(loss):
+                    raise EmbeddingError(
+                        f"The loss became {loss} in epoch {epoch + 1}. Check text_embedding and strength for NaN or "
+                        "huge values, or lower the learning rate, and train again."
+                    )
+        if best is not None:
+            model.load_state_dict(best[1])
+        return model, curve
 
 
 def _network(

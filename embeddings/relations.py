@@ -20,7 +20,7 @@ The sum is pruned to the strongest outgoing relations of each product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -52,19 +52,21 @@ Tick = Callable[[int, int], None]
 """Called with how much is done and how much there is."""
 
 
-def ridge_weights(met: sp.csr_matrix, penalty: float, *, tick: Tick | None = None) -> sp.csr_matrix:
-    """Item–item weights from interactions, ``[n_products, n_products]``, diagonal zero.
+def ridge_weights(
+    met: sp.csr_matrix, penalties: Sequence[float], *, tick: Tick | None = None
+) -> tuple[sp.csr_matrix, ...]:
+    """Item–item weights from interactions for each penalty, ``[n_products, n_products]``, diagonal zero.
 
     Args:
         met: 1 where user and product met, ``[n_users, n_products]``.
-        penalty: λ of the ridge, in units of co-occurrences.
+        penalties: λ of the ridge, in units of co-occurrences.
     """
     per_user = np.asarray(met.sum(axis=1)).ravel()
     scale = np.power(np.maximum(per_user, 1.0), -ROW_POWER)
     weighted = (sp.diags(scale) @ met).tocsr()
     if met.shape[1] <= EXACT_PRODUCTS:
-        return _ease(weighted, penalty)
-    return _local_ridge(weighted, weighted, penalty, tick)
+        return tuple(_ease(weighted, penalty) for penalty in penalties)
+    return _local_ridge(weighted, weighted, penalties, tick)
 
 
 def _ease(weighted: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
@@ -85,7 +87,7 @@ def following_weights(x: Interactions, recency: float, penalty: float, *, tick: 
     (After the linear session model of Choi et al., WWW 2021, arXiv:2103.16104.)
     """
     before, after = prefixes(x, recency)
-    return _local_ridge(before, after, penalty, tick)
+    return _local_ridge(before, after, (penalty,), tick)[0]
 
 
 def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -110,15 +112,19 @@ def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_mat
     return before, after
 
 
-def _local_ridge(sources: sp.csr_matrix, targets: sp.csr_matrix, penalty: float, tick: Tick | None) -> sp.csr_matrix:
+def _local_ridge(
+    sources: sp.csr_matrix, targets: sp.csr_matrix, penalties: Sequence[float], tick: Tick | None
+) -> tuple[sp.csr_matrix, ...]:
     """Column j: the source columns nearest to target column j by cosine, and the weights that predict it from them.
 
-    The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte.
+    The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte. That of a
+    product's neighbours costs more than a solution, so several penalties cost little more than one.
     """
     n = sources.shape[1]
     columns, rows, goals = sources.tocsc(), sources.tocsr(), targets.tocsc()
     norm = _norms(columns)
-    heads, tails, weights = [], [], []
+    heads, tails = [], []
+    weights: list[list[np.ndarray]] = [[] for _ in penalties]
     for begin in range(0, n, _BLOCK):
         common = (goals[:, begin : begin + _BLOCK].T @ rows).tocoo()
         apart = common.row + begin != common.col
@@ -132,17 +138,18 @@ def _local_ridge(sources: sp.csr_matrix, targets: sp.csr_matrix, penalty: float,
             if around.size == 0:
                 continue
             X = columns[:, around]
-            G = (X.T @ X).toarray()
-            G[np.diag_indices_from(G)] += penalty
+            gram = (X.T @ X).toarray()
+            target = nearest.data[span] * norm[around]
             heads.append(around)
             tails.append(np.full(around.size, begin + j))
-            target = nearest.data[span] * norm[around]
-            weights.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False))
+            for penalty, found in zip(penalties, weights, strict=True):
+                G = gram.copy()
+                G[np.diag_indices_from(G)] += penalty
+                found.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False).astype(np.float32))
     if not heads:
-        return no_weights(n, n)
-    return sp.csr_matrix(
-        (np.concatenate(weights).astype(np.float32), (np.concatenate(heads), np.concatenate(tails))), shape=(n, n)
-    )
+        return tuple(no_weights(n, n) for _ in penalties)
+    where = (np.concatenate(heads), np.concatenate(tails))
+    return tuple(sp.csr_matrix((np.concatenate(found), where), shape=(n, n)) for found in weights)
 
 
 def _norms(columns: sp.csc_matrix) -> np.ndarray:

@@ -200,7 +200,10 @@ def no_weights(rows: int, columns: int) -> sp.csr_matrix:
 def popularity(x: Interactions) -> np.ndarray:
     """log(1 + users who met it) / log(1 + users who met the most popular), float32 ``[n_products]`` in [0, 1].
 
-    On validation data the logarithm was worth 4 % more than the rank in the catalogue.
+    On validation data the logarithm was worth 4 % more than the rank in the catalogue. What nobody has met yet is
+    not unpopular but unknown, and gets the median of the others.
     """
     users = np.log1p(np.asarray(x.matrix().sum(axis=0), dtype=np.float64).ravel())
+    if users.any():
+        users[users == 0.0] = np.median(users[users > 0.0])
     return (users / max(users.max(initial=0.0), 1e-12)).astype(np.float32)

@@ -15,8 +15,10 @@ class TrainSettings:
     """The first is for small graphs, where a soft loss generalises; with many interactions the last, sharper one."""
     learning_rate: float = 0.01
     epochs: int = 60
-    large_epochs: int = 6
-    """The same for a large graph, where an epoch is many steps and each step is the whole graph."""
+    large_steps: int = 600
+    """The same for a large graph in steps, since each step is the whole graph."""
+    finishing: float = 0.15
+    """Share of the epochs by which a large graph's network is trained on, with what was held out, in the end."""
     steps: int = 50
     """Steps into which an epoch is divided, as far as the sizes of a step allow."""
     batch: tuple[int, int] = (1024, 8192)
@@ -33,15 +35,16 @@ class TrainSettings:
     """Weight of the mean squared length of the free vectors in the loss."""
     penalties: tuple[float, ...] = (20.0, 50.0, 100.0, 200.0, 400.0)
     """λ of the ridge to choose from, where the whole catalogue is solved at once."""
-    local_penalties: tuple[float, ...] = (5.0,)
+    local_penalties: tuple[float, ...] = (20.0, 50.0)
     """λ where each product is regressed on its neighbours."""
     half_lives: tuple[float, ...] = (365.0, 90.0, 3650.0)
     """Days after which interest has halved, to choose from; the first where nothing can be chosen."""
-    recency: float = 0.7
+    recency: float = 0.6
     """What a product counts in the sequence, relative to the one after it."""
-    next_penalty: float = 5.0
+    next_penalty: float = 20.0
     """λ of the sequence's ridge."""
-    outgoing: int = 50
-    """Most SIMILAR_TO relations of a product."""
+    outgoing: tuple[int, int] = (100, 60)
+    """Most SIMILAR_TO relations of a product, in a catalogue of at most :attr:`many` products and in a larger one."""
+    many: int = 20_000
     large: int = 100_000
-    """From this many interactions on, fewer splits and settings are tried."""
+    """From this many interactions on, one split is made and fewer settings are tried."""

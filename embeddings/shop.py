@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from embeddings.gcn import TypedEdges
 from embeddings.relations import either_way, explicit_relations, side_parts
 from embeddings.split import Holdout, Interactions, hold_out
 
+_SPLITS: Final = 3
 _FEW: Final = 20
 """With fewer users held out nothing can be chosen, and the default mixture is taken."""
 
@@ -71,17 +72,11 @@ class Shop:
 def folds_of(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Holdout, ...]:
     """The splits, at most :data:`VALIDATION_USERS` users each; none if there are too few users to choose by.
 
-    In a large graph both kinds of targets are taken out of it together, so that everything is fitted only once more.
+    With times each split takes the users' latest products, of which the next split's are the ones before: what comes
+    next is what a shop wants to know. Without times chance decides. A large graph is split once, by many users.
     """
-    last = hold_out(x, rng, by_time=True, most=VALIDATION_USERS)
-    if large:
-        other = hold_out(last.train, rng, by_time=False, most=VALIDATION_USERS)
-        splits = [replace(last, train=other.train), other]
-    else:
-        splits = [
-            last,
-            hold_out(last.train, rng, by_time=True, most=VALIDATION_USERS),
-            hold_out(x, rng, by_time=False, most=VALIDATION_USERS),
-            hold_out(x, rng, by_time=False, most=VALIDATION_USERS),
-        ]
+    timed = not np.isnan(x.at).all()
+    splits = [hold_out(x, rng, by_time=True, most=VALIDATION_USERS)]
+    for _ in range(0 if large else _SPLITS - 1):
+        splits.append(hold_out(splits[-1].train if timed else x, rng, by_time=True, most=VALIDATION_USERS))
     return tuple(s for s in splits if len(s.users) >= _FEW and len(s.train) > 0)

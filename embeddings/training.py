@@ -19,12 +19,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,18 +33,24 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from torch_geometric.data import HeteroData
 
+from embeddings import newcomers
+from embeddings.baselines import Ranker
 from embeddings.evaluation import fit_baselines, metrics, rank_all, targets_of
 from embeddings.export import SHOP, NodeIndex, export_subgraph
 from embeddings.mixture import Mixture, Ridge, choose_mixture, followings_of, ridges_of
-from embeddings.network import Network, Report, choose_network, cosines, fit_network, vectors_of
+from embeddings.network import Network, Report, choose_network, cosines, fit_chosen, vectors_of
+from embeddings.newcomers import lifted
 from embeddings.registry import Checkpoint, environment, new_version, save
 from embeddings.relations import combine, following_weights, prune_together, ridge_weights
-from embeddings.scoring import Scorer, popularity
+from embeddings.scoring import Scorer, no_weights, popularity
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop, folds_of
 from embeddings.split import Holdout, Interactions, interactions
 from kg.errors import EmbeddingError
 from kg.store import GraphStore
+
+_NEWCOMERS: Final = 5
+"""First of the products that are made new for choosing their lift; every tenth follows."""
 
 
 def train(
@@ -124,19 +130,23 @@ def _fit(
     clock.lap("network, validation")
     ridge, mixture = choose_mixture(folds, shop, ridges, followings, network, settings.recency, report)
     clock.lap("mixture")
-    compared = _compare(folds, shop, ridge, followings, network, mixture, settings, rng) if folds else {}
+    lift, lifts = _lift(folds, shop, ridge, mixture, settings, rng) if folds else (newcomers.DEFAULT, {})
+    clock.lap("newcomers")
+    compared = _compare(folds, shop, ridge, followings, network, mixture, lift, settings, rng) if folds else {}
     clock.lap("baselines, validation")
 
     report("Relations", 0, 1)
     similar, following = _relations(
         shop,
-        ridge_weights(x.matrix(), ridge.penalty, tick=lambda done, of: report("Relations", done, of)),
+        x,
+        ridge_weights(x.matrix(), (ridge.penalty,), tick=lambda done, of: report("Relations", done, of))[0],
         following_weights(x, settings.recency, settings.next_penalty),
         mixture,
-        settings.outgoing,
+        lift,
+        _outgoing(x, settings),
     )
     clock.lap("relations")
-    model, _ = fit_network(shop, x, None, settings, network.temperature, network.epochs, where, seed, report, None)
+    model = fit_chosen(shop, x, network, settings, where, seed, report)
     clock.lap("network")
     users, products = vectors_of(model, x)
     commit, libraries = environment()
@@ -160,6 +170,9 @@ def _fit(
             "temperature": network.temperature,
             "epochs_chosen": network.epochs,
             "factors": dict(mixture.factors),
+            "sequence": dict(mixture.sequence),
+            "lift": lift,
+            "lifts": {str(tried): recalls for tried, recalls in lifts.items()},
             "edge_weights": model.type_weights(),
         },
         timings=clock.laps,
@@ -168,12 +181,54 @@ def _fit(
     )
 
 
+def _outgoing(x: Interactions, settings: TrainSettings) -> int:
+    return settings.outgoing[x.n_products > settings.many]
+
+
 def _relations(
-    shop: Shop, weights: sp.csr_matrix, following: sp.csr_matrix, mixture: Mixture, most: int
+    shop: Shop,
+    x: Interactions,
+    weights: sp.csr_matrix,
+    following: sp.csr_matrix,
+    mixture: Mixture,
+    lift: float,
+    most: int,
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """``weight`` and ``next`` of SIMILAR_TO as they will stand in the graph."""
-    similar = combine({"ridge": weights, **shop.side}, mixture.factors)
-    return prune_together(similar, following, mixture.weights.next, most)
+    parts = {"ridge": combine({"ridge": weights}, mixture.factors)}
+    if shop.side:
+        met = np.asarray(x.matrix().sum(axis=0)).ravel()
+        parts["side"] = lifted(combine(shop.side, mixture.factors), met, lift)
+    similar = combine(parts, dict.fromkeys(parts, 1.0))
+    onward = combine({"next": following, "ridge": weights}, mixture.sequence)
+    return prune_together(similar, onward, mixture.weights.next, most)
+
+
+def _lift(
+    folds: Sequence[Holdout],
+    shop: Shop,
+    ridge: Ridge,
+    mixture: Mixture,
+    settings: TrainSettings,
+    rng: np.random.Generator,
+) -> tuple[float, Mapping[float, tuple[float, float]]]:
+    """How far newcomers are lifted, by the relations alone: a network would have to be trained without them first."""
+    if not shop.side:
+        return newcomers.DEFAULT, {}
+    fold = folds[0]
+    left, new = newcomers.without_a_tenth(fold.train, _NEWCOMERS)
+    if len(left) == 0:
+        return newcomers.DEFAULT, {}
+    (weights,) = ridge_weights(left.matrix(), (ridge.penalty,))
+    nothing = no_weights(left.n_products, left.n_products)
+    users = np.zeros((left.n_users, 1), dtype=np.float32)
+    products = np.zeros((left.n_products, 1), dtype=np.float32)
+
+    def ranker(lift: float) -> Ranker:
+        similar, onward = _relations(shop, left, weights, nothing, mixture, lift, _outgoing(left, settings))
+        return Scorer(users, products, similar, shop.related, popularity(left), mixture.weights, onward).ranker(left)
+
+    return newcomers.choose_lift(fold, new, left, ranker, rng)
 
 
 def _compare(
@@ -183,6 +238,7 @@ def _compare(
     followings: Sequence[sp.csr_matrix],
     network: Network,
     mixture: Mixture,
+    lift: float,
     settings: TrainSettings,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
@@ -190,7 +246,7 @@ def _compare(
     fold = folds[0]
     x = fold.train
     users, products = network.vectors[0]
-    similar, following = _relations(shop, ridge.weights[0], followings[0], mixture, settings.outgoing)
+    similar, following = _relations(shop, x, ridge.weights[0], followings[0], mixture, lift, _outgoing(x, settings))
     scorer = Scorer(users, products, similar, shop.related, popularity(x), mixture.weights, following)
     without = replace(scorer, weights=replace(mixture.weights, embedding=0.0, popularity=0.0))
     rankers = {

@@ -41,27 +41,28 @@ def test_each_column_is_a_ridge_regression_on_the_other_products(exact: bool, mo
         monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
     taken = some_interactions()
     X = scaled(taken)
-    W = ridge_weights(taken, 3.0).toarray()
+    W, other = (w.toarray() for w in ridge_weights(taken, (3.0, 9.0)))
     assert not np.diag(W).any()
     for j in range(X.shape[1]):
         others = [i for i in range(X.shape[1]) if i != j]
         A = X[:, others]
         expected = np.linalg.solve(A.T @ A + 3.0 * np.eye(len(others)), A.T @ X[:, j])
         assert W[others, j] == pytest.approx(expected, abs=1e-5)
+    assert np.abs(other).sum() < np.abs(W).sum()
 
 
 def test_local_weights_use_only_the_nearest_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
     monkeypatch.setattr(relations, "NEIGHBOURS", 3)
     told: list[tuple[int, int]] = []
-    W = ridge_weights(some_interactions(), 3.0, tick=lambda done, of: told.append((done, of)))
+    (W,) = ridge_weights(some_interactions(), (3.0,), tick=lambda done, of: told.append((done, of)))
     assert (W != 0).sum(axis=0).max() == 3
     assert told == [(0, 12)]
 
 
 def test_a_product_that_nobody_met_has_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
-    assert ridge_weights(sp.csr_matrix((3, 4), dtype=np.float32), 1.0).nnz == 0
+    assert ridge_weights(sp.csr_matrix((3, 4), dtype=np.float32), (1.0,))[0].nnz == 0
 
 
 def test_text_relates_by_the_squared_cosine() -> None:

@@ -81,8 +81,13 @@ def test_the_sequence_goes_by_each_products_latest_time_and_leaves_out_what_has_
 
 
 def test_popularity_is_the_logarithm_of_users_not_of_events() -> None:
-    x = met([(0, 0), (1, 0), (2, 0), (0, 1), (0, 1), (0, 1)], 3, 3)
-    assert popularity(x) == pytest.approx([1.0, math.log(2) / math.log(4), 0.0])
+    x = met([(0, 0), (1, 0), (2, 0), (0, 1), (0, 1), (0, 1)], 3, 2)
+    assert popularity(x) == pytest.approx([1.0, math.log(2) / math.log(4)])
+
+
+def test_what_nobody_has_met_is_as_popular_as_the_median() -> None:
+    x = met([(0, 0), (1, 0), (0, 1), (1, 2), (2, 0)], 3, 4)
+    assert popularity(x) == pytest.approx([1.0, 0.5, 0.5, 0.5])
 
 
 def test_prune_keeps_the_strongest_and_of_equals_the_first() -> None:
