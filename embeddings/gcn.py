@@ -27,6 +27,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import scipy.sparse as sp
@@ -143,12 +144,10 @@ class HeteroLightGCN(nn.Module):
         weights = torch.softmax(self.theta, 0)
         total = x
         for _ in range(self.layers):
-            x = torch.stack(
-                [
-                    weights[t] * SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), x)
-                    for t in range(len(self.types))
-                ]
-            ).sum(0)
+            passed = [
+                weights[t] * SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), x) for t in range(len(self.types))
+            ]
+            x = reduce(torch.add, passed)
             total = total + x
         return total / (self.layers + 1)
 
