@@ -9,9 +9,9 @@ with each seed, promote, rank through Cypher beside the baselines.
 - ``beauty``: Amazon Beauty as sequences (S3-Rec); each user's last product is held out, the order is the time.
 - ``musical_instruments``: Amazon Musical Instruments 5-core; each user's last review is held out.
 
-With ``cold`` every tenth product is a newcomer: of each user one product among
-those is held out, and the model is trained once with the other interactions of
-the newcomers (warm) and once without any (cold).
+With ``cold`` every tenth product is a newcomer. What was held out of those is
+looked for twice: by a model that was trained as always (warm), and by one whose
+training part has no interaction with any newcomer (cold).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def recommend(
         some = set(random.Random(settings.seed).sample(everyone, min(users, len(everyone))))
         task = replace(task, heldout=tuple(pair for pair in task.heldout if pair[0] in some))
     if cold:
-        newcomers, warm = newcomers_of(task, settings.seed)
+        newcomers, warm = newcomers_of(task)
         return {
             "set": name,
             "newcomers": len(newcomers),
@@ -85,17 +85,10 @@ def recommend(
     return {"set": name, **_measured(settings, task, seeds, sasrec=sasrec)}
 
 
-def newcomers_of(task: Task, seed: int) -> tuple[set[str], Task]:
-    """Every tenth product, and the task of finding one of them for each user who met any."""
+def newcomers_of(task: Task) -> tuple[set[str], Task]:
+    """Every tenth product, and the task of finding what was held out of those alone."""
     newcomers = {p.sku for p in sorted(task.products, key=lambda p: p.sku)[::COLD_EVERY]}
-    rng = random.Random(seed)
-    by_user: dict[str, list[str]] = {}
-    for event in task.events:
-        if event.sku in newcomers:
-            by_user.setdefault(event.user, []).append(str(event.sku))
-    heldout = {user: rng.choice(sorted(set(skus))) for user, skus in sorted(by_user.items())}
-    left = tuple(e for e in task.events if heldout.get(e.user) != e.sku)
-    return newcomers, replace(task, events=left, heldout=tuple(heldout.items()))
+    return newcomers, replace(task, heldout=tuple(pair for pair in task.heldout if pair[1] in newcomers))
 
 
 def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: bool) -> dict[str, Any]:

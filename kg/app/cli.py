@@ -506,6 +506,18 @@ def benchmark_index(json: Json = False) -> None:
     _print({"recall@20": round(recall, 4)}, json, f"recall@20 {recall:.4f}")
 
 
+@benchmark.command("round-trip")
+def benchmark_round_trip(
+    edges: Annotated[int, typer.Option(min=1, help="Relationships to export.")] = 800_000,
+    vectors: Annotated[int, typer.Option(min=1, help="Vectors of 64 numbers to write back.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Export out of Neo4j and write vectors back, beside the plain way of each, in one run."""
+    from kg.app import benchmark_round_trip as measured
+
+    _print(measured.round_trip(Settings.load(), edges=edges, vectors=vectors), json, "")
+
+
 @benchmark.command("recommend")
 def benchmark_recommend(
     data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
