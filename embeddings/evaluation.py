@@ -9,19 +9,22 @@ order counts as it stands.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from embeddings import baselines
+from embeddings import sasrec as sequential
 from embeddings.export import INTERACTIONS, PRODUCT_RELATIONS, NodeIndex, SubgraphSpec, export_subgraph
+from embeddings.measure import measured
 from embeddings.registry import live
 from embeddings.relations import either_way
-from embeddings.scoring import Scorer, ScoreWeights, history, no_weights
+from embeddings.scoring import Scorer, ScoreWeights, no_weights
 from embeddings.split import Holdout, Interactions, hold_out, interactions
 from kg import catalogue
 from kg.errors import BenchmarkError
@@ -30,7 +33,7 @@ from kg.store import GraphStore
 BATCH: Final = 512
 """Users whose scores for all products are in memory at once."""
 VALIDATION_CUTOFF: Final = 10
-VALIDATION_USERS: Final = 2_000
+VALIDATION_USERS: Final = 4_000
 """Most users on whom anything is chosen."""
 _UNWANTED: Final = ("DISLIKED", "HIDDEN")
 
@@ -113,6 +116,7 @@ class Ranking:
     """The outcome for all users: rank of each target, and which products were shown to anyone."""
 
     ranks: np.ndarray
+    """float64 ``[t]``; infinite beyond the largest cut-off, which no metric looks at."""
     shown: np.ndarray
     """bool ``[n_products]``: within the largest cut-off of some user."""
 
@@ -140,14 +144,16 @@ def rank_all(
         scores[:, barred] = -np.inf
         rows = hidden[users].tocoo()
         scores[rows.row, rows.col] = -np.inf
+        best = torch.topk(torch.from_numpy(scores), min(most, scores.shape[1]), dim=1)
+        values = best.values.numpy()
+        shown[best.indices.numpy()[values > -np.inf]] = True
         low, high = np.searchsorted(targets.owner, [begin, begin + len(users)])
-        # A few targets at a time: each compares with a whole row.
-        for part in range(low, high, BATCH):
-            chosen = slice(part, min(part + BATCH, high))
-            ranks[chosen] = expected_ranks(scores, targets.owner[chosen] - begin, targets.products[chosen])
-        best = _top(scores, most)
-        visible = np.take_along_axis(scores, best, axis=1) > -np.inf
-        shown[best[visible]] = True
+        row, products = targets.owner[low:high] - begin, targets.products[low:high]
+        # Only who stands among the best has a rank worth counting, and counting compares with a whole row.
+        near = np.flatnonzero(scores[row, products] >= values[row, -1])
+        for part in range(0, len(near), BATCH):
+            chosen = near[part : part + BATCH]
+            ranks[low + chosen] = expected_ranks(scores, row[chosen], products[chosen])
     return Ranking(ranks, shown)
 
 
@@ -161,21 +167,34 @@ def validation_score(rank: baselines.Ranker, holdout: Holdout) -> float:
     return found[f"hr@{VALIDATION_CUTOFF}"] + 2.0 * found[f"ndcg@{VALIDATION_CUTOFF}"]
 
 
-def fit_baselines(x: Interactions, rng: np.random.Generator) -> Iterator[Callable[[], baselines.Baseline]]:
-    """Each built-in baseline, ready to be fitted; their sizes are chosen on each user's last product."""
+def fit_baselines(
+    x: Interactions, rng: np.random.Generator, *, quick: bool = False, sasrec: bool = False
+) -> dict[str, Callable[[], baselines.Baseline]]:
+    """Each built-in baseline by name, ready to be fitted; their sizes are chosen on each user's last product.
+
+    Args:
+        quick: only those that take seconds, for a look during training.
+        sasrec: the one that reads sequences too, which takes minutes.
+    """
     split = hold_out(x, rng, by_time=True, most=VALIDATION_USERS)
     validation = None
     if len(split.users) and len(split.train):
         validation = baselines.Validation(split.train, lambda rank: validation_score(rank, split))
     seed = int(rng.integers(2**32))
-    yield lambda: baselines.popularity(x)
-    yield lambda: baselines.item_knn(x, validation)
-    yield lambda: baselines.matrix_factorisation(x, validation, seed)
-
-
-def _top(scores: np.ndarray, most: int) -> np.ndarray:
-    most = min(most, scores.shape[1])
-    return np.argpartition(-scores, most - 1, axis=1)[:, :most]
+    fits: dict[str, Callable[[], baselines.Baseline]] = {
+        "popularity": lambda: baselines.popularity(x),
+        "item_knn": lambda: baselines.item_knn(x, validation),
+    }
+    if quick:
+        return fits
+    fits["rp3beta"] = lambda: baselines.rp3_beta(x, validation)
+    fits["gf_cf"] = lambda: baselines.gf_cf(x, validation, seed)
+    if x.n_products <= baselines.EASE_PRODUCTS:
+        fits["ease"] = lambda: baselines.ease(x, validation)
+    fits["mf"] = lambda: baselines.matrix_factorisation(x, validation, seed)
+    if sasrec:
+        fits["sasrec"] = lambda: sequential.sasrec(x, validation, seed)
+    return fits
 
 
 # --- through Cypher ------------------------------------------------------------------------------------------
@@ -201,9 +220,7 @@ class GraphModel:
 
     def ranker(self) -> baselines.Ranker:
         """The score of every product for rows of users."""
-        past = history(self.interactions, self.scorer.weights.half_life_days)
-        through = self.scorer.item_weights()
-        return lambda rows: self.scorer.scores(past, rows, through)
+        return self.scorer.ranker(self.interactions)
 
 
 def read_model(store: GraphStore) -> GraphModel:
@@ -223,7 +240,7 @@ def read_model(store: GraphStore) -> GraphModel:
             **{("User", t, "Product"): ("strength", "at") for t in INTERACTIONS},
             **{("User", t, "Product"): () for t in _UNWANTED},
             **{("Product", t, "Product"): () for t in PRODUCT_RELATIONS},
-            ("Product", "SIMILAR_TO", "Product"): ("model", "weight"),
+            ("Product", "SIMILAR_TO", "Product"): ("model", "weight", "next"),
         },
     )
     data, index = export_subgraph(store, spec)
@@ -244,11 +261,16 @@ def read_model(store: GraphStore) -> GraphModel:
     names = similar.model_texts
     mine = similar.model.numpy() == (names.index(model.version) if model.version in names else -2)
     heads, tails = similar.edge_index.numpy()[:, mine]
-    weights = similar.weight.numpy()[mine].astype(np.float32)
+    shape = (x.n_products, x.n_products)
+    weights, following = (
+        sp.csr_matrix((np.nan_to_num(values.numpy()[mine]).astype(np.float32), (heads, tails)), shape=shape)
+        for values in (similar.weight, similar.next)
+    )
     scorer = Scorer(
         user_vectors=_width(data["User"][vector].numpy(), data["Product"][vector].numpy()),
         product_vectors=_width(data["Product"][vector].numpy(), data["User"][vector].numpy()),
-        similar=sp.csr_matrix((weights, (heads, tails)), shape=(x.n_products, x.n_products)),
+        similar=weights,
+        following=following,
         relations={
             t: either_way(data["Product", t, "Product"].edge_index.numpy(), x.n_products) for t in PRODUCT_RELATIONS
         },
@@ -265,6 +287,8 @@ def evaluate_recommend(
     *,
     known_filter: bool = True,
     seed: int = 0,
+    compare: bool = True,
+    sasrec: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Rank all products for each user of ``pairs``: in Neo4j, exactly, and by each baseline.
@@ -276,6 +300,8 @@ def evaluate_recommend(
     Args:
         pairs: (user, sku), several for a user allowed.
         known_filter: hide what the user has; without it nothing is hidden.
+        compare: fit the baselines too.
+        sasrec: SASRec among them, which takes minutes.
         progress: told how many users have been ranked in Neo4j.
 
     Returns:
@@ -315,11 +341,10 @@ def evaluate_recommend(
         _rank_in_neo4j(store, model, targets, most, known_filter, progress), time.perf_counter() - begun
     )
     compared = {}
-    for fit in fit_baselines(model.interactions, np.random.default_rng(seed)):
-        begun = time.perf_counter()
-        baseline = fit()
-        fitted = time.perf_counter() - begun
-        compared[baseline.name] = {**exactly(baseline.rank), "training_seconds": round(fitted, 3)}
+    rng = np.random.default_rng(seed)
+    for name, fit in fit_baselines(model.interactions, rng, sasrec=sasrec).items() if compare else ():
+        baseline, cost = measured(fit)
+        compared[name] = {**exactly(baseline.rank), "chosen": baseline.chosen, **cost.as_dict()}
     return {
         "users": len(targets.users),
         "products": model.index.count("Product"),

@@ -27,6 +27,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import scipy.sparse as sp
@@ -143,12 +144,10 @@ class HeteroLightGCN(nn.Module):
         weights = torch.softmax(self.theta, 0)
         total = x
         for _ in range(self.layers):
-            x = torch.stack(
-                [
-                    weights[t] * SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), x)
-                    for t in range(len(self.types))
-                ]
-            ).sum(0)
+            passed = [
+                weights[t] * SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), x) for t in range(len(self.types))
+            ]
+            x = reduce(torch.add, passed)
             total = total + x
         return total / (self.layers + 1)
 
@@ -197,7 +196,6 @@ def softmax_loss(users: Tensor, products: Tensor, own: Tensor, others: Tensor, t
 def spectral_vectors(met: sp.csr_matrix, dimensions: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The leading singular vectors of D_u^-½ R D_p^-½: where propagation ends up, and so a good place to begin.
 
-    Randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4).
     Of each side the vectors are scaled by the root of the singular values, and all
     of them by one factor that makes the average length 1: the optimiser's steps
     would otherwise be small for a small graph and overwhelming for a large one.
@@ -209,20 +207,33 @@ def spectral_vectors(met: sp.csr_matrix, dimensions: int, rng: np.random.Generat
     u_scale = np.divide(1.0, np.sqrt(per_user), out=np.zeros_like(per_user), where=per_user > 0)
     p_scale = np.divide(1.0, np.sqrt(per_product), out=np.zeros_like(per_product), where=per_product > 0)
     R = (sp.diags(u_scale) @ met @ sp.diags(p_scale)).tocsr().astype(np.float32)
+    left, values, right = singular_vectors(R, dimensions, rng)
+    root = np.sqrt(values)
+    users, products = left * root, right * root
+    lengths = np.linalg.norm(np.concatenate([users, products]), axis=1)
+    unit = lengths[lengths > 0].mean() if lengths.any() else 1.0
+    users, products = users / unit, products / unit
+    pad = ((0, 0), (0, dimensions - len(values)))
+    return np.pad(users, pad).astype(np.float32), np.pad(products, pad).astype(np.float32)
+
+
+def singular_vectors(
+    R: sp.csr_matrix, dimensions: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The leading singular vectors and values of a sparse matrix ``[m, n]``, as many as there can be.
+
+    Randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4).
+
+    Returns:
+        ``[m, k]``, ``[k]`` descending, and ``[n, k]``, float32.
+    """
     rank = min(dimensions, *R.shape)
     width = min(rank + 16, *R.shape)
     Q = np.linalg.qr(R @ rng.standard_normal((R.shape[1], width)).astype(np.float32))[0]
     for _ in range(6):
         Q = np.linalg.qr(R @ np.linalg.qr(R.T @ Q)[0])[0]
     left, values, right = np.linalg.svd(np.asarray((R.T @ Q).T), full_matrices=False)
-    root = np.sqrt(values[:rank])
-    users = (Q @ left[:, :rank]) * root
-    products = right[:rank].T * root
-    lengths = np.linalg.norm(np.concatenate([users, products]), axis=1)
-    unit = lengths[lengths > 0].mean() if lengths.any() else 1.0
-    users, products = users / unit, products / unit
-    pad = ((0, 0), (0, dimensions - rank))
-    return np.pad(users, pad).astype(np.float32), np.pad(products, pad).astype(np.float32)
+    return Q @ left[:, :rank], values[:rank], right[:rank].T
 
 
 def csr_tensor(matrix: sp.csr_matrix) -> Tensor:

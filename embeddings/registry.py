@@ -29,12 +29,12 @@ import scipy.sparse as sp
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from embeddings.scoring import ScoreWeights
+from embeddings.scoring import ScoreWeights, no_weights
 from kg import schema
 from kg.errors import CheckpointError
 from kg.store import GraphStore
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Counts breaking changes of the checkpoint's own files."""
 _ARRAYS: Final = "arrays.safetensors"
 _ABOUT: Final = "checkpoint.json"
@@ -58,6 +58,8 @@ class Checkpoint:
     popularity: np.ndarray
     """float32 ``[n_products]``"""
     weights: ScoreWeights
+    following: sp.csr_matrix | None = None
+    """``next`` of SIMILAR_TO, ``[n_products, n_products]``; None for nowhere."""
     state: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Parameters of the network, for training on."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -114,12 +116,16 @@ def save(checkpoint: Checkpoint, home: Path) -> Path:
     try:
         part.mkdir(parents=True)
         similar = checkpoint.similar.tocsr()
+        following = (no_weights(*similar.shape) if checkpoint.following is None else checkpoint.following).tocsr()
         arrays = {
             "user_vectors": checkpoint.user_vectors.astype(np.float32),
             "product_vectors": checkpoint.product_vectors.astype(np.float32),
             "similar_indptr": similar.indptr.astype(np.int64),
             "similar_indices": similar.indices.astype(np.int32),
             "similar_data": similar.data.astype(np.float32),
+            "following_indptr": following.indptr.astype(np.int64),
+            "following_indices": following.indices.astype(np.int32),
+            "following_data": following.data.astype(np.float32),
             "popularity": checkpoint.popularity.astype(np.float32),
             **{f"state.{name}": np.ascontiguousarray(value) for name, value in checkpoint.state.items()},
         }
@@ -201,6 +207,9 @@ def load(home: Path, version: str | None = None) -> Checkpoint:
             product_vectors=arrays["product_vectors"],
             similar=sp.csr_matrix(
                 (arrays["similar_data"], arrays["similar_indices"], arrays["similar_indptr"]), shape=(n, n)
+            ),
+            following=sp.csr_matrix(
+                (arrays["following_data"], arrays["following_indices"], arrays["following_indptr"]), shape=(n, n)
             ),
             popularity=arrays["popularity"],
             weights=ScoreWeights(**about["weights"]),

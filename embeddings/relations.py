@@ -20,7 +20,7 @@ The sum is pruned to the strongest outgoing relations of each product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,7 +29,8 @@ from scipy.linalg import solve
 from torch_geometric.data import HeteroData
 
 from embeddings.export import PRODUCT_RELATIONS, SHARED
-from embeddings.scoring import no_weights, prune
+from embeddings.scoring import no_weights, places, prune
+from embeddings.split import Interactions
 
 EXACT_PRODUCTS: Final = 4_000
 """Largest catalogue for which the whole Gram matrix is inverted: 3 s and 0.3 GB there, growing with the cube."""
@@ -37,6 +38,8 @@ NEIGHBOURS: Final = 200
 """Nearest products on which a product of a larger catalogue is regressed."""
 ROW_POWER: Final = 0.25
 """A user who met n products counts n^-¼ in each: without it the few who met very many shape all weights."""
+SEQUENCE: Final = 20
+"""How far back in a sequence one looks for what led to a product."""
 PART_WIDTH: Final = 100
 """Strongest entries that each part but the ridge keeps a product, before the parts are added."""
 MOST_SHARING: Final = 2_000
@@ -49,19 +52,21 @@ Tick = Callable[[int, int], None]
 """Called with how much is done and how much there is."""
 
 
-def ridge_weights(met: sp.csr_matrix, penalty: float, *, tick: Tick | None = None) -> sp.csr_matrix:
-    """Item–item weights from interactions, ``[n_products, n_products]``, diagonal zero.
+def ridge_weights(
+    met: sp.csr_matrix, penalties: Sequence[float], *, tick: Tick | None = None
+) -> tuple[sp.csr_matrix, ...]:
+    """Item–item weights from interactions for each penalty, ``[n_products, n_products]``, diagonal zero.
 
     Args:
         met: 1 where user and product met, ``[n_users, n_products]``.
-        penalty: λ of the ridge, in units of co-occurrences.
+        penalties: λ of the ridge, in units of co-occurrences.
     """
     per_user = np.asarray(met.sum(axis=1)).ravel()
     scale = np.power(np.maximum(per_user, 1.0), -ROW_POWER)
     weighted = (sp.diags(scale) @ met).tocsr()
     if met.shape[1] <= EXACT_PRODUCTS:
-        return _ease(weighted, penalty)
-    return _local_ridge(weighted, penalty, tick)
+        return tuple(_ease(weighted, penalty) for penalty in penalties)
+    return _local_ridge(weighted, weighted, penalties, tick)
 
 
 def _ease(weighted: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
@@ -73,47 +78,82 @@ def _ease(weighted: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
     return sp.csr_matrix(B.astype(np.float32))
 
 
-def _local_ridge(weighted: sp.csr_matrix, penalty: float, tick: Tick | None) -> sp.csr_matrix:
-    """Column j: the products nearest to j by cosine, and the weights that predict j from them.
+def following_weights(x: Interactions, recency: float, penalty: float, *, tick: Tick | None = None) -> sp.csr_matrix:
+    """What comes after what, ``[n_products, n_products]``, diagonal zero: ``next`` of SIMILAR_TO from row to column.
 
-    The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte.
+    Every product that a user met after others is a row: the products before it,
+    each counting ``recency`` times the one after it, should say which it was. Of
+    each product a ridge regression on the 200 that precede it most.
+    (After the linear session model of Choi et al., WWW 2021, arXiv:2103.16104.)
     """
-    n = weighted.shape[1]
-    columns = weighted.tocsc()
-    nearest = _nearest(columns, NEIGHBOURS)
-    heads, tails, weights = [], [], []
-    for j in range(n):
-        if tick is not None and j % 500 == 0:
-            tick(j, n)
-        around = nearest.indices[nearest.indptr[j] : nearest.indptr[j + 1]]
-        if around.size == 0:
-            continue
-        X = columns[:, np.append(around, j)]
-        gram = (X.T @ X).toarray()
-        G, target = gram[:-1, :-1], gram[:-1, -1]
-        G[np.diag_indices_from(G)] += penalty
-        heads.append(around)
-        tails.append(np.full(around.size, j))
-        weights.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False))
-    if not heads:
-        return no_weights(n, n)
-    return sp.csr_matrix(
-        (np.concatenate(weights).astype(np.float32), (np.concatenate(heads), np.concatenate(tails))), shape=(n, n)
-    )
+    before, after = prefixes(x, recency)
+    return _local_ridge(before, after, (penalty,), tick)[0]
 
 
-def _nearest(columns: sp.csc_matrix, most: int) -> sp.csr_matrix:
-    """Cosine of each column with its ``most`` nearest others, ``[n, n]``."""
-    norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
-    rows = columns.tocsr()
-    found = []
-    for begin in range(0, columns.shape[1], _BLOCK):
-        common = (columns[:, begin : begin + _BLOCK].T @ rows).tocoo()
+def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """For each product that has others before it: those, decayed, and itself; both ``[steps, n_products]``."""
+    users, products, _ = places(x)
+    shape = (len(users), x.n_products)
+    rows, columns, weights = [], [], []
+    for lag in range(1, SEQUENCE + 1):
+        # Each user's latest comes first, so what preceded an entry by `lag` stands `lag` further on.
+        now = np.arange(len(users) - lag)
+        now = now[users[now] == users[now + lag]]
+        if now.size == 0:
+            break
+        rows.append(now)
+        columns.append(products[now + lag])
+        weights.append(np.full(now.size, recency ** (lag - 1), dtype=np.float32))
+    if not rows:
+        return no_weights(*shape), no_weights(*shape)
+    before = sp.csr_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
+    steps = rows[0]
+    after = sp.csr_matrix((np.ones(steps.size, dtype=np.float32), (steps, products[steps])), shape=shape)
+    return before, after
+
+
+def _local_ridge(
+    sources: sp.csr_matrix, targets: sp.csr_matrix, penalties: Sequence[float], tick: Tick | None
+) -> tuple[sp.csr_matrix, ...]:
+    """Column j: the source columns nearest to target column j by cosine, and the weights that predict it from them.
+
+    The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte. That of a
+    product's neighbours costs more than a solution, so several penalties cost little more than one.
+    """
+    n = sources.shape[1]
+    columns, rows, goals = sources.tocsc(), sources.tocsr(), targets.tocsc()
+    norm = _norms(columns)
+    heads, tails = [], []
+    weights: list[list[np.ndarray]] = [[] for _ in penalties]
+    for begin in range(0, n, _BLOCK):
+        common = (goals[:, begin : begin + _BLOCK].T @ rows).tocoo()
         apart = common.row + begin != common.col
-        row, col = common.row[apart], common.col[apart]
-        cosines = common.data[apart] / (norm[row + begin] * norm[col])
-        found.append(prune(sp.csr_matrix((cosines, (row, col)), shape=common.shape), most))
-    return sp.vstack(found).tocsr()
+        row, col, data = common.row[apart], common.col[apart], common.data[apart]
+        nearest = prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
+        for j in range(nearest.shape[0]):
+            if tick is not None and (begin + j) % 500 == 0:
+                tick(begin + j, n)
+            span = slice(nearest.indptr[j], nearest.indptr[j + 1])
+            around = nearest.indices[span]
+            if around.size == 0:
+                continue
+            X = columns[:, around]
+            gram = (X.T @ X).toarray()
+            target = nearest.data[span] * norm[around]
+            heads.append(around)
+            tails.append(np.full(around.size, begin + j))
+            for penalty, found in zip(penalties, weights, strict=True):
+                G = gram.copy()
+                G[np.diag_indices_from(G)] += penalty
+                found.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False).astype(np.float32))
+    if not heads:
+        return tuple(no_weights(n, n) for _ in penalties)
+    where = (np.concatenate(heads), np.concatenate(tails))
+    return tuple(sp.csr_matrix((np.concatenate(found), where), shape=(n, n)) for found in weights)
+
+
+def _norms(columns: sp.csc_matrix) -> np.ndarray:
+    return np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
 
 
 def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
@@ -202,8 +242,8 @@ def either_way(index: np.ndarray, n: int) -> sp.csr_matrix:
     return related
 
 
-def combine(parts: Mapping[str, sp.csr_matrix], factors: Mapping[str, float], most: int) -> sp.csr_matrix:
-    """Σ factor · part, positive entries only, at most ``most`` outgoing a product; float32 ``[n, n]``."""
+def combine(parts: Mapping[str, sp.csr_matrix], factors: Mapping[str, float]) -> sp.csr_matrix:
+    """Σ factor · part, positive entries only; float32 ``[n, n]``."""
     total = None
     for name, part in parts.items():
         factor = factors.get(name, 0.0)
@@ -215,7 +255,24 @@ def combine(parts: Mapping[str, sp.csr_matrix], factors: Mapping[str, float], mo
     total = total.tocsr()
     total.data[total.data < 0.0] = 0.0
     total.eliminate_zeros()
-    return prune(total, most).astype(np.float32)
+    return total.astype(np.float32)
+
+
+def prune_together(
+    similar: sp.csr_matrix, following: sp.csr_matrix, next_weight: float, most: int
+) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Both as properties of one relation, of which a product keeps the ``most`` strongest outgoing ones.
+
+    Strong is what adds most to a score: ``similar`` + ``next_weight`` · ``following``, positive entries only.
+    """
+    if next_weight <= 0.0:
+        return prune(similar, most), no_weights(*following.shape)
+    onward = following.copy()
+    onward.data[onward.data < 0.0] = 0.0
+    onward.eliminate_zeros()
+    kept = prune((similar + onward * np.float32(next_weight)).tocsr(), most)
+    kept.data[:] = 1.0
+    return similar.multiply(kept).tocsr().astype(np.float32), onward.multiply(kept).tocsr().astype(np.float32)
 
 
 def _strongest(dense: np.ndarray, most: int) -> sp.csr_matrix:

@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from embeddings.registry import LOCK_MODELS, Checkpoint, live
+from embeddings.scoring import no_weights
 from kg import schema
 from kg.errors import EmbeddingError
 from kg.migrations import vector_index_statement
@@ -105,6 +106,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "users' vectors": checkpoint.user_vectors,
         "products' vectors": checkpoint.product_vectors,
         "SIMILAR_TO weights": checkpoint.similar.data,
+        "SIMILAR_TO nexts": np.empty(0) if checkpoint.following is None else checkpoint.following.data,
         "popularity": checkpoint.popularity,
         "score's weights": np.array(list(weights)),
     }
@@ -200,19 +202,24 @@ MATCH (a:Product {sku: row.sku})
 WHERE NOT EXISTS { (a)-[:SIMILAR_TO {model: $version}]->() }
 UNWIND row.others AS other
 MATCH (b:Product {sku: other[0]})
-CREATE (a)-[:SIMILAR_TO {model: $version, weight: other[1]}]->(b)
+CREATE (a)-[:SIMILAR_TO {model: $version, weight: other[1], next: other[2]}]->(b)
 """
 
 
 def _write_relations(store: GraphStore, checkpoint: Checkpoint, report: Report) -> None:
     similar = checkpoint.similar.tocsr()
+    following = no_weights(*similar.shape) if checkpoint.following is None else checkpoint.following.tocsr()
     skus = checkpoint.products
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        for row in np.flatnonzero(np.diff(similar.indptr)):
-            span = slice(similar.indptr[row], similar.indptr[row + 1])
-            pairs = zip(similar.indices[span].tolist(), similar.data[span].tolist(), strict=True)
-            yield {"sku": skus[row], "others": [[skus[column], weight] for column, weight in pairs]}
+        for row in np.flatnonzero(np.diff(similar.indptr) + np.diff(following.indptr)):
+            others: dict[int, list[Any]] = {}
+            for place, matrix in enumerate((similar, following), start=1):
+                span = slice(matrix.indptr[row], matrix.indptr[row + 1])
+                for column, weight in zip(matrix.indices[span].tolist(), matrix.data[span].tolist(), strict=True):
+                    # An absent weight is 0, since every relation has one; an absent next stays absent.
+                    others.setdefault(column, [skus[column], 0.0, None])[place] = weight
+            yield {"sku": skus[row], "others": list(others.values())}
 
     done = 0
     for batch in batched(rows(), _PRODUCTS_A_BATCH):

@@ -278,6 +278,8 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("w_embedding", "FLOAT", "Weight of the vectors' cosine in the score."),
             Property("w_similar", "FLOAT", "Weight of SIMILAR_TO from the user's history."),
             Property("w_popularity", "FLOAT", "Weight of the product's popularity."),
+            Property("w_next", "FLOAT", "Weight of SIMILAR_TO's next from what the user met last."),
+            Property("recency", "FLOAT", "What a product counts in that sequence, relative to the one after it."),
             *(
                 Property(f"w_{name}", "FLOAT", f"Weight of {name.upper()} from the user's history.")
                 for name in (
@@ -353,6 +355,7 @@ RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
         (
             Property("model", "STRING", "Id of the ModelVersion that learned it.", required=True),
             Property("weight", "FLOAT", "How strongly.", required=True),
+            Property("next", "FLOAT", "How strongly the second is expected right after the first; absent for not."),
         ),
         identity=("model",),
     ),

@@ -11,17 +11,22 @@ UNWIND $users AS user
 OPTIONAL MATCH (u:User {id: user})
 OPTIONAL MATCH (live:ModelVersion {live: true})
 // The history: the 200 products in which the user showed most interest. Interest halves with every half-life before
-// the user's own latest event; without times it stays whole.
+// the user's own latest event; without times it stays whole. What the user met last counts besides by its place.
 CALL (u, live) {
   MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
   WHERE coalesce(did.strength, 1.0) > 0.0
   LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
   LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
-  WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest
-  ORDER BY interest DESC, h.sku
+  WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest, max(did.at.epochSeconds) AS at
+  ORDER BY coalesce(at, -9.0e18) DESC, h.sku
+  WITH collect({product: h, interest: interest, at: at}) AS met
+  UNWIND range(0, size(met) - 1) AS place
+  LET x = met[place]
+  WITH x, CASE WHEN x.at IS NULL THEN 0.0 ELSE coalesce(live.recency, 0.0) ^ place END AS recent
+  ORDER BY x.interest DESC, x.product.sku
   LIMIT 200
-  WITH collect({product: h, interest: interest}) AS past, sum(interest) AS total
-  RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total)}] AS history
+  WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total
+  RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history
 }
 CALL (u, live, history) {
   // Candidates, each with one part of its score. What the history leads to comes completely, so the sum of a
@@ -31,7 +36,9 @@ CALL (u, live, history) {
     UNWIND history AS past
     LET h = past.product
     MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
-    RETURN p, live.w_similar * past.interest * r.weight AS part, 'SIMILAR_TO' AS term, h, 0 AS known
+    LET part = live.w_similar * past.interest * r.weight
+               + coalesce(live.w_next, 0.0) * past.recent * coalesce(r.next, 0.0)
+    RETURN p, part, 'SIMILAR_TO' AS term, h, 0 AS known
   UNION ALL
     // Explicit relations, in either direction; several sources of one relation count once.
     UNWIND history AS past

@@ -506,6 +506,38 @@ def benchmark_index(json: Json = False) -> None:
     _print({"recall@20": round(recall, 4)}, json, f"recall@20 {recall:.4f}")
 
 
+@benchmark.command("round-trip")
+def benchmark_round_trip(
+    edges: Annotated[int, typer.Option(min=1, help="Relationships to export.")] = 800_000,
+    vectors: Annotated[int, typer.Option(min=1, help="Vectors of 64 numbers to write back.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Export out of Neo4j and write vectors back, beside the plain way of each, in one run."""
+    from kg.app import benchmark_round_trip as measured
+
+    _print(measured.round_trip(Settings.load(), edges=edges, vectors=vectors), json, "")
+
+
+@benchmark.command("recommend")
+def benchmark_recommend(
+    data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
+    set: Annotated[Literal["gowalla", "beauty", "musical_instruments"], typer.Option(help="Which set it is.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings, with seeds from 0.")] = 1,
+    related: Annotated[bool, typer.Option(help="Use the set's own relations between products.")] = False,
+    cold: Annotated[bool, typer.Option(help="Every tenth product is new: recall of those, warm and cold.")] = False,
+    sasrec: Annotated[bool, typer.Option(help="Train SASRec as a baseline too, which takes minutes.")] = False,
+    users: Annotated[int | None, typer.Option(min=1, help="Rank for as many users, drawn by chance.")] = None,
+    json: Json = False,
+) -> None:
+    """Train and rank through Cypher on a public set, beside every baseline; mean and spread over the seeds."""
+    from kg.app import benchmark_recommend as measured
+
+    report = measured.recommend(
+        Settings.load(), data, set, seeds=range(seeds), related=related, cold=cold, sasrec=sasrec, users=users
+    )
+    _print(report, json, "")
+
+
 @app.command()
 def demo() -> None:
     """Run the whole main job on the bundled synthetic shop and show what came of it."""

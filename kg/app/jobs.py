@@ -354,6 +354,7 @@ def train(
 ) -> dict[str, Any]:
     """Train on the graph as it stands and keep the checkpoint; see :func:`embeddings.training.train`."""
     from embeddings import training  # torch takes seconds to import
+    from embeddings.settings import TrainSettings
 
     started = time.perf_counter()
     with stage_bar() as report:
@@ -362,7 +363,7 @@ def train(
             home=settings.home,
             seed=settings.seed if seed is None else seed,
             device=settings.device,
-            dimensions=dimensions or training.TrainSettings().dimensions,
+            dimensions=dimensions or TrainSettings().dimensions,
             progress=report,
         )
     return {

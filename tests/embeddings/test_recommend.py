@@ -162,7 +162,8 @@ def test_a_checkerboard_is_solved_through_cypher(board: tuple[GraphStore, list[t
     assert report["cypher"]["coverage"] == 1.0
     assert report["baselines"]["item_knn"]["hr@1"] == 1.0
     assert report["baselines"]["popularity"]["hr@1"] < 0.5
-    assert set(report["baselines"]) == {"popularity", "item_knn", "mf"}
+    assert set(report["baselines"]) == {"popularity", "item_knn", "rp3beta", "gf_cf", "ease", "mf"}
+    assert report["baselines"]["ease"]["training_seconds"] > 0.0
     assert index_recall(store) >= 0.98
 
 
@@ -182,6 +183,10 @@ def test_neo4j_and_numpy_compute_the_same_scores(board: tuple[GraphStore, list[t
     )
     store.write(
         "MATCH (m:ModelVersion {live: true}) SET m.w_bought_with = 0.4, m.w_viewed_with = 0.2, m.w_popularity = 0.1"
+    )
+    store.write(
+        "MATCH (m:ModelVersion {live: true}) SET m.w_next = 0.3, m.recency = 0.6\n"
+        "WITH m MATCH (a:Product)-[r:SIMILAR_TO {model: m.id}]->(b:Product) WHERE a.sku < b.sku SET r.next = 0.5"
     )
     exact = read_model(store)
     users = np.arange(exact.index.count("User"))

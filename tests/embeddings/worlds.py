@@ -7,8 +7,8 @@ import torch
 from torch_geometric.data import HeteroData
 
 from embeddings.export import INTERACTIONS, SHARED, NodeIndex
+from embeddings.settings import TrainSettings
 from embeddings.split import Interactions, latest
-from embeddings.training import TrainSettings
 from kg.store import GraphStore
 
 QUICK = TrainSettings(

@@ -1,0 +1,291 @@
+"""The mixture: the weights of the score's parts, and the factors of the parts of SIMILAR_TO.
+
+On each split every part gives each product a score; a mixture is their weighted
+sum, so that trying one costs an addition. The search begins with a mixture that
+has proved itself elsewhere and leaves it, one weight at a time, only for a gain
+that exceeds its own standard error over the users (Breiman et al. 1984, §3.4.3).
+On small data the greatest gain is mostly luck, and a rule that takes it gives
+another mixture for each seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+
+from embeddings.baselines import Ranker
+from embeddings.evaluation import validation_score
+from embeddings.network import Network, Report
+from embeddings.relations import EXACT_PRODUCTS, following_weights, ridge_weights
+from embeddings.scoring import ScoreWeights, history, popularity, recent
+from embeddings.settings import TrainSettings
+from embeddings.shop import Shop
+from embeddings.split import Holdout
+
+FACTORS: Final = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Weights tried for each part beside the ridge weights, in units of a product's strongest ridge weight."""
+DEFAULT: Final = {"text": 0.5, "made_by": 1.0, "popularity": 1.0, "embedding": 0.5, "next": 1.0, "latest": 1.0}
+"""In the same units; what was chosen on the sets of docs/benchmark.md, rounded."""
+DEFAULT_RELATION: Final = 0.25
+"""The same for a type of explicit relation."""
+_ERRORS: Final = 1.5
+"""Standard errors that a gain must exceed: one, and a half for being the best of ten."""
+_WORTHWHILE: Final = 0.002
+"""Relative gain below which a weight is not worth changing, however sure it is."""
+_POOL: Final = 100
+"""Strongest products of each part that are ranked against each other, in a large catalogue."""
+_SMALL_CATALOGUE: Final = 1_500
+"""Up to this many products all are ranked."""
+_DEFAULT_UNIT: Final = 0.1
+_SEQUENCE: Final = ("next", "latest")
+_OF_SCORE: Final = ("embedding", "popularity", *_SEQUENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """Ridge weights of every fold for one penalty, and the half-life that suits them."""
+
+    penalty: float
+    half_life_days: float
+    unit: float
+    """Strongest outgoing weight of a product, on average: the scale against which other parts are weighed."""
+    weights: tuple[sp.csr_matrix, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What was chosen. Everything is divided by the ridge's unit, so that scores keep their scale."""
+
+    factors: Mapping[str, float]
+    """Of the parts of SIMILAR_TO's weight."""
+    sequence: Mapping[str, float]
+    """Of the parts of its next: the sequence's weights and, after what was met last, the ridge's once more."""
+    weights: ScoreWeights
+
+
+def ridges_of(folds: Sequence[Holdout], n_products: int, settings: TrainSettings, report: Report) -> tuple[Ridge, ...]:
+    """One for each penalty to choose from, the middle one first: it is kept unless another is surely better."""
+    penalties = settings.penalties if n_products <= EXACT_PRODUCTS else settings.local_penalties
+    middle = penalties[len(penalties) // 2]
+    penalties = (middle, *(p for p in penalties if p != middle))
+    if not folds:
+        return (Ridge(middle, settings.half_lives[0], _DEFAULT_UNIT, ()),)
+    report("Relations, validation", 0, len(folds))
+    by_fold = [ridge_weights(fold.train.matrix(), penalties) for fold in folds]
+    timed = not all(np.isnan(fold.train.at).all() for fold in folds)
+    out = []
+    for number, penalty in enumerate(penalties):
+        weights = tuple(found[number] for found in by_fold)
+        scores = {
+            half_life: sum(
+                validation_score(through(history(fold.train, half_life), w), fold)
+                for fold, w in zip(folds, weights, strict=True)
+            )
+            for half_life in (settings.half_lives if timed else settings.half_lives[:1])
+        }
+        out.append(Ridge(penalty, max(scores, key=scores.__getitem__), unit_of(weights), weights))
+    return tuple(out)
+
+
+def unit_of(weights: Sequence[sp.csr_matrix]) -> float:
+    """A product's strongest outgoing weight, on average."""
+    strongest = np.concatenate([np.asarray(w.max(axis=1).todense()).ravel() for w in weights])
+    return float(strongest[strongest > 0].mean()) if (strongest > 0).any() else _DEFAULT_UNIT
+
+
+def followings_of(folds: Sequence[Holdout], settings: TrainSettings) -> tuple[sp.csr_matrix, ...]:
+    """Sequence weights of every fold."""
+    return tuple(following_weights(fold.train, settings.recency, settings.next_penalty) for fold in folds)
+
+
+def through(past: sp.csr_matrix, weights: sp.csr_matrix) -> Ranker:
+    """The history through item–item weights."""
+    return lambda rows: np.asarray((past[rows] @ weights).todense(), dtype=np.float32)
+
+
+# --- choosing ------------------------------------------------------------------------------------------------
+
+
+def choose_mixture(
+    folds: Sequence[Holdout],
+    shop: Shop,
+    ridges: Sequence[Ridge],
+    followings: Sequence[sp.csr_matrix],
+    network: Network,
+    recency: float,
+    report: Report,
+) -> tuple[Ridge, Mixture]:
+    """The best mixture with each penalty of the ridge, and the best of these."""
+    names = ["embedding", "popularity", *shop.side, *(f"type:{t}" for t in shop.related)]
+    if any(following.nnz for following in followings):
+        names[:0] = _SEQUENCE
+    unit = unit_of(followings) if followings else _DEFAULT_UNIT
+    default = {n: DEFAULT.get(n, DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
+    if not folds:
+        return ridges[0], _mixture(default, ridges[0], unit, recency)
+    best: tuple[np.ndarray, Ridge, dict[str, float]] | None = None
+    for number, ridge in enumerate(ridges):
+        report("Mixture", number, len(ridges))
+        panels = [
+            _panel(fold, shop, weights, following / unit, vectors, ridge, recency)
+            for fold, weights, following, vectors in zip(folds, ridge.weights, followings, network.vectors, strict=True)
+        ]
+        # One coordinate at a time ends where it happens to begin: nearby starting points and either order.
+        for start in (default, dict.fromkeys(names, 0.0)):
+            for order in (names, names[::-1]):
+                values, chosen = _coordinate_search(panels, order, start)
+                if best is None or _surely_better(values, best[0]):
+                    best = (values, ridge, chosen)
+    assert best is not None  # there is at least one ridge
+    return best[1], _mixture(best[2], best[1], unit, recency)
+
+
+def _mixture(chosen: Mapping[str, float], ridge: Ridge, next_unit: float, recency: float) -> Mixture:
+    """From weights in units of the ridge's and of the sequence's."""
+    return Mixture(
+        factors={"ridge": 1.0 / ridge.unit}
+        | {n: w for n, w in chosen.items() if n not in _OF_SCORE and not n.startswith("type:")},
+        sequence={"next": chosen.get("next", 0.0) / next_unit, "ridge": chosen.get("latest", 0.0) / ridge.unit},
+        weights=ScoreWeights(
+            embedding=chosen.get("embedding", 0.0),
+            similar=1.0,
+            popularity=chosen.get("popularity", 0.0),
+            half_life_days=ridge.half_life_days,
+            relations={n.removeprefix("type:"): w for n, w in chosen.items() if n.startswith("type:")},
+            next=1.0 if any(chosen.get(n, 0.0) for n in _SEQUENCE) else 0.0,
+            recency=recency,
+        ),
+    )
+
+
+def _surely_better(new: np.ndarray, old: np.ndarray) -> bool:
+    """Whether the mean gain over the users is beyond its standard error, and worth having."""
+    gain = new - old
+    return bool(gain.mean() > max(_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)), _WORTHWHILE * old.mean()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """The parts' scores of some products for the users of one fold, so that any mixture is a weighted sum."""
+
+    parts: Mapping[str, np.ndarray]
+    """float32 ``[m, c]`` each, in units of the ridge's."""
+    own: Mapping[str, np.ndarray]
+    """The same for each user's target, ``[m, 1]``."""
+    hidden: np.ndarray
+    """bool ``[m, c]``: known products, doubles and the target itself, which are not ranked against it."""
+
+    def values(self, mixed: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Each user's hit@10 + 2 · NDCG@10, ``[m]``."""
+        better = ((mixed > own) & ~self.hidden).sum(1)
+        equal = ((mixed == own) & ~self.hidden).sum(1)
+        ranks = better + equal / 2.0
+        hit = ranks < 10
+        return hit + 2.0 * np.where(hit, 1.0 / np.log2(ranks + 2.0), 0.0)
+
+
+def _panel(
+    fold: Holdout,
+    shop: Shop,
+    weights: sp.csr_matrix,
+    following: sp.csr_matrix,
+    vectors: tuple[np.ndarray, np.ndarray],
+    ridge: Ridge,
+    recency: float,
+) -> _Panel:
+    interest = history(fold.train, ridge.half_life_days)
+    latest = recent(fold.train, recency, interest)[fold.users]
+    past = interest[fold.users]
+    users, products = vectors
+    n = fold.train.n_products
+    popular = popularity(fold.train)
+    through_past = {
+        "ridge": (weights / ridge.unit).tocsr(),
+        **shop.side,
+        **{f"type:{t}": r for t, r in shop.related.items()},
+    }
+
+    def full(begin: int, end: int) -> dict[str, np.ndarray]:
+        some = past[begin:end]
+        scores = {name: np.asarray((some @ w).todense(), dtype=np.float32) for name, w in through_past.items()}
+        for name, w in (("next", following), ("latest", through_past["ridge"])):
+            scores[name] = np.asarray((latest[begin:end] @ w).todense(), dtype=np.float32)
+        scores["embedding"] = users[fold.users[begin:end]] @ products.T
+        scores["popularity"] = np.broadcast_to(popular, (end - begin, n))
+        return scores
+
+    met = fold.train.matrix(known_only=True)[fold.users]
+    gathered: list[dict[str, np.ndarray]] = []
+    own: list[dict[str, np.ndarray]] = []
+    hidden = []
+    for begin in range(0, len(fold.users), 256):
+        end = min(begin + 256, len(fold.users))
+        scores = full(begin, end)
+        target = fold.products[begin:end, None]
+        if n <= _SMALL_CATALOGUE:
+            pool = np.broadcast_to(np.arange(n), (end - begin, n))
+        else:
+            pool = np.concatenate([np.argpartition(-s, _POOL - 1, axis=1)[:, :_POOL] for s in scores.values()], axis=1)
+            pool = np.sort(pool, axis=1)
+        known = np.zeros((end - begin, n), dtype=bool)
+        rows = met[begin:end].tocoo()
+        known[rows.row, rows.col] = True
+        double = np.zeros(pool.shape, dtype=bool)
+        double[:, 1:] = pool[:, 1:] == pool[:, :-1]
+        hidden.append(np.take_along_axis(known, pool, axis=1) | double | (pool == target))
+        gathered.append({name: np.take_along_axis(s, pool, axis=1) for name, s in scores.items()})
+        own.append({name: np.take_along_axis(s, target, axis=1) for name, s in scores.items()})
+    return _Panel(
+        parts={name: np.concatenate([g[name] for g in gathered]) for name in gathered[0]},
+        own={name: np.concatenate([o[name] for o in own]) for name in own[0]},
+        hidden=np.concatenate(hidden),
+    )
+
+
+def _coordinate_search(
+    panels: Sequence[_Panel], names: Sequence[str], start: Mapping[str, float], rounds: int = 3
+) -> tuple[np.ndarray, dict[str, float]]:
+    """The weights of the parts beside the ridge's 1, one after the other, until none is surely worth changing.
+
+    Returns:
+        The value for each user of each panel, and the weights.
+    """
+    chosen = {name: start[name] for name in names}
+
+    def summed(panel: _Panel, of: str) -> np.ndarray:
+        parts = getattr(panel, of)
+        total: np.ndarray = parts["ridge"].copy()
+        for name, weight in chosen.items():
+            if weight:
+                total += np.float32(weight) * parts[name]
+        return total
+
+    mixed = [summed(p, "parts") for p in panels]
+    own = [summed(p, "own") for p in panels]
+    best = np.concatenate([p.values(m, o) for p, m, o in zip(panels, mixed, own, strict=True)])
+    for _ in range(rounds):
+        changed = False
+        for name in names:
+            tried = {}
+            for factor in FACTORS:
+                step = np.float32(factor - chosen[name])
+                tried[factor] = np.concatenate(
+                    [
+                        p.values(m + step * p.parts[name], o + step * p.own[name])
+                        for p, m, o in zip(panels, mixed, own, strict=True)
+                    ]
+                )
+            factor = max(tried, key=lambda f: tried[f].mean())
+            if _surely_better(tried[factor], best):
+                step = np.float32(factor - chosen[name])
+                for p, m, o in zip(panels, mixed, own, strict=True):
+                    m += step * p.parts[name]
+                    o += step * p.own[name]
+                chosen[name], best, changed = factor, tried[factor], True
+        if not changed:
+            break
+    return best, chosen

@@ -1,0 +1,239 @@
+"""The network's part of training: how long to train it, and training it.
+
+It stops early on the first split, for each temperature; the other splits, and in
+the end the whole graph, are trained for as long as was best there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from embeddings.baselines import Ranker
+from embeddings.evaluation import validation_score
+from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency, softmax_loss, spectral_vectors
+from embeddings.settings import TrainSettings
+from embeddings.shop import Shop
+from embeddings.split import Holdout, Interactions
+from kg.errors import EmbeddingError
+
+Report = Callable[[str, int, int], None]
+"""Called with the stage, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the network is to be trained, and what it gave on each split."""
+
+    temperature: float
+    epochs: int
+    vectors: tuple[tuple[np.ndarray, np.ndarray], ...]
+    """Users' and products' vectors of each split."""
+    state: Mapping[str, torch.Tensor] | None = None
+    """The parameters of a large graph's network on the first split, to go on from."""
+
+
+def choose_network(
+    shop: Shop,
+    folds: Sequence[Holdout],
+    settings: TrainSettings,
+    device: torch.device,
+    seed: int,
+    report: Report,
+    logs: Path | None,
+    large: bool,
+) -> Network:
+    """Stop early on the first split, for each temperature; train the other splits for as long."""
+    if not folds:
+        return Network(settings.temperatures[0], settings.epochs // 2, ())
+    temperatures = settings.temperatures[-1:] if large else settings.temperatures
+    best: tuple[float, float, int, HeteroLightGCN] | None = None
+    for temperature in temperatures:
+        where = None if logs is None else logs / f"temperature-{temperature:g}"
+        fit = Fit(shop, folds[0].train, settings, temperature, _most_epochs(folds[0].train, settings, large), seed)
+        model, curve = fit.run(device, report, validation=folds[0], logs=where)
+        score, epochs = max((score, -epoch) for epoch, score in curve)
+        if best is None or score > best[0]:
+            best = (score, temperature, -epochs, model)
+    assert best is not None  # there is at least one temperature
+    _, temperature, epochs, model = best
+    vectors = [vectors_of(model, folds[0].train)]
+    for fold in folds[1:]:
+        other, _ = Fit(shop, fold.train, settings, temperature, epochs, seed).run(device, report)
+        vectors.append(vectors_of(other, fold.train))
+    return Network(temperature, epochs, tuple(vectors), model.state_dict() if large else None)
+
+
+def fit_chosen(
+    shop: Shop,
+    x: Interactions,
+    network: Network,
+    settings: TrainSettings,
+    device: torch.device,
+    seed: int,
+    report: Report,
+) -> HeteroLightGCN:
+    """The network on everything, trained as was chosen.
+
+    Of a large graph the split held hardly anything out, so the network that was trained there only goes on a little
+    with what was missing.
+    """
+    epochs = network.epochs
+    if network.state is not None:
+        epochs = max(1, round(settings.finishing * epochs))
+    model, _ = Fit(shop, x, settings, network.temperature, epochs, seed, network.state).run(device, report)
+    return model
+
+
+def _most_epochs(x: Interactions, settings: TrainSettings, large: bool) -> int:
+    steps = -(-x.matrix().nnz // _batch(x.matrix().nnz, settings))
+    return max(settings.evaluate_every, settings.large_steps // steps) if large else settings.epochs
+
+
+def _batch(interactions: int, settings: TrainSettings) -> int:
+    least, most = settings.batch
+    return min(max(least, -(-interactions // settings.steps)), most)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One training of the network."""
+
+    shop: Shop
+    x: Interactions
+    settings: TrainSettings
+    temperature: float
+    epochs: int
+    seed: int
+    state: Mapping[str, torch.Tensor] | None = None
+    """Parameters to go on from; None to begin anew."""
+
+    def run(
+        self, device: torch.device, report: Report, *, validation: Holdout | None = None, logs: Path | None = None
+    ) -> tuple[HeteroLightGCN, list[tuple[int, float]]]:
+        """Train; with ``validation`` stop early and come back as it was at its best, with the scores by epoch.
+
+        Raises:
+            EmbeddingError: the loss is no longer a number.
+        """
+        settings, x = self.settings, self.x
+        rng = np.random.default_rng(self.seed)
+        generator = torch.Generator().manual_seed(self.seed)
+        met = x.matrix().tocoo()
+        users, products = torch.from_numpy(met.row.astype(np.int64)), torch.from_numpy(met.col.astype(np.int64))
+        model = _network(self.shop, x, settings, rng, generator)
+        if self.state is not None:
+            model.load_state_dict(self.state)
+        model.to(device)
+        optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+        batch = _batch(len(users), settings)
+        curve: list[tuple[int, float]] = []
+        best: tuple[float, dict[str, torch.Tensor]] | None = None
+        name = "Network" if validation is None else f"Network, validation at temperature {self.temperature:g}"
+        with _tensorboard(logs) as writer:
+            for epoch in range(self.epochs + 1):
+                if validation is not None and epoch % settings.evaluate_every == 0:
+                    score = validation_score(cosines(*vectors_of(model, x)), validation)
+                    curve.append((epoch, score))
+                    writer("validation", score, epoch)
+                    if best is None or score > best[0]:
+                        best = (score, {name: value.detach().clone() for name, value in model.state_dict().items()})
+                    elif len(curve) - 1 - max(range(len(curve)), key=lambda i: curve[i][1]) >= settings.patience:
+                        break
+                if epoch == self.epochs:
+                    break
+                report(name, epoch, self.epochs)
+                # Falling to a tenth, as steps that are as long at the end only wander about the optimum.
+                optimiser.param_groups[0]["lr"] = settings.learning_rate * (1.0 - 0.9 * epoch / self.epochs)
+                loss = _epoch(model, optimiser, users, products, batch, self.temperature, settings, generator, device)
+                writer("loss", loss, epoch)
+                if not np.isfinite(loss):
+                    raise EmbeddingError(
+                        f"The loss became {loss} in epoch {epoch + 1}. Check text_embedding and strength for NaN or "
+                        "huge values, or lower the learning rate, and train again."
+                    )
+        if best is not None:
+            model.load_state_dict(best[1])
+        return model, curve
+
+
+def _network(
+    shop: Shop, x: Interactions, settings: TrainSettings, rng: np.random.Generator, generator: torch.Generator
+) -> HeteroLightGCN:
+    met = x.matrix().tocoo()
+    edges = [TypedEdges("INTERACTED", met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users), *shop.catalogue]
+    adjacency = {e.name: normalised_adjacency(e, shop.n_nodes) for e in edges}
+    initial = np.zeros((shop.n_nodes, settings.dimensions), dtype=np.float32)
+    users, products = spectral_vectors(x.matrix(), settings.dimensions, rng)
+    initial[: x.n_users] = users
+    initial[x.n_users : x.n_users + x.n_products] = products
+    model = HeteroLightGCN(adjacency, x.n_users, x.n_products, shop.text, initial, layers=settings.layers)
+    if model.project is not None:
+        # Small and random: zero would leave a product without interactions at the origin, where no cosine is.
+        with torch.no_grad():
+            model.project.weight.normal_(0.0, 0.01, generator=generator)
+    return model
+
+
+def _epoch(
+    model: HeteroLightGCN,
+    optimiser: torch.optim.Optimizer,
+    users: torch.Tensor,
+    products: torch.Tensor,
+    batch: int,
+    temperature: float,
+    settings: TrainSettings,
+    generator: torch.Generator,
+    device: torch.device,
+) -> float:
+    """One pass over the interactions in random order; the mean loss."""
+    order = torch.randperm(len(users), generator=generator)
+    total = 0.0
+    steps = order.split(batch)
+    for chosen in steps:
+        u, p = users[chosen], products[chosen]
+        if model.n_products <= settings.all_negatives:
+            others = torch.arange(model.n_products)
+        else:
+            others = torch.randint(model.n_products, (settings.negatives,), generator=generator)
+        user_vectors, product_vectors = model()
+        loss = softmax_loss(user_vectors[u.to(device)], product_vectors, p.to(device), others.to(device), temperature)
+        loss = loss + settings.decay * model.free.pow(2).sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        total += float(loss.detach())
+    return total / len(steps)
+
+
+def vectors_of(model: HeteroLightGCN, x: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors; a user without interactions has none (a zero row): it would only be noise."""
+    with torch.no_grad():
+        users, products = (v.cpu().numpy() for v in model())
+    met = np.zeros(x.n_users, dtype=bool)
+    met[x.users] = True
+    return np.where(met[:, None], users, 0.0).astype(np.float32), products.astype(np.float32)
+
+
+def cosines(users: np.ndarray, products: np.ndarray) -> Ranker:
+    """The unit vectors alone."""
+    return lambda rows: users[rows] @ products.T
+
+
+@contextlib.contextmanager
+def _tensorboard(folder: Path | None) -> Iterator[Callable[[str, float, int], None]]:
+    if folder is None:
+        yield lambda *_: None
+        return
+    from torch.utils.tensorboard import SummaryWriter  # slow to import, and not always wanted
+
+    writer = SummaryWriter(str(folder))
+    try:
+        yield writer.add_scalar
+    finally:
+        writer.close()

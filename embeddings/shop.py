@@ -1,0 +1,82 @@
+"""The exported graph as training sees it: the part that no split touches, and the splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+from torch_geometric.data import HeteroData
+
+from embeddings.evaluation import VALIDATION_USERS
+from embeddings.export import SHARED
+from embeddings.gcn import TypedEdges
+from embeddings.relations import either_way, explicit_relations, side_parts
+from embeddings.split import Holdout, Interactions, hold_out
+
+_SPLITS: Final = 3
+_FEW: Final = 20
+"""With fewer users held out nothing can be chosen, and the default mixture is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What is said of the products, in the network's common numbering of nodes: users, products, the other labels."""
+
+    n_users: int
+    n_products: int
+    n_nodes: int
+    text: np.ndarray | None
+    """The products' text vectors, float32 ``[n_products, width]``; None where there is no text at all."""
+    catalogue: tuple[TypedEdges, ...]
+    """Edges of the catalogue by type, over nodes."""
+    related: Mapping[str, sp.csr_matrix]
+    """Explicit relations by type, as the score counts them, over products."""
+    side: Mapping[str, sp.csr_matrix]
+    """Parts of SIMILAR_TO that do not depend on what users did (:func:`embeddings.relations.side_parts`)."""
+
+    @classmethod
+    def of(cls, data: HeteroData, x: Interactions) -> Shop:
+        """Read it out of an export."""
+        first = {"Product": x.n_users}
+        end = x.n_users + x.n_products
+        for _, label in SHARED:
+            first[label] = end
+            end += int(data[label].num_nodes or 0) if label in data.node_types else 0
+        edges = []
+        related: dict[str, sp.csr_matrix] = {}
+        for type_, source, index in explicit_relations(data):
+            edges.append(TypedEdges(f"{type_}:{source}", index[0] + x.n_users, index[1] + x.n_users))
+            both = either_way(index, x.n_products)
+            related[type_] = both.maximum(related[type_]) if type_ in related else both
+        for start, type_, label in data.edge_types:
+            if start == "Product" and label in first and label != "Product":
+                index = data[start, type_, label].edge_index.numpy()
+                edges.append(TypedEdges(f"{type_}:{label}", index[0] + x.n_users, index[1] + first[label]))
+        text = data["Product"].text_embedding.numpy() if "text_embedding" in data["Product"] else None
+        if text is not None and not text.any():
+            text = None
+        return cls(
+            n_users=x.n_users,
+            n_products=x.n_products,
+            n_nodes=end,
+            text=text,
+            catalogue=tuple(e for e in edges if len(e.heads)),
+            related=related,
+            side=side_parts(data),
+        )
+
+
+def folds_of(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Holdout, ...]:
+    """The splits, at most :data:`VALIDATION_USERS` users each; none if there are too few users to choose by.
+
+    With times each split takes the users' latest products, of which the next split's are the ones before: what comes
+    next is what a shop wants to know. Without times chance decides. A large graph is split once, by many users.
+    """
+    timed = not np.isnan(x.at).all()
+    splits = [hold_out(x, rng, by_time=True, most=VALIDATION_USERS)]
+    for _ in range(0 if large else _SPLITS - 1):
+        splits.append(hold_out(splits[-1].train if timed else x, rng, by_time=True, most=VALIDATION_USERS))
+    return tuple(s for s in splits if len(s.users) >= _FEW and len(s.train) > 0)
