@@ -72,6 +72,7 @@ CREATE (strat:Product {sku: 'G1', title: 'Ashdown S-200 electric guitar', price:
        (anna:User {id: 'anna', last_at: datetime('2026-03-02T10:00:00Z')}),
        (ben:User {id: 'ben', last_at: datetime('2026-03-03T10:00:00Z')}),
        (cleo:User {id: 'cleo'}),
+       (cleo)-[:FRIEND_OF {source: 'catalogue'}]->(ben),
        (guitars)-[:SUBCATEGORY_OF {source: 'catalogue'}]->(instruments),
        (strat)-[:MADE_BY {source: 'catalogue'}]->(ashdown),
        (retired)-[:MADE_BY {source: 'catalogue'}]->(ashdown),
@@ -125,7 +126,7 @@ def shop(store: GraphStore) -> GraphStore:
     """Six products of a music shop, three brands, three users; cleo has done nothing yet.
 
     anna bought the electric guitar S-200 (G1) and rated its strap (S1);
-    ben bought the guitar and the tuner (T1) and looked at the acoustic (G2).
+    ben, a friend of cleo's, bought the guitar and the tuner (T1) and looked at the acoustic (G2).
     The strap's text says that it fits the guitar, and anna praised its comfort.
     The amp (X1) is no longer sold.
     """

@@ -14,6 +14,7 @@ import importlib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -211,6 +212,8 @@ def _cypher_map(values: Mapping[str, Any]) -> str:
             return _cypher_map(value)
         if isinstance(value, list | tuple):
             return "[" + ", ".join(write(item) for item in value) + "]"
+        if isinstance(value, datetime):
+            return f"datetime('{value.isoformat()}')"
         return _json(value)
 
     return "{" + ", ".join(f"{name}: {write(value)}" for name, value in values.items()) + "}"

@@ -120,7 +120,9 @@ def fits(value: Any, type_: str) -> bool:
     return isinstance(value, kinds.get(type_, str)) and (type_ != "INTEGER" or not isinstance(value, bool))
 
 
-@pytest.mark.parametrize("name", [name for name in QUERIES if name.startswith(("product/", "recommend/"))])
+@pytest.mark.parametrize(
+    "name", [name for name in QUERIES if name.startswith(("product/", "recommend/", "search/", "insight/"))]
+)
 def test_on_an_empty_graph_there_are_no_rows_and_no_errors(store: GraphStore, name: str) -> None:
     assert len(run(store, QUERIES[name], QUERIES[name].example)) == 0
 

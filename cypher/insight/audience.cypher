@@ -1,0 +1,57 @@
+// title: Who would want a product
+// description: Users most likely to want a product, for a campaign. The learned and the explicit relations of the live
+//   model are followed from the product back to those who met what leads to it, with their interest, and the cosine of
+//   user and product is added, as recommend/for_user would score it for them. Left out are those who have it (unless it
+//   is consumed), disliked, returned or hid it, and the users of $exclude. A reason is the product because of which
+//   somebody counts most.
+// param sku: STRING -- the product's sku
+// param exclude: LIST<STRING> = [] -- ids of users who must not be addressed
+// param limit: INTEGER = 100 -- most rows to return
+// example: {"sku": "S1", "limit": 3}
+// returns: user STRING, score FLOAT, because STRING, latest ZONED DATETIME
+
+CYPHER 25
+MATCH (this:Product {sku: $sku})
+OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL (this, live) {
+  MATCH (this)<-[r:SIMILAR_TO {model: live.id}]-(h:Product)
+  RETURN h, live.w_similar * r.weight AS weight
+UNION ALL
+  MATCH (this)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(h:Product)
+  WITH DISTINCT live, h, type(r) AS term
+  // While no model is live, every stated relation counts alike.
+  RETURN h, coalesce(CASE term
+                       WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                       WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                       WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                       WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                       WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                       ELSE live.w_variant_of
+                     END, 1.0) AS weight
+UNION ALL
+  // Those who looked at it, or put it into the cart, and went away.
+  RETURN this AS h, 1.0 AS weight
+}
+WITH this, live, h, sum(weight) AS weight
+FILTER weight > 0.0
+WITH this, live, h, weight
+ORDER BY weight DESC, h.sku
+LIMIT 200
+MATCH (u:User)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h)
+WHERE coalesce(did.strength, 1.0) > 0.0
+LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
+LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
+WITH this, live, u, h, weight, sum(coalesce(did.strength, 1.0) * decay) AS interest
+WITH this, live, u, h, weight * interest AS part
+ORDER BY part DESC, h.sku
+WITH this, live, u, sum(part) AS parts, collect(h.title)[0] AS because
+FILTER NOT u.id IN $exclude
+FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(this) }
+FILTER coalesce(this.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(this) }
+LET cosine = CASE live.slot
+               WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, this.embedding_blue) - 1.0
+               WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, this.embedding_green) - 1.0
+             END
+RETURN u.id AS user, parts + coalesce(live.w_embedding * cosine, 0.0) AS score, because, u.last_at AS latest
+ORDER BY score DESC, user
+LIMIT $limit

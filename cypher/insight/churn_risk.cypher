@@ -1,0 +1,43 @@
+// title: Which customers of a shelf may be leaving
+// description: Users who bought of a category and have grown quieter than they used to be. A user's own rhythm is the
+//   mean time between the days on which something was bought; the risk is 1 − 0.5^(silence / rhythm − 1): half when
+//   twice the usual time has passed, and nothing before the usual time is over. With a single day of purchase the
+//   rhythm of all the users looked at stands in. Reasons say how long the silence is, what is usual, and how the
+//   interest of the latest half of the period compares with that of the earlier.
+// param category: STRING -- path of a category, its sub-categories included
+// param now: ZONED DATETIME = null -- the present; by default the time of the latest purchase of the category
+// param limit: INTEGER = 100 -- most rows to return
+// example: {"category": "Instruments", "now": "2026-05-01T00:00:00+00:00"}
+// returns: user STRING, risk FLOAT, silent_days FLOAT, usual_days FLOAT, purchases INTEGER, reasons LIST<STRING>
+
+CYPHER 25
+MATCH (c:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
+WITH DISTINCT p
+MATCH (u:User)-[did:BOUGHT]->(p)
+UNWIND did.times AS at
+WITH u, at
+FILTER at >= 0
+WITH u, at / 86400 AS day
+WITH u, collect(DISTINCT day) AS days, count(*) AS purchases
+WITH u, purchases, size(days) AS visits, reduce(m = days[0], d IN days | CASE WHEN d < m THEN d ELSE m END) AS first,
+     reduce(m = days[0], d IN days | CASE WHEN d > m THEN d ELSE m END) AS last, days
+WITH collect({u: u, purchases: purchases, visits: visits, first: first, last: last, days: days}) AS users,
+     max(last) AS latest,
+     avg(CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) END) AS rhythm
+UNWIND users AS one
+LET silent = coalesce($now.epochSeconds / 86400, latest) - one.last
+LET usual = CASE
+              WHEN one.visits > 1 THEN 1.0 * (one.last - one.first) / (one.visits - 1)
+              ELSE coalesce(rhythm, 30.0)
+            END
+// Nobody's rhythm is shorter than a day.
+LET beat = CASE WHEN usual < 1.0 THEN 1.0 ELSE usual END
+LET risk = CASE WHEN silent <= beat THEN 0.0 ELSE 1.0 - 0.5 ^ (silent / beat - 1.0) END
+LET half = (one.first + one.last) / 2
+LET early = size([d IN one.days WHERE d <= half]), late = size([d IN one.days WHERE d > half])
+RETURN one.u.id AS user, risk, 1.0 * silent AS silent_days, beat AS usual_days, one.purchases AS purchases,
+       ['silent for ' + silent + ' days'] +
+       CASE WHEN one.visits > 1 THEN ['usually back after ' + round(beat, 1) + ' days'] ELSE ['bought on one day'] END +
+       CASE WHEN late < early AND one.visits > 2 THEN ['fewer visits lately than before'] ELSE [] END AS reasons
+ORDER BY risk DESC, silent_days DESC, user
+LIMIT $limit

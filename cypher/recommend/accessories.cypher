@@ -1,0 +1,48 @@
+// title: What goes with a product
+// description: Accessories and companions of a product, what is stated before what is learned. A product that is said
+//   to be made for this one scores 4 to 5, one that is said to fit it 3 to 4, one made for its brand or its shelf 2 to
+//   3, and one that the live model expects beside it up to 1; the part behind the integer is the statement's confidence
+//   or the learned weight as a share of the strongest. Nothing inactive or out of stock, and no variant of the product
+//   itself. A reason names the relation and, where a text says so, the fact whose evidence product/why shows.
+// param sku: STRING -- the product's sku
+// param limit: INTEGER = 10 -- most rows to return
+// example: {"sku": "G1", "limit": 3}
+// returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
+
+CYPHER 25
+MATCH (this:Product {sku: $sku})
+OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL (this, live) {
+  // Made for this very product.
+  MATCH (this)<-[r:ACCESSORY_OF]-(p:Product)
+  RETURN p, 'ACCESSORY_OF' AS term, 4.0 + coalesce(r.confidence, 1.0) AS part, r.fact AS fact
+UNION ALL
+  // Said to work with it, by either of the two.
+  MATCH (this)-[r:COMPATIBLE_WITH]-(p:Product)
+  RETURN p, 'COMPATIBLE_WITH' AS term, 3.0 + coalesce(r.confidence, 1.0) AS part, r.fact AS fact
+UNION ALL
+  // Made for what this one is an example of: its brand, its shelf.
+  MATCH (this)-[:MADE_BY|IN_CATEGORY]->(kind:Brand|Category)<-[r:ACCESSORY_OF|COMPATIBLE_WITH]-(p:Product)
+  RETURN p, type(r) AS term, 2.0 + coalesce(r.confidence, 1.0) AS part, r.fact AS fact
+UNION ALL
+  // Bought together, as a feed says.
+  MATCH (this)-[r:BOUGHT_WITH]-(p:Product)
+  RETURN p, 'BOUGHT_WITH' AS term, 1.0 + coalesce(r.confidence, 1.0) / 2.0 AS part, r.fact AS fact
+UNION ALL
+  // Learned; the strongest of this product counts 1.
+  MATCH (this)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+  WITH collect({product: p, weight: r.weight}) AS found, max(r.weight) AS strongest
+  UNWIND found AS one
+  RETURN one.product AS p, 'SIMILAR_TO' AS term, one.weight / strongest AS part, null AS fact
+}
+FILTER p <> this AND p.active AND coalesce(p.stock, 1) > 0 AND part > 0.0
+FILTER NOT EXISTS { (this)-[:VARIANT_OF]-(p) }
+// Several sources of one relation are one reason, the surest.
+WITH p, term, part, fact
+ORDER BY part DESC, fact
+WITH p, term, max(part) AS part, collect(fact)[0] AS fact
+ORDER BY part DESC, term
+WITH p, max(part) AS score, collect({term: term, part: part, fact: fact}) AS reasons
+RETURN p.sku AS sku, p.title AS title, score, reasons
+ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, sku
+LIMIT $limit

@@ -1,0 +1,63 @@
+// title: Shelves with a reason each
+// description: What a shop shows as "because you bought …": for each of the products that the user met last, those
+//   that belong to it most, by learned and explicit relations with the live model's weights. A product stands on the
+//   first shelf alone that could show it; nothing that the user has, disliked, returned or hid, nothing inactive or out
+//   of stock. Shelves with fewer products than asked for are left out.
+// param user: STRING -- the user's id
+// param shelves: INTEGER = 4 -- most shelves
+// param limit: INTEGER = 10 -- most products on a shelf
+// param least: INTEGER = 1 -- fewest products on a shelf
+// example: {"user": "ben", "shelves": 2, "limit": 3}
+// returns: because STRING, did STRING, sku STRING, products LIST<MAP>
+
+CYPHER 25
+MATCH (u:User {id: $user})
+OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL (u) {
+  // The latest of the products that showed interest; the strongest kind of event names it.
+  MATCH (u)-[did:BOUGHT|RATED|CARTED|VIEWED]->(h:Product)
+  WHERE coalesce(did.strength, 1.0) > 0.0
+  WITH h, did
+  ORDER BY did.strength DESC, type(did)
+  WITH h, max(did.at.epochSeconds) AS at, collect(type(did))[0] AS did
+  ORDER BY coalesce(at, -9.0e18) DESC, h.sku
+  LIMIT 20
+  RETURN collect({product: h, did: did}) AS history
+}
+UNWIND range(0, size(history) - 1) AS place
+CALL (u, live, history, place) {
+  LET h = history[place].product
+  CALL (h, live) {
+    MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+    RETURN p, live.w_similar * r.weight AS part
+  UNION ALL
+    MATCH (h)-[r:ACCESSORY_OF|COMPATIBLE_WITH|BOUGHT_WITH|VIEWED_WITH|SUBSTITUTE_FOR]-(p:Product)
+    WITH DISTINCT p, type(r) AS term, live
+    LET weight = CASE term
+                   WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                   WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                   WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                   WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                   ELSE live.w_substitute_for
+                 END
+    // While no model is live, every stated relation counts alike.
+    RETURN p, coalesce(weight, 1.0) AS part
+  }
+  FILTER p.active AND coalesce(p.stock, 1) > 0 AND p <> h
+  FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
+  FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+  WITH p, sum(part) AS score
+  ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, p.sku
+  LIMIT 50
+  RETURN collect({product: p, score: score}) AS found
+}
+WITH collect({place: place, because: history[place].product, did: history[place].did, found: found}) AS shelves
+// A product stands on the first shelf that has it.
+UNWIND shelves AS shelf
+LET before = [s IN shelves WHERE s.place < shelf.place | [one IN s.found | one.product]]
+LET mine = [one IN shelf.found WHERE none(products IN before WHERE one.product IN products)][..$limit]
+FILTER size(mine) >= $least
+RETURN shelf.because.title AS because, shelf.did AS did, shelf.because.sku AS sku,
+       [one IN mine | {sku: one.product.sku, title: one.product.title, score: one.score}] AS products
+ORDER BY shelf.place
+LIMIT $shelves

@@ -1,0 +1,46 @@
+// title: What to add to a cart
+// description: Products that go with the whole of a cart: each that is made for, fits or is bought with something in
+//   it, or that the live model expects beside it. The score adds over the cart 1 for an accessory, 0.75 for something
+//   compatible, 0.5 for a pair often bought together (times the confidence), and the learned weight as a share of the
+//   strongest one; what belongs to several things in the cart comes first. Nothing that is in the cart, inactive or out
+//   of stock; with a user, nothing that this user has bought (unless it is consumed), disliked, returned or hidden.
+//   An unknown sku is passed over. A reason names the relation and the product of the cart because of which it counts.
+// param skus: LIST<STRING> -- skus in the cart
+// param user: STRING = null -- the user's id, if known
+// param limit: INTEGER = 10 -- most rows to return
+// example: {"skus": ["G1", "G2"], "limit": 3}
+// returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
+
+CYPHER 25
+OPTIONAL MATCH (u:User {id: $user})
+OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () {
+  UNWIND $skus AS sku
+  MATCH (h:Product {sku: sku})
+  RETURN collect(DISTINCT h) AS cart
+}
+CALL (cart, live) {
+  UNWIND cart AS h
+  MATCH (h)<-[r:ACCESSORY_OF]-(p:Product)
+  RETURN h, p, 'ACCESSORY_OF' AS term, max(coalesce(r.confidence, 1.0)) AS part
+UNION ALL
+  UNWIND cart AS h
+  MATCH (h)-[r:COMPATIBLE_WITH|BOUGHT_WITH]-(p:Product)
+  WITH h, p, type(r) AS term, max(coalesce(r.confidence, 1.0)) AS confidence
+  RETURN h, p, term, CASE term WHEN 'COMPATIBLE_WITH' THEN 0.75 ELSE 0.5 END * confidence AS part
+UNION ALL
+  UNWIND cart AS h
+  MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+  WITH collect({h: h, p: p, weight: r.weight}) AS found, max(r.weight) AS strongest
+  UNWIND found AS one
+  RETURN one.h AS h, one.p AS p, 'SIMILAR_TO' AS term, one.weight / strongest AS part
+}
+FILTER part > 0.0 AND p.active AND coalesce(p.stock, 1) > 0 AND NOT p IN cart
+WITH u, p, h, term, part
+ORDER BY part DESC, term, h.sku
+WITH u, p, sum(part) AS score, collect({term: term, part: part, because: h.title})[..3] AS reasons
+FILTER NOT EXISTS { (u)-[:DISLIKED|RETURNED|HIDDEN]->(p) }
+FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+RETURN p.sku AS sku, p.title AS title, score, reasons
+ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, sku
+LIMIT $limit

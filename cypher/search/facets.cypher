@@ -1,0 +1,31 @@
+// title: By what a shelf can be narrowed
+// description: For the products of a category and its sub-categories: each attribute with its values and how many
+//   products have each, and brands likewise, so that a page can offer them as filters. A facet that fits every product
+//   or one alone narrows nothing and is left out.
+// param category: STRING -- path of a category
+// param values: INTEGER = 10 -- most values of a facet
+// param limit: INTEGER = 20 -- most facets
+// example: {"category": "Accessories"}
+// returns: facet STRING, products INTEGER, values LIST<MAP>
+
+CYPHER 25
+MATCH (c:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
+WHERE p.active
+WITH collect(DISTINCT p) AS found
+CALL (found) {
+  UNWIND found AS p
+  MATCH (p)-[:HAS_ATTRIBUTE]->(v:AttributeValue)
+  RETURN v.attribute AS facet, v.value + coalesce(' ' + v.unit, '') AS value, v.key AS key, count(DISTINCT p) AS n
+UNION ALL
+  UNWIND found AS p
+  MATCH (p)-[:MADE_BY]->(b:Brand)
+  RETURN 'brand' AS facet, b.name AS value, b.key AS key, count(DISTINCT p) AS n
+}
+FILTER n < size(found)
+WITH facet, value, key, n
+ORDER BY n DESC, value
+WITH facet, sum(n) AS products, collect({value: value, key: key, products: n}) AS values
+FILTER products > 1
+RETURN facet, products, values[..$values] AS values
+ORDER BY products DESC, facet
+LIMIT $limit

@@ -1,0 +1,207 @@
+"""What a shop shows around a product, a cart and a person: the rows on the named shop of ``conftest.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kg.catalogue import load, run
+from kg.store import GraphStore
+
+QUERIES = load()
+
+MODEL = """
+CREATE (m:ModelVersion {id: 'm1', live: true, slot: 'blue', status: 'live', half_life_days: 365.0, w_embedding: 1.0,
+                        w_similar: 1.0, w_popularity: 0.0, w_accessory_of: 0.5, w_compatible_with: 0.0,
+                        w_bought_with: 0.25, w_viewed_with: 0.0, w_substitute_for: 0.0, w_variant_of: 0.0})
+WITH m
+UNWIND [['G1', 'T1', 0.4], ['G1', 'S2', 0.2], ['G2', 'S2', 0.4], ['G2', 'X1', 0.4]] AS row
+MATCH (a:Product {sku: row[0]}), (b:Product {sku: row[1]})
+CREATE (a)-[:SIMILAR_TO {model: m.id, weight: row[2]}]->(b)
+"""
+
+
+@pytest.fixture
+def trained(shop: GraphStore) -> GraphStore:
+    """The shop with a live model that expects the tuner and strings beside the guitars, and the amp, long gone."""
+    shop.write(MODEL)
+    return shop
+
+
+def answer(store: GraphStore, name: str, **parameters: Any) -> list[dict[str, Any]]:
+    return list(run(store, QUERIES[name], parameters))
+
+
+def scores(rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    return [(row["sku"], pytest.approx(row["score"])) for row in rows]
+
+
+# --- accessories ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_stated_comes_before_what_is_learned(trained: GraphStore) -> None:
+    rows = answer(trained, "recommend/accessories", sku="G1")
+    assert scores(rows) == [("S1", 4.8), ("T1", 1.0), ("S2", 0.5)]
+    assert rows[0]["reasons"] == [{"term": "ACCESSORY_OF", "part": pytest.approx(4.8), "fact": "fact-fits"}]
+
+
+def test_what_is_made_for_the_brand_or_the_shelf_goes_with_its_products(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (t:Product {sku: 'T1'}), (c:Category {path: 'Instruments > Guitars'}) "
+        "CREATE (t)-[:COMPATIBLE_WITH {source: 'extraction', fact: 'f-all', confidence: 0.6}]->(c)"
+    )
+    assert scores(answer(shop, "recommend/accessories", sku="G2")) == [("T1", 2.6), ("S2", 1.5)]
+
+
+def test_a_variant_and_what_is_sold_out_are_no_accessories(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (g:Product {sku: 'G2'}), (s:Product {sku: 'S2'}), (t:Product {sku: 'T1'}) SET s.stock = 0 "
+        "CREATE (t)-[:VARIANT_OF {source: 'catalogue'}]->(g), (t)-[:COMPATIBLE_WITH {source: 'catalogue'}]->(g)"
+    )
+    assert answer(shop, "recommend/accessories", sku="G2") == []
+
+
+# --- cart -----------------------------------------------------------------------------------------------------
+
+
+def test_what_belongs_to_more_of_the_cart_comes_first(trained: GraphStore) -> None:
+    rows = answer(trained, "recommend/cart", skus=["G1", "G2", "unknown", "G1"])
+    # Strings: bought with the acoustic (0.5), expected beside both guitars (0.5 + 1). The strongest weight counts 1.
+    assert scores(rows) == [("S2", 2.0), ("T1", 1.0), ("S1", 0.8)]
+    assert rows[2]["reasons"] == [
+        {"term": "ACCESSORY_OF", "part": pytest.approx(0.8), "because": "Ashdown S-200 electric guitar"}
+    ]
+
+
+def test_a_cart_never_shows_what_it_holds_or_what_its_owner_has(trained: GraphStore) -> None:
+    assert [row["sku"] for row in answer(trained, "recommend/cart", skus=["G1", "S1"])] == ["T1", "S2"]
+    assert [row["sku"] for row in answer(trained, "recommend/cart", skus=["G1"], user="ben")] == ["S1", "S2"]
+    trained.write("MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S1'}) CREATE (b)-[:HIDDEN]->(s)")
+    assert [row["sku"] for row in answer(trained, "recommend/cart", skus=["G1"], user="ben")] == ["S2"]
+
+
+def test_what_is_consumed_is_offered_again(trained: GraphStore) -> None:
+    trained.write("MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S2'}) CREATE (b)-[:BOUGHT]->(s)")
+    assert "S2" in [row["sku"] for row in answer(trained, "recommend/cart", skus=["G1"], user="ben")]
+
+
+def test_an_empty_cart_and_a_cart_of_strangers_get_nothing(trained: GraphStore) -> None:
+    assert answer(trained, "recommend/cart", skus=[]) == []
+    assert answer(trained, "recommend/cart", skus=["nobody's", "'}) DETACH DELETE (n"]) == []
+
+
+# --- substitutes ----------------------------------------------------------------------------------------------
+
+
+def test_a_substitute_is_of_the_same_shelf_and_no_accessory(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (s:Product {sku: 'S1'}), (g:Category {path: 'Instruments > Guitars'}), "
+        "(a:Product {sku: 'G1'}), (b:Product {sku: 'G2'}) "
+        "CREATE (s)-[:IN_CATEGORY {source: 'extraction'}]->(g), "
+        "(alder:AttributeValue {key: 'body=alder', attribute: 'body', value: 'alder'}), "
+        "(six:AttributeValue {key: 'strings=6', attribute: 'strings', value: '6'}), "
+        "(bag:AttributeValue {key: 'comes with=bag', attribute: 'comes with', value: 'bag'}), "
+        "(a)-[:HAS_ATTRIBUTE]->(alder), (a)-[:HAS_ATTRIBUTE]->(six), "
+        "(b)-[:HAS_ATTRIBUTE]->(six), (b)-[:HAS_ATTRIBUTE]->(bag)"
+    )
+    (row,) = answer(shop, "recommend/substitutes", sku="G1")
+    assert row == {
+        "sku": "G2",
+        "title": "Birch dreadnought acoustic guitar",
+        "score": pytest.approx(0.35),
+        "price_difference": -210.0,
+        "differs": ["comes with = bag"],
+        "reasons": [
+            {"term": "HAS_ATTRIBUTE", "part": pytest.approx(0.25)},
+            {"term": "IN_CATEGORY", "part": pytest.approx(0.1)},
+        ],
+    }
+    assert answer(shop, "recommend/substitutes", sku="G1", max_price=200.0) == []
+
+
+def test_a_stated_substitute_outranks_the_shelf(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (a:Product {sku: 'G1'}), (t:Product {sku: 'T1'}) CREATE (a)-[:SUBSTITUTE_FOR {source: 'curator'}]->(t)"
+    )
+    assert scores(answer(shop, "recommend/substitutes", sku="G1")) == [("T1", 1.0), ("G2", 0.1)]
+
+
+# --- people ---------------------------------------------------------------------------------------------------
+
+
+def test_friends_are_friends_both_ways_and_the_latest_counts_most(shop: GraphStore) -> None:
+    shop.write("MATCH (a:User {id: 'anna'}), (c:User {id: 'cleo'}) CREATE (a)-[:FRIEND_OF]->(c), (c)-[:FRIEND_OF]->(a)")
+    rows = answer(shop, "recommend/for_friends", user="cleo")
+    assert [(r["sku"], r["friends"], r["names"]) for r in rows] == [
+        ("G1", 2, ["anna", "ben"]),
+        ("T1", 1, ["ben"]),
+        ("S1", 1, ["anna"]),
+    ]
+    assert rows[0]["score"] == pytest.approx(1.0 + 0.5 ** (2 / 365))
+    # What ben's friend liked and ben has is not for ben: of cleo's things there are none.
+    assert answer(shop, "recommend/for_friends", user="ben") == []
+
+
+def test_a_friends_poor_rating_recommends_nothing(shop: GraphStore) -> None:
+    shop.write("MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S1'}) CREATE (b)-[:RATED {rating: 2.0}]->(s)")
+    assert [row["sku"] for row in answer(shop, "recommend/for_friends", user="cleo")] == ["G1", "T1"]
+
+
+def test_each_shelf_has_its_reason_and_no_product_stands_on_two(trained: GraphStore) -> None:
+    rows = answer(trained, "recommend/because_you", user="ben")
+    assert [(r["because"], r["did"], [(p["sku"], pytest.approx(p["score"])) for p in r["products"]]) for r in rows] == [
+        ("Ashdown S-200 electric guitar", "BOUGHT", [("S1", 0.5), ("S2", 0.2)]),
+    ]
+    assert answer(trained, "recommend/because_you", user="ben", least=3) == []
+    trained.write("MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S1'}) CREATE (b)-[:RETURNED]->(s)")
+    (row,) = answer(trained, "recommend/because_you", user="ben")
+    assert [p["sku"] for p in row["products"]] == ["S2"]
+
+
+# --- search ---------------------------------------------------------------------------------------------------
+
+
+def test_products_are_found_by_what_they_are(shop: GraphStore) -> None:
+    def found(**parameters: Any) -> list[str]:
+        return [row["sku"] for row in answer(shop, "search/by_attributes", **parameters)]
+
+    assert found(attributes=["material=leather"]) == ["S1"]
+    assert found(attributes=["material=leather", "colour=red"]) == []
+    assert found(brand="birch") == ["S1", "G2"]
+    assert found(brand="birch", max_price=100.0) == ["S1"]
+    assert found(category="Instruments") == ["G1", "G2"]
+    assert found(category="Instruments", brand="birch", min_price=100.0) == ["G2"]
+    assert found(brand="ashdown") == ["G1"]  # the amp is no longer sold
+    assert found() == []
+
+
+def test_a_facet_that_narrows_nothing_is_left_out(shop: GraphStore) -> None:
+    assert answer(shop, "search/facets", category="Accessories") == [
+        {
+            "facet": "brand",
+            "products": 3,
+            "values": [
+                {"value": "Cobalt", "key": "cobalt", "products": 2},
+                {"value": "Birch", "key": "birch", "products": 1},
+            ],
+        }
+    ]
+    shop.write("MATCH (s:Product {sku: 'S1'})-[r:MADE_BY]->() DELETE r")
+    assert [facet["values"] for facet in answer(shop, "search/facets", category="Accessories")] == [
+        [{"value": "Cobalt", "key": "cobalt", "products": 2}]
+    ]
+
+
+def test_products_stand_side_by_side_in_the_order_asked(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (g:Product {sku: 'G1'}), (v:AttributeValue {key: 'material=leather'}) CREATE (g)-[:HAS_ATTRIBUTE]->(v)"
+    )
+    assert answer(shop, "product/compare", skus=["S1", "unknown", "G1"]) == [
+        {"kind": "price", "name": "price", "values": ["24.5 USD", None, "499.0 USD"], "differs": True},
+        {"kind": "brand", "name": "brand", "values": ["Birch", None, "Ashdown"], "differs": True},
+        {"kind": "attribute", "name": "material", "values": ["leather", None, "leather"], "differs": True},
+        {"kind": "aspect", "name": "comfort", "values": ["+1 −0", None, None], "differs": True},
+    ]
+    same = [row for row in answer(shop, "product/compare", skus=["S1", "G1"]) if row["name"] == "material"]
+    assert same == [{"kind": "attribute", "name": "material", "values": ["leather", "leather"], "differs": False}]
