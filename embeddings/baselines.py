@@ -8,7 +8,7 @@ was left at its defaults proves nothing. SASRec, which reads sequences, is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ Ranker = Callable[[np.ndarray], np.ndarray]
 """Rows of users ``[b]`` → scores of all products, float32 ``[b, n_products]``."""
 
 KNN_SIZES: Final = (20, 50, 100, 200)
-KNN_SHRINKAGES: Final = (0.0, 10.0, 50.0)
+KNN_SHRINKAGES: Final = (0.0, 10.0, 50.0, 200.0)
 """Added to the denominator of the cosine, so that two buyers in common outweigh one."""
 EASE_PENALTIES: Final = (50.0, 200.0, 800.0)
 EASE_PRODUCTS: Final = 15_000
@@ -74,14 +74,14 @@ def item_knn(x: Interactions, validation: Validation | None) -> Baseline:
     if validation is not None:
         inner = validation.train.matrix()
         scored = {}
-        for shrinkage in KNN_SHRINKAGES:
-            near = _cosines(inner, shrinkage, max(KNN_SIZES))
+        for shrinkage, near in zip(KNN_SHRINKAGES, _cosines(inner, KNN_SHRINKAGES, max(KNN_SIZES)), strict=True):
             for k in KNN_SIZES:
                 scored[k, shrinkage] = validation.score(_knn_ranker(inner, prune(near, k)))
         chosen = max(scored, key=scored.__getitem__)
     k, shrinkage = chosen
     met = x.matrix()
-    return Baseline("item_knn", _knn_ranker(met, _cosines(met, shrinkage, k)), f"k {k}, shrinkage {shrinkage:g}")
+    (near,) = _cosines(met, (shrinkage,), k)
+    return Baseline("item_knn", _knn_ranker(met, near), f"k {k}, shrinkage {shrinkage:g}")
 
 
 def ease(x: Interactions, validation: Validation | None) -> Baseline:
@@ -141,18 +141,21 @@ def matrix_factorisation(x: Interactions, validation: Validation | None, seed: i
     return Baseline("mf", _als_ranker(x.matrix(), penalty, seed), f"penalty {penalty:g}")
 
 
-def _cosines(met: sp.csr_matrix, shrinkage: float, k: int) -> sp.csr_matrix:
-    """Cosine of each product with its ``k`` nearest others, ``[n, n]``."""
+def _cosines(met: sp.csr_matrix, shrinkages: Sequence[float], k: int) -> tuple[sp.csr_matrix, ...]:
+    """Cosine of each product with its ``k`` nearest others for each shrinkage, ``[n, n]``."""
     norm = np.sqrt(np.asarray(met.sum(axis=0)).ravel())
     columns = met.tocsc()
-    nearest = []
+    nearest: list[list[sp.csr_matrix]] = [[] for _ in shrinkages]
     for begin in range(0, met.shape[1], _BLOCK):
         common = (columns[:, begin : begin + _BLOCK].T @ met).tocoo()
         rows = common.row + begin
         apart = rows != common.col
-        cosines = common.data[apart] / (norm[rows[apart]] * norm[common.col[apart]] + shrinkage)
-        nearest.append(prune(sp.csr_matrix((cosines, (common.row[apart], common.col[apart])), shape=common.shape), k))
-    return sp.vstack(nearest).tocsr().astype(np.float32)
+        size = norm[rows[apart]] * norm[common.col[apart]]
+        where = (common.row[apart], common.col[apart])
+        for shrinkage, found in zip(shrinkages, nearest, strict=True):
+            block = sp.csr_matrix((common.data[apart] / (size + shrinkage), where), shape=common.shape)
+            found.append(prune(block, k))
+    return tuple(sp.vstack(found).tocsr().astype(np.float32) for found in nearest)
 
 
 def _knn_ranker(met: sp.csr_matrix, nearest: sp.csr_matrix) -> Ranker:

@@ -151,6 +151,27 @@ class HeteroLightGCN(nn.Module):
             total = total + x
         return total / (self.layers + 1)
 
+    @property
+    def knows_newcomers(self) -> bool:
+        """Whether anything but interactions is known of products."""
+        return self.project is not None or len(self.types) > 1
+
+    def newcomers(self) -> Tensor:
+        """Unit vectors that the products would have if nobody had met them, ``[n_products, d]``.
+
+        Of the text and of what the catalogue connects directly: the first two terms of :meth:`propagate` for a
+        product without a free vector and without interactions.
+        """
+        before, end = self.n_users, self.n_users + self.n_products
+        x = torch.cat([torch.zeros_like(self.free[:end]), self.free[end:]])
+        if self.project is not None:
+            x = x + F.pad(self.project(self.text_vectors), (0, 0, before, len(x) - end))
+        weights, alone = torch.softmax(self.theta, 0), x
+        for t in range(1, len(self.types)):
+            around = SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), alone)
+            x = x + weights[t] * around
+        return F.normalize(x[before:end], dim=1)
+
     def forward(self) -> tuple[Tensor, Tensor]:
         """Unit vectors of users ``[n_users, d]`` and products ``[n_products, d]``."""
         out = F.normalize(self.propagate(self.inputs()), dim=1)

@@ -203,6 +203,13 @@ def _epoch(
             others = torch.randint(model.n_products, (settings.negatives,), generator=generator)
         user_vectors, product_vectors = model()
         loss = softmax_loss(user_vectors[u.to(device)], product_vectors, p.to(device), others.to(device), temperature)
+        if model.knows_newcomers:
+            # Products as they would be without interactions, to the users as they are: so the text and the
+            # catalogue learn to say where a product belongs that nobody has met.
+            newcomers = softmax_loss(
+                user_vectors.detach()[u.to(device)], model.newcomers(), p.to(device), others.to(device), temperature
+            )
+            loss = loss + settings.newcomers * newcomers
         loss = loss + settings.decay * model.free.pow(2).sum(1).mean()
         optimiser.zero_grad()
         loss.backward()

@@ -33,6 +33,8 @@ class TrainSettings:
     """In a catalogue of at most this many products all are the negatives, and the softmax is a full one."""
     decay: float = 0.25
     """Weight of the mean squared length of the free vectors in the loss."""
+    newcomers: float = 0.5
+    """Weight in the loss of products as they would be if nobody had met them."""
     penalties: tuple[float, ...] = (20.0, 50.0, 100.0, 200.0, 400.0)
     """λ of the ridge to choose from, where the whole catalogue is solved at once."""
     local_penalties: tuple[float, ...] = (20.0, 50.0)

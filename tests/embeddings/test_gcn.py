@@ -119,3 +119,29 @@ def test_spectral_vectors_of_a_tiny_graph_are_padded() -> None:
     assert users.shape == products.shape == (2, 8)
     assert np.isfinite(users).all()
     assert not users[:, 2:].any()
+
+
+def test_a_product_that_nobody_met_is_what_the_model_says_of_newcomers() -> None:
+    """With one layer, no free vector and a brand alone, the short way is the whole way."""
+    rng = np.random.default_rng(0)
+    # Users 0 and 1, products 2 to 4, brand 5; nobody has met product 4.
+    edges = [
+        TypedEdges("INTERACTED", np.array([0, 1]), np.array([2, 3])),
+        TypedEdges("MADE_BY:Brand", np.array([2, 4]), np.array([5, 5])),
+    ]
+    initial = rng.standard_normal((6, 3)).astype(np.float32)
+    initial[4] = 0.0
+    text = rng.standard_normal((3, 4)).astype(np.float32)
+    adjacency = {e.name: normalised_adjacency(e, 6) for e in edges}
+    model = HeteroLightGCN(adjacency, 2, 3, text, initial, layers=1)
+    assert model.knows_newcomers
+    with torch.no_grad():
+        assert model.project is not None
+        model.project.weight.normal_()
+        assert torch.allclose(model.newcomers()[2], model()[1][2], atol=1e-6)
+        assert not torch.allclose(model.newcomers()[0], model()[1][0], atol=1e-2)
+
+
+def test_without_text_and_catalogue_nothing_is_known_of_newcomers() -> None:
+    adjacency = {"INTERACTED": normalised_adjacency(TypedEdges("INTERACTED", np.array([0]), np.array([1])), 2)}
+    assert not HeteroLightGCN(adjacency, 1, 1, None, np.ones((2, 3), dtype=np.float32), layers=1).knows_newcomers

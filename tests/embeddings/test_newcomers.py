@@ -31,11 +31,11 @@ def catalogue() -> tuple[Holdout, np.ndarray, Interactions]:
     return Holdout("last", x, np.arange(30), np.full(30, 31)), new, left
 
 
-@pytest.mark.parametrize(("harmful", "expected"), [(99.0, 4.0), (8.0, 4.0), (4.0, 0.0)])
-def test_newcomers_are_lifted_as_far_as_the_others_can_bear(
-    harmful: float, expected: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("needed", "expected"), [(0.0, 0.0), (4.0, 4.0), (99.0, 0.0)])
+def test_newcomers_are_lifted_until_they_are_found_and_no_further(
+    needed: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newcomer is found from lift 4 on; from ``harmful`` on two others stand before what was held out."""
+    """The newcomer stands before all others from the lift ``needed`` on; where none helps, none is taken."""
     monkeypatch.setattr(newcomers, "_CUTOFF", 2)
     fold, new, left = catalogue()
 
@@ -43,14 +43,12 @@ def test_newcomers_are_lifted_as_far_as_the_others_can_bear(
         def rank(rows: np.ndarray) -> np.ndarray:
             scores = np.zeros((len(rows), 40), dtype=np.float32)
             scores[:, 31] = 5.0
-            scores[:, 0] = 9.0 if lift >= 4.0 else -1.0
-            if lift >= harmful:
-                scores[:, [32, 33]] = 7.0
+            scores[:, 0] = 9.0 if lift >= needed else -1.0
             return scores
 
         return rank
 
     lift, found = choose_lift(fold, new, left, ranker, np.random.default_rng(0))
     assert set(found) == set(LIFTS)
-    assert found[0.0] == (0.0, 1.0)
+    assert found[0.0] == (float(needed == 0.0), 1.0)
     assert lift == expected
