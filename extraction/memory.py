@@ -55,6 +55,9 @@ FEATURES: Final = (
     "absent_odds",
 )
 """The features, in the order of the weights."""
+MIN_KIN: Final = 0.001
+"""Weight below which another attribute's counts are not looked at."""
+_NOTHING: Final[Counter[str]] = Counter()
 _COLUMN: Final = {name: i for i, name in enumerate(FEATURES)}
 
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -86,7 +89,7 @@ class Candidates:
 
     def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and last word of each candidate; -1 for "not stated", -2 for a value that stands nowhere."""
-        around = np.array([(f, l - 1) if l else (-2, -2) for _, f, l in self.others], dtype=np.int64).reshape(-1, 2)
+        around = np.array([(a, z - 1) if z else (-2, -2) for _, a, z in self.others], dtype=np.int64).reshape(-1, 2)
         first = np.concatenate([[-1], self.text.first[self.runs], around[:, 0]]).astype(np.int64)
         last = np.concatenate([[-1], self.text.last[self.runs] - 1, around[:, 1]]).astype(np.int64)
         return first, last
@@ -104,6 +107,24 @@ class Candidates:
         for i, (value, *_) in enumerate(self.others, start=1 + len(self.runs)):
             found[i] = value in values
         return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A text, and what a memory knows of it whatever the question."""
+
+    category: str
+    text: Text
+    ids: NDArray[np.int64]
+    """The memory's numbers of the words, with those of the two edges around them, ``[words + 2]``."""
+    general: NDArray[np.float32]
+    """Logarithm of one plus the number of texts in which each of them stands, ``[words + 2]``."""
+    shapes: NDArray[np.int64]
+    """The memory's number of each run's shape."""
+    owned: tuple[tuple[int, Counter[tuple[str, str]]], ...]
+    """Runs that are known values, and how often of what."""
+    keys: frozenset[str]
+    folded: str
 
 
 class Memory:
@@ -153,58 +174,78 @@ class Memory:
                     self._count("_left", row, self._word(before), times)
                     self._count("_right", row, self._word(after), times)
 
-    def candidates(self, product: MarkedProduct, attribute: str, kin: NDArray[np.float32] | None) -> Candidates:
+    def read(self, product: MarkedProduct) -> Reading:
+        """What the questions about one text have in common. Valid until the next :meth:`add`."""
+        text = cut(product)
+        # Opening and closing marks stand for the edges of the text.
+        ids = np.array([self._word_ids.get(w, 0) for w in ("^", *text.folded, "$")], dtype=np.int64)
+        shapes = np.array([self._shape_ids.get(s, 0) for s in text.shapes], dtype=np.int64)
+        owned = [(run, owners) for run, key in enumerate(text.keys) if (owners := self.known.get(key))]
+        folded = text.raw.casefold()
+        return Reading(
+            product.category,
+            text,
+            ids,
+            np.log(self._general[ids] + 1.0),
+            shapes,
+            tuple(owned),
+            frozenset(text.keys),
+            # Where folding changes the length, places in the folded text are not those in the text.
+            folded if len(folded) == len(text.raw) else "",
+        )
+
+    def candidates(self, reading: Reading, attribute: str, kin: NDArray[np.float32] | None) -> Candidates:
         """What may answer a question, with the features of each candidate.
 
         Args:
             kin: weights of the known attributes ``[attributes]`` by which an attribute is asked of its likes;
                 ``None`` for a known one, asked of itself.
         """
-        text = cut(product)
-        question = (product.category, attribute)
-        here, elsewhere, rivals = self._counts(text, question, kin)
-        known = here + elsewhere > 0
-        runs = np.flatnonzero(text.plain | known).astype(np.int32)
+        text = reading.text
+        weights = self._weights(attribute, kin)
+        here, elsewhere, rivals = self._counts(reading, weights)
+        runs = np.flatnonzero(text.plain | (here + elsewhere > 0)).astype(np.int32)
         features = np.zeros((1 + len(runs), len(FEATURES)), dtype=np.float32)
         features[0, _COLUMN["none"]] = 1.0
-        asked, silent = self._asked(question, kin)
-        features[0, _COLUMN["none_prior"]] = math.log((silent + 0.5) / (asked - silent + 0.5)) if asked else 0.0
+        asked, silent = self._asked(reading.category, weights)
+        features[0, _COLUMN["none_prior"]] = math.log((silent + 0.5) / (asked - silent + 0.5)) if asked > 0 else 0.0
         if len(runs):
-            self._fill(features[1:], text, runs, attribute, kin, here[runs], elsewhere[runs], rivals[runs])
-        others, rows = self._others(text, question) if kin is None else ((), ())
+            self._fill(features[1:], reading, runs, attribute, weights, here[runs], elsewhere[runs], rivals[runs])
+        others, rows = self._others(reading, attribute) if kin is None else ((), ())
         if others:
             features = np.concatenate([features, np.array(rows, dtype=np.float32)])
         return Candidates(text, runs, tuple(others), features)
 
+    def _weights(self, attribute: str, kin: NDArray[np.float32] | None) -> dict[str, float]:
+        """Attributes whose counts are looked at, with their weights."""
+        if kin is None:
+            return {attribute: 1.0} if attribute in self.attributes else {}
+        return {a: float(w) for a, w in zip(self.attributes, kin, strict=False) if w > MIN_KIN}
+
     def _fill(
         self,
         features: NDArray[np.float32],
-        text: Text,
+        reading: Reading,
         runs: NDArray[np.int32],
         attribute: str,
-        kin: NDArray[np.float32] | None,
+        weights: Mapping[str, float],
         here: NDArray[np.float32],
         elsewhere: NDArray[np.float32],
         rivals: NDArray[np.float32],
     ) -> None:
         """The features of runs of words, into ``features`` ``[runs, features]``."""
+        text = reading.text
         first, last = text.first[runs], text.last[runs]
-        row = self.attributes.get(attribute) if kin is None else None
-        weights = kin if kin is not None else None
+        rows = np.array([self.attributes[a] for a in weights], dtype=np.int64)
+        shares = np.array(list(weights.values()), dtype=np.float32)
 
         def counts(table: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float32]:
-            ids = np.where(ids < table.shape[1], ids, 0)
-            if weights is not None:
-                summed: NDArray[np.float32] = weights @ table[: len(weights), ids]
-                return summed
-            return table[row, ids] if row is not None else np.zeros(len(ids), dtype=np.float32)
+            # Column 0 is of what was never counted, and ids beyond the table are of words counted elsewhere.
+            found: NDArray[np.float32] = shares @ table[rows[:, None], np.where(ids < table.shape[1], ids, 0)]
+            return found
 
-        total = self._total[row] if row is not None else float(weights @ self._total[: len(weights)]) if weights is not None else 0.0
-        # Opening and closing marks stand for the edges of the text.
-        ids = np.array([self._word_ids.get(w, 0) for w in ("^", *text.folded, "$")], dtype=np.int64)
-        general = self._general[ids]
         odds = {
-            name: np.log((counts(table, ids) + 0.1) / (general + 1.0))
+            name: np.log(counts(table, reading.ids) + 0.1) - reading.general
             for name, table in (("words", self._words), ("left", self._left), ("right", self._right))
         }
         sums = np.concatenate([[0.0], np.cumsum(odds["words"])])
@@ -213,21 +254,22 @@ class Memory:
         features[:, column["words"]] = (sums[last + 1] - sums[first + 1]) / width
         features[:, column["left"]] = odds["left"][first]
         features[:, column["right"]] = odds["right"][last + 1]
-        shapes = np.array([self._shape_ids.get(text.shapes[r], 0) for r in runs.tolist()], dtype=np.int64)
-        features[:, column["shape"]] = np.log((counts(self._shapes, shapes) * (shapes > 0) + 0.3) / (total + 1.0))
+        shapes = counts(self._shapes, reading.shapes[runs])
+        features[:, column["shape"]] = np.log(shapes + 0.3) - math.log(float(shares @ self._total[rows]) + 1.0)
         for run in np.flatnonzero(here + elsewhere):
-            texts = float(general[first[run] + 1 : last[run] + 1].min())
+            # The rarest word of a run bounds in how many texts the run stands.
+            texts = float(reading.general[first[run] + 1 : last[run] + 1].min())
             for name, count in (("known_here", here[run]), ("known_elsewhere", elsewhere[run])):
                 if count > 0:
                     features[run, column[name]] = min(1.0, count)
-                    features[run, column[name + "_odds"]] = math.log((count + 0.2) / (texts + 1.0))
+                    features[run, column[name + "_odds"]] = math.log(count + 0.2) - texts
         starts, ends = text.starts[first], text.ends[last - 1]
         features[:, column["first"]] = first == 0
         features[:, column["in_title"]] = starts < text.title_end
         features[:, column["length"]] = np.log(width)
         features[:, column["broken"]] = text.broken[runs]
         features[:, column["rivals"]] = np.log1p(np.maximum(0.0, rivals))
-        for begin, end in _places(text.raw, attribute):
+        for begin, end in _places(reading.folded, attribute):
             gap = starts - end
             features[(gap >= 0) & (gap <= 30), column["label"]] = 1.0
             features[(gap >= 0) & (gap <= 3), column["label_next"]] = 1.0
@@ -235,58 +277,36 @@ class Memory:
             features[(ahead >= 0) & (ahead <= 3), column["label_after"]] = 1.0
 
     def _counts(
-        self, text: Text, question: tuple[str, str], kin: NDArray[np.float32] | None
+        self, reading: Reading, weights: Mapping[str, float]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Of each run: in how many texts it was the value in this category, in all, and that of another attribute."""
-        here, elsewhere, rivals = (np.zeros(len(text.keys), dtype=np.float32) for _ in range(3))
-        category, attribute = question
-        for run, key in enumerate(text.keys):
-            owners = self.known.get(key)
-            if not owners:
-                continue
-            for (other_category, other), count in owners.items():
-                if kin is None:
-                    weight = float(other == attribute)
-                else:
-                    row = self.attributes[other]
-                    weight = float(kin[row]) if row < len(kin) else 0.0
+        here, elsewhere, rivals = (np.zeros(len(reading.text.keys), dtype=np.float32) for _ in range(3))
+        for run, owners in reading.owned:
+            for (category, other), count in owners.items():
+                weight = weights.get(other, 0.0)
                 elsewhere[run] += weight * count
-                if other_category == category:
+                if category == reading.category:
                     here[run] += weight * count
                     rivals[run] = max(rivals[run], (1.0 - weight) * count)
         return here, elsewhere, rivals
 
-    def _asked(self, question: tuple[str, str], kin: NDArray[np.float32] | None) -> tuple[float, float]:
+    def _asked(self, category: str, weights: Mapping[str, float]) -> tuple[float, float]:
         """How often an attribute was looked for in a category, and how often in vain."""
-        if kin is None:
-            return self.asked[question], self.silent[question]
-        asked = silent = 0.0
-        for attribute, row in self.attributes.items():
-            if row < len(kin) and kin[row] > 0:
-                pair = (question[0], attribute)
-                asked += float(kin[row]) * self.asked[pair]
-                silent += float(kin[row]) * self.silent[pair]
-        return asked, silent
+        pairs = [((category, a), w) for a, w in weights.items()]
+        return sum(w * self.asked[p] for p, w in pairs), sum(w * self.silent[p] for p, w in pairs)
 
-    def _others(
-        self, text: Text, question: tuple[str, str]
-    ) -> tuple[list[tuple[str, int, int]], list[NDArray[np.float32]]]:
+    def _others(self, reading: Reading, attribute: str) -> tuple[list[tuple[str, int, int]], list[NDArray[np.float32]]]:
         """Known values of the category which no run of words is: inside words, longer than runs, or nowhere."""
-        here = self.values.get(question)
-        if not here:
-            return [], []
-        runs = set(text.keys)
-        folded = text.raw.casefold()
-        exact = len(folded) == len(text.raw)
+        question, text = (reading.category, attribute), reading.text
         asked = self.asked[question]
         found: list[tuple[str, int, int]] = []
         rows: list[NDArray[np.float32]] = []
-        for key, count in here.most_common(10 * MAX_KNOWN):
-            if key in runs or count <= 0 or not key:
+        for key, count in self.values.get(question, _NOTHING).most_common(10 * MAX_KNOWN):
+            if key in reading.keys or count <= 0 or not key:
                 continue
             row = np.zeros(len(FEATURES), dtype=np.float32)
             odds = math.log((count + 0.2) / (asked + 1.0))
-            place = folded.find(key) if exact and len(key) <= MAX_VALUE else -1
+            place = _inside(reading.folded, key)
             if place >= 0:
                 end = place + len(key)
                 around = np.flatnonzero((text.ends > place) & (text.starts < end))
@@ -339,6 +359,19 @@ class Memory:
         return ids.setdefault(text, len(ids))
 
 
+def _inside(folded: str, key: str) -> int:
+    """Where a value stands in a text, maybe inside a word, but not inside a number: 10 is not in 110; -1 if nowhere."""
+    at = folded.find(key) if len(key) <= MAX_VALUE else -1
+    while at >= 0:
+        end = at + len(key)
+        if not (folded[max(0, at - 1) : at + 1].isdigit() and at) and not (
+            folded[end - 1 : end + 1].isdigit() and end < len(folded)
+        ):
+            return at
+        at = folded.find(key, at + 1)
+    return -1
+
+
 @lru_cache(maxsize=10_000)
 def _names(attribute: str) -> tuple[str, ...]:
     """Under which names an attribute may stand in a text: ``Size/Weight`` is size or weight, ``Color(s)`` is color."""
@@ -347,9 +380,8 @@ def _names(attribute: str) -> tuple[str, ...]:
     return tuple(p for p in parts if len(p) > 1)
 
 
-def _places(raw: str, attribute: str) -> Iterator[tuple[int, int]]:
-    """Where the text names an attribute: begin and end, with what joins the name to a value."""
-    folded = raw.casefold()
+def _places(folded: str, attribute: str) -> Iterator[tuple[int, int]]:
+    """Where a folded text names an attribute: begin and end."""
     for name in _names(attribute):
         at = folded.find(name)
         while at >= 0:
@@ -411,7 +443,7 @@ class Weights:
 
 SAMPLE: Final = 48
 """Of the plain candidates of a question those that are looked at while weights are fitted; chosen by chance."""
-MAX_QUESTIONS: Final = 12_000
+MAX_QUESTIONS: Final = 4000
 """Questions that weights are fitted on; chosen by chance."""
 
 
@@ -428,10 +460,11 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
         if not mine:
             continue
         memory.add(product, times=-1)
+        reading = memory.read(product)
         for attribute in mine:
             for is_known in (True, False):
                 weights = None if is_known else kin.weights(attribute, memory.attributes)
-                found = memory.candidates(product, attribute, weights)
+                found = memory.candidates(reading, attribute, weights)
                 group = _sample(found, found.right(product.targets[attribute]), rng)
                 if group is not None:
                     groups[is_known].append(group)

@@ -120,7 +120,7 @@ class SpanHead(nn.Module):
         """Scores ``[texts, questions, words · WIDTH + 3]``: of the run of width w from word i at ``i · WIDTH + w - 1``,
         then of "not stated", of a value that stands nowhere, and of no candidate at all (-inf)."""
         first, last = self.dropout(states.first), self.dropout(states.last)
-        texts, length, dimensions = first.shape
+        length, dimensions = first.shape[1:]
         scale = 1 / math.sqrt(dimensions)
         start = self.start(query) @ first.transpose(1, 2) * scale  # [texts, questions, words]
         end = self.end(query) @ last.transpose(1, 2) * scale

@@ -1,4 +1,4 @@
-"""A product text as words and as runs of words: the candidates for a value, with all that does not depend on a question.
+"""A product text as words and as runs of words: the candidates for a value, and what depends on no question.
 
 Words are cut finely, between letters and digits too, so that the 40 of
 ``40mm`` and the 24 of ``24"`` are candidates. In WDC PAVE 98.5 % of the values

@@ -11,10 +11,11 @@ Attributes never seen are asked too: by their name alone, see :class:`extraction
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from extraction.adapters import AdaptedEncoder, Coded
 from extraction.benchmarks import MarkedProduct
 from extraction.memory import Candidates, Kin, Memory, Weights, fit
+from extraction.normalforms import NormalForms
 from extraction.spans import cut
 from kg.errors import ExtractionError
 
@@ -34,8 +36,15 @@ if TYPE_CHECKING:
 
     from extraction.spanhead import Question, SpanHead
 
-Progress = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a stage, how much of it is done, and of how much."""
 
+REPLAY: Final = 8
+"""Old examples that are learned again beside each new one."""
+MIN_REPLAY: Final = 256
+"""Least number of them: a handful of corrections must not turn the whole."""
+MIN_CALIBRATED: Final = 100
+"""Questions below which a threshold would be chance; the default is kept."""
 CHOICES: Final = 40
 """Of a question's candidates the most probable ones whose spellings are compared."""
 
@@ -70,11 +79,28 @@ class Answer:
 
     value: str | None
     probability: float
+    quote: str | None = None
+    """What the text says, where the value is its normal form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What the softmax makes of a question, before it is decided and calibrated."""
+
+    silent: float
+    """Probability of "not stated"."""
+    values: tuple[Answer, ...]
+    """Values with their softmax probabilities, the most probable first."""
+
+    @property
+    def best(self) -> Answer:
+        """The most probable value, whatever the probability of "not stated"."""
+        return self.values[0] if self.values else Answer(None, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """From the softmax's probability p of an answer to how often such an answer is right: σ(slope · logit p + shift)."""
+    """From the softmax's probability p of an answer to how often such answers are right: σ(slope · logit p + shift)."""
 
     slope: float = 1.0
     shift: float = 0.0
@@ -86,6 +112,13 @@ class Calibration:
         logit = np.log(max(p, 1e-6) / max(1.0 - p, 1e-6))
         return float(1.0 / (1.0 + np.exp(-(self.slope * logit + self.shift))))
 
+    def decide(self, belief: Belief) -> Answer:
+        """The answer to a question."""
+        best = belief.best
+        if best.value is None or best.probability < self.threshold:
+            return Answer(None, belief.silent)
+        return replace(best, probability=self(best.probability))
+
 
 @dataclass(slots=True)
 class _Parts:
@@ -94,6 +127,7 @@ class _Parts:
     memory: Memory
     kin: Kin
     weights: Weights
+    forms: NormalForms
     encoder: AdaptedEncoder | None
     """``None``: the memory answers alone."""
     head: SpanHead | None
@@ -102,6 +136,8 @@ class _Parts:
     """(category, attribute)."""
     calibration: Calibration = field(default_factory=Calibration)
     trusts_memory: bool = True
+    examples: list[MarkedProduct] = field(default_factory=list)
+    """What the memory counts: marked products with what their texts say in place of normal forms."""
 
 
 class ValueModel:
@@ -121,7 +157,7 @@ class ValueModel:
         *,
         recipe: Recipe | None = None,
         checkpoint: Path | None = None,
-        progress: Progress = lambda _: None,
+        progress: Progress = lambda *_: None,
     ) -> ValueModel:
         """Learn from marked products. The same products, recipe and processor give the same model.
 
@@ -137,14 +173,15 @@ class ValueModel:
         rng.shuffle(order)
         held = sorted(order[: int(len(order) * recipe.held_out)])
         kept = sorted(order[len(held) :])
-        training, held_out = [products[i] for i in kept], [products[i] for i in held]
+        forms, surfaced = NormalForms.learn(products)
+        training = [surfaced[i] for i in kept]
         memory = Memory()
         for product in training:
             memory.add(product)
         kin.read(memory.attributes)
         weights = fit(memory, kin, training, seed=recipe.seed)
-        progress("memory fitted")
-        parts = _Parts(memory, kin, weights, None, None, trusts_memory=recipe.memory)
+        progress("Fitting the memory", 1, 1)
+        parts = _Parts(memory, kin, weights, forms, None, None, trusts_memory=recipe.memory)
         if encoder is not None:
             parts.attributes = tuple(dict.fromkeys(a for p in training for a in p.targets))
             parts.pairs = tuple(dict.fromkeys((p.category, a) for p in training for a in p.targets))
@@ -154,10 +191,11 @@ class ValueModel:
             model._learn(training, recipe, checkpoint, progress)
         else:
             model = cls(parts)
-        if held_out:
-            parts.calibration = calibrate(held_out, model.beliefs(held_out))
-            for product in held_out:
-                memory.add(product)
+        if held:
+            parts.calibration = calibrate([products[i] for i in held], model.beliefs([products[i] for i in held]))
+            for i in held:
+                memory.add(surfaced[i])
+        parts.examples = [surfaced[i] for i in (*kept, *held)]
         return model
 
     def attributes(self, category: str) -> frozenset[str]:
@@ -166,29 +204,27 @@ class ValueModel:
 
     def answer(self, products: Sequence[MarkedProduct]) -> list[dict[str, Answer]]:
         """For each product an answer to each attribute in its targets; the values there are not looked at."""
-        calibration = self._parts.calibration
+        decide = self._parts.calibration.decide
         return [
-            {attribute: _decide(belief, calibration) for attribute, belief in beliefs.items()}
-            for beliefs in self.beliefs(products)
+            {attribute: decide(belief) for attribute, belief in beliefs.items()} for beliefs in self.beliefs(products)
         ]
 
-    def beliefs(self, products: Sequence[MarkedProduct]) -> Iterator[dict[str, dict[str | None, float]]]:
-        """For each product, for each attribute in its targets: the most probable spellings, ``None`` among them."""
+    def beliefs(self, products: Sequence[MarkedProduct]) -> Iterator[dict[str, Belief]]:
+        """For each product, for each attribute in its targets, what the softmax makes of it."""
         for start in range(0, len(products), 256):
             yield from self._beliefs(products[start : start + 256])
 
-    def _beliefs(self, products: Sequence[MarkedProduct]) -> list[dict[str, dict[str | None, float]]]:
-        found = [{a: self._candidates(product, a) for a in product.targets} for product in products]
+    def _beliefs(self, products: Sequence[MarkedProduct]) -> list[dict[str, Belief]]:
         parts = self._parts
+        found = [self._candidates(product) for product in products]
         if parts.encoder is None or parts.head is None:
             return [
-                {a: _spellings(c, self._remembered(c, self._is_known(p, a))) for a, c in row.items()}
-                for p, row in zip(products, found, strict=True)
+                {a: self._belief(a, c, self._remembered(c, self._is_known(a))) for a, c in f.items()} for f in found
             ]
         import torch
 
         coded = _code(parts.encoder, products)
-        answers: list[dict[str, dict[str | None, float]]] = [{} for _ in products]
+        beliefs: list[dict[str, Belief]] = [{} for _ in products]
         parts.head.eval()
         with torch.inference_mode():
             for batch in parts.encoder.batches(coded):
@@ -196,32 +232,48 @@ class ValueModel:
                 states = parts.encoder.states([coded[i] for i in batch])
                 scores, _, _ = parts.head(states, rows)
                 for i, scored in zip(batch, scores.float().cpu().numpy(), strict=True):
-                    answers[i] = {
-                        a: _spellings(c, row[: len(c)]) for (a, c), row in zip(found[i].items(), scored, strict=False)
+                    beliefs[i] = {
+                        a: self._belief(a, c, row[: len(c)])
+                        for (a, c), row in zip(found[i].items(), scored, strict=False)
                     }
-        return answers
+        return beliefs
 
-    def _is_known(self, product: MarkedProduct, attribute: str) -> bool:
+    def _belief(self, attribute: str, found: Candidates, scores: NDArray[np.float32]) -> Belief:
+        """The probabilities of the most probable values; candidates with one normal form add up."""
+        chances = np.exp(scores - scores.max())
+        chances /= chances.sum()
+        total: dict[str, float] = defaultdict(float)
+        quotes: dict[str, str] = {}
+        for candidate in np.argsort(-chances, kind="stable")[:CHOICES].tolist():
+            quote = found.value(candidate)
+            if quote is not None:
+                value = self._parts.forms.apply(attribute, quote)
+                total[value] += float(chances[candidate])
+                quotes.setdefault(value, quote)
+        values = sorted(total, key=lambda v: (-total[v], v))
+        return Belief(float(chances[0]), tuple(Answer(v, total[v], quotes[v]) for v in values))
+
+    def _is_known(self, attribute: str) -> bool:
         return attribute in self._parts.memory.attributes
 
-    def _candidates(self, product: MarkedProduct, attribute: str) -> Candidates:
-        memory = self._parts.memory
-        known = self._is_known(product, attribute)
-        kin = None if known else self._parts.kin.weights(attribute, memory.attributes)
-        return memory.candidates(product, attribute, kin)
+    def _candidates(self, product: MarkedProduct) -> dict[str, Candidates]:
+        memory, kin = self._parts.memory, self._parts.kin
+        reading = memory.read(product)
+        return {
+            a: memory.candidates(reading, a, None if self._is_known(a) else kin.weights(a, memory.attributes))
+            for a in product.targets
+        }
 
     def _remembered(self, candidates: Candidates, known: bool) -> NDArray[np.float32]:
         weights = self._parts.weights.known if known else self._parts.weights.new
         scores: NDArray[np.float32] = candidates.features @ weights
         return scores
 
-    def _question(
-        self, product: MarkedProduct, attribute: str, found: Candidates, *, as_new: bool = False
-    ) -> Question:
+    def _question(self, product: MarkedProduct, attribute: str, found: Candidates, *, as_new: bool = False) -> Question:
         from extraction.spanhead import Question
 
         first, last = found.spans()
-        known = self._is_known(product, attribute) and not as_new
+        known = self._is_known(attribute) and not as_new
         memory = self._remembered(found, known)
         return Question(
             self._parts.kin.vector(attribute),
@@ -240,13 +292,12 @@ class ValueModel:
         rows = []
         for product in products:
             parts.memory.add(product, times=-1)
-            row = [
-                self._question(product, a, parts.memory.candidates(product, a, None)) for a in product.targets
-            ]
+            reading = parts.memory.read(product)
+            row = [self._question(product, a, parts.memory.candidates(reading, a, None)) for a in product.targets]
             for attribute in product.targets:
                 if rng.random() < recipe.new_share:
                     kin = parts.kin.weights(attribute, parts.memory.attributes)
-                    found = parts.memory.candidates(product, attribute, kin)
+                    found = parts.memory.candidates(reading, attribute, kin)
                     row.append(self._question(product, attribute, found, as_new=True))
             parts.memory.add(product)
             rows.append([q for q in row if q.right.any()])
@@ -261,11 +312,12 @@ class ValueModel:
         from extraction.spanhead import loss
 
         encoder, head = self._parts.encoder, self._parts.head
-        assert encoder is not None and head is not None  # noqa: S101, PT018  made by `train`
+        if encoder is None or head is None:
+            return
         questions = self._questions(products, recipe)
         coded = _code(encoder, products)
         lower = encoder.lower(coded)
-        progress("texts read")
+        progress("Reading the texts", 1, 1)
         optimiser = torch.optim.AdamW(
             [
                 {"params": encoder.parameters(), "lr": recipe.adapter_rate},
@@ -285,30 +337,81 @@ class ValueModel:
                 torch.manual_seed(1000 * recipe.seed + epoch)
                 batches = _shuffled(useful, [len(c.pieces) for c in coded], recipe, epoch)
                 head.train()
-                total = 0.0
                 with encoder.training():
                     for batch in batches:
                         states = encoder.states([coded[i] for i in batch], [lower[i] for i in batch] if lower else None)
                         value = loss(*head(states, [questions[i] for i in batch]))
                         optimiser.zero_grad()
-                        value.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+                        value.backward()
                         torch.nn.utils.clip_grad_norm_([*encoder.parameters(), *head.parameters()], 1.0)
                         optimiser.step()
                         schedule.step()
-                        total += float(value.detach())
             head.eval()
             course.keep(epoch + 1)
-            progress(f"epoch {epoch + 1} of {recipe.epochs}: loss {total / max(1, len(batches)):.3f}")
+            progress("Learning", epoch + 1, recipe.epochs)
+
+    def refine(
+        self, corrected: Sequence[MarkedProduct], *, recipe: Recipe | None = None, progress: Progress = lambda *_: None
+    ) -> ValueModel:
+        """A model that has learned a few more marked products, and has not forgotten the others.
+
+        It goes on from this one's weights, at a third of the pace, with :data:`REPLAY` old examples for each new
+        one. Threshold, calibration and normal forms stay as they are. This model must not be used afterwards.
+        """
+        recipe = recipe or Recipe()
+        old = self._parts
+        rng = random.Random(recipe.seed)
+        texts = {product.text for product in corrected}
+        for product in old.examples:
+            if product.text in texts:
+                old.memory.add(product, times=-1)
+        kept = [product for product in old.examples if product.text not in texts]
+        for product in corrected:
+            old.memory.add(product)
+        old.kin.read(old.memory.attributes)
+        replayed = rng.sample(kept, min(len(kept), max(MIN_REPLAY, REPLAY * len(corrected))))
+        attributes = tuple(dict.fromkeys([*old.attributes, *(a for p in corrected for a in p.targets)]))
+        pairs = tuple(dict.fromkeys([*old.pairs, *((p.category, a) for p in corrected for a in p.targets)]))
+        parts = replace(old, attributes=attributes, pairs=pairs, examples=[*kept, *corrected])
+        if old.head is not None:
+            parts.head = _new_head(parts, recipe.seed)
+            _copy(old.head, parts.head)
+        model = ValueModel(parts)
+        gentle = replace(
+            recipe, epochs=2, adapter_rate=recipe.adapter_rate / 3, head_rate=recipe.head_rate / 3, new_share=0.1
+        )
+        model._learn([*corrected, *replayed], gentle, None, progress)
+        return model
+
+    def least_certain(self, products: Sequence[MarkedProduct]) -> list[tuple[int, str, Answer]]:
+        """Which questions a person should answer next: number of the product, attribute and the model's best value.
+
+        The least certain come first: those where the best value's probability is nearest to the threshold at which
+        it would be answered, so that a person's word decides most.
+        """
+        calibration = self._parts.calibration
+        found = [
+            (abs(belief.best.probability - calibration.threshold), n, a, belief.best)
+            for n, beliefs in enumerate(self.beliefs(products))
+            for a, belief in beliefs.items()
+        ]
+        return [
+            (n, a, replace(best, probability=calibration(best.probability)))
+            for _, n, a, best in sorted(found, key=lambda f: f[:3])
+        ]
 
     def save(self, folder: Path) -> None:
-        """Write everything but the memory, which is counted again from the marked products."""
+        """Write everything into a folder; the memory is counted again from its examples."""
         parts = self._parts
         folder.mkdir(parents=True, exist_ok=True)
+        with gzip.open(folder / "memory.jsonl.gz", "wb") as file:
+            file.writelines(orjson.dumps(p.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for p in parts.examples)
         content = {
             "attributes": parts.attributes,
             "pairs": parts.pairs,
             "calibration": asdict(parts.calibration),
             "weights": {name: getattr(parts.weights, name).tolist() for name in ("known", "new")},
+            "forms": parts.forms.as_dict(),
             "trusts_memory": parts.trusts_memory,
             "network": parts.head is not None,
         }
@@ -318,36 +421,36 @@ class ValueModel:
 
             parts.encoder.save(folder)
             # Learned vectors are nearly all of it, and half precision is enough for them.
-            save_file({n: t.half().contiguous() for n, t in parts.head.state_dict().items()}, folder / "head.safetensors")
+            save_file(
+                {n: t.half().contiguous() for n, t in parts.head.state_dict().items()}, folder / "head.safetensors"
+            )
 
     @classmethod
-    def load(
-        cls,
-        folder: Path,
-        products: Sequence[MarkedProduct],
-        kin: Kin,
-        encoder: Callable[[Path], AdaptedEncoder],
-    ) -> ValueModel:
-        """What :meth:`save` wrote, with a memory of the products that it was trained on.
+    def load(cls, folder: Path, kin: Kin, encoder: Callable[[Path], AdaptedEncoder]) -> ValueModel:
+        """What :meth:`save` wrote.
 
         Raises:
             OSError, ValueError, KeyError: the files are damaged.
         """
         content = orjson.loads((folder / "values.json").read_bytes())
+        with gzip.open(folder / "memory.jsonl.gz", "rb") as file:
+            examples = [MarkedProduct.of_dict(orjson.loads(line)) for line in file]
         memory = Memory()
-        for product in products:
+        for product in examples:
             memory.add(product)
         weights = Weights(**{n: np.array(w, dtype=np.float32) for n, w in content["weights"].items()})
         parts = _Parts(
             memory,
             kin,
             weights,
+            NormalForms.of_dict(content["forms"]),
             None,
             None,
             tuple(content["attributes"]),
             tuple((c, a) for c, a in content["pairs"]),
             Calibration(**content["calibration"]),
             content["trusts_memory"],
+            examples,
         )
         if content["network"]:
             from safetensors.torch import load_file
@@ -370,6 +473,16 @@ def _new_head(parts: _Parts, seed: int) -> SpanHead:
         torch.manual_seed(seed)
         head = SpanHead(parts.encoder.dimensions, names, len(parts.attributes), len(parts.pairs))
     return head.to(parts.encoder.device).eval()
+
+
+def _copy(old: SpanHead, new: SpanHead) -> None:
+    """Give a head the weights of one for the first of its attributes and pairs; the others' vectors stay zero."""
+    import torch
+
+    with torch.no_grad():
+        for name, weight in new.state_dict().items():
+            before = old.state_dict()[name]
+            weight[: len(before)] = before
 
 
 def _code(encoder: AdaptedEncoder, products: Sequence[MarkedProduct]) -> list[Coded]:
@@ -435,7 +548,7 @@ class _Course:
 
         try:
             content: dict[str, Any] = torch.load(self.file, weights_only=True, map_location=self.encoder.device)
-        except Exception:  # noqa: BLE001  whatever is wrong with it, the training can begin anew
+        except Exception:  # whatever is wrong with it, the training can begin anew
             return 0
         if content.get("mark") != self.mark:
             return 0
@@ -446,36 +559,7 @@ class _Course:
         return int(content["epochs"])
 
 
-def _spellings(found: Candidates, scores: NDArray[np.float32]) -> dict[str | None, float]:
-    """Probability of each spelling among the most probable candidates, "not stated" always among them."""
-    chances = np.exp(scores - scores.max())
-    chances /= chances.sum()
-    best = np.argsort(-chances, kind="stable")[:CHOICES].tolist()
-    total: dict[str | None, float] = defaultdict(float)
-    total[None] = float(chances[0])
-    for candidate in best:
-        if candidate:
-            total[found.value(candidate)] += float(chances[candidate])
-    return dict(total)
-
-
-def _best(belief: Mapping[str | None, float]) -> tuple[str | None, float]:
-    """The most probable value, whatever the probability of "not stated"."""
-    values = {v: p for v, p in belief.items() if v is not None}
-    best = max(values, key=lambda v: (values[v], v), default=None)
-    return best, values[best] if best is not None else 0.0
-
-
-def _decide(belief: Mapping[str | None, float], calibration: Calibration) -> Answer:
-    value, chance = _best(belief)
-    if value is None or chance < calibration.threshold:
-        return Answer(None, belief[None])
-    return Answer(value, calibration(chance))
-
-
-def calibrate(
-    products: Sequence[MarkedProduct], beliefs: Iterator[dict[str, dict[str | None, float]]]
-) -> Calibration:
+def calibrate(products: Sequence[MarkedProduct], beliefs: Iterable[Mapping[str, Belief]]) -> Calibration:
     """Threshold and calibration from texts that were held out of the training.
 
     The threshold is the one with the best F1, drawn towards :class:`Calibration`'s own by ties. The two numbers
@@ -484,10 +568,12 @@ def calibrate(
     rows: list[tuple[float, bool, bool]] = []  # probability of the best value, is it right, is a value stated
     for product, belief in zip(products, beliefs, strict=True):
         for attribute, values in product.targets.items():
-            value, chance = _best(belief[attribute])
-            rows.append((chance, value in values, bool(values)))
+            best = belief[attribute].best
+            rows.append((best.probability, best.value in values, bool(values)))
     chances = np.array([r[0] for r in rows])
     right, stated = np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
+    if len(rows) < MIN_CALIBRATED:
+        return Calibration()
     options = [t / 100 for t in range(20, 61, 5)]
 
     def f1(threshold: float) -> float:
@@ -497,8 +583,6 @@ def calibrate(
     default = Calibration()
     threshold = max(options, key=lambda t: (round(f1(t), 3), -abs(t - default.threshold)))
     answered = chances >= threshold
-    if answered.sum() < 20:
-        return replace(default, threshold=threshold)
     return replace(_platt(chances[answered], right[answered]), threshold=threshold)
 
 
