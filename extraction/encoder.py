@@ -37,16 +37,25 @@ class Encoder:
         folder: a transformers model folder with ``model.safetensors``; by default the installed MiniLM.
         device: ``cpu``, ``cuda`` or ``auto`` (cuda where there is one).
         batch_tokens: word pieces in one forward pass, padding included.
+        exact: compute in fp32 even where the processor is faster in bf16.
 
     Raises:
         ExtractionError: the folder has no weights, or the weights of the installed MiniLM are not the published ones.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, device: str = "auto", batch_tokens: int = 4096) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        device: str = "auto",
+        batch_tokens: int = 4096,
+        exact: bool = False,
+    ) -> None:
         self.folder = Path(folder) if folder is not None else _installed_minilm()
         self._expected = MINILM_SHA256 if folder is None else None
-        self._device = device
+        self.device = device
         self._batch_tokens = batch_tokens
+        self._exact = exact
 
     @cached_property
     def fingerprint(self) -> str:
@@ -70,7 +79,7 @@ class Encoder:
     @cached_property
     def dimensions(self) -> int:
         """Width of the vectors (384 for MiniLM)."""
-        return int(self._loaded[1].config.hidden_size)
+        return int(self.parts[1].config.hidden_size)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of ``texts``, shape ``[len(texts), dimensions]``, each of unit length; an empty text has one too."""
@@ -79,13 +88,13 @@ class Encoder:
             return vectors
         import torch
 
-        tokenizer, model = self._loaded
+        tokenizer, model = self.parts
         # A lone surrogate is no text for the tokenizer; it stands for nothing anyway.
         clean = [t[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8") for t in texts]
         pieces = tokenizer(clean, truncation=True, max_length=MAX_TOKENS)["input_ids"]
         order = sorted(range(len(texts)), key=lambda i: len(pieces[i]))
         with torch.inference_mode():
-            for batch in _batches(order, [len(p) for p in pieces], self._batch_tokens):
+            for batch in batches(order, [len(p) for p in pieces], self._batch_tokens):
                 padded = tokenizer.pad({"input_ids": [pieces[i] for i in batch]}, return_tensors="pt")
                 vectors[batch] = self._pool(model, padded).float().cpu().numpy()
         return vectors
@@ -97,7 +106,7 @@ class Encoder:
         """
         import torch
 
-        tokenizer, model = self._loaded
+        tokenizer, model = self.parts
         found = [np.zeros((len(words), self.dimensions), dtype=np.float32) for words in sentences]
         # A word without any piece would shift the others: an underscore stands for it.
         clean = [
@@ -105,7 +114,7 @@ class Encoder:
         ]
         order = sorted((i for i in range(len(sentences)) if clean[i]), key=lambda i: len(clean[i]))
         with torch.inference_mode():
-            for batch in _batches(order, [2 * len(words) + 2 for words in clean], self._batch_tokens):
+            for batch in batches(order, [2 * len(words) + 2 for words in clean], self._batch_tokens):
                 coded = tokenizer(
                     [clean[i] for i in batch],
                     is_split_into_words=True,
@@ -134,8 +143,8 @@ class Encoder:
         return torch.nn.functional.normalize(mean, dim=1)
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
-        """Tokenizer and model; the fingerprint is checked first."""
+    def parts(self) -> tuple[Any, Any]:
+        """Tokenizer and transformers model; the fingerprint is checked first."""
         _ = self.fingerprint
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -145,10 +154,10 @@ class Encoder:
 
         logging.disable_progress_bar()
         logging.set_verbosity_error()
-        device = self._device
+        device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        kind = torch.bfloat16 if device == "cpu" and computes_bf16() else torch.float32
+        kind = torch.bfloat16 if device == "cpu" and not self._exact and computes_bf16() else torch.float32
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model = AutoModel.from_pretrained(self.folder, local_files_only=True, dtype=kind)
@@ -179,15 +188,15 @@ def _installed_minilm() -> Path:
     return Path(get_model_path())
 
 
-def _batches(order: Sequence[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:
+def batches(order: Sequence[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:
     """Cut ``order`` (shortest first) into batches of at most ``tokens`` padded word pieces each."""
-    batches: list[list[int]] = []
+    cut: list[list[int]] = []
     batch: list[int] = []
     for i in order:
         if batch and (len(batch) + 1) * lengths[i] > tokens:
-            batches.append(batch)
+            cut.append(batch)
             batch = []
         batch.append(i)
     if batch:
-        batches.append(batch)
-    return batches
+        cut.append(batch)
+    return cut

@@ -51,7 +51,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ExtractorSpec:
     """What an extractor is made from: values that travel to another process."""
 
     vocabulary: Vocabulary
@@ -83,8 +83,8 @@ class Workers:
         clock: gives the time that evidence carries; in other processes it is the system's.
     """
 
-    def __init__(self, recipe: Recipe, count: int = 1, *, clock: Clock = utc_now) -> None:
-        self._recipe = recipe
+    def __init__(self, spec: ExtractorSpec, count: int = 1, *, clock: Clock = utc_now) -> None:
+        self._spec = spec
         self._count = count
         self._clock = clock
         self._pool: Executor | None = None
@@ -111,7 +111,7 @@ class Workers:
 
     @cached_property
     def _extractor(self) -> Extractor:
-        return self._recipe.build(self._clock)
+        return self._spec.build(self._clock)
 
     def _in_order(
         self, pool: Executor, answer: Callable[[Question], Answer], questions: Iterable[Question]
@@ -139,7 +139,7 @@ class Workers:
             if context.get_start_method() == "forkserver":
                 context.set_forkserver_preload(list(PRELOADED))
             self._pool = ProcessPoolExecutor(
-                self._count, mp_context=context, initializer=_begin, initargs=(self._recipe, self._count)
+                self._count, mp_context=context, initializer=_begin, initargs=(self._spec, self._count)
             )
         return self
 
@@ -177,7 +177,7 @@ def _libc() -> ctypes.CDLL | None:
 _mine: Extractor | None = None
 
 
-def _begin(recipe: Recipe, count: int) -> None:
+def _begin(spec: ExtractorSpec, count: int) -> None:
     """Make this process a worker."""
     global _mine
     # Ctrl-C reaches every process of the terminal: the caller decides, the workers only end with it.
@@ -186,7 +186,7 @@ def _begin(recipe: Recipe, count: int) -> None:
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
-    _mine = recipe.build()
+    _mine = spec.build()
 
 
 def _end_with_parent() -> None:

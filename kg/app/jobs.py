@@ -23,7 +23,7 @@ from extraction import corpus
 from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import NAME
-from extraction.workers import Recipe, Workers
+from extraction.workers import ExtractorSpec, Workers
 from kg import intake, provenance, schema, vocabulary, writer
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
 from kg.errors import InputError
@@ -209,17 +209,17 @@ def extract(
     """
 
     clock = now or (lambda: datetime.now(UTC))
-    recipe = Recipe(
+    spec = ExtractorSpec(
         vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, _heads_folder(settings)
     )
-    version = recipe.version
+    version = spec.version
     if everything:
         store.autocommit("MATCH (d:Document) CALL (d) { REMOVE d.extracted } IN TRANSACTIONS OF 5000 ROWS")
     waiting = provenance.count_pending(store, version)
     run = provenance.ExtractionRun(store, extractor=NAME, version=version, now=clock())
     # A clock that was handed in cannot travel to another process.
     count = _workers(settings, waiting) if now is None else 1
-    with Workers(recipe, count, clock=clock) as workers:
+    with Workers(spec, count, clock=clock) as workers:
         with progress_bar("Extracting", unit="texts", total=waiting) as advance, writer.Pipeline() as pipeline:
             for documents, extractions in workers.extract(provenance.pending(store, version, page=PAGE)):
                 pipeline.put(partial(_record, run, documents, extractions, advance))
@@ -327,10 +327,43 @@ def train_extraction(
     settings: Settings, files: Sequence[Path], format: Literal["pave", "ae", "aste"]
 ) -> dict[str, Any]:
     """Learn from marked files; see :func:`extraction.training.train`."""
+    from extraction import training, values
+
+    with stage_bar() as progress:
+        report = training.train(
+            files,
+            format,
+            _heads_folder(settings),
+            Encoder(settings.encoder, device=settings.device),
+            recipe=values.Recipe(seed=settings.seed),
+            progress=progress,
+        )
+    return {**asdict(report), "folder": str(_heads_folder(settings))}
+
+
+def correct_extraction(settings: Settings, corrections: Path) -> dict[str, Any]:
+    """Learn people's corrections; see :func:`extraction.training.correct`."""
+    from extraction import training, values
+
+    with stage_bar() as progress:
+        report = training.correct(
+            corrections,
+            _heads_folder(settings),
+            Encoder(settings.encoder, device=settings.device),
+            recipe=values.Recipe(seed=settings.seed),
+            progress=progress,
+        )
+    return {**asdict(report), "folder": str(_heads_folder(settings))}
+
+
+def suggest_corrections(
+    settings: Settings, file: Path, format: Literal["pave", "ae"], limit: int
+) -> list[dict[str, Any]]:
+    """What a person should look at next in a file; see :func:`extraction.training.suggest`."""
     from extraction import training
 
-    report = training.train(files, format, _heads_folder(settings), Encoder(settings.encoder, device=settings.device))
-    return {**asdict(report), "folder": str(_heads_folder(settings))}
+    heads = training.Heads.load(_heads_folder(settings), Encoder(settings.encoder, device=settings.device))
+    return training.suggest(file, format, heads, limit=limit)
 
 
 def evaluate_extraction(settings: Settings, gold: Path, format: Literal["pave", "ae", "aste"]) -> dict[str, Any]:

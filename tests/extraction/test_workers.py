@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from extraction.pipeline import Extractor
-from extraction.workers import Recipe, Workers, return_memory
+from extraction.workers import ExtractorSpec, Workers, return_memory
 from kg.errors import ExtractionError
 from kg.graph import Document, DocumentKind, Extraction
 from kg.vocabulary import Vocabulary
@@ -27,13 +27,13 @@ REVIEWS = [Document(f"review:{n}", DocumentKind.REVIEW, text, "LB7") for n, text
 
 
 @pytest.fixture(scope="module")
-def recipe(vocabulary: Vocabulary) -> Recipe:
-    return Recipe(vocabulary, CAMERAS, device="cpu")
+def spec(vocabulary: Vocabulary) -> ExtractorSpec:
+    return ExtractorSpec(vocabulary, CAMERAS, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def pair(recipe: Recipe) -> Iterator[Workers]:
-    with Workers(recipe, 2) as workers:
+def pair(spec: ExtractorSpec) -> Iterator[Workers]:
+    with Workers(spec, 2) as workers:
         yield workers
 
 
@@ -58,19 +58,19 @@ def test_vectors_come_back_in_order_too(pair: Workers, extractor: Extractor) -> 
         assert vectors == pytest.approx(extractor.encoder.encode(asked), abs=1e-4)
 
 
-def test_one_worker_is_this_process(recipe: Recipe, extractor: Extractor) -> None:
-    with Workers(recipe) as workers:
+def test_one_worker_is_this_process(spec: ExtractorSpec, extractor: Extractor) -> None:
+    with Workers(spec) as workers:
         ((_, (first,)),) = workers.extract([REVIEWS[:1]])
         assert said(first) == said(extractor.extract(REVIEWS[0]))
         ((_, vectors),) = workers.encode([["a camera"]])
         assert np.linalg.norm(vectors[0]) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_the_version_is_known_without_building(recipe: Recipe, extractor: Extractor) -> None:
-    assert recipe.version == extractor.version
+def test_the_version_is_known_without_building(spec: ExtractorSpec, extractor: Extractor) -> None:
+    assert spec.version == extractor.version
 
 
-def test_a_killed_worker_is_an_error_that_says_what_to_do(recipe: Recipe) -> None:
+def test_a_killed_worker_is_an_error_that_says_what_to_do(spec: ExtractorSpec) -> None:
     def batches() -> Iterator[list[Document]]:
         yield REVIEWS
         processes = list(workers._pool._processes)  # type: ignore[union-attr]
@@ -78,7 +78,7 @@ def test_a_killed_worker_is_an_error_that_says_what_to_do(recipe: Recipe) -> Non
         for _ in range(50):
             yield REVIEWS
 
-    with Workers(recipe, 2) as workers, pytest.raises(ExtractionError, match="KG_WORKERS=1"):
+    with Workers(spec, 2) as workers, pytest.raises(ExtractionError, match="KG_WORKERS=1"):
         list(workers.extract(batches()))
 
 
