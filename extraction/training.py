@@ -79,7 +79,7 @@ class Heads:
             )
         try:
             values = _load_values(folder / manifest["values"]) if "values" in manifest else None
-            triplets = _load_triplets(folder / manifest["triplets"]) if "triplets" in manifest else None
+            triplets = TripletModel.load(folder / manifest["triplets"], encoder.folder) if "triplets" in manifest else None
         except (OSError, ValueError, KeyError) as error:
             raise ExtractionError(
                 f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."
@@ -107,8 +107,7 @@ def train(files: Sequence[Path], format: Format, folder: Path, encoder: Encoder)
     with gzip.open(target / "examples.jsonl.gz", "wb") as file:
         file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in examples)
     if task == "triplets":
-        model = TripletModel.train([_sentence(r) for r in examples], encoder.encode_words)
-        np.savez(target / "weights.npz", **model.arrays())  # type: ignore[arg-type]  # numpy's stub takes no mapping
+        TripletModel.train([_sentence(r) for r in examples], encoder.folder).save(target)
     else:
         products = [_product(r) for r in examples]
         vectors = encoder.encode([p.text[:MAX_CHARS] for p in products])
@@ -132,7 +131,7 @@ def evaluate(gold: Path, format: Format, heads: Heads, encoder: Encoder) -> Extr
         if heads.triplets is None:
             raise _untrained(format)
         sentences = list(read_sentences(gold))
-        found = heads.triplets.answer([s.tokens for s in sentences], encoder.encode_words)
+        found = heads.triplets.answer([s.tokens for s in sentences])
         return score_triplets(sentences, found)
     if heads.values is None:
         raise _untrained(format)
@@ -177,11 +176,6 @@ def _load_values(folder: Path) -> ValueModel:
     with np.load(folder / "weights.npz") as arrays:
         products = [_product(row) for row in _examples(folder)]
         return ValueModel(products, arrays["vectors"].astype(np.float32), arrays["weights"])
-
-
-def _load_triplets(folder: Path) -> TripletModel:
-    with np.load(folder / "weights.npz") as arrays:
-        return TripletModel.of_arrays(arrays)
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:
