@@ -79,7 +79,9 @@ class Heads:
             )
         try:
             values = _load_values(folder / manifest["values"]) if "values" in manifest else None
-            triplets = TripletModel.load(folder / manifest["triplets"], encoder.folder) if "triplets" in manifest else None
+            triplets = (
+                TripletModel.load(folder / manifest["triplets"], encoder.folder) if "triplets" in manifest else None
+            )
         except (OSError, ValueError, KeyError) as error:
             raise ExtractionError(
                 f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."

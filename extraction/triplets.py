@@ -4,6 +4,10 @@ The upper layers of the encoder get a LoRA adapter (:mod:`extraction.adapters`),
 :mod:`extraction.spans` scores spans and their pairs. A tenth of the marked
 sentences is kept out of training: on it the log-odds of what is found become
 calibrated confidences.
+
+One pass of the encoder serves others too. The adapter moves the states of the words,
+so that they no longer compare with sentences that the plain encoder has read; a
+linear map, fitted after training, leads them back.
 """
 
 from __future__ import annotations
@@ -18,16 +22,25 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from extraction.benchmarks import MarkedSentence, Triplet
+from extraction.sentences import ReadSentence
 from kg.errors import ExtractionError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from extraction.adapters import AdaptedEncoder, Coded
     from extraction.spans import Found, TripletNet
 
 _WEIGHTS: Final = "head.safetensors"
 _CONFIG: Final = "triplets.json"
+_BACK: Final = "back"
+
+BACK: Final = 800
+"""Sentences on which the way back is fitted; a map of 384 × 384 numbers has enough of them."""
+BATCH: Final = 1024
+"""Word pieces in one pass: more of them leave the processor's caches and are slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +113,19 @@ class Epoch:
 
 
 class TripletModel:
-    """Adapter, head and calibration."""
+    """Adapter, head, calibration, and the way back to the plain encoder's states.
 
-    def __init__(self, encoder: AdaptedEncoder, net: TripletNet, calibration: Calibration) -> None:
+    Args:
+        back: ``[dimensions + 1, dimensions]``, the constant last.
+    """
+
+    def __init__(
+        self, encoder: AdaptedEncoder, net: TripletNet, calibration: Calibration, back: NDArray[np.float32]
+    ) -> None:
         self.encoder = encoder
         self.net = net
         self.calibration = calibration
+        self.back = back
 
     @classmethod
     def train(
@@ -140,47 +160,68 @@ class TripletModel:
                 seed=recipe.seed,
             )
             net = TripletNet(encoder.dimensions).to(encoder.device)
-            for epoch in _epochs(learned, encoder, net, recipe):
+            coded = encoder.code([s.tokens for s in learned])
+            kept = encoder.lower(coded)
+            # A new adapter changes nothing: these are the plain encoder's states.
+            some = range(min(BACK, len(learned)))
+            plain = _word_states(encoder, coded, kept, some)
+            for epoch in _epochs(learned, coded, kept, encoder, net, recipe):
                 progress(epoch)
-        model = cls(encoder, net, Calibration())
-        found = [
-            one
-            for sentence, read in zip(kept_out, model._found(kept_out), strict=True)
-            for one in ((f.logit, f.triplet in sentence.triplets) for f in read)
+            back = _way_back(_word_states(encoder, coded, kept, some), plain)
+        model = cls(encoder, net, Calibration(), back)
+        judged = [
+            (one.logit, one.triplet in sentence.triplets)
+            for sentence, (_, found) in zip(kept_out, model._pass([s.tokens for s in kept_out]), strict=True)
+            for one in found
         ]
-        model.calibration = Calibration.fit([logit for logit, _ in found], [right for _, right in found])
+        model.calibration = Calibration.fit([logit for logit, _ in judged], [right for _, right in judged])
         return model
 
     def answer(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Triplet, ...]]:
         """The triplets of each sentence, given as words."""
-        return [tuple(sorted(r.triplet for r in read)) for read in self.read(sentences)]
+        return [tuple(sorted(f.triplet for f in found)) for _, found in self._pass(sentences)]
 
-    def read(self, sentences: Sequence[Sequence[str]]) -> list[tuple[ReadTriplet, ...]]:
-        """The triplets of each sentence with their confidences, the likeliest first."""
-        found = self._found([MarkedSentence(tuple(words), ()) for words in sentences])
-        return [tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in one) for one in found]
+    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
+        """The states of the words of each sentence, led back to the plain encoder's, and its triplets."""
+        return [
+            ReadSentence(
+                states @ self.back[:-1] + self.back[-1],
+                tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in found),
+            )
+            for states, found in self._pass(sentences)
+        ]
 
-    def _found(self, sentences: Sequence[MarkedSentence]) -> list[list[Found]]:
+    def _pass(self, sentences: Sequence[Sequence[str]]) -> list[tuple[NDArray[np.float32], list[Found]]]:
+        """One pass of the encoder: the states of each sentence's words, and what the head finds in it."""
+        import numpy as np
         import torch
 
         from extraction.spans import decode
 
-        found: list[list[Found]] = [[] for _ in sentences]
-        coded = self.encoder.code([s.tokens for s in sentences])
+        found: list[tuple[NDArray[np.float32], list[Found]]] = [
+            (np.zeros((len(words), self.encoder.dimensions), dtype=np.float32), []) for words in sentences
+        ]
+        asked = [i for i, words in enumerate(sentences) if words]
+        coded = self.encoder.code([sentences[i] for i in asked])
         self.net.eval()
         with torch.inference_mode():
-            for batch in self.encoder.batches(coded):
-                scores = self.net(self.encoder.states([coded[i] for i in batch]))
-                for i, one in zip(batch, decode(scores, 0.0), strict=True):
-                    found[i] = one if sentences[i].tokens else []
+            for batch in self.encoder.batches(coded, BATCH):
+                states = self.encoder.states([coded[i] for i in batch])
+                middle = (0.5 * (states.first + states.last)).cpu().numpy()
+                for row, (i, one) in enumerate(zip(batch, decode(self.net(states), 0.0), strict=True)):
+                    read = len(coded[i].first)
+                    found[asked[i]][0][:read] = middle[row, :read]
+                    found[asked[i]][1].extend(one)
         return found
 
     def save(self, folder: Path) -> None:
         """Write adapter, head and calibration into a folder."""
+        import torch
         from safetensors.torch import save_file
 
         self.encoder.save(folder)
-        save_file({n: w.half().contiguous() for n, w in self.net.state_dict().items()}, folder / _WEIGHTS)
+        weights = {n: w.half().contiguous() for n, w in self.net.state_dict().items()}
+        save_file({**weights, _BACK: torch.from_numpy(self.back).half()}, folder / _WEIGHTS)
         (folder / _CONFIG).write_bytes(orjson.dumps(asdict(self.calibration)))
 
     @classmethod
@@ -200,10 +241,12 @@ class TripletModel:
         net = TripletNet(encoder.dimensions)
         try:
             calibration = Calibration(**orjson.loads((saved / _CONFIG).read_bytes()))
-            net.load_state_dict({n: w.float() for n, w in load_file(saved / _WEIGHTS).items()})
-        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            weights = {n: w.float() for n, w in load_file(saved / _WEIGHTS).items()}
+            back = weights.pop(_BACK).numpy()
+            net.load_state_dict(weights)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
-        return cls(encoder, net.to(encoder.device).eval(), calibration)
+        return cls(encoder, net.to(encoder.device).eval(), calibration, back)
 
 
 def split(
@@ -220,7 +263,12 @@ def split(
 
 
 def _epochs(
-    sentences: Sequence[MarkedSentence], encoder: AdaptedEncoder, net: TripletNet, recipe: Recipe
+    sentences: Sequence[MarkedSentence],
+    coded: Sequence[Coded],
+    kept: Sequence[torch.Tensor],
+    encoder: AdaptedEncoder,
+    net: TripletNet,
+    recipe: Recipe,
 ) -> Iterator[Epoch]:
     """Train, an epoch at a time; after the last the averaged weights stand in encoder and net."""
     import torch
@@ -228,8 +276,6 @@ def _epochs(
     from extraction.spans import gold_of, loss
 
     rng = random.Random(recipe.seed)
-    coded = encoder.code([s.tokens for s in sentences])
-    kept = encoder.lower(coded)
     weights = [*encoder.parameters(), *net.parameters()]
     average = [w.detach().clone() for w in weights]
     optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=recipe.decay)
@@ -258,6 +304,35 @@ def _epochs(
         if number == recipe.epochs and recipe.average:
             _blend(weights, average, 0.0)
         yield Epoch(number, total / max(1, len(sentences)))
+
+
+def _word_states(
+    encoder: AdaptedEncoder, coded: Sequence[Coded], kept: Sequence[torch.Tensor], some: Sequence[int]
+) -> NDArray[np.float32]:
+    """States of all words of some sentences, one below the other: ``[words, dimensions]``."""
+    import numpy as np
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for begin in range(0, len(some), 16):
+            batch = some[begin : begin + 16]
+            states = encoder.states([coded[i] for i in batch], [kept[i] for i in batch] if kept else None)
+            found.append((0.5 * (states.first + states.last))[states.present].cpu().numpy())
+    return np.vstack(found) if found else np.zeros((0, encoder.dimensions), dtype=np.float32)
+
+
+def _way_back(moved: NDArray[np.float32], plain: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The linear map that best leads moved states back to plain ones; the identity where nothing was moved.
+
+    Ridge regression of the difference, so that what few words tell nothing of stays as it is.
+    """
+    import numpy as np
+
+    X = np.hstack([moved, np.ones((len(moved), 1), dtype=np.float32)]).astype(np.float64)
+    step = np.linalg.solve(X.T @ X + np.eye(X.shape[1]), X.T @ (plain - moved))
+    step[: moved.shape[1]] += np.eye(moved.shape[1])
+    return step.astype(np.float32)
 
 
 def _blend(target: Sequence[torch.Tensor], source: Sequence[torch.Tensor], keep: float) -> None:

@@ -15,7 +15,6 @@ from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry
 from extraction.pipeline import Extractor
 from extraction.training import Heads, TrainingReport, evaluate, train
-from extraction.triplets import TripletModel
 from extraction.values import ValueModel, shape
 from kg.errors import ExtractionError
 from kg.graph import Document, DocumentKind
@@ -82,14 +81,6 @@ def test_values_have_shapes(value: str, looks: str) -> None:
     assert shape(value) == looks
 
 
-WORDS = {"sound": 0, "strap": 0, "screen": 0, "great": 1, "poor": 2, "the": 3, "is": 4, "and": 5, ",": 6, ".": 7}
-
-
-def drawn(sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-    """Word vectors drawn by hand: one axis for each kind of word."""
-    return [np.eye(8, dtype=np.float32)[[WORDS.get(w.casefold(), 3) for w in words]] for words in sentences]
-
-
 def spoken() -> list[MarkedSentence]:
     """The sound is great , the strap is poor . and the like."""
     found = []
@@ -101,23 +92,6 @@ def spoken() -> list[MarkedSentence]:
                 triplets = (Triplet((1,), (3,), sentiments[first]), Triplet((6,), (5,), sentiments[second]))
                 found.append(MarkedSentence(tokens, triplets))
     return found
-
-
-def test_triplets_are_learned() -> None:
-    model = TripletModel.train(spoken(), drawn)
-    sentences = [("the", "screen", "is", "poor", ",", "great", "sound", "."), ("the", "is", "."), ()]
-    assert model.answer(sentences, drawn) == [
-        (Triplet((1,), (3,), "NEG"), Triplet((6,), (5,), "POS")),
-        (),
-        (),
-    ]
-
-
-def test_a_model_is_its_arrays() -> None:
-    model = TripletModel.train(spoken(), drawn)
-    copy = TripletModel.of_arrays(model.arrays())
-    sentences = [s.tokens for s in spoken()]
-    assert copy.answer(sentences, drawn) == model.answer(sentences, drawn)
 
 
 def as_file(path: Path, products: Sequence[MarkedProduct]) -> Path:
