@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +32,7 @@ from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
 from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
-from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces
+from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
 from extraction.values import MAX_CHARS, Answer
@@ -133,7 +134,7 @@ class Extractor:
         self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
         self._judge = Judge(encoder.encode, vocabulary)
         self._sentences: SentenceReader = self._heads.triplets or PlainReader(encoder)
-        self._clauses = ClauseReader(encoder.encode, vocabulary)
+        self._clauses = ClauseReader(partial(vectors_of, reader=self._sentences), vocabulary)
         self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
 
     def extract(self, document: Document) -> Extraction:

@@ -7,6 +7,7 @@ vector (:mod:`extraction.clauses`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_WORDS: Final = 80
 """Words that are read together: who writes without full stops is cut here. The longest sentence of ASTE-V2 has 83."""
+
+_WORD: Final = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,16 @@ def pieces(doc: Doc) -> Iterator[list[Token]]:
         tokens = [t for t in sentence if not t.is_space]
         for begin in range(0, len(tokens), MAX_WORDS):
             yield tokens[begin : begin + MAX_WORDS]
+
+
+def vectors_of(texts: Sequence[str], reader: SentenceReader) -> NDArray[np.float32]:
+    """Vectors of short texts, each read as a clause that ends its sentence: ``[texts, dimensions]``, of unit length."""
+    cut = [_WORD.findall(text) or ["_"] for text in texts]
+    read = reader.read(cut)
+    # The mark that ends a sentence is read and belongs to none of its clauses.
+    return np.vstack(
+        [mean_of(one.words, [i for i, w in enumerate(ws) if w not in ".!?"]) for ws, one in zip(cut, read, strict=True)]
+    )
 
 
 def mean_of(words: NDArray[np.float32], inside: Sequence[int]) -> NDArray[np.float32]:

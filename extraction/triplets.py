@@ -1,7 +1,7 @@
 """A trainable extractor of (aspect, opinion, sentiment) triplets: an adapted encoder with a head of spans.
 
 The upper layers of the encoder get a LoRA adapter (:mod:`extraction.adapters`), and
-:mod:`extraction.spans` scores spans and their pairs. A tenth of the marked
+:mod:`extraction.tripletnet` scores spans and their pairs. A tenth of the marked
 sentences is kept out of training: on it the log-odds of what is found become
 calibrated confidences.
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from extraction.adapters import AdaptedEncoder, Coded
-    from extraction.spans import Found, TripletNet
+    from extraction.tripletnet import Found, TripletNet
 
 _WEIGHTS: Final = "head.safetensors"
 _CONFIG: Final = "triplets.json"
@@ -39,6 +39,8 @@ _BACK: Final = "back"
 
 BACK: Final = 800
 """Sentences on which the way back is fitted; a map of 384 × 384 numbers has enough of them."""
+THRESHOLDS: Final = tuple(n / 4 for n in range(-2, 9))
+"""Log-odds of which the best is chosen: few, since a tenth of the sentences tells no more."""
 BATCH: Final = 1024
 """Word pieces in one pass: more of them leave the processor's caches and are slower."""
 
@@ -49,9 +51,9 @@ class Recipe:
 
     rank: int = 32
     """Rank of the adapter; 0 for the encoder as it is."""
-    first_layer: int = 2
+    first_layer: int = 3
     """First layer that is adapted; what the layers below give is computed once a sentence."""
-    epochs: int = 12
+    epochs: int = 10
     batch: int = 16
     """Sentences of a step."""
     rate: float = 1e-3
@@ -117,21 +119,28 @@ class TripletModel:
 
     Args:
         back: ``[dimensions + 1, dimensions]``, the constant last.
+        threshold: log-odds below which nothing is answered.
     """
 
     def __init__(
-        self, encoder: AdaptedEncoder, net: TripletNet, calibration: Calibration, back: NDArray[np.float32]
+        self,
+        encoder: AdaptedEncoder,
+        net: TripletNet,
+        calibration: Calibration,
+        back: NDArray[np.float32],
+        threshold: float = min(THRESHOLDS),
     ) -> None:
         self.encoder = encoder
         self.net = net
         self.calibration = calibration
         self.back = back
+        self.threshold = threshold
 
     @classmethod
     def train(
         cls,
         sentences: Sequence[MarkedSentence],
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         *,
         recipe: Recipe | None = None,
         device: str = "auto",
@@ -145,10 +154,10 @@ class TripletModel:
         import torch
 
         from extraction.adapters import AdaptedEncoder
-        from extraction.spans import TripletNet
+        from extraction.tripletnet import TripletNet
 
         recipe = recipe or Recipe()
-        learned, kept_out = split(sentences, recipe.kept_out, recipe.seed)
+        learned, kept_out = split(once(sentences), recipe.kept_out, recipe.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             encoder = AdaptedEncoder(
@@ -161,20 +170,22 @@ class TripletModel:
             )
             net = TripletNet(encoder.dimensions).to(encoder.device)
             coded = encoder.code([s.tokens for s in learned])
-            kept = encoder.lower(coded)
+            entering = encoder.lower(coded)
             # A new adapter changes nothing: these are the plain encoder's states.
             some = range(min(BACK, len(learned)))
-            plain = _word_states(encoder, coded, kept, some)
-            for epoch in _epochs(learned, coded, kept, encoder, net, recipe):
+            plain = _word_states(encoder, coded, entering, some)
+            for epoch in _epochs(learned, coded, entering, encoder, net, recipe):
                 progress(epoch)
-            back = _way_back(_word_states(encoder, coded, kept, some), plain)
+            back = _way_back(_word_states(encoder, coded, entering, some), plain)
         model = cls(encoder, net, Calibration(), back)
         judged = [
             (one.logit, one.triplet in sentence.triplets)
             for sentence, (_, found) in zip(kept_out, model._pass([s.tokens for s in kept_out]), strict=True)
             for one in found
         ]
-        model.calibration = Calibration.fit([logit for logit, _ in judged], [right for _, right in judged])
+        model.threshold = best_threshold(judged, sum(len(s.triplets) for s in kept_out)) if kept_out else 0.0
+        kept = [(logit, right) for logit, right in judged if logit >= model.threshold]
+        model.calibration = Calibration.fit([logit for logit, _ in kept], [right for _, right in kept])
         return model
 
     def answer(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Triplet, ...]]:
@@ -196,7 +207,7 @@ class TripletModel:
         import numpy as np
         import torch
 
-        from extraction.spans import decode
+        from extraction.tripletnet import decode
 
         found: list[tuple[NDArray[np.float32], list[Found]]] = [
             (np.zeros((len(words), self.encoder.dimensions), dtype=np.float32), []) for words in sentences
@@ -208,7 +219,7 @@ class TripletModel:
             for batch in self.encoder.batches(coded, BATCH):
                 states = self.encoder.states([coded[i] for i in batch])
                 middle = (0.5 * (states.first + states.last)).cpu().numpy()
-                for row, (i, one) in enumerate(zip(batch, decode(self.net(states), 0.0), strict=True)):
+                for row, (i, one) in enumerate(zip(batch, decode(self.net(states), self.threshold), strict=True)):
                     read = len(coded[i].first)
                     found[asked[i]][0][:read] = middle[row, :read]
                     found[asked[i]][1].extend(one)
@@ -222,10 +233,11 @@ class TripletModel:
         self.encoder.save(folder)
         weights = {n: w.half().contiguous() for n, w in self.net.state_dict().items()}
         save_file({**weights, _BACK: torch.from_numpy(self.back).half()}, folder / _WEIGHTS)
-        (folder / _CONFIG).write_bytes(orjson.dumps(asdict(self.calibration)))
+        config = {"threshold": self.threshold, **asdict(self.calibration)}
+        (folder / _CONFIG).write_bytes(orjson.dumps(config))
 
     @classmethod
-    def load(cls, saved: Path, folder: Path | None = None, *, device: str = "auto") -> TripletModel:
+    def load(cls, saved: Path, folder: str | Path | None = None, *, device: str = "auto") -> TripletModel:
         """What :meth:`save` wrote.
 
         Raises:
@@ -235,18 +247,44 @@ class TripletModel:
         from safetensors.torch import load_file
 
         from extraction.adapters import AdaptedEncoder
-        from extraction.spans import TripletNet
+        from extraction.tripletnet import TripletNet
 
         encoder = AdaptedEncoder.load(saved, folder, device=device)
         net = TripletNet(encoder.dimensions)
         try:
-            calibration = Calibration(**orjson.loads((saved / _CONFIG).read_bytes()))
+            config = orjson.loads((saved / _CONFIG).read_bytes())
+            threshold, calibration = float(config.pop("threshold")), Calibration(**config)
             weights = {n: w.float() for n, w in load_file(saved / _WEIGHTS).items()}
             back = weights.pop(_BACK).numpy()
             net.load_state_dict(weights)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
-        return cls(encoder, net.to(encoder.device).eval(), calibration, back)
+        return cls(encoder, net.to(encoder.device).eval(), calibration, back, threshold)
+
+
+def once(sentences: Sequence[MarkedSentence]) -> list[MarkedSentence]:
+    """Each sentence once, whatever its case: of several markings (files that overlap have them) the fullest."""
+    fullest: dict[str, MarkedSentence] = {}
+    for sentence in sentences:
+        known = fullest.setdefault(" ".join(sentence.tokens).casefold(), sentence)
+        if len(sentence.triplets) > len(known.triplets):
+            fullest[" ".join(sentence.tokens).casefold()] = sentence
+    return list(fullest.values())
+
+
+def best_threshold(judged: Sequence[tuple[float, bool]], stated: int) -> float:
+    """The log-odds from which on to answer, for the best F1 on sentences kept out; of equals the one nearest to zero.
+
+    Args:
+        judged: log-odds of what was found, and whether it is right.
+        stated: how many triplets there were to find.
+    """
+
+    def f1(threshold: float) -> float:
+        answered = [right for logit, right in judged if logit >= threshold]
+        return 2 * sum(answered) / max(1, len(answered) + stated)
+
+    return max(THRESHOLDS, key=lambda t: (f1(t), -abs(t)))
 
 
 def split(
@@ -273,7 +311,7 @@ def _epochs(
     """Train, an epoch at a time; after the last the averaged weights stand in encoder and net."""
     import torch
 
-    from extraction.spans import gold_of, loss
+    from extraction.tripletnet import gold_of, loss
 
     rng = random.Random(recipe.seed)
     weights = [*encoder.parameters(), *net.parameters()]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from extraction import spans
+from extraction import tripletnet
 from extraction.adapters import States
 from extraction.benchmarks import MarkedSentence, Triplet
-from extraction.spans import MAX_WIDTH, TripletNet, decode, gold_of, loss, spans_of
+from extraction.tripletnet import MAX_WIDTH, TripletNet, decode, gold_of, loss, spans_of
 
 WORDS = {"the": 0, "sound": 1, "strap": 2, "is": 3, "great": 4, "poor": 5, "and": 6, ".": 7}
 
@@ -41,7 +41,7 @@ def test_what_is_right_is_marked() -> None:
     gold = gold_of([sentence], 4)
     starts, ends = spans_of(4)
     kinds = {(s, e): k for s, e, k in zip(starts.tolist(), ends.tolist(), gold.kinds[0].tolist(), strict=True) if k}
-    assert kinds == {(0, 1): spans.ASPECT, (3, 3): spans.OPINION}
+    assert kinds == {(0, 1): tripletnet.ASPECT, (3, 3): tripletnet.OPINION}
     assert gold.sentiments.tolist() == [[0, 1, 9, 2]]
 
 
@@ -112,7 +112,7 @@ def test_of_overlapping_pairs_the_likeliest_stays() -> None:
     pairs[..., 0] = 9.0
     pairs[0, number[0, 1], number[2, 2]] = torch.tensor([0.0, 5.0, 0.0, 0.0])
     pairs[0, number[1, 1], number[2, 2]] = torch.tensor([0.0, 0.0, 3.0, 0.0])
-    scores = spans.Scores(
+    scores = tripletnet.Scores(
         spans=torch.zeros(1, 6, 3),
         present=torch.ones(1, 6, dtype=torch.bool),
         starts=starts,

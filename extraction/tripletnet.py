@@ -211,31 +211,22 @@ def decode(scores: Scores, least: float) -> list[list[Found]]:
     Of pairs that overlap in both aspect and opinion only the likeliest stays.
     """
     log = scores.pairs.log_softmax(-1)
-    odds = (torch.logsumexp(log[..., 1:], -1) - log[..., 0]).masked_fill(~scores.possible, -torch.inf)
-    sentiments = scores.pairs[..., 1:].argmax(-1)
-    # The odds of the triplet as a whole: that the pair belongs together and that the sentiment is this one.
-    chance = log[..., 1:].max(-1).values.exp().clamp(1e-6, 1 - 1e-6)
-    whole = torch.logit(chance)
+    # Log-odds of the triplet as a whole: the pair belongs together, and the sentiment is this one.
+    chance, sentiments = log[..., 1:].max(-1)
+    odds = torch.logit(chance.exp().clamp(1e-6, 1 - 1e-6)).masked_fill(~scores.possible, -torch.inf)
     starts, ends = scores.starts.tolist(), scores.ends.tolist()
-    found: list[list[tuple[float, Span, Span, int, float]]] = [[] for _ in range(len(log))]
+    found: list[list[tuple[float, Span, Span, int]]] = [[] for _ in range(len(log))]
     for i, a, o in (odds >= least).nonzero().tolist():
         aspect, opinion = int(scores.aspects[i, a]), int(scores.opinions[i, o])
-        found[i].append(
-            (
-                float(odds[i, a, o]),
-                (starts[aspect], ends[aspect]),
-                (starts[opinion], ends[opinion]),
-                int(sentiments[i, a, o]),
-                float(whole[i, a, o]),
-            )
-        )
+        spans = (starts[aspect], ends[aspect]), (starts[opinion], ends[opinion])
+        found[i].append((float(odds[i, a, o]), *spans, int(sentiments[i, a, o])))
     return [_best(pairs) for pairs in found]
 
 
-def _best(pairs: list[tuple[float, Span, Span, int, float]]) -> list[Found]:
+def _best(pairs: list[tuple[float, Span, Span, int]]) -> list[Found]:
     kept: list[tuple[Span, Span]] = []
     best: list[Found] = []
-    for _, aspect, opinion, sentiment, logit in sorted(pairs, key=lambda p: (-p[0], p[1], p[2])):
+    for logit, aspect, opinion, sentiment in sorted(pairs, key=lambda p: (-p[0], p[1], p[2])):
         if not any(_overlap(aspect, a) and _overlap(opinion, o) for a, o in kept):
             kept.append((aspect, opinion))
             triplet = Triplet(
