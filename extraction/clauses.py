@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from extraction.linking import MAX_REMEMBERED, Encode
+from extraction.linking import Encode
 from extraction.polarity import NEGATORS, is_hypothetical
 from kg.vocabulary import Vocabulary
 
@@ -144,7 +144,6 @@ class ClauseReader:
         labels = [(name, positive) for _, name, positive in self._examples]
         self._labels = list(dict.fromkeys(labels))
         self._runs = [labels.index(label) for label in self._labels]
-        self._memory: dict[Clause, tuple[Reading, ...]] = {}
 
     @cached_property
     def _vectors(self) -> NDArray[np.float32]:
@@ -166,21 +165,21 @@ class ClauseReader:
         y = np.array([*tones, *(s for _, s in plain)])
         return np.linalg.solve(X.T @ X + RIDGE * np.eye(X.shape[1]), X.T @ y)
 
-    def read(self, asked: Sequence[Clause]) -> list[tuple[Reading, ...]]:
-        """What each clause means, often nothing; new clauses are encoded together."""
-        keys = [Clause(0, 0, c.text, c.aspects) for c in asked]
-        new = [k for k in dict.fromkeys(keys) if k not in self._memory]
-        if new and self._examples:
-            if len(self._memory) > MAX_REMEMBERED:
-                self._memory.clear()
-                new = list(dict.fromkeys(keys))
-            vectors = self._encode([k.text for k in new])
-            # Examples stand ordered by label: the best of each label is a maximum over a run of columns.
-            nearest = np.maximum.reduceat(vectors @ self._vectors.T, self._runs, axis=1)  # [clauses, labels]
-            tones = vectors @ self._weights[:-1] + self._weights[-1]
-            for key, row, tone in zip(new, nearest.tolist(), tones.tolist(), strict=True):
-                self._memory[key] = tuple(self._readings(key, dict(zip(self._labels, row, strict=True)), tone))
-        return [self._memory.get(k, ()) for k in keys]
+    def read(self, asked: Sequence[Clause], vectors: NDArray[np.float32]) -> list[tuple[Reading, ...]]:
+        """What each clause means, often nothing.
+
+        Args:
+            vectors: of the clauses, as they stand in their sentences: ``[clauses, dimensions]``, each of unit length.
+        """
+        if not asked or not self._examples:
+            return [() for _ in asked]
+        # Examples stand ordered by label: the best of each label is a maximum over a run of columns.
+        nearest = np.maximum.reduceat(vectors @ self._vectors.T, self._runs, axis=1)  # [clauses, labels]
+        tones = vectors @ self._weights[:-1] + self._weights[-1]
+        return [
+            tuple(self._readings(clause, dict(zip(self._labels, row, strict=True)), tone))
+            for clause, row, tone in zip(asked, nearest.tolist(), tones.tolist(), strict=True)
+        ]
 
     def _readings(self, clause: Clause, nearest: Mapping[tuple[str, bool], float], tone: float) -> Iterator[Reading]:
         tone += 0.4 * vote(clause.text, self._votes)

@@ -102,7 +102,7 @@ class Encoder:
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
         """For each sentence, given as words, a vector a word: shape ``[words, dimensions]``.
 
-        A word's vector is that of its first word piece; words beyond :data:`MAX_TOKENS` pieces have zeros.
+        A word's vector is the mean of its word pieces; words beyond :data:`MAX_TOKENS` pieces have zeros.
         """
         import torch
 
@@ -126,11 +126,11 @@ class Encoder:
                 ids, mask = coded["input_ids"].to(model.device), coded["attention_mask"].to(model.device)
                 hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state.float().cpu().numpy()
                 for row, i in enumerate(batch):
-                    placed = set()
-                    for piece, word in enumerate(coded.word_ids(row)):
-                        if word is not None and word not in placed:
-                            placed.add(word)
-                            found[i][word] = hidden[row, piece]
+                    of = np.array([-1 if word is None else word for word in coded.word_ids(row)])
+                    inside = of >= 0
+                    np.add.at(found[i], of[inside], hidden[row, : len(of)][inside])
+                    counts = np.bincount(of[inside], minlength=len(found[i]))
+                    found[i] /= np.maximum(counts, 1)[:, None]
         return found
 
     def _pool(self, model: Any, padded: Any) -> torch.Tensor:

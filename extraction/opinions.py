@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
-    from extraction.benchmarks import Triplet
+    from extraction.triplets import ReadTriplet
 
 T = TypeVar("T")
 
@@ -135,26 +135,44 @@ class OpinionRules:
             for o in sorted(unique.values(), key=lambda o: o.start)
         ]
 
-    def learned(self, doc: Doc, answers: Iterable[Sequence[Triplet]], taken: Iterable[Opinion]) -> list[Opinion]:
-        """What a trained model says of the sentences of a window, where the rules say nothing.
+    def learned(
+        self, read: Iterable[tuple[Sequence[Token], Sequence[ReadTriplet]]], taken: Iterable[Opinion]
+    ) -> list[Opinion]:
+        """What a trained model reads in the sentences of a window, where the rules say nothing.
+
+        Neutral triplets are no opinion; nor is praise by a word that the sentence denies, wishes for or asks about.
 
         Args:
-            answers: the model's triplets for each sentence; neutral ones are no opinion.
+            read: the tokens of each sentence, and what the model reads in them.
             taken: what the rules found in this window.
         """
         taken = list(taken)
         found: list[Opinion] = []
-        for sentence, triplets in zip(doc.sents, answers, strict=True):
-            for triplet in triplets:
-                noun = sentence[min(triplet.aspect) : max(triplet.aspect) + 1]
-                word = sentence[min(triplet.opinion) : max(triplet.opinion) + 1]
-                if triplet.sentiment == "NEU":
+        for tokens, triplets in read:
+            if tokens and tokens[-1].lower_ == "?":
+                continue
+            for one in triplets:
+                noun = [tokens[i] for i in one.triplet.aspect]
+                judged = [tokens[i] for i in one.triplet.opinion]
+                positive = one.triplet.sentiment == "POS"
+                if one.triplet.sentiment == "NEU" or (positive and any(map(self._not_meant, judged))):
                     continue
-                aspect = self._aspects.get(noun.text.casefold())
-                opinion = _opinion([*noun, *word], aspect, noun.text, triplet.sentiment == "POS", word.text, 0.7)
+                name = _text(noun)
+                opinion = _opinion(
+                    [*noun, *judged],
+                    self._aspects.get(name.casefold()),
+                    name,
+                    positive,
+                    _text(judged),
+                    one.confidence,
+                )
                 if not any(o.start < opinion.end and opinion.start < o.end for o in taken):
                     found.append(opinion)
         return found
+
+    def _not_meant(self, token: Token) -> bool:
+        """Whether a word that praises is denied or only wished for."""
+        return self._sentiment(token) is True and (_negated(token) or _wished(token))
 
     def aspects(self, doc: Doc) -> list[tuple[int, int, str]]:
         """Places of a window that name an aspect: start, end and name."""
@@ -338,6 +356,11 @@ def resolve(
 def aspect_node(name: str) -> Node:
     """The node of an aspect."""
     return Node("Aspect", aspect_key(name), {"name": name})
+
+
+def _text(tokens: Sequence[Token]) -> str:
+    """The words of a run of tokens, with single spaces where the text has any."""
+    return "".join(t.text + (" " if t.whitespace_ else "") for t in tokens).strip()
 
 
 def _opinion(

@@ -13,12 +13,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from extraction import language
 from extraction.benchmarks import MarkedProduct
-from extraction.clauses import Clause, ClauseReader, clauses
+from extraction.clauses import Clause, ClauseReader, Reading, clauses
 from extraction.encoder import Encoder
 from extraction.linking import GOES_WITH, PARTED, Judge, Likeness, Linker
 from extraction.mentions import Claim, Lexicon, Mention, Question, Reason, words
@@ -28,6 +32,7 @@ from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
 from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
+from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
 from extraction.values import Answer
@@ -47,7 +52,7 @@ from kg.schema import EXTRACTABLE, EXTRACTION, LABEL, RELATIONSHIP_TYPE
 from kg.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from spacy.tokens import Doc
+    from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
 CODE_VERSION: Final = "1"
@@ -127,7 +132,8 @@ class Extractor:
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
         self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
         self._judge = Judge(encoder.encode, vocabulary)
-        self._clauses = ClauseReader(encoder.encode, vocabulary)
+        self._sentences: SentenceReader = self._heads.triplets or PlainReader(encoder)
+        self._clauses = ClauseReader(partial(vectors_of, reader=self._sentences), vocabulary)
         self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
 
     def extract(self, document: Document) -> Extraction:
@@ -145,11 +151,11 @@ class Extractor:
         parsed = self._nlp.pipe((w.text for pieces in cut for w in pieces), batch_size=64)
         drafts = [self._draft(d, [(w, next(parsed)) for w in pieces]) for d, pieces in zip(batch, cut, strict=True)]
         self._ask_heads(drafts)
+        self._read_reviews(drafts)
         # Ask the encoder once for the whole batch; afterwards `resolve` finds every answer remembered.
         open_questions = [o for draft in drafts for o in draft.opinions]
         self._linker.links(o.noun.casefold() for o in open_questions if o.aspect is None)
         self._judge.judge(o.word for o in open_questions if o.positive is None)
-        self._clauses.read([c for draft in drafts for c in draft.clauses])
         self._kinship([q.text for draft in drafts for q in draft.questions])
         for draft in drafts:
             yield self._finish(draft)
@@ -193,7 +199,8 @@ class Extractor:
                 draft.claims += found.claims
                 draft.rejected += found.rejected
             else:
-                self._read_opinions(window, doc, title, draft)
+                opinions = self._opinions.find(doc, 0, title=title)
+                draft.reviews.append(_Review(window, doc, title, self._opinions.aspects(doc), opinions))
         return draft
 
     def _read_title(self, document: Document, title: str, draft: _Draft) -> None:
@@ -204,21 +211,47 @@ class Extractor:
         draft.claims += found.claims
         draft.rejected += found.rejected
 
-    def _read_opinions(self, window: Window, doc: Doc, title: str, draft: _Draft) -> None:
-        """Opinions that the rules find, and the clauses in which they find none."""
-        opinions = self._opinions.find(doc, 0, title=title)
-        if self._heads.triplets is not None:
-            sentences = [[t.text for t in sentence] for sentence in doc.sents]
-            answers = self._heads.triplets.answer(sentences, self.encoder.encode_words)
-            opinions += self._opinions.learned(doc, answers, opinions)
-        draft.opinions += [replace(o, start=o.start + window.offset, end=o.end + window.offset) for o in opinions]
-        open_clauses = clauses(
-            window.text,
-            covered=[(o.start, o.end) for o in opinions if o.aspect is not None],
-            aspects=self._opinions.aspects(doc),
-            nouns=[singular(w.text) for w in words(title_head(title))[-2:]],
+    def _read_reviews(self, drafts: Sequence[_Draft]) -> None:
+        """What the encoder reads in reviews beyond the rules: one pass over the sentences of the batch serves all.
+
+        A trained head reads triplets; clauses in which neither it nor the rules find opinions are likened to examples.
+        """
+        reviews = [(draft, review) for draft in drafts for review in draft.reviews]
+        asked: list[list[Token]] = []
+        owners: list[int] = []
+        for number, (_, review) in enumerate(reviews):
+            # Without a trained head, sentences that the rules have read altogether need no reading.
+            open_clauses = None if self._heads.triplets else list(self._open_clauses(review))
+            for tokens in pieces(review.doc):
+                begin, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
+                if open_clauses is None or any(c.start < end and begin < c.end for c in open_clauses):
+                    asked.append(tokens)
+                    owners.append(number)
+        read = self._sentences.read([[t.text for t in tokens] for tokens in asked])
+        by_review: dict[int, list[tuple[list[Token], ReadSentence]]] = defaultdict(list)
+        for number, tokens, one in zip(owners, asked, read, strict=True):
+            by_review[number].append((tokens, one))
+        for number, (draft, review) in enumerate(reviews):
+            sentences = by_review[number]
+            review.opinions += self._opinions.learned([(t, one.triplets) for t, one in sentences], review.opinions)
+            offset = review.window.offset
+            draft.opinions += [replace(o, start=o.start + offset, end=o.end + offset) for o in review.opinions]
+            found = list(self._open_clauses(review))
+            vectors = _clause_vectors(found, sentences)
+            draft.readings += [
+                (replace(c, start=c.start + offset, end=c.end + offset), reading)
+                for c, readings in zip(found, self._clauses.read(found, vectors), strict=True)
+                for reading in readings
+            ]
+
+    def _open_clauses(self, review: _Review) -> Iterator[Clause]:
+        """The clauses of a window of a review in which no opinion is known yet."""
+        return clauses(
+            review.window.text,
+            covered=[(o.start, o.end) for o in review.opinions if o.aspect is not None],
+            aspects=review.aspects,
+            nouns=[singular(w.text) for w in words(title_head(review.title))[-2:]],
         )
-        draft.clauses += [replace(c, start=c.start + window.offset, end=c.end + window.offset) for c in open_clauses]
 
     def _ask_heads(self, drafts: Sequence[_Draft]) -> None:
         """Add the attribute values that the trained head reads in products of categories it was trained on."""
@@ -281,8 +314,7 @@ class Extractor:
                     c.end,
                     r.confidence,
                 )
-                for c, readings in zip(draft.clauses, self._clauses.read(draft.clauses), strict=True)
-                for r in readings
+                for c, r in draft.readings
             ),
         ]
         return assemble(
@@ -305,6 +337,17 @@ ASPECT_THRESHOLD: Final = 0.6
 """Least cosine at which a noun is taken for a known aspect."""
 
 
+@dataclass(slots=True)
+class _Review:
+    """A window of a review, and the opinions found in it so far, by offsets within the window."""
+
+    window: Window
+    doc: Doc
+    title: str
+    aspects: Sequence[tuple[int, int, str]]
+    opinions: list[Opinion]
+
+
 class _Draft:
     """What the rules found in one document, before the encoder is asked."""
 
@@ -314,8 +357,21 @@ class _Draft:
         self.mentions: list[Mention] = []
         self.opinions: list[Opinion] = []
         self.questions: list[Question] = []
-        self.clauses: list[Clause] = []
+        self.reviews: list[_Review] = []
+        self.readings: list[tuple[Clause, Reading]] = []
         self.rejected: list[Rejected] = []
+
+
+def _clause_vectors(
+    asked: Sequence[Clause], sentences: Sequence[tuple[Sequence[Token], ReadSentence]]
+) -> NDArray[np.float32]:
+    """Vectors of clauses, ``[clauses, dimensions]``: the means of their words as read."""
+    if not asked or not sentences:
+        return np.zeros((len(asked), 0), dtype=np.float32)
+    states = np.vstack([one.words for _, one in sentences])
+    starts = np.array([t.idx for tokens, _ in sentences for t in tokens])  # ascending
+    first, last = np.searchsorted(starts, [c.start for c in asked]), np.searchsorted(starts, [c.end for c in asked])
+    return np.vstack([mean_of(states, range(a, b)) for a, b in zip(first, last, strict=True)])
 
 
 def windows(document: Document) -> list[Window]:

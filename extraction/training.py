@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 import orjson
 from safetensors import SafetensorError
 
@@ -89,7 +88,9 @@ class Heads:
             )
         try:
             values = _load_values(folder / manifest["values"], encoder) if "values" in manifest else None
-            triplets = _load_triplets(folder / manifest["triplets"]) if "triplets" in manifest else None
+            triplets = (
+                TripletModel.load(folder / manifest["triplets"], encoder.folder) if "triplets" in manifest else None
+            )
         except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(
                 f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."
@@ -129,8 +130,7 @@ def train(
     if manifest.get(task) == target.name:
         return TrainingReport(format, len(rows), len(examples), manifest["version"])
     if task == "triplets":
-        model = TripletModel.train([_sentence(r) for r in examples], encoder.encode_words)
-        np.savez(target / "weights.npz", **model.arrays())  # type: ignore[arg-type]  # numpy's stub takes no mapping
+        TripletModel.train([_sentence(r) for r in examples], encoder.folder).save(target)
     else:
         checkpoint = folder / "unfinished.pt"
         values = ValueModel.train(
@@ -224,7 +224,7 @@ def _switch(folder: Path, task: Task, target: Path, encoder: Encoder) -> str:
     return version
 
 
-def evaluate(gold: Path, format: Format, heads: Heads, encoder: Encoder) -> ExtractionScore:
+def evaluate(gold: Path, format: Format, heads: Heads) -> ExtractionScore:
     """Score the heads on a gold file, counted as its benchmark counts.
 
     Raises:
@@ -234,7 +234,7 @@ def evaluate(gold: Path, format: Format, heads: Heads, encoder: Encoder) -> Extr
         if heads.triplets is None:
             raise _untrained(format)
         sentences = list(read_sentences(gold))
-        found = heads.triplets.answer([s.tokens for s in sentences], encoder.encode_words)
+        found = heads.triplets.answer([s.tokens for s in sentences])
         return score_triplets(sentences, found)
     if heads.values is None:
         raise _untrained(format)
@@ -272,11 +272,6 @@ def _load_values(folder: Path, encoder: Encoder) -> ValueModel:
     return ValueModel.load(
         folder, Kin(encoder.encode), partial(AdaptedEncoder.load, folder=encoder.folder, device=encoder.device)
     )
-
-
-def _load_triplets(folder: Path) -> TripletModel:
-    with np.load(folder / "weights.npz") as arrays:
-        return TripletModel.of_arrays(arrays)
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:

@@ -1,221 +1,394 @@
-"""A trainable extractor of (aspect, opinion, sentiment) triplets, on the encoder's word vectors.
+"""A trainable extractor of (aspect, opinion, sentiment) triplets: an adapted encoder with a head of spans.
 
-Three linear classifiers, each a ridge-penalised softmax: every word is inside
-an aspect, inside an opinion, beginning one of them, or outside; every pair of
-an aspect and an opinion belongs together or not; every pair that does is
-positive, negative or neutral. The encoder itself stays as it is, so training
-takes seconds.
+The upper layers of the encoder get a LoRA adapter (:mod:`extraction.adapters`), and
+:mod:`extraction.tripletnet` scores spans and their pairs. A tenth of the marked
+sentences is kept out of training: on it the log-odds of what is found become
+calibrated confidences.
+
+One pass of the encoder serves others too. The adapter moves the states of the words,
+so that they no longer compare with sentences that the plain encoder has read; a
+linear map, fitted after training, leads them back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+import orjson
 
-from extraction.benchmarks import SENTIMENTS, MarkedSentence, Triplet
+from extraction.benchmarks import MarkedSentence, Triplet
+from extraction.sentences import ReadSentence
+from kg.errors import ExtractionError
 
-EncodeWords = Callable[[Sequence[Sequence[str]]], list[NDArray[np.float32]]]
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
 
-TAGS: Final = ("O", "B-aspect", "I-aspect", "B-opinion", "I-opinion")
-PENALTY: Final = 10.0
-"""Weight of the squared weights: of 1, 3 and 10 the best on the development part of 14lap (F1 32, 34, 37)."""
-FAR: Final = 12
-"""Distances beyond so many words are one."""
+    from extraction.adapters import AdaptedEncoder, Coded
+    from extraction.tripletnet import Found, TripletNet
 
-Span = tuple[int, int]
-"""First word and one past the last."""
+_WEIGHTS: Final = "head.safetensors"
+_CONFIG: Final = "triplets.json"
+_BACK: Final = "back"
+
+BACK: Final = 800
+"""Sentences on which the way back is fitted; a map of 384 × 384 numbers has enough of them."""
+THRESHOLDS: Final = tuple(n / 4 for n in range(-2, 9))
+"""Log-odds of which the best is chosen: few, since a tenth of the sentences tells no more."""
+BATCH: Final = 1024
+"""Word pieces in one pass: more of them leave the processor's caches and are slower."""
 
 
 @dataclass(frozen=True, slots=True)
-class Softmax:
-    """A linear classifier: ``argmax(x @ weights)``, the constant in the last row."""
+class Recipe:
+    """How a model is trained."""
 
-    weights: NDArray[np.float64]
+    rank: int = 32
+    """Rank of the adapter; 0 for the encoder as it is."""
+    first_layer: int = 3
+    """First layer that is adapted; what the layers below give is computed once a sentence."""
+    epochs: int = 10
+    batch: int = 16
+    """Sentences of a step."""
+    rate: float = 1e-3
+    """Highest learning rate, after a tenth of the steps; it falls to zero in a line."""
+    decay: float = 0.01
+    average: float = 0.99
+    """Weight of the old in the running average of the weights, which is what is kept; 0 for none."""
+    kept_out: float = 0.1
+    """Share of the sentences on which confidences are calibrated."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Log-odds to confidence: ``1 / (1 + exp(-(slope * logit + shift)))`` (Platt 1999)."""
+
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, logit: float) -> float:
+        """The confidence, between 0 and 1."""
+        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, self.slope * logit + self.shift))))
 
     @classmethod
-    def fit(cls, X: NDArray[np.float32], y: NDArray[np.int64], classes: int, penalty: float) -> Softmax:
-        """Maximise the likelihood of ``y`` (shape ``[n]``) given ``X`` (shape ``[n, d]``)."""
+    def fit(cls, logits: Sequence[float], right: Sequence[bool]) -> Calibration:
+        """Maximise the likelihood of what was right; the identity where there is too little to learn from."""
+        import numpy as np
         from scipy.optimize import minimize
 
-        X1 = np.hstack([X, np.ones((len(X), 1), dtype=np.float32)]).astype(np.float32)
-        right = np.eye(classes, dtype=np.float32)[y]
+        if min(sum(right), len(right) - sum(right)) < 5:
+            return cls()
+        x, y = np.array(logits), np.array(right, dtype=np.float64)
 
-        def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            w = flat.reshape(X1.shape[1], classes).astype(np.float32)
-            scores = X1 @ w
-            scores -= scores.max(axis=1, keepdims=True)
-            chances = np.exp(scores)
-            chances /= chances.sum(axis=1, keepdims=True)
-            value = -float(np.log(np.maximum(chances[np.arange(len(y)), y], 1e-12)).sum())
-            slope = X1.T @ (chances - right) + penalty * w
-            return value + 0.5 * penalty * float((w * w).sum()), slope.astype(np.float64).ravel()
+        def cost(w: Any) -> float:
+            z = w[0] * x + w[1]
+            # A weak pull to the identity keeps few examples from saying too much.
+            return float((np.logaddexp(0, z) - y * z).sum() + (w[0] - 1) ** 2 + 0.1 * w[1] ** 2)
 
-        start = np.zeros(X1.shape[1] * classes)
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 150})
-        return cls(found.x.reshape(X1.shape[1], classes))
-
-    def chances(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities, shape ``[n, classes]``."""
-        scores = X @ self.weights[:-1] + self.weights[-1]
-        scores -= scores.max(axis=1, keepdims=True)
-        chances: NDArray[np.float64] = np.exp(scores)
-        chances /= chances.sum(axis=1, keepdims=True)
-        return chances
+        slope, shift = minimize(cost, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(0.05, 5), (-5, 5)]).x
+        return cls(float(slope), float(shift))
 
 
 @dataclass(frozen=True, slots=True)
+class ReadTriplet:
+    """A triplet that the model reads in a sentence."""
+
+    triplet: Triplet
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What :func:`epochs` reports after each."""
+
+    number: int
+    """From 1."""
+    loss: float
+    """Mean over the sentences."""
+
+
 class TripletModel:
-    """The three classifiers."""
+    """Adapter, head, calibration, and the way back to the plain encoder's states.
 
-    tags: Softmax
-    pairs: Softmax
-    sentiments: Softmax
+    Args:
+        back: ``[dimensions + 1, dimensions]``, the constant last.
+        threshold: log-odds below which nothing is answered.
+    """
+
+    def __init__(
+        self,
+        encoder: AdaptedEncoder,
+        net: TripletNet,
+        calibration: Calibration,
+        back: NDArray[np.float32],
+        threshold: float = min(THRESHOLDS),
+    ) -> None:
+        self.encoder = encoder
+        self.net = net
+        self.calibration = calibration
+        self.back = back
+        self.threshold = threshold
 
     @classmethod
-    def train(cls, sentences: Sequence[MarkedSentence], encode: EncodeWords) -> TripletModel:
-        """Learn from marked sentences. Deterministic: each problem is convex and starts from zero."""
-        vectors = encode([s.tokens for s in sentences])
-        words = np.vstack([_in_context(v) for v in vectors])
-        labels = np.concatenate([_tags(s) for s in sentences])
-        pairs: list[NDArray[np.float32]] = []
-        together: list[int] = []
-        judged: list[NDArray[np.float32]] = []
-        feelings: list[int] = []
-        for sentence, vector in zip(sentences, vectors, strict=True):
-            gold = {(_span(t.aspect), _span(t.opinion)): t.sentiment for t in sentence.triplets}
-            aspects, opinions = sorted({a for a, _ in gold}), sorted({o for _, o in gold})
-            for aspect in aspects:
-                for opinion in opinions:
-                    features = _pair(vector, aspect, opinion, aspects, opinions, sentence.tokens)
-                    pairs.append(features)
-                    together.append(int((aspect, opinion) in gold))
-                    if (aspect, opinion) in gold:
-                        judged.append(_feeling(vector, aspect, opinion))
-                        feelings.append(SENTIMENTS.index(gold[aspect, opinion]))
-        return cls(
-            Softmax.fit(words, labels, len(TAGS), PENALTY),
-            Softmax.fit(np.array(pairs), np.array(together), 2, PENALTY),
-            Softmax.fit(np.array(judged), np.array(feelings), len(SENTIMENTS), PENALTY),
-        )
+    def train(
+        cls,
+        sentences: Sequence[MarkedSentence],
+        folder: str | Path | None = None,
+        *,
+        recipe: Recipe | None = None,
+        device: str = "auto",
+        progress: Callable[[Epoch], None] = lambda _: None,
+    ) -> TripletModel:
+        """Learn from marked sentences; the same sentences and the same recipe give the same model.
 
-    def answer(self, sentences: Sequence[Sequence[str]], encode: EncodeWords) -> list[tuple[Triplet, ...]]:
+        Args:
+            folder: of the encoder, see :class:`extraction.encoder.Encoder`.
+        """
+        import torch
+
+        from extraction.adapters import AdaptedEncoder
+        from extraction.tripletnet import TripletNet
+
+        recipe = recipe or Recipe()
+        learned, kept_out = split(once(sentences), recipe.kept_out, recipe.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            encoder = AdaptedEncoder(
+                folder,
+                device=device,
+                rank=recipe.rank,
+                first_layer=recipe.first_layer,
+                dropout=0.0,
+                seed=recipe.seed,
+            )
+            net = TripletNet(encoder.dimensions).to(encoder.device)
+            coded = encoder.code([s.tokens for s in learned])
+            entering = encoder.lower(coded)
+            # A new adapter changes nothing: these are the plain encoder's states.
+            some = range(min(BACK, len(learned)))
+            plain = _word_states(encoder, coded, entering, some)
+            for epoch in _epochs(learned, coded, entering, encoder, net, recipe):
+                progress(epoch)
+            back = _way_back(_word_states(encoder, coded, entering, some), plain)
+        model = cls(encoder, net, Calibration(), back)
+        judged = [
+            (one.logit, one.triplet in sentence.triplets)
+            for sentence, (_, found) in zip(kept_out, model._pass([s.tokens for s in kept_out]), strict=True)
+            for one in found
+        ]
+        model.threshold = best_threshold(judged, sum(len(s.triplets) for s in kept_out)) if kept_out else 0.0
+        kept = [(logit, right) for logit, right in judged if logit >= model.threshold]
+        model.calibration = Calibration.fit([logit for logit, _ in kept], [right for _, right in kept])
+        return model
+
+    def answer(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Triplet, ...]]:
         """The triplets of each sentence, given as words."""
-        return [self._of_sentence(tokens, vector) for tokens, vector in zip(sentences, encode(sentences), strict=True)]
+        return [tuple(sorted(f.triplet for f in found)) for _, found in self._pass(sentences)]
 
-    def _of_sentence(self, tokens: Sequence[str], vector: NDArray[np.float32]) -> tuple[Triplet, ...]:
-        if not tokens:
-            return ()
-        tags = self.tags.chances(_in_context(vector)).argmax(axis=1)
-        aspects, opinions = _spans(tags, "aspect"), _spans(tags, "opinion")
-        if not aspects or not opinions:
-            return ()
-        both = [(a, o) for a in aspects for o in opinions]
-        chances = self.pairs.chances(np.array([_pair(vector, a, o, aspects, opinions, tokens) for a, o in both]))[:, 1]
-        chosen = {pair for pair, chance in zip(both, chances.tolist(), strict=True) if chance >= 0.5}
-        # An opinion is of something: one that no aspect wants goes to the likeliest.
-        for opinion in opinions:
-            if not any(o == opinion for _, o in chosen):
-                chosen.add(max(zip(chances.tolist(), both, strict=True), key=lambda c: (c[1][1] == opinion, c[0]))[1])
-        found: list[Triplet] = []
-        for aspect, opinion in sorted(chosen):
-            feeling = self.sentiments.chances(_feeling(vector, aspect, opinion)[None])[0].argmax()
-            found.append(Triplet(tuple(range(*aspect)), tuple(range(*opinion)), SENTIMENTS[int(feeling)]))
-        return tuple(found)
+    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
+        """The states of the words of each sentence, led back to the plain encoder's, and its triplets."""
+        return [
+            ReadSentence(
+                states @ self.back[:-1] + self.back[-1],
+                tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in found),
+            )
+            for states, found in self._pass(sentences)
+        ]
 
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """The weights, for saving."""
-        return {"tags": self.tags.weights, "pairs": self.pairs.weights, "sentiments": self.sentiments.weights}
+    def _pass(self, sentences: Sequence[Sequence[str]]) -> list[tuple[NDArray[np.float32], list[Found]]]:
+        """One pass of the encoder: the states of each sentence's words, and what the head finds in it."""
+        import numpy as np
+        import torch
+
+        from extraction.tripletnet import decode
+
+        found: list[tuple[NDArray[np.float32], list[Found]]] = [
+            (np.zeros((len(words), self.encoder.dimensions), dtype=np.float32), []) for words in sentences
+        ]
+        asked = [i for i, words in enumerate(sentences) if words]
+        coded = self.encoder.code([sentences[i] for i in asked])
+        self.net.eval()
+        with torch.inference_mode():
+            for batch in self.encoder.batches(coded, BATCH):
+                states = self.encoder.states([coded[i] for i in batch])
+                middle = (0.5 * (states.first + states.last)).cpu().numpy()
+                for row, (i, one) in enumerate(zip(batch, decode(self.net(states), self.threshold), strict=True)):
+                    read = len(coded[i].first)
+                    found[asked[i]][0][:read] = middle[row, :read]
+                    found[asked[i]][1].extend(one)
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write adapter, head and calibration into a folder."""
+        import torch
+        from safetensors.torch import save_file
+
+        self.encoder.save(folder)
+        weights = {n: w.half().contiguous() for n, w in self.net.state_dict().items()}
+        save_file({**weights, _BACK: torch.from_numpy(self.back).half()}, folder / _WEIGHTS)
+        config = {"threshold": self.threshold, **asdict(self.calibration)}
+        (folder / _CONFIG).write_bytes(orjson.dumps(config))
 
     @classmethod
-    def of_arrays(cls, arrays: Any) -> TripletModel:
-        """The model with these weights."""
-        return cls(Softmax(arrays["tags"]), Softmax(arrays["pairs"]), Softmax(arrays["sentiments"]))
+    def load(cls, saved: Path, folder: str | Path | None = None, *, device: str = "auto") -> TripletModel:
+        """What :meth:`save` wrote.
+
+        Raises:
+            ExtractionError: the files are damaged or belong to another encoder.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from extraction.adapters import AdaptedEncoder
+        from extraction.tripletnet import TripletNet
+
+        encoder = AdaptedEncoder.load(saved, folder, device=device)
+        net = TripletNet(encoder.dimensions)
+        try:
+            config = orjson.loads((saved / _CONFIG).read_bytes())
+            threshold, calibration = float(config.pop("threshold")), Calibration(**config)
+            weights = {n: w.float() for n, w in load_file(saved / _WEIGHTS).items()}
+            back = weights.pop(_BACK).numpy()
+            net.load_state_dict(weights)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
+        return cls(encoder, net.to(encoder.device).eval(), calibration, back, threshold)
 
 
-def _tags(sentence: MarkedSentence) -> NDArray[np.int64]:
-    """The tag of each word; where an aspect and an opinion overlap, the opinion's."""
-    tags = np.zeros(len(sentence.tokens), dtype=np.int64)
-    for kind, runs in (
-        ("aspect", [t.aspect for t in sentence.triplets]),
-        ("opinion", [t.opinion for t in sentence.triplets]),
-    ):
-        for run in runs:
-            first, last = _span(run)
-            tags[first:last] = TAGS.index(f"I-{kind}")
-            tags[first] = TAGS.index(f"B-{kind}")
-    return tags
+def once(sentences: Sequence[MarkedSentence]) -> list[MarkedSentence]:
+    """Each sentence once, whatever its case: of several markings (files that overlap have them) the fullest."""
+    fullest: dict[str, MarkedSentence] = {}
+    for sentence in sentences:
+        known = fullest.setdefault(" ".join(sentence.tokens).casefold(), sentence)
+        if len(sentence.triplets) > len(known.triplets):
+            fullest[" ".join(sentence.tokens).casefold()] = sentence
+    return list(fullest.values())
 
 
-def _spans(tags: NDArray[np.int64], kind: str) -> list[Span]:
-    """Runs of words tagged as one aspect or one opinion; an inside without a beginning begins one."""
-    begin, inside = TAGS.index(f"B-{kind}"), TAGS.index(f"I-{kind}")
-    spans: list[Span] = []
-    for i, tag in enumerate(tags.tolist()):
-        if tag == inside and spans and spans[-1][1] == i:
-            spans[-1] = (spans[-1][0], i + 1)
-        elif tag in (begin, inside):
-            spans.append((i, i + 1))
-    return spans
+def best_threshold(judged: Sequence[tuple[float, bool]], stated: int) -> float:
+    """The log-odds from which on to answer, for the best F1 on sentences kept out; of equals the one nearest to zero.
+
+    Args:
+        judged: log-odds of what was found, and whether it is right.
+        stated: how many triplets there were to find.
+    """
+
+    def f1(threshold: float) -> float:
+        answered = [right for logit, right in judged if logit >= threshold]
+        return 2 * sum(answered) / max(1, len(answered) + stated)
+
+    return max(THRESHOLDS, key=lambda t: (f1(t), -abs(t)))
 
 
-def _span(run: Sequence[int]) -> Span:
-    return min(run), max(run) + 1
-
-
-def _in_context(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each word's vector with those of its neighbours, shape ``[words, 3 × dimensions]``."""
-    blank = np.zeros((1, vectors.shape[1]), dtype=np.float32)
-    padded = np.vstack([blank, vectors, blank])
-    return np.hstack([padded[1:-1], 0.5 * padded[:-2], 0.5 * padded[2:]])
-
-
-def _pair(
-    vectors: NDArray[np.float32],
-    aspect: Span,
-    opinion: Span,
-    aspects: Sequence[Span],
-    opinions: Sequence[Span],
-    tokens: Sequence[str],
-) -> NDArray[np.float32]:
-    """What tells whether an aspect and an opinion belong together: where they stand, and what stands between."""
-    first, last = (aspect, opinion) if aspect < opinion else (opinion, aspect)
-    gap = range(first[1], last[0])
-    between = [tokens[i].casefold() for i in gap]
-    distance = min(len(gap), FAR)
-    place = np.zeros(FAR + 1, dtype=np.float32)
-    place[distance] = 1.0
-    marks = [
-        float(aspect < opinion),
-        distance / FAR,
-        float(sum(a[0] in gap for a in aspects)),
-        float(sum(o[0] in gap for o in opinions)),
-        float(any(w in (",", ";", ".", "-", ":") for w in between)),
-        float(any(w in ("but", "although", "while", "though", "however") for w in between)),
-        float("and" in between),
-        float(any(w in ("is", "was", "are", "were", "'s", "be") for w in between)),
-        float(len(aspects) == 1),
-        float(len(opinions) == 1),
-        float(min((_gap(aspect, o) for o in opinions), default=0) == len(gap)),
-        float(min((_gap(a, opinion) for a in aspects), default=0) == len(gap)),
-    ]
-    a, o = vectors[aspect[0] : aspect[1]].mean(0), vectors[opinion[0] : opinion[1]].mean(0)
-    cosine = float(a @ o / max(1e-6, float(np.linalg.norm(a) * np.linalg.norm(o))))
-    return np.concatenate([place, np.array([*marks, cosine], dtype=np.float32)])
-
-
-def _gap(one: Span, other: Span) -> int:
-    first, last = (one, other) if one < other else (other, one)
-    return len(range(first[1], last[0]))
-
-
-def _feeling(vectors: NDArray[np.float32], aspect: Span, opinion: Span) -> NDArray[np.float32]:
-    """What tells the sentiment: the opinion in its sentence, the words just before it, the aspect."""
-    before = vectors[max(0, opinion[0] - 3) : opinion[0]]
-    lead = before.mean(0) if len(before) else np.zeros(vectors.shape[1], dtype=np.float32)
-    return np.concatenate(
-        [vectors[opinion[0] : opinion[1]].mean(0), 0.5 * lead, 0.5 * vectors[aspect[0] : aspect[1]].mean(0)]
+def split(
+    sentences: Sequence[MarkedSentence], share: float, seed: int
+) -> tuple[list[MarkedSentence], list[MarkedSentence]]:
+    """Sentences to learn from, and a share of them kept out; equal sentences stay together."""
+    distinct = sorted({" ".join(s.tokens) for s in sentences})
+    random.Random(seed).shuffle(distinct)
+    out = set(distinct[: int(share * len(distinct))])
+    return (
+        [s for s in sentences if " ".join(s.tokens) not in out],
+        [s for s in sentences if " ".join(s.tokens) in out],
     )
+
+
+def _epochs(
+    sentences: Sequence[MarkedSentence],
+    coded: Sequence[Coded],
+    kept: Sequence[torch.Tensor],
+    encoder: AdaptedEncoder,
+    net: TripletNet,
+    recipe: Recipe,
+) -> Iterator[Epoch]:
+    """Train, an epoch at a time; after the last the averaged weights stand in encoder and net."""
+    import torch
+
+    from extraction.tripletnet import gold_of, loss
+
+    rng = random.Random(recipe.seed)
+    weights = [*encoder.parameters(), *net.parameters()]
+    average = [w.detach().clone() for w in weights]
+    optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=recipe.decay)
+    steps = recipe.epochs * max(1, math.ceil(len(sentences) / recipe.batch))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda n: min(1.0, (n + 1) / max(1.0, 0.1 * steps)) * max(0.0, 1 - n / steps)
+    )
+    done = 0
+    for number in range(1, recipe.epochs + 1):
+        total = 0.0
+        net.train()
+        with encoder.training():
+            for batch in _shuffled(coded, recipe.batch, rng):
+                states = encoder.states([coded[i] for i in batch], [kept[i] for i in batch] if kept else None)
+                gold = gold_of([sentences[i] for i in batch], states.first.shape[1], encoder.device)
+                value = loss(net(states, gold), gold)
+                optimiser.zero_grad()
+                value.backward()
+                torch.nn.utils.clip_grad_norm_(weights, 1.0)
+                optimiser.step()
+                schedule.step()
+                done += 1
+                total += float(value.detach()) * len(batch)
+                _blend(average, weights, min(recipe.average, done / (done + 10)))
+        net.eval()
+        if number == recipe.epochs and recipe.average:
+            _blend(weights, average, 0.0)
+        yield Epoch(number, total / max(1, len(sentences)))
+
+
+def _word_states(
+    encoder: AdaptedEncoder, coded: Sequence[Coded], kept: Sequence[torch.Tensor], some: Sequence[int]
+) -> NDArray[np.float32]:
+    """States of all words of some sentences, one below the other: ``[words, dimensions]``."""
+    import numpy as np
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for begin in range(0, len(some), 16):
+            batch = some[begin : begin + 16]
+            states = encoder.states([coded[i] for i in batch], [kept[i] for i in batch] if kept else None)
+            found.append((0.5 * (states.first + states.last))[states.present].cpu().numpy())
+    return np.vstack(found) if found else np.zeros((0, encoder.dimensions), dtype=np.float32)
+
+
+def _way_back(moved: NDArray[np.float32], plain: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The linear map that best leads moved states back to plain ones; the identity where nothing was moved.
+
+    Ridge regression of the difference, so that what few words tell nothing of stays as it is.
+    """
+    import numpy as np
+
+    X = np.hstack([moved, np.ones((len(moved), 1), dtype=np.float32)]).astype(np.float64)
+    step = np.linalg.solve(X.T @ X + np.eye(X.shape[1]), X.T @ (plain - moved))
+    step[: moved.shape[1]] += np.eye(moved.shape[1])
+    return step.astype(np.float32)
+
+
+def _blend(target: Sequence[torch.Tensor], source: Sequence[torch.Tensor], keep: float) -> None:
+    """Move ``target`` towards ``source``, keeping a share of what it was."""
+    import torch
+
+    with torch.no_grad():
+        for one, other in zip(target, source, strict=True):
+            one.lerp_(other, 1 - keep)
+
+
+def _shuffled(coded: Sequence[Coded], size: int, rng: random.Random) -> list[list[int]]:
+    """Batches in random order, each of sentences of like length: sorted within eight batches at a time."""
+    order = list(range(len(coded)))
+    rng.shuffle(order)
+    batches: list[list[int]] = []
+    for begin in range(0, len(order), 8 * size):
+        pool = sorted(order[begin : begin + 8 * size], key=lambda i: len(coded[i].pieces))
+        batches += [pool[k : k + size] for k in range(0, len(pool), size)]
+    rng.shuffle(batches)
+    return batches

@@ -10,13 +10,14 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from extraction import corpus
+from extraction.benchmarks import MarkedSentence, Triplet, read_sentences
 from kg import intake, localdb, vocabulary
 from kg.errors import BenchmarkError
 from kg.migrations import migrate
@@ -105,6 +106,71 @@ def brand_recovery(
         "f1": round(found.f1, 4),
         "seconds": round(seconds, 1),
     }
+
+
+TRIPLET_GOLD = ("14res/test", "14lap/dev", "15res/dev")
+"""Parts of ASTE-V2 that are measured; 14lap and 15res come without a test part."""
+
+
+def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
+    """Train on all training parts of ASTE-V2 as one, and score the parts of :data:`TRIPLET_GOLD`.
+
+    Sentences that also stand in a part that is measured are left out of training, whichever set they are marked in.
+    Beside the model: the same head on the encoder as it is, and a sentiment lexicon with the nearest noun.
+    """
+    from extraction import language
+    from extraction.clauses import word_votes
+    from extraction.evaluation import expected_calibration_error
+    from extraction.lexicon_triplets import lexicon_triplets
+    from extraction.triplets import Recipe, TripletModel, once
+
+    gold = {name: list(read_sentences(data / f"{name}_triplets.txt")) for name in TRIPLET_GOLD}
+    sets = [name.partition("/")[0] for name in TRIPLET_GOLD]
+    marked = [s for name in sets for s in read_sentences(data / name / "train_triplets.txt")]
+    measured = {" ".join(s.tokens).casefold() for sentences in gold.values() for s in sentences}
+    learned = [s for s in marked if " ".join(s.tokens).casefold() not in measured]
+    votes = word_votes(vocabulary.load(settings.vocabulary))
+    words = {name: [s.tokens for s in sentences] for name, sentences in gold.items()}
+    by_lexicon = {name: lexicon_triplets(words[name], votes, language.load()) for name in gold}
+    rows = [_triplet_row("lexicon, nearest noun", gold, by_lexicon)]
+    for title, recipe in (
+        ("head alone, encoder as it is", Recipe(rank=0, first_layer=5, seed=settings.seed)),
+        ("adapter and head", Recipe(seed=settings.seed)),
+    ):
+        started = time.perf_counter()
+        model = TripletModel.train(learned, settings.encoder, recipe=recipe, device=settings.device)
+        seconds = round(time.perf_counter() - started)
+        read = {name: [one.triplets for one in model.read(words[name])] for name in gold}
+        found = {name: [[t.triplet for t in one] for one in answers] for name, answers in read.items()}
+        judged = [
+            (t.confidence, t.triplet in sentence.triplets)
+            for name, sentences in gold.items()
+            for sentence, one in zip(sentences, read[name], strict=True)
+            for t in one
+        ]
+        error = round(expected_calibration_error(judged), 3)
+        rows.append(_triplet_row(title, gold, found, calibration_error=error, training_seconds=seconds))
+    return {
+        "seed": settings.seed,
+        "read": len(marked),
+        "left_out": len(marked) - len(learned),
+        "distinct": len(once(learned)),
+        "rows": rows,
+    }
+
+
+def _triplet_row(
+    title: str,
+    gold: Mapping[str, Sequence[MarkedSentence]],
+    found: Mapping[str, Sequence[Sequence[Triplet]]],
+    *,
+    calibration_error: float | None = None,
+    training_seconds: int | None = None,
+) -> dict[str, Any]:
+    from extraction.evaluation import score_triplets
+
+    scores = {name: round(100 * score_triplets(gold[name], found[name]).total.f1, 1) for name in gold}
+    return {"model": title, **scores, "calibration_error": calibration_error, "training_seconds": training_seconds}
 
 
 def _products(count: int) -> Iterator[ProductRecord]:

@@ -517,6 +517,23 @@ def benchmark_brand_recovery(
     _print(measured.brand_recovery(Settings.load(), products, format=format, folds=folds), json, "")
 
 
+@benchmark.command("extraction-triplets")
+def benchmark_extraction_triplets(
+    data: Annotated[Path, typer.Option(help="Folder of ASTE-Data-V2: 14lap, 14res and 15res with their parts.")],
+    json: Json = False,
+) -> None:
+    """Train on reviews marked with (aspect, opinion, sentiment) triplets and print F1 on parts held out."""
+    from kg.app import benchmark as measured
+
+    report = measured.extraction_triplets(Settings.load(), data)
+    rows = report.pop("rows")
+    if json:
+        _print({**report, "rows": rows}, True, "")
+    else:
+        _print(report, False, "")
+        _print(rows, False, "")
+
+
 @benchmark.command("index")
 def benchmark_index(json: Json = False) -> None:
     """Share of each user's 20 nearest products, by exact cosine, that the live model's vector index finds."""

@@ -372,7 +372,7 @@ def evaluate_extraction(settings: Settings, gold: Path, format: Literal["pave", 
 
     encoder = Encoder(settings.encoder, device=settings.device)
     heads = training.Heads.load(_heads_folder(settings), encoder)
-    return training.evaluate(gold, format, heads, encoder).as_dict()
+    return training.evaluate(gold, format, heads).as_dict()
 
 
 def _heads_folder(settings: Settings) -> Path:

@@ -76,7 +76,7 @@ def test_a_home_learns_corrections_and_suggests_more(tmp_path: Path, encoder: En
     heads = tmp_path / "heads"
     train([as_file(tmp_path / "ae.jsonl", lures(48))], "ae", heads, encoder, recipe=QUICK)
     gold = as_file(tmp_path / "gold.jsonl", lures(12, first=100))
-    before = evaluate(gold, "ae", Heads.load(heads, encoder), encoder).total.f1
+    before = evaluate(gold, "ae", Heads.load(heads, encoder)).total.f1
     title = "Old Harbour lure 33mm red"
     file = lines(
         tmp_path / "c.jsonl",
@@ -86,9 +86,9 @@ def test_a_home_learns_corrections_and_suggests_more(tmp_path: Path, encoder: En
     assert (report.format, report.read, report.examples) == ("corrections", 1, 49)
     after = Heads.load(heads, encoder)
     assert after.version == report.version
-    assert evaluate(gold, "ae", after, encoder).total.f1 >= before - 0.005
+    assert evaluate(gold, "ae", after).total.f1 >= before - 0.005
     learned = as_file(tmp_path / "new.jsonl", [MarkedProduct(title, "", "Lure", {"Brand": ("Old Harbour",)})])
-    assert evaluate(learned, "ae", after, encoder).total.f1 == 1.0
+    assert evaluate(learned, "ae", after).total.f1 == 1.0
     # What a person should look at next comes in the form in which corrections are given.
     rows = suggest(learned, "ae", after, limit=1)
     assert Correction.of_dict(rows[0]).value == "Old Harbour"

@@ -91,14 +91,14 @@ def test_a_question_is_answered_by_the_nearer_examples() -> None:
 def test_a_clause_means_what_the_nearest_examples_mean(
     text: str, aspects: tuple[str, ...], expected: list[tuple[str, bool]]
 ) -> None:
-    (readings,) = ClauseReader(Drawn(), SMALL).read([Clause(0, 9, text, aspects)])
+    (readings,) = ClauseReader(Drawn(), SMALL).read([Clause(0, 9, text, aspects)], Drawn()([text]))
     assert [(r.aspect, r.positive) for r in readings] == expected
     assert all(0 < r.confidence <= 1 for r in readings)
 
 
 def test_a_vocabulary_without_examples_reads_no_clauses() -> None:
     bare = parse(b"attributes: {c: {description: C., kind: text}}\naspects: {sound: {}}\n", "bare")
-    assert ClauseReader(Drawn(), bare).read([Clause(0, 4, "sound good")]) == [()]
+    assert ClauseReader(Drawn(), bare).read([Clause(0, 4, "sound good")], Drawn()(["sound good"])) == [()]
 
 
 @pytest.mark.parametrize(

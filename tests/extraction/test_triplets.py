@@ -1,0 +1,127 @@
+"""Triplets learned by an adapted encoder: a small world in which the right answers are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from extraction.benchmarks import MarkedSentence, Triplet
+from extraction.encoder import Encoder
+from extraction.sentences import PlainReader
+from extraction.triplets import Calibration, Recipe, TripletModel, best_threshold, once, split
+from kg.errors import ExtractionError
+
+RECIPE = Recipe(rank=8, first_layer=5, epochs=12, batch=6, rate=3e-3)
+ODD = (
+    ("🎸", "\u200b", "\u202e", "x" * 10_000),
+    (),
+    ("MATCH", "(n)", "DETACH", "DELETE", "n"),
+    ("一", "<b>", "\x00", "\ud800"),
+)
+
+
+def spoken() -> list[MarkedSentence]:
+    """The sound is great , the strap is poor . and the like."""
+    found = []
+    for noun in ("sound", "strap", "screen"):
+        for other in ("sound", "strap", "screen"):
+            for first, second in (("great", "poor"), ("poor", "great")):
+                tokens = ("the", noun, "is", first, ",", second, other, ".")
+                sentiments = {"great": "POS", "poor": "NEG"}
+                triplets = (Triplet((1,), (3,), sentiments[first]), Triplet((6,), (5,), sentiments[second]))
+                found.append(MarkedSentence(tokens, triplets))
+    return found
+
+
+@pytest.fixture(scope="module")
+def model() -> TripletModel:
+    torch.set_num_threads(1)
+    return TripletModel.train(spoken(), recipe=RECIPE, device="cpu")
+
+
+def test_triplets_are_learned(model: TripletModel) -> None:
+    assert model.answer([("the", "display", "is", "poor", ",", "great", "sound", "."), ()]) == [
+        (Triplet((1,), (3,), "NEG"), Triplet((6,), (5,), "POS")),
+        (),
+    ]
+
+
+def test_confidences_are_probabilities(model: TripletModel) -> None:
+    for read in model.read([s.tokens for s in spoken()]):
+        assert read.triplets
+        assert all(0.0 < t.confidence < 1.0 for t in read.triplets)
+
+
+def test_the_same_seed_gives_the_same_model(model: TripletModel) -> None:
+    again = TripletModel.train(spoken(), recipe=RECIPE, device="cpu")
+    assert again.answer([s.tokens for s in spoken()]) == model.answer([s.tokens for s in spoken()])
+    for one, other in zip(again.net.state_dict().values(), model.net.state_dict().values(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_a_model_is_its_files(model: TripletModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    copy = TripletModel.load(tmp_path, device="cpu")
+    sentences = [s.tokens for s in spoken()]
+    assert copy.answer(sentences) == model.answer(sentences)
+    assert np.allclose(copy.back, model.back, atol=1e-2)
+    (tmp_path / "head.safetensors").write_bytes(b"half a fi")
+    with pytest.raises(ExtractionError, match="Train again"):
+        TripletModel.load(tmp_path, device="cpu")
+
+
+def test_nothing_breaks_on_odd_words(model: TripletModel) -> None:
+    for words, read in zip(ODD, model.read(ODD), strict=True):
+        assert read.words.shape == (len(words), model.encoder.dimensions)
+        assert np.isfinite(read.words).all()
+        assert all(max(t.triplet.aspect + t.triplet.opinion) < len(words) for t in read.triplets)
+
+
+def test_states_are_led_back_to_the_plain_encoder(model: TripletModel) -> None:
+    sentences = [s.tokens for s in spoken()[:4]]
+    plain = PlainReader(Encoder(device="cpu")).read(sentences)
+    for one, other in zip(model.read(sentences), plain, strict=True):
+        cosines = (
+            (one.words * other.words).sum(1) / np.linalg.norm(one.words, axis=1) / np.linalg.norm(other.words, axis=1)
+        )
+        assert cosines.min() > 0.9
+
+
+def test_of_two_markings_the_fullest_is_learned() -> None:
+    bare, full = (
+        MarkedSentence(("Great", "sound"), ()),
+        MarkedSentence(("great", "sound"), (Triplet((1,), (0,), "POS"),)),
+    )
+    assert once([bare, full, bare]) == [full]
+
+
+def test_the_threshold_with_the_best_f1() -> None:
+    # Of five stated: three found above 1.0, all right, two below, both wrong.
+    judged = [(2.0, True), (1.5, True), (1.0, True), (0.4, False), (0.2, False)]
+    assert best_threshold(judged, 5) == 0.5
+    assert best_threshold([], 5) == 0.0
+
+
+def test_equal_sentences_are_not_parted() -> None:
+    sentences = [*spoken(), *spoken()]
+    learned, kept_out = split(sentences, 0.3, seed=2)
+    assert len(learned) + len(kept_out) == len(sentences)
+    assert len(kept_out) == 10
+    assert not {s.tokens for s in learned} & {s.tokens for s in kept_out}
+
+
+def test_confidence_is_the_share_that_was_right() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(1.0, 2.0, 4000)
+    # The truth is half as sure as the logits say, and less often right.
+    right = rng.random(4000) < 1 / (1 + np.exp(-(0.5 * logits - 0.4)))
+    fitted = Calibration.fit(logits.tolist(), right.tolist())
+    assert fitted.slope == pytest.approx(0.5, abs=0.05)
+    assert fitted.shift == pytest.approx(-0.4, abs=0.1)
+
+
+def test_too_few_mistakes_calibrate_nothing() -> None:
+    assert Calibration.fit([1.0] * 20, [True] * 20) == Calibration()
