@@ -141,6 +141,9 @@ class Workers:
             self._pool = ProcessPoolExecutor(
                 self._count, mp_context=context, initializer=_begin, initargs=(self._spec, self._count)
             )
+            # All start now. One that starts while the pool finds another dead is never ended, and waited for for ever.
+            for _ in range(self._count):
+                self._pool.submit(_is_ready)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -187,6 +190,10 @@ def _begin(spec: ExtractorSpec, count: int) -> None:
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
     _mine = spec.build()
+
+
+def _is_ready() -> bool:
+    return _mine is not None
 
 
 def _end_with_parent() -> None:

@@ -74,6 +74,8 @@ def test_a_killed_worker_is_an_error_that_says_what_to_do(spec: ExtractorSpec) -
     def batches() -> Iterator[list[Document]]:
         yield REVIEWS
         processes = list(workers._pool._processes)  # type: ignore[union-attr]
+        # Both were started at once: one that starts while the other dies would be waited for for ever.
+        assert len(processes) == 2
         os.kill(processes[0], signal.SIGKILL)
         for _ in range(50):
             yield REVIEWS
