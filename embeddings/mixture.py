@@ -131,7 +131,7 @@ def choose_mixture(
     for number, ridge in enumerate(ridges):
         report("Mixture", number, len(ridges))
         panels = [
-            _panel(fold, shop, weights, sp.csr_matrix(following / unit), vectors, ridge, recency)
+            _panel(fold, shop, weights, (following / unit).tocsr(), vectors, ridge, recency)
             for fold, weights, following, vectors in zip(folds, ridge.weights, followings, network.vectors, strict=True)
         ]
         # One coordinate at a time ends where it happens to begin: nearby starting points and either order.

@@ -143,7 +143,7 @@ def _fit(
         following_weights(x, settings.recency, settings.next_penalty),
         mixture,
         lift,
-        _outgoing(x, settings),
+        settings.outgoing,
     )
     clock.lap("relations")
     model = fit_chosen(shop, x, network, settings, where, seed, report)
@@ -179,10 +179,6 @@ def _fit(
         commit=commit,
         libraries=libraries,
     )
-
-
-def _outgoing(x: Interactions, settings: TrainSettings) -> int:
-    return settings.outgoing[x.n_products > settings.many]
 
 
 def _relations(
@@ -225,7 +221,7 @@ def _lift(
     products = np.zeros((left.n_products, 1), dtype=np.float32)
 
     def ranker(lift: float) -> Ranker:
-        similar, onward = _relations(shop, left, weights, nothing, mixture, lift, _outgoing(left, settings))
+        similar, onward = _relations(shop, left, weights, nothing, mixture, lift, settings.outgoing)
         return Scorer(users, products, similar, shop.related, popularity(left), mixture.weights, onward).ranker(left)
 
     return newcomers.choose_lift(fold, new, left, ranker, rng)
@@ -246,7 +242,7 @@ def _compare(
     fold = folds[0]
     x = fold.train
     users, products = network.vectors[0]
-    similar, following = _relations(shop, x, ridge.weights[0], followings[0], mixture, lift, _outgoing(x, settings))
+    similar, following = _relations(shop, x, ridge.weights[0], followings[0], mixture, lift, settings.outgoing)
     scorer = Scorer(users, products, similar, shop.related, popularity(x), mixture.weights, following)
     without = replace(scorer, weights=replace(mixture.weights, embedding=0.0, popularity=0.0))
     rankers = {

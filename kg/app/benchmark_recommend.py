@@ -213,8 +213,7 @@ def _beauty(folder: Path, related: bool) -> Task:
             EventRecord(user=user, sku=sku, type="bought", at=start + timedelta(days=step))
             for step, sku in enumerate(skus)
         ]
-    everything = {str(e.sku) for e in events} | {sku for _, sku in heldout}
-    products = _nameless(everything)
+    products = _nameless({str(e.sku) for e in events} | {sku for _, sku in heldout})
     if related:
         products = _beauty_relations(folder, products)
     return Task(products, tuple(events), tuple(heldout))
