@@ -259,6 +259,7 @@ class TripletModel:
             net.load_state_dict(weights)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
+        encoder.merge()
         return cls(encoder, net.to(encoder.device).eval(), calibration, back, threshold)
 
 
