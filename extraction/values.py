@@ -349,6 +349,7 @@ class ValueModel:
             head.eval()
             course.keep(epoch + 1)
             progress("Learning", epoch + 1, recipe.epochs)
+        encoder.settle()
 
     def refine(
         self, corrected: Sequence[MarkedProduct], *, recipe: Recipe | None = None, progress: Progress = lambda *_: None
