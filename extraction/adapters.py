@@ -149,6 +149,7 @@ class AdaptedEncoder:
                 "Set KG_ENCODER to the former, or train again."
             )
         encoder._model.load_state_dict(weights, strict=False)
+        encoder.settle()
         return encoder
 
     def save(self, folder: Path) -> None:
@@ -166,6 +167,9 @@ class AdaptedEncoder:
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Set the adapter's weights to what :meth:`state` gave."""
+        for layer in self._adapted():
+            if layer.merged:
+                layer.unmerge()
         self._model.load_state_dict(state, strict=False)
 
     def merge(self) -> None:
@@ -180,9 +184,26 @@ class AdaptedEncoder:
         """The adapter's weights, for an optimiser."""
         return [p for n, p in self._model.named_parameters() if n in self._names]
 
+    def settle(self) -> None:
+        """Add the adapter's products to the encoder's own matrices until it is trained again: saves a third of the time
+        of its layers, and changes states by rounding alone."""
+        for layer in self._adapted():
+            if not layer.merged:
+                layer.merge()
+
+    def _adapted(self) -> list[Any]:
+        if not self.rank:
+            return []
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        return [module for module in self._model.modules() if isinstance(module, BaseTunerLayer)]
+
     @contextmanager
     def training(self) -> Iterator[None]:
         """With dropout within, without it before and after."""
+        for layer in self._adapted():
+            if layer.merged:
+                layer.unmerge()
         self._model.train()
         try:
             yield
