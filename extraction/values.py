@@ -53,7 +53,7 @@ CHOICES: Final = 40
 class Recipe:
     """How the network is trained. Chosen on a fifth of AE-110K's training texts, see docs/benchmark.md."""
 
-    epochs: int = 8
+    epochs: int = 6
     batch: int = 16
     """Texts in one step."""
     rank: int = 16

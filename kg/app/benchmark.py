@@ -10,14 +10,16 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from extraction import corpus
 from kg import intake, localdb, vocabulary
+from kg.app.session import stage_bar
 from kg.errors import BenchmarkError
 from kg.migrations import migrate
 from kg.records import EventRecord, ProductRecord
@@ -105,6 +107,25 @@ def brand_recovery(
         "f1": round(found.f1, 4),
         "seconds": round(seconds, 1),
     }
+
+
+def extraction_values(
+    settings: Settings, data: Path, *, sets: Sequence[str], variants: Sequence[str], epochs: int | None
+) -> Iterator[dict[str, Any]]:
+    """The lines of the table of learned attribute values; see :mod:`extraction.valuebench`."""
+    from extraction import valuebench  # torch takes seconds to import
+    from extraction.encoder import Encoder
+    from extraction.values import Recipe
+
+    encoder = Encoder(settings.encoder, device=settings.device)
+    recipe = Recipe(seed=settings.seed)
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    for split in valuebench.splits(data, sets):
+        yield valuebench.rules_alone(split, vocabulary.load(settings.vocabulary))
+        for variant in variants:
+            with stage_bar() as progress:
+                yield valuebench.measure(split, variant, encoder, recipe, progress)
 
 
 def _products(count: int) -> Iterator[ProductRecord]:

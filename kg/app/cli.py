@@ -517,6 +517,30 @@ def benchmark_brand_recovery(
     _print(measured.brand_recovery(Settings.load(), products, format=format, folds=folds), json, "")
 
 
+@benchmark.command("extraction-values")
+def benchmark_extraction_values(
+    data: Annotated[Path, typer.Option(help="Folder with `ae110k` and `wdc_pave`.", exists=True, file_okay=False)],
+    sets: Annotated[list[str] | None, typer.Option("--set", help="ae, surface, normalised or new; all.")] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option("--variant", help="whole, without memory, without adapter or memory alone; all."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
+) -> None:
+    """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""
+    from extraction.valuebench import SETS, VARIANTS
+    from kg.app import benchmark as measured
+
+    for given, known in ((sets, SETS), (variants, tuple(VARIANTS))):
+        if unknown := sorted(set(given or ()) - set(known)):
+            raise KGError(f"{', '.join(unknown)}: expected one of {', '.join(known)}.")
+    rows = measured.extraction_values(
+        Settings.load(), data, sets=sets or SETS, variants=variants or tuple(VARIANTS), epochs=epochs
+    )
+    for row in rows:
+        typer.echo(orjson.dumps(row).decode())
+
+
 @benchmark.command("index")
 def benchmark_index(json: Json = False) -> None:
     """Share of each user's 20 nearest products, by exact cosine, that the live model's vector index finds."""

@@ -22,6 +22,7 @@ from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import Extractor
 from extraction.training import Heads
+from extraction.values import Recipe
 from kg import intake, provenance, schema, vocabulary, writer
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
 from kg.errors import InputError
@@ -307,7 +308,7 @@ def train_extraction(
             format,
             _heads_folder(settings),
             Encoder(settings.encoder, device=settings.device),
-            recipe=training.Recipe(seed=settings.seed),
+            recipe=Recipe(seed=settings.seed),
             progress=progress,
         )
     return {**asdict(report), "folder": str(_heads_folder(settings))}
@@ -322,7 +323,7 @@ def correct_extraction(settings: Settings, corrections: Path) -> dict[str, Any]:
             corrections,
             _heads_folder(settings),
             Encoder(settings.encoder, device=settings.device),
-            recipe=training.Recipe(seed=settings.seed),
+            recipe=Recipe(seed=settings.seed),
             progress=progress,
         )
     return {**asdict(report), "folder": str(_heads_folder(settings))}

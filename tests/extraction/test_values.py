@@ -121,7 +121,7 @@ def test_what_is_saved_is_what_is_loaded(model: ValueModel, kin: Kin, tmp_path: 
 
 
 def test_normal_forms_are_answered_with_what_the_text_says(kin: Kin) -> None:
-    inches = {10: "25.4", 20: "50.8", 30: "76.2", 40: "101.6"}
+    inches = {10: "25.4", 12: "30.5", 30: "76.2", 32: "81.3"}
     shelf = [
         MarkedProduct(f'{wood} shelf {n}" wide', "", "Shelf", {"Width": (cm,)})
         for n, cm in inches.items()
