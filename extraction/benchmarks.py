@@ -41,6 +41,17 @@ class MarkedProduct:
         """Title and description, as they are read."""
         return f"{self.title}\n{self.description}" if self.description else self.title
 
+    def as_dict(self) -> dict[str, Any]:
+        """For storing."""
+        targets = {attribute: list(values) for attribute, values in self.targets.items()}
+        return {"title": self.title, "description": self.description, "category": self.category, "targets": targets}
+
+    @classmethod
+    def of_dict(cls, row: Mapping[str, Any]) -> MarkedProduct:
+        """What :meth:`as_dict` gave."""
+        targets = {attribute: tuple(values) for attribute, values in row["targets"].items()}
+        return cls(row["title"], row["description"], row["category"], targets)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Triplet:

@@ -54,7 +54,7 @@ class Encoder:
     ) -> None:
         self.folder = Path(folder) if folder is not None else _installed_minilm()
         self._expected = MINILM_SHA256 if folder is None else None
-        self._device = device
+        self.device = device
         self._batch_tokens = batch_tokens
         self._exact = exact
 
@@ -155,7 +155,7 @@ class Encoder:
 
         logging.disable_progress_bar()
         logging.set_verbosity_error()
-        device = self._device
+        device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         kind = torch.bfloat16 if device == "cpu" and not self._exact and computes_bf16() else torch.float32

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from extraction.benchmarks import SENTIMENTS, MarkedProduct, MarkedSentence, Triplet
@@ -192,6 +192,23 @@ def score_values(gold: Sequence[MarkedProduct], answers: Sequence[Mapping[str, s
     return ExtractionScore(len(gold), sum(by_attribute.values(), Count()), dict(by_attribute))
 
 
+def calibration_error(answers: Iterable[tuple[float, bool]], bins: int = 10) -> float:
+    """Expected calibration error (Naeini et al. 2015): by how much probabilities differ from how often they are right.
+
+    Answers fall into ``bins`` of equal width by their probability; each bin's mean probability is compared with its
+    share of right answers, and the differences are averaged by the bins' sizes. 0 where there is no answer.
+
+    Args:
+        answers: the probability of each answer, and whether it is right.
+    """
+    held: dict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for chance, right in answers:
+        held[min(int(chance * bins), bins - 1)].append((chance, right))
+    total = sum(map(len, held.values()))
+    gaps = (abs(sum(chance - right for chance, right in rows)) for rows in held.values())
+    return sum(gaps) / total if total else 0.0
+
+
 def score_triplets(gold: Sequence[MarkedSentence], answers: Sequence[Sequence[Triplet]]) -> ExtractionScore:
     """Count triplets as ASTE does: right are those whose aspect, opinion and sentiment are all exactly so."""
     by_sentiment: dict[str, Count] = defaultdict(Count)
@@ -204,15 +221,3 @@ def score_triplets(gold: Sequence[MarkedSentence], answers: Sequence[Sequence[Tr
                 stated=sum(t.sentiment == sentiment for t in stated),
             )
     return ExtractionScore(len(gold), sum(by_sentiment.values(), Count()), dict(by_sentiment))
-
-
-def expected_calibration_error(judged: Sequence[tuple[float, bool]], bins: int = 10) -> float:
-    """Mean distance between confidence and the share that was right, over bins of equal width (Guo et al. 2017).
-
-    Args:
-        judged: the confidence of each answer, and whether it was right.
-    """
-    sums: dict[int, float] = defaultdict(float)
-    for confidence, right in judged:
-        sums[min(bins - 1, int(confidence * bins))] += confidence - right
-    return sum(map(abs, sums.values())) / len(judged) if judged else 0.0

@@ -35,7 +35,7 @@ from extraction.rules import AttributeRules
 from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
-from extraction.values import MAX_CHARS, Answer
+from extraction.values import Answer
 from kg.graph import (
     Document,
     DocumentKind,
@@ -272,18 +272,17 @@ class Extractor:
                         (draft, MarkedProduct(text[:end], text[end:].strip(), category, dict.fromkeys(attributes, ())))
                     )
                     break
-        vectors = self._encoder.encode([product.text[:MAX_CHARS] for _, product in asked])
-        for (draft, _), answers in zip(asked, model.answer([p for _, p in asked], vectors), strict=True):
+        for (draft, _), answers in zip(asked, model.answer([p for _, p in asked]), strict=True):
             for name, answer in sorted(answers.items()):
                 self._add_learned(draft, name, answer)
 
     def _add_learned(self, draft: _Draft, name: str, answer: Answer) -> None:
         """A value that the trained head read: a claim, or a reject where schema or text have no place for it."""
-        if answer.value is None:
+        if answer.value is None or answer.quote is None:
             return
-        start = draft.document.text.find(answer.value)
+        start = draft.document.text.find(answer.quote)
         attribute = self._attributes.attribute_named(name)
-        claim = self._attributes.claim(attribute, answer.value, start, answer.probability) if attribute else None
+        claim = self._attributes.claim(attribute, answer.quote, start, answer.probability) if attribute else None
         if start < 0 or claim is None:
             reason = Reason.LOW_CONFIDENCE if start < 0 else Reason.NOT_IN_SCHEMA
             draft.rejected.append(Rejected(reason, f"{name}: {answer.value}"[:200], draft.document.id))

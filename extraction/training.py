@@ -13,12 +13,14 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 import orjson
+from safetensors import SafetensorError
 
+from extraction.adapters import AdaptedEncoder
 from extraction.benchmarks import (
     Format,
     MarkedProduct,
@@ -27,13 +29,15 @@ from extraction.benchmarks import (
     read_products,
     read_sentences,
 )
+from extraction.corrections import as_examples, read_corrections
 from extraction.encoder import Encoder
 from extraction.evaluation import ExtractionScore, score_triplets, score_values
+from extraction.memory import Kin
 from extraction.triplets import TripletModel
-from extraction.values import MAX_CHARS, ValueModel
+from extraction.values import Progress, Recipe, ValueModel
 from kg.errors import ExtractionError
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Counts changes of the files' layout."""
 _MANIFEST: Final = "manifest.json"
 
@@ -78,19 +82,31 @@ class Heads:
                 f"{encoder.fingerprint}). Set KG_ENCODER back, or delete the folder and train again."
             )
         try:
-            values = _load_values(folder / manifest["values"]) if "values" in manifest else None
-            triplets = (
-                TripletModel.load(folder / manifest["triplets"], encoder.folder) if "triplets" in manifest else None
-            )
-        except (OSError, ValueError, KeyError) as error:
+            values = _load_values(folder / manifest["values"], encoder) if "values" in manifest else None
+            triplets = _load_triplets(folder / manifest["triplets"], encoder) if "triplets" in manifest else None
+        except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(
                 f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."
             ) from error
         return cls(values, triplets, manifest["version"])
 
 
-def train(files: Sequence[Path], format: Format, folder: Path, encoder: Encoder) -> TrainingReport:
+def train(
+    files: Sequence[Path],
+    format: Format,
+    folder: Path,
+    encoder: Encoder,
+    *,
+    recipe: Recipe | None = None,
+    progress: Progress = lambda *_: None,
+) -> TrainingReport:
     """Learn from ``files`` and from everything learned from before; the result replaces the heads in ``folder``.
+
+    A training that was cut off goes on after its last epoch when it is started again with the same files.
+
+    Args:
+        recipe: how attribute values are learned.
+        progress: is told of each step.
 
     Raises:
         ExtractionError: a file is not of the format, or there is nothing in it.
@@ -103,27 +119,105 @@ def train(files: Sequence[Path], format: Format, folder: Path, encoder: Encoder)
     before = _examples(folder / manifest[task]) if task in manifest else []
     # The same example twice is one: calling twice with a file equals calling once.
     examples = list({orjson.dumps(row, option=orjson.OPT_SORT_KEYS): row for row in (*before, *rows)}.values())
-    digest = hashlib.sha256(orjson.dumps(examples, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+    target = _keep(folder, task, examples, recipe if task == "values" else None)
+    if manifest.get(task) == target.name:
+        return TrainingReport(format, len(rows), len(examples), manifest["version"])
+    if task == "triplets":
+        TripletModel.train([_sentence(r) for r in examples], encoder.folder, device=encoder.device).save(target)
+    else:
+        checkpoint = folder / "unfinished.pt"
+        values = ValueModel.train(
+            [MarkedProduct.of_dict(r) for r in examples],
+            Kin(encoder.encode),
+            partial(_adapted, encoder),
+            recipe=recipe,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        values.save(target)
+        checkpoint.unlink(missing_ok=True)
+    version = _switch(folder, task, target, encoder)
+    return TrainingReport(format, len(rows), len(examples), version)
+
+
+def correct(
+    file: Path,
+    folder: Path,
+    encoder: Encoder,
+    *,
+    recipe: Recipe | None = None,
+    progress: Progress = lambda *_: None,
+) -> TrainingReport:
+    """Learn people's corrections, see :mod:`extraction.corrections`, in a small part of the time of :func:`train`.
+
+    Raises:
+        ExtractionError: the file holds no corrections, or nothing was trained that they could correct.
+    """
+    corrections = read_corrections(file)
+    heads = Heads.load(folder, encoder)
+    if heads.values is None:
+        raise _untrained("ae")
+    before = [MarkedProduct.of_dict(r) for r in _examples(folder / _manifest(folder)["values"])]
+    corrected = as_examples(corrections, before)
+    texts = {p.text for p in corrected}
+    examples = [p.as_dict() for p in (*(p for p in before if p.text not in texts), *corrected)]
+    values = heads.values.refine(corrected, recipe=recipe, progress=progress)
+    target = _keep(folder, "values", examples)
+    values.save(target)
+    return TrainingReport("corrections", len(corrections), len(examples), _switch(folder, "values", target, encoder))
+
+
+def suggest(file: Path, format: Literal["pave", "ae"], heads: Heads, *, limit: int) -> list[dict[str, Any]]:
+    """The questions of a file that a person should answer next, the least certain first, as corrections to complete.
+
+    Raises:
+        ExtractionError: the file is not of the format, or nothing was trained.
+    """
+    if heads.values is None:
+        raise _untrained(format)
+    products = list(read_products(file, format))
+    rows = []
+    for n, attribute, answer in heads.values.least_certain(products)[:limit]:
+        text = products[n].text
+        start = text.find(answer.quote) if answer.quote is not None else -1
+        stands = answer.quote is not None and start >= 0
+        rows.append(
+            {
+                "text": text,
+                "category": products[n].category,
+                "attribute": attribute,
+                "value": answer.value,
+                "start": start if stands else None,
+                "end": start + len(answer.quote or "") if stands else None,
+                "probability": round(answer.probability, 4),
+            }
+        )
+    return rows
+
+
+def _keep(folder: Path, task: Task, examples: Sequence[dict[str, Any]], recipe: Recipe | None = None) -> Path:
+    """A folder for what is learned from these examples, with the examples in it; equal ones have one folder."""
+    content = [examples, asdict(recipe) if recipe else None]
+    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
     target = folder / f"{task}-{digest}"
     target.mkdir(parents=True, exist_ok=True)
     with gzip.open(target / "examples.jsonl.gz", "wb") as file:
         file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in examples)
-    if task == "triplets":
-        TripletModel.train([_sentence(r) for r in examples], encoder.folder).save(target)
-    else:
-        products = [_product(r) for r in examples]
-        vectors = encoder.encode([p.text[:MAX_CHARS] for p in products])
-        values = ValueModel.train(products, vectors)
-        np.savez(target / "weights.npz", weights=values.weights, vectors=vectors.astype(np.float16))
+    return target
+
+
+def _switch(folder: Path, task: Task, target: Path, encoder: Encoder) -> str:
+    """Make what lies in ``target`` the folder's head for a task; gives the new version of the heads."""
+    manifest = _manifest(folder)
     parts: dict[str, Any] = {k: manifest[k] for k in ("values", "triplets") if k in manifest}
     parts[task] = target.name
     version = hashlib.sha256(orjson.dumps([LAYOUT, encoder.fingerprint, sorted(parts.values())])).hexdigest()[:8]
     _replace(folder / _MANIFEST, {"layout": LAYOUT, "encoder": encoder.fingerprint, "version": version, **parts})
     _forget(folder, task, keep=target)
-    return TrainingReport(format, len(rows), len(examples), version)
+    return version
 
 
-def evaluate(gold: Path, format: Format, heads: Heads, encoder: Encoder) -> ExtractionScore:
+def evaluate(gold: Path, format: Format, heads: Heads) -> ExtractionScore:
     """Score the heads on a gold file, counted as its benchmark counts.
 
     Raises:
@@ -138,8 +232,7 @@ def evaluate(gold: Path, format: Format, heads: Heads, encoder: Encoder) -> Extr
     if heads.values is None:
         raise _untrained(format)
     products = list(read_products(gold, format))
-    vectors = encoder.encode([p.text[:MAX_CHARS] for p in products])
-    answers = heads.values.answer(products, vectors)
+    answers = heads.values.answer(products)
     return score_values(products, [{a: answer.value for a, answer in one.items()} for one in answers])
 
 
@@ -153,20 +246,14 @@ def _rows(path: Path, format: Format) -> Iterable[dict[str, Any]]:
     """A file's examples as plain values, as they are stored."""
     if format == "aste":
         return ({"tokens": list(s.tokens), "triplets": [asdict(t) for t in s.triplets]} for s in read_sentences(path))
-    return (
-        {
-            "title": p.title,
-            "description": p.description,
-            "category": p.category,
-            "targets": {a: list(values) for a, values in p.targets.items()},
-        }
-        for p in read_products(path, format)
+    return (p.as_dict() for p in read_products(path, format))
+
+
+def _adapted(encoder: Encoder, recipe: Recipe) -> AdaptedEncoder:
+    """The encoder with a new adapter."""
+    return AdaptedEncoder(
+        encoder.folder, device=encoder.device, rank=recipe.rank, first_layer=recipe.first_layer, seed=recipe.seed
     )
-
-
-def _product(row: dict[str, Any]) -> MarkedProduct:
-    targets = {attribute: tuple(values) for attribute, values in row["targets"].items()}
-    return MarkedProduct(row["title"], row["description"], row["category"], targets)
 
 
 def _sentence(row: dict[str, Any]) -> MarkedSentence:
@@ -174,10 +261,14 @@ def _sentence(row: dict[str, Any]) -> MarkedSentence:
     return MarkedSentence(tuple(row["tokens"]), tuple(triplets))
 
 
-def _load_values(folder: Path) -> ValueModel:
-    with np.load(folder / "weights.npz") as arrays:
-        products = [_product(row) for row in _examples(folder)]
-        return ValueModel(products, arrays["vectors"].astype(np.float32), arrays["weights"])
+def _load_values(folder: Path, encoder: Encoder) -> ValueModel:
+    return ValueModel.load(
+        folder, Kin(encoder.encode), partial(AdaptedEncoder.load, folder=encoder.folder, device=encoder.device)
+    )
+
+
+def _load_triplets(folder: Path, encoder: Encoder) -> TripletModel:
+    return TripletModel.load(folder, encoder.folder, device=encoder.device)
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:

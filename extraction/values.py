@@ -1,422 +1,600 @@
-"""A trainable extractor of attribute values: a memory of known values and a scorer with a dozen weights.
+"""A trainable extractor of attribute values: what the memory says of a candidate, and what the encoder reads.
 
-For a text and an attribute every run of words, and every value that the memory
-knows for this category, is a candidate; so is "not stated". A candidate's score
-is linear in a few features (how often the memory saw it, its shape, the words
-beside it, how like this text the texts are in which it was right …), and one
-softmax runs over all candidates of a question. While training, each text's own
-contribution is taken out of the memory, so that the scorer learns how far to
-trust it on texts never seen.
+:mod:`extraction.memory` finds the candidates of a question and scores them by
+counts; :mod:`extraction.spanhead` adds what the adapted encoder sees at their
+place; one softmax runs over all candidates, "not stated" among them. Candidates
+with one spelling add up, and the answer is the best spelling if it is probable
+enough. Probabilities are calibrated on texts that were held out of the training.
+
+Attributes never seen are asked too: by their name alone, see :class:`extraction.memory.Kin`.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+import gzip
+import hashlib
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from extraction.adapters import AdaptedEncoder, Coded
 from extraction.benchmarks import MarkedProduct
+from extraction.memory import Candidates, Kin, Memory, Weights, fit
+from extraction.normalforms import NormalForms
+from extraction.spans import cut
+from kg.errors import ExtractionError
 
-MAX_WORDS: Final = 6
-"""Longest run of words that is a candidate unless the memory knows it: 99 % of AE-110K's values are no longer."""
-MAX_KNOWN: Final = 30
-"""Known values of a category that are tried although the text does not contain them."""
-MAX_CHARS: Final = 1500
-"""Of a text, what is read: beyond it shops repeat themselves."""
-THRESHOLD: Final = 0.3
-"""Least probability of a value that is answered. On a fifth of AE-110K's and WDC PAVE's training texts held out,
-0.25 to 0.4 gave the same F1 within half a point; 0.5 gave less: a wrong answer costs no more than none at all."""
-FEATURES: Final = (
-    "none",
-    "none_prior",
-    "known_here",
-    "known_here_odds",
-    "known_elsewhere",
-    "known_elsewhere_odds",
-    "shape",
-    "words",
-    "left",
-    "right",
-    "first",
-    "in_title",
-    "length",
-    "others",
-    "absent",
-    "likeness",
-    "label",
-)
-"""The scorer's features, in the order of its weights."""
+if TYPE_CHECKING:
+    import torch
 
-_TOKEN = re.compile(r"[^\W_]+(?:['’.][^\W_]+)*|[^\w\s]|_")
+    from extraction.spanhead import Question, SpanHead
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a stage, how much of it is done, and of how much."""
+
+REPLAY: Final = 8
+"""Old examples that are learned again beside each new one."""
+MIN_REPLAY: Final = 256
+"""Least number of them: a handful of corrections must not turn the whole."""
+MIN_CALIBRATED: Final = 100
+"""Questions below which a threshold would be chance; the default is kept."""
+CHOICES: Final = 40
+"""Of a question's candidates the most probable ones whose spellings are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the network is trained. Chosen on a fifth of AE-110K's training texts, see docs/benchmark.md."""
+
+    epochs: int = 6
+    batch: int = 16
+    """Texts in one step."""
+    rank: int = 16
+    """Of the adapter; 0 trains the head alone on the encoder as it is."""
+    first_layer: int = 3
+    """The first layer of the encoder that is adapted."""
+    adapter_rate: float = 1e-3
+    head_rate: float = 1e-3
+    decay: float = 0.01
+    """Weight decay."""
+    new_share: float = 0.25
+    """Share of the questions that are asked a second time as if the attribute were new."""
+    held_out: float = 0.1
+    """Share of the texts on which threshold and calibration are fitted."""
+    memory: bool = True
+    """Whether the network sees the memory's scores; without it only runs of words are candidates' sources."""
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A value, or ``None`` for "not stated", with the probability that the softmax gives it."""
+    """A value, or ``None`` for "not stated", with the probability that it is right."""
 
     value: str | None
     probability: float
+    quote: str | None = None
+    """What the text says, where the value is its normal form."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
-    """A text cut into words."""
+class Belief:
+    """What the softmax makes of a question, before it is decided and calibrated."""
 
-    title_end: int
-    raw: str
-    tokens: tuple[str, ...]
-    folded: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
+    silent: float
+    """Probability of "not stated"."""
+    values: tuple[Answer, ...]
+    """Values with their softmax probabilities, the most probable first."""
+
+    @property
+    def best(self) -> Answer:
+        """The most probable value, whatever the probability of "not stated"."""
+        return self.values[0] if self.values else Answer(None, 0.0)
 
 
-class Memory:
-    """Counts of what was right, where, and of what stood beside it; a text can be taken out of it again."""
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """From the softmax's probability p of an answer to how often such answers are right: σ(slope · logit p + shift)."""
 
-    def __init__(self) -> None:
-        self.values: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        """(category, attribute) → value → in how many texts it was right."""
-        self.rivals: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-        """Category → value → attribute → in how many texts the value was that of the attribute."""
-        self.everywhere: dict[str, Counter[str]] = defaultdict(Counter)
-        self.shapes: dict[str, Counter[str]] = defaultdict(Counter)
-        self.words: dict[str, Counter[str]] = defaultdict(Counter)
-        self.left: dict[str, Counter[str]] = defaultdict(Counter)
-        self.right: dict[str, Counter[str]] = defaultdict(Counter)
-        self.asked: Counter[tuple[str, str]] = Counter()
-        self.silent: Counter[tuple[str, str]] = Counter()
-        """How often an attribute was looked for, and how often in vain."""
-        self.general: Counter[str] = Counter()
-        """In how many texts a word stands at all."""
+    slope: float = 1.0
+    shift: float = 0.0
+    threshold: float = 0.4
+    """Least softmax probability of a value that is answered."""
 
-    def add(self, product: MarkedProduct, *, times: int = 1) -> None:
-        """Count a text; with ``times=-1`` take it out again."""
-        text = cut(product)
-        for word in set(text.folded):
-            self.general[word] += times
-        for attribute, values in product.targets.items():
-            question = (product.category, attribute)
-            self.asked[question] += times
-            self.silent[question] += times * (not values)
-            for value in values:
-                key = fold(value)
-                self.values[question][key] += times
-                self.rivals[product.category][key][attribute] += times
-                self.everywhere[attribute][key] += times
-                self.shapes[attribute][shape(value)] += times
-                for word in {w.casefold() for w in _TOKEN.findall(value)}:
-                    self.words[attribute][word] += times
-                for first, last in occurrences(text, value)[:1]:
-                    self.left[attribute][text.folded[first - 1] if first else "^"] += times
-                    after = text.folded[last] if last < len(text.folded) else "$"
-                    self.right[attribute][after] += times
+    def __call__(self, p: float) -> float:
+        """The calibrated probability."""
+        logit = np.log(max(p, 1e-6) / max(1.0 - p, 1e-6))
+        return float(1.0 / (1.0 + np.exp(-(self.slope * logit + self.shift))))
+
+    def decide(self, belief: Belief) -> Answer:
+        """The answer to a question."""
+        best = belief.best
+        if best.value is None or best.probability < self.threshold:
+            return Answer(None, belief.silent)
+        return replace(best, probability=self(best.probability))
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What :class:`ValueModel` is made of."""
+
+    memory: Memory
+    kin: Kin
+    weights: Weights
+    forms: NormalForms
+    encoder: AdaptedEncoder | None
+    """``None``: the memory answers alone."""
+    head: SpanHead | None
+    attributes: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    """(category, attribute)."""
+    calibration: Calibration = field(default_factory=Calibration)
+    trusts_memory: bool = True
+    examples: list[MarkedProduct] = field(default_factory=list)
+    """What the memory counts: marked products with what their texts say in place of normal forms."""
 
 
 class ValueModel:
-    """Answers which value a text states for an attribute.
+    """Answers which value a text states for an attribute."""
 
-    Args:
-        products: the training texts: the memory is counted from them.
-        vectors: their vectors, shape ``[products, dimensions]``.
-        weights: one for each of :data:`FEATURES`.
-    """
-
-    def __init__(
-        self, products: Sequence[MarkedProduct], vectors: NDArray[np.float32], weights: NDArray[np.float64]
-    ) -> None:
-        self.weights = weights
-        self._memory = Memory()
-        # (category, attribute, value) → sum of the vectors of the texts in which it was right, and their number.
-        self._centroids: dict[tuple[str, str, str], tuple[NDArray[np.float32], int]] = {}
-        self._spellings: dict[str, str] = {}
-        for product, vector in zip(products, vectors, strict=True):
-            self._count(product, vector, 1)
-            for values in product.targets.values():
-                for value in values:
-                    self._spellings.setdefault(fold(value), value)
+    def __init__(self, parts: _Parts) -> None:
+        self._parts = parts
+        self._attribute = {a: n for n, a in enumerate(parts.attributes, start=1)}
+        self._pair = {p: n for n, p in enumerate(parts.pairs, start=1)}
 
     @classmethod
     def train(
-        cls, products: Sequence[MarkedProduct], vectors: NDArray[np.float32], *, penalty: float = 1.0
+        cls,
+        products: Sequence[MarkedProduct],
+        kin: Kin,
+        encoder: Callable[[Recipe], AdaptedEncoder] | None,
+        *,
+        recipe: Recipe | None = None,
+        checkpoint: Path | None = None,
+        progress: Progress = lambda *_: None,
     ) -> ValueModel:
-        """Learn from marked products. Deterministic: the optimiser starts from zero and uses no chance.
+        """Learn from marked products. The same products, recipe and processor give the same model.
 
         Args:
-            vectors: the encoder's vectors of their texts, shape ``[products, dimensions]``.
-            penalty: weight of the squared weights in the loss.
+            kin: knows how like attributes are by their names.
+            encoder: makes the encoder that the recipe asks for; without it the memory learns alone.
+            checkpoint: file in which each finished epoch is kept; a training that was cut off goes on from there.
+            progress: is told of each step.
         """
-        model = cls(products, vectors, np.zeros(len(FEATURES)))
-        groups: list[tuple[NDArray[np.float64], NDArray[np.bool_]]] = []
-        for product, vector in zip(products, vectors, strict=True):
-            model._count(product, vector, -1)
-            for attribute, values in product.targets.items():
-                names, features = model._candidates(product, attribute, vector)
-                right = np.array([n in values if n is not None else not values for n in names])
-                if right.any():
-                    groups.append((features, right))
-            model._count(product, vector, 1)
-        model.weights = _fit(groups, penalty)
+        recipe = recipe or Recipe()
+        rng = random.Random(recipe.seed)
+        order = list(range(len(products)))
+        rng.shuffle(order)
+        held = sorted(order[: int(len(order) * recipe.held_out)])
+        kept = sorted(order[len(held) :])
+        forms, surfaced = NormalForms.learn(products)
+        training = [surfaced[i] for i in kept]
+        memory = Memory()
+        for product in training:
+            memory.add(product)
+        kin.read(memory.attributes)
+        weights = fit(memory, kin, training, seed=recipe.seed)
+        progress("Fitting the memory", 1, 1)
+        parts = _Parts(memory, kin, weights, forms, None, None, trusts_memory=recipe.memory)
+        if encoder is not None:
+            parts.attributes = tuple(dict.fromkeys(a for p in training for a in p.targets))
+            parts.pairs = tuple(dict.fromkeys((p.category, a) for p in training for a in p.targets))
+            parts.encoder = encoder(recipe)
+            parts.head = _new_head(parts, recipe.seed)
+            model = cls(parts)
+            model._learn(training, recipe, checkpoint, progress)
+        else:
+            model = cls(parts)
+        if held:
+            parts.calibration = calibrate([products[i] for i in held], model.beliefs([products[i] for i in held]))
+            for i in held:
+                memory.add(surfaced[i])
+        parts.examples = [surfaced[i] for i in (*kept, *held)]
         return model
 
     def attributes(self, category: str) -> frozenset[str]:
         """Attributes that were looked for in the training texts of a category."""
-        return frozenset(a for c, a in self._memory.asked if c == category)
+        return frozenset(a for c, a in self._parts.memory.asked if c == category)
 
-    def answer(self, products: Sequence[MarkedProduct], vectors: NDArray[np.float32]) -> list[dict[str, Answer]]:
+    def answer(self, products: Sequence[MarkedProduct]) -> list[dict[str, Answer]]:
         """For each product an answer to each attribute in its targets; the values there are not looked at."""
+        decide = self._parts.calibration.decide
         return [
-            {attribute: self._ask(product, attribute, vector) for attribute in product.targets}
-            for product, vector in zip(products, vectors, strict=True)
+            {attribute: decide(belief) for attribute, belief in beliefs.items()} for beliefs in self.beliefs(products)
         ]
 
-    def _count(self, product: MarkedProduct, vector: NDArray[np.float32], times: int) -> None:
-        """Count a text, or take it out again with ``times=-1``."""
-        self._memory.add(product, times=times)
-        for attribute, values in product.targets.items():
-            for value in values:
-                _shift(self._centroids, (product.category, attribute, fold(value)), vector, times)
+    def beliefs(self, products: Sequence[MarkedProduct]) -> Iterator[dict[str, Belief]]:
+        """For each product, for each attribute in its targets, what the softmax makes of it."""
+        for start in range(0, len(products), 256):
+            yield from self._beliefs(products[start : start + 256])
 
-    def _ask(self, product: MarkedProduct, attribute: str, vector: NDArray[np.float32]) -> Answer:
-        names, features = self._candidates(product, attribute, vector)
-        scores = features @ self.weights
+    def _beliefs(self, products: Sequence[MarkedProduct]) -> list[dict[str, Belief]]:
+        parts = self._parts
+        found = [self._candidates(product) for product in products]
+        if parts.encoder is None or parts.head is None:
+            return [
+                {a: self._belief(a, c, self._remembered(c, self._is_known(a))) for a, c in f.items()} for f in found
+            ]
+        import torch
+
+        coded = _code(parts.encoder, products)
+        beliefs: list[dict[str, Belief]] = [{} for _ in products]
+        parts.head.eval()
+        with torch.inference_mode():
+            for batch in parts.encoder.batches(coded):
+                rows = [[self._question(products[i], a, c) for a, c in found[i].items()] for i in batch]
+                states = parts.encoder.states([coded[i] for i in batch])
+                scores, _, _ = parts.head(states, rows)
+                for i, scored in zip(batch, scores.float().cpu().numpy(), strict=True):
+                    beliefs[i] = {
+                        a: self._belief(a, c, row[: len(c)])
+                        for (a, c), row in zip(found[i].items(), scored, strict=False)
+                    }
+        return beliefs
+
+    def _belief(self, attribute: str, found: Candidates, scores: NDArray[np.float32]) -> Belief:
+        """The probabilities of the most probable values; candidates with one normal form add up."""
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
-        # One value may stand in several places: its chances add up.
-        total: dict[str | None, float] = defaultdict(float)
-        for name, chance in zip(names, chances.tolist(), strict=True):
-            total[name] += chance
-        silent = total.pop(None)
-        best = max(total, key=lambda name: total[name], default=None)
-        if best is None or total[best] < THRESHOLD:
-            return Answer(None, silent)
-        return Answer(best, total[best])
+        total: dict[str, float] = defaultdict(float)
+        quotes: dict[str, str] = {}
+        for candidate in np.argsort(-chances, kind="stable")[:CHOICES].tolist():
+            quote = found.value(candidate)
+            if quote is not None:
+                value = self._parts.forms.apply(attribute, quote)
+                total[value] += float(chances[candidate])
+                quotes.setdefault(value, quote)
+        values = sorted(total, key=lambda v: (-total[v], v))
+        return Belief(float(chances[0]), tuple(Answer(v, total[v], quotes[v]) for v in values))
 
-    def _candidates(
-        self, product: MarkedProduct, attribute: str, vector: NDArray[np.float32]
-    ) -> tuple[list[str | None], NDArray[np.float64]]:
-        """Candidate values, "not stated" first, and their features, shape ``[candidates, features]``."""
-        memory, text = self._memory, cut(product)
-        question = (product.category, attribute)
-        here, elsewhere = memory.values.get(question, _NEVER), memory.everywhere.get(attribute, _NEVER)
-        asked = memory.asked[question]
-        prior = math.log((memory.silent[question] + 0.5) / (asked - memory.silent[question] + 0.5)) if asked else 0.0
-        names: list[str | None] = [None]
-        rows = [_row(none=1.0, none_prior=prior)]
-        seen: set[str] = set()
-        beside = _Beside(memory, product.category, attribute, max(1, elsewhere.total()))
-        for run in (*_runs(text), *_long_runs(text, here)):
-            known, other = here[run.key], elsewhere[run.key]
-            if known or other or run.is_plain:
-                seen.add(run.key)
-                names.append(run.value)
-                likeness = self._likeness(question, run.key, vector) if known else 0.0
-                rows.append(beside.row(text, run, known, other, likeness))
-        for key, known in here.most_common(MAX_KNOWN):
-            if key not in seen and known > 0:
-                names.append(self._spellings.get(key, key))
-                rows.append(self._absent_row(question, key, vector))
-        return names, np.array(rows)
+    def _is_known(self, attribute: str) -> bool:
+        return attribute in self._parts.memory.attributes
 
-    def _absent_row(self, question: tuple[str, str], key: str, vector: NDArray[np.float32]) -> list[float]:
-        known = self._memory.values[question][key]
-        share = math.log((known + 0.2) / (self._memory.asked[question] + 1.0))
-        return _row(absent=1.0, known_here_odds=share, likeness=self._likeness(question, key, vector))
+    def _candidates(self, product: MarkedProduct) -> dict[str, Candidates]:
+        memory, kin = self._parts.memory, self._parts.kin
+        reading = memory.read(product)
+        return {
+            a: memory.candidates(reading, a, None if self._is_known(a) else kin.weights(a, memory.attributes))
+            for a in product.targets
+        }
 
-    def _likeness(self, question: tuple[str, str], key: str, vector: NDArray[np.float32]) -> float:
-        """Cosine to the mean of the texts in which the value was right."""
-        total, count = self._centroids.get((*question, key), (vector, 0))
-        if count <= 0:
-            return 0.0
-        norm = float(np.linalg.norm(total))
-        return float(total @ vector) / norm if norm > 1e-6 else 0.0
+    def _remembered(self, candidates: Candidates, known: bool) -> NDArray[np.float32]:
+        weights = self._parts.weights.known if known else self._parts.weights.new
+        scores: NDArray[np.float32] = candidates.features @ weights
+        return scores
 
+    def _question(self, product: MarkedProduct, attribute: str, found: Candidates, *, as_new: bool = False) -> Question:
+        from extraction.spanhead import Question
 
-_NEVER: Final[Counter[str]] = Counter()
+        first, last = found.spans()
+        known = self._is_known(attribute) and not as_new
+        memory = self._remembered(found, known)
+        return Question(
+            self._parts.kin.vector(attribute),
+            0 if as_new else self._attribute.get(attribute, 0),
+            0 if as_new else self._pair.get((product.category, attribute), 0),
+            first.astype(np.int32),
+            last.astype(np.int32),
+            memory if self._parts.trusts_memory else np.zeros_like(memory),
+            found.right(product.targets[attribute]),
+        )
 
+    def _questions(self, products: Sequence[MarkedProduct], recipe: Recipe) -> list[list[Question]]:
+        """The questions of the training texts, each text out of the memory, some a second time as if they were new."""
+        rng = random.Random(recipe.seed + 1)
+        parts = self._parts
+        rows = []
+        for product in products:
+            parts.memory.add(product, times=-1)
+            reading = parts.memory.read(product)
+            row = [self._question(product, a, parts.memory.candidates(reading, a, None)) for a in product.targets]
+            for attribute in product.targets:
+                if rng.random() < recipe.new_share:
+                    kin = parts.kin.weights(attribute, parts.memory.attributes)
+                    found = parts.memory.candidates(reading, attribute, kin)
+                    row.append(self._question(product, attribute, found, as_new=True))
+            parts.memory.add(product)
+            rows.append([q for q in row if q.right.any()])
+        return rows
 
-class _Beside:
-    """The features of candidates for one question, from what the memory knows of the attribute."""
+    def _learn(
+        self, products: Sequence[MarkedProduct], recipe: Recipe, checkpoint: Path | None, progress: Progress
+    ) -> None:
+        """Train adapter and head."""
+        import torch
 
-    def __init__(self, memory: Memory, category: str, attribute: str, total: int) -> None:
-        self._general = memory.general
-        self._rivals = memory.rivals.get(category, {})
-        self._attribute = attribute
-        self._folded = attribute.casefold()
-        self._total = total
-        self._shapes = memory.shapes.get(attribute, _NEVER)
-        self._words = memory.words.get(attribute, _NEVER)
-        self._left = memory.left.get(attribute, _NEVER)
-        self._right = memory.right.get(attribute, _NEVER)
+        from extraction.spanhead import loss
 
-    def row(self, text: _Text, run: _Run, known: int, other: int, likeness: float) -> list[float]:
-        """The features of a run of words, in the order of :data:`FEATURES`."""
-        general = self._general
-        texts = min(general[w] for w in run.words)
-        left = text.folded[run.first - 1] if run.first else "^"
-        right = text.folded[run.last] if run.last < len(text.folded) else "$"
-        start = text.starts[run.first]
-        own = self._rivals.get(run.key)
-        rivals = max((n for a, n in own.items() if a != self._attribute), default=0) if own else 0
-        return [
-            0.0,
-            0.0,
-            float(known > 0),
-            math.log((known + 0.2) / (texts + 1.0)) if known else 0.0,
-            float(other > 0),
-            math.log((other + 0.2) / (texts + 1.0)) if other else 0.0,
-            math.log((self._shapes[run.shape] + 0.3) / (self._total + 1.0)),
-            sum(math.log((self._words[w] + 0.1) / (general[w] + 1.0)) for w in run.words) / len(run.words),
-            math.log((self._left[left] + 0.1) / (general[left] + 1.0)),
-            math.log((self._right[right] + 0.1) / (general[right] + 1.0)),
-            float(run.first == 0),
-            float(start < text.title_end),
-            math.log(run.last - run.first),
-            math.log1p(max(0, rivals)),
-            0.0,
-            likeness,
-            float(self._folded in text.raw[max(0, start - 30) : start].casefold()),
+        encoder, head = self._parts.encoder, self._parts.head
+        if encoder is None or head is None:
+            return
+        questions = self._questions(products, recipe)
+        coded = _code(encoder, products)
+        lower = encoder.lower(coded)
+        progress("Reading the texts", 1, 1)
+        optimiser = torch.optim.AdamW(
+            [
+                {"params": encoder.parameters(), "lr": recipe.adapter_rate},
+                {"params": list(head.parameters()), "lr": recipe.head_rate},
+            ],
+            weight_decay=recipe.decay,
+        )
+        useful = [i for i, row in enumerate(questions) if row]
+        steps = max(1, recipe.epochs * -(-len(useful) // recipe.batch))
+        warm = max(1, steps // 20)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: min((step + 1) / warm, max(0.02, (steps - step) / max(1, steps - warm)))
+        )
+        course = _Course(encoder, head, optimiser, schedule, checkpoint, _mark(products, recipe, encoder.fingerprint))
+        for epoch in range(course.resume(), recipe.epochs):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1000 * recipe.seed + epoch)
+                batches = _shuffled(useful, [len(c.pieces) for c in coded], recipe, epoch)
+                head.train()
+                with encoder.training():
+                    for batch in batches:
+                        states = encoder.states([coded[i] for i in batch], [lower[i] for i in batch] if lower else None)
+                        value = loss(*head(states, [questions[i] for i in batch]))
+                        optimiser.zero_grad()
+                        value.backward()
+                        torch.nn.utils.clip_grad_norm_([*encoder.parameters(), *head.parameters()], 1.0)
+                        optimiser.step()
+                        schedule.step()
+            head.eval()
+            course.keep(epoch + 1)
+            progress("Learning", epoch + 1, recipe.epochs)
+
+    def refine(
+        self, corrected: Sequence[MarkedProduct], *, recipe: Recipe | None = None, progress: Progress = lambda *_: None
+    ) -> ValueModel:
+        """A model that has learned a few more marked products, and has not forgotten the others.
+
+        It goes on from this one's weights, at a third of the pace, with :data:`REPLAY` old examples for each new
+        one. Threshold, calibration and normal forms stay as they are. This model must not be used afterwards.
+        """
+        recipe = recipe or Recipe()
+        old = self._parts
+        rng = random.Random(recipe.seed)
+        texts = {product.text for product in corrected}
+        for product in old.examples:
+            if product.text in texts:
+                old.memory.add(product, times=-1)
+        kept = [product for product in old.examples if product.text not in texts]
+        for product in corrected:
+            old.memory.add(product)
+        old.kin.read(old.memory.attributes)
+        replayed = rng.sample(kept, min(len(kept), max(MIN_REPLAY, REPLAY * len(corrected))))
+        attributes = tuple(dict.fromkeys([*old.attributes, *(a for p in corrected for a in p.targets)]))
+        pairs = tuple(dict.fromkeys([*old.pairs, *((p.category, a) for p in corrected for a in p.targets)]))
+        parts = replace(old, attributes=attributes, pairs=pairs, examples=[*kept, *corrected])
+        if old.head is not None:
+            parts.head = _new_head(parts, recipe.seed)
+            _copy(old.head, parts.head)
+        model = ValueModel(parts)
+        gentle = replace(
+            recipe, epochs=2, adapter_rate=recipe.adapter_rate / 3, head_rate=recipe.head_rate / 3, new_share=0.1
+        )
+        model._learn([*corrected, *replayed], gentle, None, progress)
+        return model
+
+    def least_certain(self, products: Sequence[MarkedProduct]) -> list[tuple[int, str, Answer]]:
+        """Which questions a person should answer next: number of the product, attribute and the model's best value.
+
+        The least certain come first: those where the best value's probability is nearest to the threshold at which
+        it would be answered, so that a person's word decides most.
+        """
+        calibration = self._parts.calibration
+        found = [
+            (abs(belief.best.probability - calibration.threshold), n, a, belief.best)
+            for n, beliefs in enumerate(self.beliefs(products))
+            for a, belief in beliefs.items()
         ]
+        return [
+            (n, a, replace(best, probability=calibration(best.probability)))
+            for _, n, a, best in sorted(found, key=lambda f: f[:3])
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder; the memory is counted again from its examples."""
+        parts = self._parts
+        folder.mkdir(parents=True, exist_ok=True)
+        with gzip.open(folder / "memory.jsonl.gz", "wb") as file:
+            file.writelines(orjson.dumps(p.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for p in parts.examples)
+        content = {
+            "attributes": parts.attributes,
+            "pairs": parts.pairs,
+            "calibration": asdict(parts.calibration),
+            "weights": {name: getattr(parts.weights, name).tolist() for name in ("known", "new")},
+            "forms": parts.forms.as_dict(),
+            "trusts_memory": parts.trusts_memory,
+            "network": parts.head is not None,
+        }
+        (folder / "values.json").write_bytes(orjson.dumps(content))
+        if parts.encoder is not None and parts.head is not None:
+            from safetensors.torch import save_file
+
+            parts.encoder.save(folder)
+            # Learned vectors are nearly all of it, and half precision is enough for them.
+            save_file(
+                {n: t.half().contiguous() for n, t in parts.head.state_dict().items()}, folder / "head.safetensors"
+            )
+
+    @classmethod
+    def load(cls, folder: Path, kin: Kin, encoder: Callable[[Path], AdaptedEncoder]) -> ValueModel:
+        """What :meth:`save` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError: the files are damaged.
+        """
+        content = orjson.loads((folder / "values.json").read_bytes())
+        with gzip.open(folder / "memory.jsonl.gz", "rb") as file:
+            examples = [MarkedProduct.of_dict(orjson.loads(line)) for line in file]
+        memory = Memory()
+        for product in examples:
+            memory.add(product)
+        weights = Weights(**{n: np.array(w, dtype=np.float32) for n, w in content["weights"].items()})
+        parts = _Parts(
+            memory,
+            kin,
+            weights,
+            NormalForms.of_dict(content["forms"]),
+            None,
+            None,
+            tuple(content["attributes"]),
+            tuple((c, a) for c, a in content["pairs"]),
+            Calibration(**content["calibration"]),
+            content["trusts_memory"],
+            examples,
+        )
+        if content["network"]:
+            from safetensors.torch import load_file
+
+            parts.encoder = encoder(folder)
+            parts.head = _new_head(parts, 0)
+            parts.head.load_state_dict({n: t.float() for n, t in load_file(folder / "head.safetensors").items()})
+        return cls(parts)
+
+
+def _new_head(parts: _Parts, seed: int) -> SpanHead:
+    import torch
+
+    from extraction.spanhead import SpanHead
+
+    if parts.encoder is None:
+        raise ExtractionError("A head needs an encoder.")
+    names = len(parts.kin.vector("Colour"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = SpanHead(parts.encoder.dimensions, names, len(parts.attributes), len(parts.pairs))
+    return head.to(parts.encoder.device).eval()
+
+
+def _copy(old: SpanHead, new: SpanHead) -> None:
+    """Give a head the weights of one for the first of its attributes and pairs; the others' vectors stay zero."""
+    import torch
+
+    with torch.no_grad():
+        for name, weight in new.state_dict().items():
+            before = old.state_dict()[name]
+            weight[: len(before)] = before
+
+
+def _code(encoder: AdaptedEncoder, products: Sequence[MarkedProduct]) -> list[Coded]:
+    """Category and text of each product as word pieces."""
+    return encoder.code([cut(p).words for p in products], before=[p.category.split() for p in products])
+
+
+def _shuffled(useful: Sequence[int], lengths: Sequence[int], recipe: Recipe, epoch: int) -> list[list[int]]:
+    """The texts of an epoch in batches, in an order of its own; texts of like length together, since padding costs."""
+    rng = random.Random(f"{recipe.seed} {epoch}")
+    order = list(useful)
+    rng.shuffle(order)
+    pool = 16 * recipe.batch
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        part = sorted(order[start : start + pool], key=lengths.__getitem__)
+        batches += [part[i : i + recipe.batch] for i in range(0, len(part), recipe.batch)]
+    rng.shuffle(batches)
+    return batches
+
+
+def _mark(products: Sequence[MarkedProduct], recipe: Recipe, encoder: str) -> str:
+    """What a training is of: a checkpoint of another one is not gone on from."""
+    rows = [[p.text, p.category, {a: list(v) for a, v in p.targets.items()}] for p in products]
+    return hashlib.sha256(orjson.dumps([encoder, asdict(recipe), rows])).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """A run of words of a text."""
+class _Course:
+    """A training's state, kept after each epoch."""
 
-    first: int
-    last: int
-    value: str
-    key: str
-    shape: str
-    words: tuple[str, ...]
-    is_plain: bool
-    """Whether it is a candidate although the memory does not know it."""
+    encoder: AdaptedEncoder
+    head: SpanHead
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    file: Path | None
+    mark: str
 
+    def keep(self, epochs: int) -> None:
+        """Write the state after so many epochs; the file is the old one or the new one, never half of either."""
+        if self.file is None:
+            return
+        import torch
 
-@lru_cache(maxsize=64)
-def _runs(text: _Text) -> tuple[_Run, ...]:
-    """All runs of at most :data:`MAX_WORDS` words; the questions about one text share them."""
-    count = len(text.tokens)
-    return tuple(
-        _run(text, first, last)
-        for first in range(count)
-        for last in range(first + 1, min(first + MAX_WORDS, count) + 1)
-    )
+        content = {
+            "mark": self.mark,
+            "epochs": epochs,
+            "adapter": self.encoder.state(),
+            "head": self.head.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        new = self.file.with_suffix(".new")
+        torch.save(content, new)
+        new.replace(self.file)
 
+    def resume(self) -> int:
+        """Set the state to what the file holds, if it is of this training; gives the finished epochs."""
+        if self.file is None or not self.file.is_file():
+            return 0
+        import torch
 
-def _long_runs(text: _Text, known: Iterable[str]) -> Iterator[_Run]:
-    """Runs of more words than that which are known values."""
-    folded = text.raw.casefold()
-    for key in known:
-        if _length(key) > MAX_WORDS and key in folded:
-            for first, last in _places(text.folded, tuple(_TOKEN.findall(key))):
-                yield _run(text, first, last)
-
-
-def _run(text: _Text, first: int, last: int) -> _Run:
-    value = text.raw[text.starts[first] : text.ends[last - 1]]
-    plain = _may_be_value(text.tokens[first], text.tokens[last - 1])
-    return _Run(first, last, value, fold(value), shape(value), text.folded[first:last], plain)
-
-
-@lru_cache(maxsize=100_000)
-def _length(value: str) -> int:
-    return len(_TOKEN.findall(value))
-
-
-def cut(product: MarkedProduct) -> _Text:
-    """A product's text as words."""
-    return _cut(product.text[:MAX_CHARS], len(product.title))
-
-
-@lru_cache(maxsize=4096)
-def _cut(raw: str, title_end: int) -> _Text:
-    found = list(_TOKEN.finditer(raw))
-    return _Text(
-        title_end,
-        raw,
-        tuple(m.group() for m in found),
-        tuple(m.group().casefold() for m in found),
-        tuple(m.start() for m in found),
-        tuple(m.end() for m in found),
-    )
+        try:
+            content: dict[str, Any] = torch.load(self.file, weights_only=True, map_location=self.encoder.device)
+        except Exception:  # whatever is wrong with it, the training can begin anew
+            return 0
+        if content.get("mark") != self.mark:
+            return 0
+        self.encoder.restore(content["adapter"])
+        self.head.load_state_dict(content["head"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.schedule.load_state_dict(content["schedule"])
+        return int(content["epochs"])
 
 
-def occurrences(text: _Text, value: str) -> list[tuple[int, int]]:
-    """Runs of words that are a value: first and one past the last."""
-    return _places(text.tokens, tuple(_TOKEN.findall(value)))
+def calibrate(products: Sequence[MarkedProduct], beliefs: Iterable[Mapping[str, Belief]]) -> Calibration:
+    """Threshold and calibration from texts that were held out of the training.
+
+    The threshold is the one with the best F1, drawn towards :class:`Calibration`'s own by ties. The two numbers
+    of the calibration maximise the likelihood (Platt scaling), held to the identity by a weak penalty.
+    """
+    rows: list[tuple[float, bool, bool]] = []  # probability of the best value, is it right, is a value stated
+    for product, belief in zip(products, beliefs, strict=True):
+        for attribute, values in product.targets.items():
+            best = belief[attribute].best
+            rows.append((best.probability, best.value in values, bool(values)))
+    chances = np.array([r[0] for r in rows])
+    right, stated = np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
+    if len(rows) < MIN_CALIBRATED:
+        return Calibration()
+    options = [t / 100 for t in range(20, 61, 5)]
+
+    def f1(threshold: float) -> float:
+        answered = chances >= threshold
+        return 2 * float(right[answered].sum()) / max(1, int(answered.sum()) + int(stated.sum()))
+
+    default = Calibration()
+    threshold = max(options, key=lambda t: (round(f1(t), 3), -abs(t - default.threshold)))
+    answered = chances >= threshold
+    return replace(_platt(chances[answered], right[answered]), threshold=threshold)
 
 
-def _places(tokens: tuple[str, ...], wanted: tuple[str, ...]) -> list[tuple[int, int]]:
-    size = len(wanted)
-    if not size:
-        return []
-    return [(i, i + size) for i in range(len(tokens) - size + 1) if tokens[i : i + size] == wanted]
-
-
-@lru_cache(maxsize=100_000)
-def fold(value: str) -> str:
-    """A value without case and with single spaces."""
-    return " ".join(value.casefold().split())
-
-
-@lru_cache(maxsize=100_000)
-def shape(value: str) -> str:
-    """How a value looks: ``YA24a`` is ``Xdx``, ``40mm`` is ``dx``, ``Deep Blue`` is ``Xx Xx``."""
-    classes = ("d" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in value)
-    return re.sub(r"(.)\1+", r"\1", "".join(classes))
-
-
-def _may_be_value(first: str, last: str) -> bool:
-    """Whether a run of words between these may be a value: it begins and ends with a word or a number."""
-    return first[0].isalnum() and (last[-1].isalnum() or last in "\"'#%+")
-
-
-def _row(**features: float) -> list[float]:
-    return [features.get(name, 0.0) for name in FEATURES]
-
-
-def _shift(
-    centroids: dict[tuple[str, str, str], tuple[NDArray[np.float32], int]],
-    key: tuple[str, str, str],
-    vector: NDArray[np.float32],
-    times: int,
-) -> None:
-    total, count = centroids.get(key, (np.zeros_like(vector), 0))
-    centroids[key] = (total + times * vector, count + times)
-
-
-def _fit(groups: Iterable[tuple[NDArray[np.float64], NDArray[np.bool_]]], penalty: float) -> NDArray[np.float64]:
-    """Weights that make the right candidates of each group probable: L-BFGS on a convex-in-practice log-likelihood."""
+def _platt(chances: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
     from scipy.optimize import minimize
 
-    groups = list(groups)
-    if not groups:
-        return np.zeros(len(FEATURES))
-    X = np.vstack([features for features, _ in groups])  # [candidates of all groups, features]
-    right = np.concatenate([r for _, r in groups])
-    starts = np.cumsum([0, *(len(r) for _, r in groups[:-1])])
-    sizes = np.array([len(r) for _, r in groups])
-    scale = X.std(axis=0)
-    scale[scale == 0] = 1.0
-    X = X / scale
+    clipped = np.clip(chances, 1e-6, 1 - 1e-6)
+    logits = np.log(clipped / (1 - clipped))
 
-    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scores = X @ w
-        scores -= np.repeat(np.maximum.reduceat(scores, starts), sizes)
-        weight = np.exp(scores)
-        all_ = np.add.reduceat(weight, starts)
-        good = np.add.reduceat(weight * right, starts)
-        value = float(-np.log(good / all_).sum()) + 0.5 * penalty * float(w @ w)
-        slope = weight / np.repeat(all_, sizes) - weight * right / np.repeat(good, sizes)
-        return value, X.T @ slope + penalty * w
+    def loss(x: NDArray[np.float64]) -> float:
+        score = np.where(right, 1.0, -1.0) * (x[0] * logits + x[1])
+        return float(np.logaddexp(0.0, -score).sum() + (x[0] - 1) ** 2 + x[1] ** 2)
 
-    found = minimize(loss, np.zeros(X.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    weights: NDArray[np.float64] = found.x / scale
-    return weights
+    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead")
+    return Calibration(float(found.x[0]), float(found.x[1]))

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from typing import Any, Literal
 from extraction import corpus
 from extraction.benchmarks import MarkedSentence, Triplet, read_sentences
 from kg import intake, localdb, vocabulary
+from kg.app.session import stage_bar
 from kg.errors import BenchmarkError
 from kg.migrations import migrate
 from kg.records import EventRecord, ProductRecord
@@ -120,7 +122,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
     """
     from extraction import language
     from extraction.clauses import word_votes
-    from extraction.evaluation import expected_calibration_error
+    from extraction.evaluation import calibration_error
     from extraction.lexicon_triplets import lexicon_triplets
     from extraction.triplets import Recipe, TripletModel, once
 
@@ -148,7 +150,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
             for sentence, one in zip(sentences, read[name], strict=True)
             for t in one
         ]
-        error = round(expected_calibration_error(judged), 3)
+        error = round(calibration_error(judged), 3)
         rows.append(_triplet_row(title, gold, found, calibration_error=error, training_seconds=seconds))
     return {
         "seed": settings.seed,
@@ -171,6 +173,25 @@ def _triplet_row(
 
     scores = {name: round(100 * score_triplets(gold[name], found[name]).total.f1, 1) for name in gold}
     return {"model": title, **scores, "calibration_error": calibration_error, "training_seconds": training_seconds}
+
+
+def extraction_values(
+    settings: Settings, data: Path, *, sets: Sequence[str], variants: Sequence[str], epochs: int | None
+) -> Iterator[dict[str, Any]]:
+    """The lines of the table of learned attribute values; see :mod:`extraction.valuebench`."""
+    from extraction import valuebench  # torch takes seconds to import
+    from extraction.encoder import Encoder
+    from extraction.values import Recipe
+
+    encoder = Encoder(settings.encoder, device=settings.device)
+    recipe = Recipe(seed=settings.seed)
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    for split in valuebench.splits(data, sets):
+        yield valuebench.rules_alone(split, vocabulary.load(settings.vocabulary))
+        for variant in variants:
+            with stage_bar() as progress:
+                yield valuebench.measure(split, variant, encoder, recipe, progress)
 
 
 def _products(count: int) -> Iterator[ProductRecord]:

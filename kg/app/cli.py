@@ -239,16 +239,38 @@ def extract(
 
 @app.command("train-extraction")
 def train_extraction(
-    files: Annotated[list[Path], typer.Argument(help="Marked texts.", show_default=False)],
-    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the files.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Marked texts.", show_default=False)] = None,
+    format: Annotated[Literal["pave", "ae", "aste"] | None, typer.Option(help="Format of the files.")] = None,
+    from_corrections: Annotated[
+        Path | None,
+        typer.Option(help="Corrections, JSON Lines `text, attribute, value or null, start, end`, to learn instead."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Learn from marked texts; the result becomes part of this KG_HOME's extractor. Several calls add up."""
     from kg.app import jobs
 
-    report = jobs.train_extraction(Settings.load(), files, format)
+    if from_corrections is not None and not files:
+        report = jobs.correct_extraction(Settings.load(), from_corrections)
+    elif files and format is not None and from_corrections is None:
+        report = jobs.train_extraction(Settings.load(), files, format)
+    else:
+        raise KGError("Give either files and their --format, or --from-corrections FILE.")
     words = f"Learned from {report['read']} texts, {report['examples']} with those before; kept in {report['folder']}."
     _print(report, json, words)
+
+
+@app.command("suggest-corrections")
+def suggest_corrections(
+    file: Annotated[Path, typer.Argument(help="Texts with the attributes to ask; marked values are not looked at.")],
+    format: Annotated[Literal["pave", "ae"], typer.Option(help="Format of the file.")],
+    limit: Annotated[int, typer.Option(min=1, help="Questions to print.")] = 20,
+) -> None:
+    """Print the questions of which the trained extractor is least certain, as lines for `--from-corrections`."""
+    from kg.app import jobs
+
+    for row in jobs.suggest_corrections(Settings.load(), file, format, limit):
+        typer.echo(orjson.dumps(row).decode())
 
 
 @app.command()
@@ -510,6 +532,30 @@ def benchmark_extraction_triplets(
     else:
         _print(report, False, "")
         _print(rows, False, "")
+
+
+@benchmark.command("extraction-values")
+def benchmark_extraction_values(
+    data: Annotated[Path, typer.Option(help="Folder with `ae110k` and `wdc_pave`.", exists=True, file_okay=False)],
+    sets: Annotated[list[str] | None, typer.Option("--set", help="ae, surface, normalised or new; all.")] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option("--variant", help="whole, without memory, without adapter or memory alone; all."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
+) -> None:
+    """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""
+    from extraction.valuebench import SETS, VARIANTS
+    from kg.app import benchmark as measured
+
+    for given, known in ((sets, SETS), (variants, tuple(VARIANTS))):
+        if unknown := sorted(set(given or ()) - set(known)):
+            raise KGError(f"{', '.join(unknown)}: expected one of {', '.join(known)}.")
+    rows = measured.extraction_values(
+        Settings.load(), data, sets=sets or SETS, variants=variants or tuple(VARIANTS), epochs=epochs
+    )
+    for row in rows:
+        typer.echo(orjson.dumps(row).decode())
 
 
 @benchmark.command("index")

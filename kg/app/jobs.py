@@ -21,6 +21,8 @@ from extraction import corpus
 from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import Extractor
+from extraction.training import Heads
+from extraction.values import Recipe
 from kg import intake, provenance, schema, vocabulary, writer
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
 from kg.errors import InputError
@@ -207,7 +209,8 @@ def extract(
 
     clock = now or (lambda: datetime.now(UTC))
     encoder = Encoder(settings.encoder, device=settings.device)
-    extractor = Extractor(vocabulary.load(settings.vocabulary), lexicon(store), encoder, clock=clock)
+    heads = Heads.load(_heads_folder(settings), encoder)
+    extractor = Extractor(vocabulary.load(settings.vocabulary), lexicon(store), encoder, heads=heads, clock=clock)
     if everything:
         store.autocommit("MATCH (d:Document) CALL (d) { REMOVE d.extracted } IN TRANSACTIONS OF 5000 ROWS")
     waiting = provenance.count_pending(store, extractor.version)
@@ -299,8 +302,41 @@ def train_extraction(
     """Learn from marked files; see :func:`extraction.training.train`."""
     from extraction import training
 
-    report = training.train(files, format, _heads_folder(settings), Encoder(settings.encoder, device=settings.device))
+    with stage_bar() as progress:
+        report = training.train(
+            files,
+            format,
+            _heads_folder(settings),
+            Encoder(settings.encoder, device=settings.device),
+            recipe=Recipe(seed=settings.seed),
+            progress=progress,
+        )
     return {**asdict(report), "folder": str(_heads_folder(settings))}
+
+
+def correct_extraction(settings: Settings, corrections: Path) -> dict[str, Any]:
+    """Learn people's corrections; see :func:`extraction.training.correct`."""
+    from extraction import training
+
+    with stage_bar() as progress:
+        report = training.correct(
+            corrections,
+            _heads_folder(settings),
+            Encoder(settings.encoder, device=settings.device),
+            recipe=Recipe(seed=settings.seed),
+            progress=progress,
+        )
+    return {**asdict(report), "folder": str(_heads_folder(settings))}
+
+
+def suggest_corrections(
+    settings: Settings, file: Path, format: Literal["pave", "ae"], limit: int
+) -> list[dict[str, Any]]:
+    """What a person should look at next in a file; see :func:`extraction.training.suggest`."""
+    from extraction import training
+
+    heads = Heads.load(_heads_folder(settings), Encoder(settings.encoder, device=settings.device))
+    return training.suggest(file, format, heads, limit=limit)
 
 
 def evaluate_extraction(settings: Settings, gold: Path, format: Literal["pave", "ae", "aste"]) -> dict[str, Any]:
@@ -309,7 +345,7 @@ def evaluate_extraction(settings: Settings, gold: Path, format: Literal["pave", 
 
     encoder = Encoder(settings.encoder, device=settings.device)
     heads = training.Heads.load(_heads_folder(settings), encoder)
-    return training.evaluate(gold, format, heads, encoder).as_dict()
+    return training.evaluate(gold, format, heads).as_dict()
 
 
 def _heads_folder(settings: Settings) -> Path:

@@ -131,6 +131,19 @@ def test_what_marked_texts_teach_is_kept_apart_from_the_checkpoints(kg: Kg, tmp_
     assert report["f1"] > 0.9
     # The newest checkpoint is not what was learned here.
     assert "No checkpoint" in kg("promote").err
+    # What was learned is the extractor of this home.
+    learned = kg("train-extraction", path, "--format", "ae", "--json").json["version"]
+    product = {"sku": "S1", "title": "Green belt 77", "categories": [["Straps"]]}
+    kg("ingest", "products", lines(tmp_path / "products.jsonl", product))
+    assert kg("extract", "--json").json["version"].endswith(f".{learned}")
+    # It learns corrections too, and says what it would ask next.
+    suggested = kg("suggest-corrections", path, "--format", "ae", "--limit", "2").out.splitlines()
+    assert len(suggested) == 2
+    (tmp_path / "corrections.jsonl").write_text("\n".join(suggested))
+    corrected = kg("train-extraction", "--from-corrections", tmp_path / "corrections.jsonl", "--json").json
+    assert (corrected["read"], corrected["examples"]) == (2, 30)
+    assert corrected["version"] != learned
+    assert kg("train-extraction", "--json").code == 1
 
 
 def test_training_on_an_empty_graph_says_what_is_missing(kg: Kg) -> None:

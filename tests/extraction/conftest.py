@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import torch
 
+from extraction.benchmarks import MarkedProduct
 from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry
 from extraction.pipeline import Extractor
@@ -88,3 +91,28 @@ def reasons(extraction: Extraction) -> set[tuple[str, str]]:
 def quotes(extraction: Extraction, key: str) -> list[str]:
     """What the evidence for a thing quotes."""
     return [e.quote for e in extraction.graph.evidence if e.mentions is not None and e.mentions.key == key]
+
+
+BRANDS = ("SEAFOX", "KINGFISH", "TROUTER", "BASSO", "PIKELORD", "CARPER")
+COLOURS = ("red", "green", "blue", "silver")
+
+
+def lures(count: int, *, first: int = 0) -> list[MarkedProduct]:
+    """Titles such as ``SEAFOX lure 40mm red``; every fourth has no colour."""
+    found = []
+    for n in range(first, first + count):
+        brand, colour, size = BRANDS[n % len(BRANDS)], COLOURS[n % 4], f"{10 + n}mm"
+        has_colour = n % 4 != 3
+        title = f"{brand} lure {size}" + (f" {colour}" if has_colour else "")
+        targets = {"Brand": (brand,), "Size": (size,), "Colour": (colour,) if has_colour else ()}
+        found.append(MarkedProduct(title, "", "Lure", targets))
+    return found
+
+
+def as_file(path: Path, products: Sequence[MarkedProduct]) -> Path:
+    """A file in AE-110K's format."""
+    with path.open("w", encoding="utf-8") as file:
+        for p in products:
+            targets = {a: dict.fromkeys(values or ("n/a",), 1) for a, values in p.targets.items()}
+            file.write(json.dumps({"input": p.title, "category": p.category, "target_scores": targets}) + "\n")
+    return path

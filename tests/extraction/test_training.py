@@ -2,83 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from extraction.benchmarks import MarkedProduct, MarkedSentence, Triplet, read_products
+from extraction.benchmarks import MarkedSentence, Triplet, read_products
 from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry
 from extraction.pipeline import Extractor
 from extraction.training import Heads, TrainingReport, evaluate, train
-from extraction.values import ValueModel, shape
+from extraction.values import Recipe
 from kg.errors import ExtractionError
 from kg.graph import Document, DocumentKind
 from kg.vocabulary import Vocabulary
-from tests.extraction.conftest import NOW, facts
+from tests.extraction.conftest import NOW, as_file, facts, lures
 
-BRANDS = ("SEAFOX", "KINGFISH", "TROUTER", "BASSO", "PIKELORD", "CARPER")
-COLOURS = ("red", "green", "blue", "silver")
-
-
-def lures(count: int, *, first: int = 0) -> list[MarkedProduct]:
-    """Titles such as ``SEAFOX lure 40mm red``; every fourth has no colour."""
-    found = []
-    for n in range(first, first + count):
-        brand, colour, size = BRANDS[n % len(BRANDS)], COLOURS[n % 4], f"{10 + n}mm"
-        has_colour = n % 4 != 3
-        title = f"{brand} lure {size}" + (f" {colour}" if has_colour else "")
-        targets = {"Brand": (brand,), "Size": (size,), "Colour": (colour,) if has_colour else ()}
-        found.append(MarkedProduct(title, "", "Lure", targets))
-    return found
-
-
-def no_vectors(products: Sequence[MarkedProduct]) -> NDArray[np.float32]:
-    return np.ones((len(products), 2), dtype=np.float32)
-
-
-def test_known_values_and_values_of_a_known_shape_are_answered() -> None:
-    products = lures(48)
-    model = ValueModel.train(products, no_vectors(products))
-    # These sizes were never seen, only their like.
-    new = lures(8, first=100)
-    answers = model.answer(new, no_vectors(new))
-    for product, answer in zip(new, answers, strict=True):
-        expected = {a: values[0] if values else None for a, values in product.targets.items()}
-        assert {a: given.value for a, given in answer.items()} == expected
-        assert all(0 < given.probability <= 1 for given in answer.values())
-
-
-def test_the_right_answers_are_not_looked_at() -> None:
-    products = lures(24)
-    model = ValueModel.train(products, no_vectors(products))
-    (honest,) = model.answer(
-        [MarkedProduct("BASSO lure 90mm red", "", "Lure", {"Brand": ("nonsense",)})], no_vectors(products[:1])
-    )
-    assert honest["Brand"].value == "BASSO"
-
-
-def test_training_twice_gives_the_same_weights() -> None:
-    products = lures(24)
-    one, two = (ValueModel.train(products, no_vectors(products)).weights for _ in range(2))
-    assert np.array_equal(one, two)
-
-
-def test_a_text_without_words_is_answered_with_silence() -> None:
-    products = lures(24)
-    model = ValueModel.train(products, no_vectors(products))
-    for text in ("", "…", "🎸"):
-        blank = [MarkedProduct(text, "", "Other", {"Brand": ()})]
-        assert model.answer(blank, no_vectors(blank))[0]["Brand"].value is None
-
-
-@pytest.mark.parametrize(("value", "looks"), [("YA24a", "Xdx"), ("40mm", "dx"), ("Deep Blue", "Xx Xx"), ("", "")])
-def test_values_have_shapes(value: str, looks: str) -> None:
-    assert shape(value) == looks
+QUICK = Recipe(epochs=2, rank=2, first_layer=5)
+"""Little training: these worlds are easy."""
 
 
 def spoken() -> list[MarkedSentence]:
@@ -94,15 +34,6 @@ def spoken() -> list[MarkedSentence]:
     return found
 
 
-def as_file(path: Path, products: Sequence[MarkedProduct]) -> Path:
-    """A file in AE-110K's format."""
-    with path.open("w", encoding="utf-8") as file:
-        for p in products:
-            targets = {a: dict.fromkeys(values or ("n/a",), 1) for a, values in p.targets.items()}
-            file.write(json.dumps({"input": p.title, "category": p.category, "target_scores": targets}) + "\n")
-    return path
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
@@ -111,14 +42,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(home: Path, encoder: Encoder) -> TrainingReport:
     """Two files of lures and one of sentences, one call each."""
-    train([as_file(home / "one.jsonl", lures(24))], "ae", home / "heads", encoder)
+    train([as_file(home / "one.jsonl", lures(24))], "ae", home / "heads", encoder, recipe=QUICK)
     lines = [
         f"{' '.join(s.tokens)}####{[(list(t.aspect), list(t.opinion), t.sentiment) for t in s.triplets]}"
         for s in spoken()
     ]
     (home / "aste.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     train([home / "aste.txt"], "aste", home / "heads", encoder)
-    return train([as_file(home / "two.jsonl", lures(24, first=24))], "ae", home / "heads", encoder)
+    return train([as_file(home / "two.jsonl", lures(24, first=24))], "ae", home / "heads", encoder, recipe=QUICK)
 
 
 def test_calls_add_up(trained: TrainingReport) -> None:
@@ -126,7 +57,7 @@ def test_calls_add_up(trained: TrainingReport) -> None:
 
 
 def test_the_same_file_twice_changes_nothing(home: Path, encoder: Encoder, trained: TrainingReport) -> None:
-    again = train([home / "two.jsonl"], "ae", home / "heads", encoder)
+    again = train([home / "two.jsonl"], "ae", home / "heads", encoder, recipe=QUICK)
     assert (again.examples, again.version) == (48, trained.version)
 
 
@@ -134,11 +65,11 @@ def test_heads_are_loaded_and_scored(home: Path, encoder: Encoder, trained: Trai
     heads = Heads.load(home / "heads", encoder)
     assert heads.version == trained.version
     gold = as_file(home / "gold.jsonl", lures(8, first=100))
-    score = evaluate(gold, "ae", heads, encoder)
+    score = evaluate(gold, "ae", heads)
     assert score.documents == 8
     assert score.total.f1 > 0.9
     assert set(score.by_attribute) == {"Brand", "Colour", "Size"}
-    assert evaluate(home / "aste.txt", "aste", heads, encoder).total.f1 > 0.9
+    assert evaluate(home / "aste.txt", "aste", heads).total.f1 > 0.9
 
 
 def test_one_folder_a_task_is_left(home: Path, trained: TrainingReport) -> None:
@@ -165,7 +96,7 @@ def test_nothing_trained_is_said(tmp_path: Path, encoder: Encoder) -> None:
     assert heads == Heads()
     for format in ("ae", "pave", "aste"):
         with pytest.raises(ExtractionError, match=f"kg train-extraction FILE --format {format}"):
-            evaluate(tmp_path / "gold", format, heads, encoder)  # type: ignore[arg-type]
+            evaluate(tmp_path / "gold", format, heads)  # type: ignore[arg-type]
 
 
 def test_an_empty_file_teaches_nothing(tmp_path: Path, encoder: Encoder) -> None:
@@ -190,9 +121,9 @@ def test_heads_of_another_encoder_or_layout_are_refused(home: Path, tmp_path: Pa
 
 def test_damaged_heads_are_named(tmp_path: Path, encoder: Encoder) -> None:
     heads = tmp_path / "heads"
-    train([as_file(tmp_path / "f.jsonl", lures(8))], "ae", heads, encoder)
+    train([as_file(tmp_path / "f.jsonl", lures(8))], "ae", heads, encoder, recipe=QUICK)
     (part,) = heads.glob("values-*")
-    (part / "weights.npz").write_bytes(b"half a fi")
+    (part / "memory.jsonl.gz").write_bytes((part / "memory.jsonl.gz").read_bytes()[:50])
     with pytest.raises(ExtractionError, match="cannot be read"):
         Heads.load(heads, encoder)
 

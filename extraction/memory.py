@@ -1,0 +1,528 @@
+"""A memory of known values, and the questions put to it: which run of words states an attribute's value?
+
+For a text and an attribute every run of words is a candidate; so is each value
+that the memory knows for the category, where it stands inside a word or nowhere
+in the text; so is "not stated". A candidate's score is linear in the features
+below, and one softmax runs over all candidates of a question. While the weights
+are fitted each text is taken out of the memory, so that they learn how far to
+trust it on texts never seen.
+
+An attribute that was never looked for is asked of its likes: every count is
+then a sum over the known attributes, weighted by how like their names are
+(:class:`Kin`). Weights of their own are fitted for that, by treating each
+known attribute as if it were new.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extraction.benchmarks import MarkedProduct
+from extraction.spans import MAX_VALUE, WIDTH, Text, cut, fold, occurrences, shape, words_of
+
+MAX_KNOWN: Final = 30
+"""Known values of a category that are tried although no run of words is one of them."""
+FEATURES: Final = (
+    "none",
+    "none_prior",
+    "known_here",
+    "known_here_odds",
+    "known_elsewhere",
+    "known_elsewhere_odds",
+    "shape",
+    "words",
+    "left",
+    "right",
+    "first",
+    "in_title",
+    "length",
+    "broken",
+    "rivals",
+    "label",
+    "label_next",
+    "label_after",
+    "inside",
+    "absent",
+    "absent_odds",
+)
+"""The features, in the order of the weights."""
+MIN_KIN: Final = 0.001
+"""Weight below which another attribute's counts are not looked at."""
+_NOTHING: Final[Counter[str]] = Counter()
+_COLUMN: Final = {name: i for i, name in enumerate(FEATURES)}
+
+Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Texts to unit vectors, ``[texts, dimensions]``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """What may answer a question; the first candidate is "not stated"."""
+
+    text: Text
+    runs: NDArray[np.int32]
+    """Of the next candidates, the number of each one's run in ``text``, ``[r]``."""
+    others: tuple[tuple[str, int, int], ...]
+    """Of the candidates after those, the value and the run of words around it; ``(value, 0, 0)`` stands nowhere."""
+    features: NDArray[np.float32]
+    """``[1 + r + others, features]``."""
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def value(self, candidate: int) -> str | None:
+        """The answer that a candidate gives."""
+        if not candidate:
+            return None
+        if candidate <= len(self.runs):
+            return self.text.value(int(self.runs[candidate - 1]))
+        return self.others[candidate - 1 - len(self.runs)][0]
+
+    def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and last word of each candidate; -1 for "not stated", -2 for a value that stands nowhere."""
+        around = np.array([(a, z - 1) if z else (-2, -2) for _, a, z in self.others], dtype=np.int64).reshape(-1, 2)
+        first = np.concatenate([[-1], self.text.first[self.runs], around[:, 0]]).astype(np.int64)
+        last = np.concatenate([[-1], self.text.last[self.runs] - 1, around[:, 1]]).astype(np.int64)
+        return first, last
+
+    def right(self, values: Sequence[str]) -> NDArray[np.bool_]:
+        """Which candidates are right where ``values`` are."""
+        found = np.zeros(len(self), dtype=bool)
+        if not values:
+            found[0] = True
+            return found
+        folded = {fold(v) for v in values}
+        for i, run in enumerate(self.runs.tolist(), start=1):
+            if self.text.keys[run] in folded and self.text.value(run) in values:
+                found[i] = True
+        for i, (value, *_) in enumerate(self.others, start=1 + len(self.runs)):
+            found[i] = value in values
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A text, and what a memory knows of it whatever the question."""
+
+    category: str
+    text: Text
+    ids: NDArray[np.int64]
+    """The memory's numbers of the words, with those of the two edges around them, ``[words + 2]``."""
+    general: NDArray[np.float32]
+    """Logarithm of one plus the number of texts in which each of them stands, ``[words + 2]``."""
+    shapes: NDArray[np.int64]
+    """The memory's number of each run's shape."""
+    owned: tuple[tuple[int, Counter[tuple[str, str]]], ...]
+    """Runs that are known values, and how often of what."""
+    keys: frozenset[str]
+    folded: str
+
+
+class Memory:
+    """Counts of what was right, where, and of what stood beside it; a text can be taken out of it again."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        """(category, attribute) → folded value → in how many texts it was right."""
+        self.known: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        """Folded value → (category, attribute) → in how many texts it was right."""
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.silent: Counter[tuple[str, str]] = Counter()
+        """How often an attribute was looked for, and how often in vain."""
+        self.attributes: dict[str, int] = {}
+        """Attribute → its row in the tables."""
+        self._spellings: dict[str, Counter[str]] = defaultdict(Counter)
+        self._word_ids: dict[str, int] = {"": 0}
+        self._shape_ids: dict[str, int] = {"": 0}
+        self._general = np.zeros(1024, dtype=np.float32)
+        """In how many texts a word stands at all, ``[words]``."""
+        # Of the words in, before and after values and of their shapes: [attributes, words or shapes].
+        self._words, self._left, self._right, self._shapes = (np.zeros((8, 256), dtype=np.float32) for _ in range(4))
+        self._total = np.zeros(8, dtype=np.float32)
+
+    def add(self, product: MarkedProduct, *, times: int = 1) -> None:
+        """Count a text; with ``times=-1`` take it out again."""
+        text = cut(product)
+        for number in [self._word(word) for word in dict.fromkeys(text.folded)]:
+            self._general[number] += times
+        for attribute, values in product.targets.items():
+            question = (product.category, attribute)
+            self.asked[question] += times
+            self.silent[question] += times * (not values)
+            row = self._row(attribute)
+            self._total[row] += times * len(values)
+            for value in values:
+                key = fold(value)
+                self._spellings[key][value] += times
+                self.values[question][key] += times
+                self.known[key][question] += times
+                self._count("_shapes", row, self._id(self._shape_ids, shape(value)), times)
+                for word in {w.casefold() for w in words_of(value)}:
+                    self._count("_words", row, self._word(word), times)
+                for first, last in occurrences(text, value)[:1]:
+                    before = text.folded[first - 1] if first else "^"
+                    after = text.folded[last] if last < len(text.folded) else "$"
+                    self._count("_left", row, self._word(before), times)
+                    self._count("_right", row, self._word(after), times)
+
+    def read(self, product: MarkedProduct) -> Reading:
+        """What the questions about one text have in common. Valid until the next :meth:`add`."""
+        text = cut(product)
+        # Opening and closing marks stand for the edges of the text.
+        ids = np.array([self._word_ids.get(w, 0) for w in ("^", *text.folded, "$")], dtype=np.int64)
+        shapes = np.array([self._shape_ids.get(s, 0) for s in text.shapes], dtype=np.int64)
+        owned = [(run, owners) for run, key in enumerate(text.keys) if (owners := self.known.get(key))]
+        folded = text.raw.casefold()
+        return Reading(
+            product.category,
+            text,
+            ids,
+            np.log(self._general[ids] + 1.0),
+            shapes,
+            tuple(owned),
+            frozenset(text.keys),
+            # Where folding changes the length, places in the folded text are not those in the text.
+            folded if len(folded) == len(text.raw) else "",
+        )
+
+    def candidates(self, reading: Reading, attribute: str, kin: NDArray[np.float32] | None) -> Candidates:
+        """What may answer a question, with the features of each candidate.
+
+        Args:
+            kin: weights of the known attributes ``[attributes]`` by which an attribute is asked of its likes;
+                ``None`` for a known one, asked of itself.
+        """
+        text = reading.text
+        weights = self._weights(attribute, kin)
+        here, elsewhere, rivals = self._counts(reading, weights)
+        runs = np.flatnonzero(text.plain | (here + elsewhere > 0)).astype(np.int32)
+        features = np.zeros((1 + len(runs), len(FEATURES)), dtype=np.float32)
+        features[0, _COLUMN["none"]] = 1.0
+        asked, silent = self._asked(reading.category, weights)
+        features[0, _COLUMN["none_prior"]] = math.log((silent + 0.5) / (asked - silent + 0.5)) if asked > 0 else 0.0
+        if len(runs):
+            self._fill(features[1:], reading, runs, attribute, weights, here[runs], elsewhere[runs], rivals[runs])
+        others, rows = self._others(reading, attribute) if kin is None else ((), ())
+        if others:
+            features = np.concatenate([features, np.array(rows, dtype=np.float32)])
+        return Candidates(text, runs, tuple(others), features)
+
+    def _weights(self, attribute: str, kin: NDArray[np.float32] | None) -> dict[str, float]:
+        """Attributes whose counts are looked at, with their weights."""
+        if kin is None:
+            return {attribute: 1.0} if attribute in self.attributes else {}
+        return {a: float(w) for a, w in zip(self.attributes, kin, strict=False) if w > MIN_KIN}
+
+    def _fill(
+        self,
+        features: NDArray[np.float32],
+        reading: Reading,
+        runs: NDArray[np.int32],
+        attribute: str,
+        weights: Mapping[str, float],
+        here: NDArray[np.float32],
+        elsewhere: NDArray[np.float32],
+        rivals: NDArray[np.float32],
+    ) -> None:
+        """The features of runs of words, into ``features`` ``[runs, features]``."""
+        text = reading.text
+        first, last = text.first[runs], text.last[runs]
+        rows = np.array([self.attributes[a] for a in weights], dtype=np.int64)
+        shares = np.array(list(weights.values()), dtype=np.float32)
+
+        def counts(table: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float32]:
+            # Column 0 is of what was never counted, and ids beyond the table are of words counted elsewhere.
+            found: NDArray[np.float32] = shares @ table[rows[:, None], np.where(ids < table.shape[1], ids, 0)]
+            return found
+
+        odds = {
+            name: np.log(counts(table, reading.ids) + 0.1) - reading.general
+            for name, table in (("words", self._words), ("left", self._left), ("right", self._right))
+        }
+        sums = np.concatenate([[0.0], np.cumsum(odds["words"])])
+        width = (last - first).astype(np.float32)
+        column = _COLUMN
+        features[:, column["words"]] = (sums[last + 1] - sums[first + 1]) / width
+        features[:, column["left"]] = odds["left"][first]
+        features[:, column["right"]] = odds["right"][last + 1]
+        shapes = counts(self._shapes, reading.shapes[runs])
+        features[:, column["shape"]] = np.log(shapes + 0.3) - math.log(float(shares @ self._total[rows]) + 1.0)
+        for run in np.flatnonzero(here + elsewhere):
+            # The rarest word of a run bounds in how many texts the run stands.
+            texts = float(reading.general[first[run] + 1 : last[run] + 1].min())
+            for name, count in (("known_here", here[run]), ("known_elsewhere", elsewhere[run])):
+                if count > 0:
+                    features[run, column[name]] = min(1.0, count)
+                    features[run, column[name + "_odds"]] = math.log(count + 0.2) - texts
+        starts, ends = text.starts[first], text.ends[last - 1]
+        features[:, column["first"]] = first == 0
+        features[:, column["in_title"]] = starts < text.title_end
+        features[:, column["length"]] = np.log(width)
+        features[:, column["broken"]] = text.broken[runs]
+        features[:, column["rivals"]] = np.log1p(np.maximum(0.0, rivals))
+        for begin, end in _places(reading.folded, attribute):
+            gap = starts - end
+            features[(gap >= 0) & (gap <= 30), column["label"]] = 1.0
+            features[(gap >= 0) & (gap <= 3), column["label_next"]] = 1.0
+            ahead = begin - ends
+            features[(ahead >= 0) & (ahead <= 3), column["label_after"]] = 1.0
+
+    def _counts(
+        self, reading: Reading, weights: Mapping[str, float]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Of each run: in how many texts it was the value in this category, in all, and that of another attribute."""
+        here, elsewhere, rivals = (np.zeros(len(reading.text.keys), dtype=np.float32) for _ in range(3))
+        for run, owners in reading.owned:
+            for (category, other), count in owners.items():
+                weight = weights.get(other, 0.0)
+                elsewhere[run] += weight * count
+                if category == reading.category:
+                    here[run] += weight * count
+                    rivals[run] = max(rivals[run], (1.0 - weight) * count)
+        return here, elsewhere, rivals
+
+    def _asked(self, category: str, weights: Mapping[str, float]) -> tuple[float, float]:
+        """How often an attribute was looked for in a category, and how often in vain."""
+        pairs = [((category, a), w) for a, w in weights.items()]
+        return sum(w * self.asked[p] for p, w in pairs), sum(w * self.silent[p] for p, w in pairs)
+
+    def _others(self, reading: Reading, attribute: str) -> tuple[list[tuple[str, int, int]], list[NDArray[np.float32]]]:
+        """Known values of the category which no run of words is: inside words, longer than runs, or nowhere."""
+        question, text = (reading.category, attribute), reading.text
+        asked = self.asked[question]
+        found: list[tuple[str, int, int]] = []
+        rows: list[NDArray[np.float32]] = []
+        for key, count in self.values.get(question, _NOTHING).most_common(10 * MAX_KNOWN):
+            if key in reading.keys or count <= 0 or not key:
+                continue
+            row = np.zeros(len(FEATURES), dtype=np.float32)
+            odds = math.log((count + 0.2) / (asked + 1.0))
+            place = _inside(reading.folded, key)
+            if place >= 0:
+                end = place + len(key)
+                around = np.flatnonzero((text.ends > place) & (text.starts < end))
+                if not len(around):
+                    continue
+                first, last = int(around[0]), int(around[-1]) + 1
+                found.append((text.raw[place:end], first, min(last, first + WIDTH)))
+                row[[_COLUMN["inside"], _COLUMN["known_here"]]] = 1.0
+                row[_COLUMN["known_here_odds"]] = odds
+            elif len(found) < MAX_KNOWN:
+                found.append((self.spelling(key), 0, 0))
+                row[_COLUMN["absent"]] = 1.0
+                row[_COLUMN["absent_odds"]] = odds
+            else:
+                continue
+            rows.append(row)
+        return found, rows
+
+    def spelling(self, key: str) -> str:
+        """How a folded value is mostly written."""
+        spellings = self._spellings.get(key)
+        return min(spellings, key=lambda s: (-spellings[s], s)) if spellings else key
+
+    def _word(self, word: str) -> int:
+        number = self._id(self._word_ids, word)
+        if number >= len(self._general):
+            self._general = np.concatenate([self._general, np.zeros_like(self._general)])
+        return number
+
+    def _row(self, attribute: str) -> int:
+        row = self.attributes.setdefault(attribute, len(self.attributes))
+        if row >= len(self._total):
+            self._total = np.concatenate([self._total, np.zeros_like(self._total)])
+            for name in ("_words", "_left", "_right", "_shapes"):
+                table = getattr(self, name)
+                setattr(self, name, np.concatenate([table, np.zeros_like(table)]))
+        return row
+
+    def _count(self, name: str, row: int, column: int, times: int) -> None:
+        table: NDArray[np.float32] = getattr(self, name)
+        if column >= table.shape[1]:
+            wider = np.zeros((table.shape[0], 2 * column), dtype=np.float32)
+            wider[:, : table.shape[1]] = table
+            setattr(self, name, wider)
+            table = wider
+        table[row, column] += times
+
+    @staticmethod
+    def _id(ids: dict[str, int], text: str) -> int:
+        return ids.setdefault(text, len(ids))
+
+
+def _inside(folded: str, key: str) -> int:
+    """Where a value stands in a text, maybe inside a word, but not inside a number: 10 is not in 110; -1 if nowhere."""
+    at = folded.find(key) if len(key) <= MAX_VALUE else -1
+    while at >= 0:
+        end = at + len(key)
+        if not (folded[max(0, at - 1) : at + 1].isdigit() and at) and not (
+            folded[end - 1 : end + 1].isdigit() and end < len(folded)
+        ):
+            return at
+        at = folded.find(key, at + 1)
+    return -1
+
+
+@lru_cache(maxsize=10_000)
+def _names(attribute: str) -> tuple[str, ...]:
+    """Under which names an attribute may stand in a text: ``Size/Weight`` is size or weight, ``Color(s)`` is color."""
+    plain = re.sub(r"\(.*?\)", "", attribute.casefold())
+    parts = [" ".join(p.split()) for p in re.split(r"[/,_|]", plain)]
+    return tuple(p for p in parts if len(p) > 1)
+
+
+def _places(folded: str, attribute: str) -> Iterator[tuple[int, int]]:
+    """Where a folded text names an attribute: begin and end."""
+    for name in _names(attribute):
+        at = folded.find(name)
+        while at >= 0:
+            yield at, at + len(name)
+            at = folded.find(name, at + 1)
+
+
+class Kin:
+    """How like attributes are by their names.
+
+    Args:
+        encode: texts to unit vectors; or ``None``: then no attribute is like another.
+        describe: attribute → what else is known of it (a description), read after its name.
+    """
+
+    POWER: Final = 4
+    """Cosines between any two names are 0.2 to 0.4: the fourth power leaves of that 0.01."""
+
+    def __init__(self, encode: Vectors | None, describe: Mapping[str, str] | None = None) -> None:
+        self._encode = encode
+        self._describe = describe or {}
+        self._seen: dict[str, NDArray[np.float32]] = {}
+
+    def vector(self, attribute: str) -> NDArray[np.float32]:
+        """Vector of an attribute's name and description."""
+        self.read([attribute])
+        return self._seen[attribute]
+
+    def read(self, attributes: Iterable[str]) -> None:
+        """Encode those that are new, all at once."""
+        new = [a for a in dict.fromkeys(attributes) if a not in self._seen]
+        if not new:
+            return
+        if self._encode is None:
+            self._seen.update((a, np.zeros(1, dtype=np.float32)) for a in new)
+            return
+        texts = [f"{a}: {self._describe[a]}" if a in self._describe else a for a in new]
+        self._seen.update(zip(new, self._encode(texts), strict=True))
+
+    def weights(self, attribute: str, known: Mapping[str, int]) -> NDArray[np.float32]:
+        """Weight of each known attribute for one that is taken for new, ``[attributes]``; its own is 0."""
+        self.read([attribute, *known])
+        own = self._seen[attribute]
+        return np.array(
+            [0.0 if other == attribute else max(0.0, float(own @ self._seen[other])) ** self.POWER for other in known],
+            dtype=np.float32,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of the features, ``[features]`` each."""
+
+    known: NDArray[np.float32]
+    """For attributes that the memory knows."""
+    new: NDArray[np.float32]
+    """For those that it knows only by their likes."""
+
+
+SAMPLE: Final = 48
+"""Of the plain candidates of a question those that are looked at while weights are fitted; chosen by chance."""
+MAX_QUESTIONS: Final = 4000
+"""Questions that weights are fitted on; chosen by chance."""
+
+
+def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: int, penalty: float = 1.0) -> Weights:
+    """Weights that make right candidates probable; each text is out of the memory while it is asked."""
+    rng = np.random.default_rng(seed)
+    questions = [(p, a) for p, product in enumerate(products) for a in product.targets]
+    chosen = set(rng.permutation(len(questions))[:MAX_QUESTIONS].tolist())
+    groups: dict[bool, list[_Group]] = {True: [], False: []}
+    number = 0
+    for product in products:
+        mine = [a for n, a in enumerate(product.targets, start=number) if n in chosen]
+        number += len(product.targets)
+        if not mine:
+            continue
+        memory.add(product, times=-1)
+        reading = memory.read(product)
+        for attribute in mine:
+            for is_known in (True, False):
+                weights = None if is_known else kin.weights(attribute, memory.attributes)
+                found = memory.candidates(reading, attribute, weights)
+                group = _sample(found, found.right(product.targets[attribute]), rng)
+                if group is not None:
+                    groups[is_known].append(group)
+        memory.add(product)
+    return Weights(_maximise(groups[True], penalty), _maximise(groups[False], penalty))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """The candidates of one question that are looked at."""
+
+    features: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    stands_for: NDArray[np.float32]
+    """Logarithm of how many candidates each stands for."""
+
+
+def _sample(found: Candidates, right: NDArray[np.bool_], rng: np.random.Generator) -> _Group | None:
+    if not right.any():
+        return None
+    known = found.features[:, _COLUMN["known_here"]] + found.features[:, _COLUMN["known_elsewhere"]] > 0
+    kept = right | known
+    kept[0] = True
+    kept[1 + len(found.runs) :] = True
+    rest = np.flatnonzero(~kept)
+    stands_for = np.zeros(len(found), dtype=np.float32)
+    if len(rest) > SAMPLE:
+        stands_for[rest] = math.log(len(rest) / SAMPLE)
+        rest = rng.choice(rest, SAMPLE, replace=False)
+    kept[rest] = True
+    return _Group(found.features[kept], right[kept], stands_for[kept])
+
+
+def _maximise(groups: Sequence[_Group], penalty: float) -> NDArray[np.float32]:
+    """Weights that make the right candidates of each group probable: L-BFGS from zero."""
+    from scipy.optimize import minimize
+
+    if not groups:
+        return np.zeros(len(FEATURES), dtype=np.float32)
+    X = np.vstack([g.features for g in groups])  # [candidates of all groups, features]
+    right = np.concatenate([g.right for g in groups])
+    offset = np.concatenate([g.stands_for for g in groups])
+    sizes = np.array([len(g.right) for g in groups])
+    starts = np.cumsum([0, *sizes[:-1]])
+    scale = X.std(axis=0)
+    scale[scale == 0] = 1.0
+    X = X / scale
+
+    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = (X @ w.astype(np.float32) + offset).astype(np.float64)
+        scores -= np.repeat(np.maximum.reduceat(scores, starts), sizes)
+        weight = np.exp(scores)
+        all_ = np.add.reduceat(weight, starts)
+        good = np.maximum(np.add.reduceat(weight * right, starts), 1e-300)
+        value = float(-np.log(good / all_).sum()) + 0.5 * penalty * float(w @ w)
+        slope = weight / np.repeat(all_, sizes) - weight * right / np.repeat(good, sizes)
+        return value, X.T @ slope.astype(np.float32) + penalty * w
+
+    found = minimize(loss, np.zeros(X.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 150})
+    weights: NDArray[np.float32] = (found.x / scale).astype(np.float32)
+    return weights

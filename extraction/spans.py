@@ -1,0 +1,141 @@
+"""A product text as words and as runs of words: the candidates for a value, and what depends on no question.
+
+Words are cut finely, between letters and digits too, so that the 40 of
+``40mm`` and the 24 of ``24"`` are candidates. In WDC PAVE 98.5 % of the values
+are runs of such words (96.4 % of the words between spaces and marks), 97 to
+98 % runs of at most :data:`WIDTH`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extraction.benchmarks import MarkedProduct
+
+WIDTH: Final = 8
+"""Words of the longest run that is a candidate."""
+MAX_CHARS: Final = 1500
+"""Of a text, what is read: beyond it shops repeat themselves, and word pieces end."""
+MAX_WORDS: Final = 400
+"""Of a text, the words that are read."""
+MAX_VALUE: Final = 100
+"""Characters of the longest value."""
+
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+_CLOSING: Final = frozenset("\"'#%+″”’)")
+"""Marks with which a value may end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    """A text cut into words; ``n`` runs of them are candidates."""
+
+    raw: str
+    title_end: int
+    words: tuple[str, ...]
+    """As they stand."""
+    folded: tuple[str, ...]
+    starts: NDArray[np.int32]
+    """First character of each word."""
+    ends: NDArray[np.int32]
+    first: NDArray[np.int32]
+    """First word of each run, ``[n]``."""
+    last: NDArray[np.int32]
+    """One past the last word of each run, ``[n]``."""
+    keys: tuple[str, ...]
+    """Each run folded: what the memory counts."""
+    shapes: tuple[str, ...]
+    plain: NDArray[np.bool_]
+    """Runs that are candidates although the memory does not know them: they begin and end with a word."""
+    broken: NDArray[np.float32]
+    """How many of a run's two edges lie inside a word as people see words."""
+
+    def value(self, run: int) -> str:
+        """A run as it stands in the text."""
+        return self.raw[self.starts[self.first[run]] : self.ends[self.last[run] - 1]]
+
+
+def cut(product: MarkedProduct) -> Text:
+    """A product's text as words and runs."""
+    return _cut(product.text[:MAX_CHARS], len(product.title))
+
+
+@lru_cache(maxsize=512)
+def _cut(raw: str, title_end: int) -> Text:
+    found = list(_WORD.finditer(raw))[:MAX_WORDS]
+    words = tuple(m.group() for m in found)
+    starts, ends = [m.start() for m in found], [m.end() for m in found]
+    count = len(words)
+    first: list[int] = []
+    last: list[int] = []
+    keys: list[str] = []
+    shapes: list[str] = []
+    plain: list[bool] = []
+    broken: list[int] = []
+    opens = [w[0].isalnum() for w in words]
+    closes = [opens[i] or w in _CLOSING for i, w in enumerate(words)]
+    # Whether letters or digits go on across the gap before each word, and at the end of the text.
+    joined = [i > 0 and starts[i] == ends[i - 1] and opens[i] and opens[i - 1] for i in range(count)] + [False]
+    for i in range(count):
+        for j in range(i + 1, min(i + WIDTH, count) + 1):
+            if ends[j - 1] - starts[i] > MAX_VALUE:
+                break
+            value = raw[starts[i] : ends[j - 1]]
+            first.append(i)
+            last.append(j)
+            keys.append(fold(value))
+            shapes.append(shape(value))
+            plain.append(opens[i] and closes[j - 1])
+            broken.append(joined[i] + joined[j])
+    return Text(
+        raw,
+        title_end,
+        words,
+        tuple(w.casefold() for w in words),
+        np.array(starts, dtype=np.int32),
+        np.array(ends, dtype=np.int32),
+        np.array(first, dtype=np.int32),
+        np.array(last, dtype=np.int32),
+        tuple(keys),
+        tuple(shapes),
+        np.array(plain, dtype=bool),
+        np.array(broken, dtype=np.float32),
+    )
+
+
+def occurrences(text: Text, value: str) -> list[tuple[int, int]]:
+    """Runs of words that are a value: first word and one past the last. Longer runs than candidates are found too."""
+    wanted = words_of(value)
+    size = len(wanted)
+    if not size:
+        return []
+    return [(i, i + size) for i in range(len(text.words) - size + 1) if text.words[i : i + size] == wanted]
+
+
+@lru_cache(maxsize=100_000)
+def words_of(value: str) -> tuple[str, ...]:
+    """The words of a value."""
+    return tuple(_WORD.findall(value))
+
+
+@lru_cache(maxsize=200_000)
+def fold(value: str) -> str:
+    """A value without case and with single spaces."""
+    return " ".join(value.casefold().split())
+
+
+@lru_cache(maxsize=200_000)
+def shape(value: str) -> str:
+    """How a value looks: ``YA24a`` is ``Xdx``, ``40mm`` is ``dx``, ``Deep Blue`` is ``Xx Xx``."""
+    looks: list[str] = []
+    for c in value:
+        kind = "d" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c
+        if not looks or looks[-1] != kind:
+            looks.append(kind)
+    return "".join(looks)

@@ -1,0 +1,178 @@
+"""The extractor of values: worlds with one right answer, training that goes on where it was cut off, corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from extraction.adapters import AdaptedEncoder
+from extraction.benchmarks import MarkedProduct
+from extraction.encoder import Encoder
+from extraction.memory import Kin
+from extraction.values import Answer, Belief, Calibration, Recipe, ValueModel, calibrate
+from tests.extraction.conftest import lures
+
+QUICK = Recipe(epochs=2, rank=2, first_layer=5, held_out=0.0)
+
+
+def adapted(recipe: Recipe) -> AdaptedEncoder:
+    return AdaptedEncoder(device="cpu", rank=recipe.rank, first_layer=recipe.first_layer, seed=recipe.seed)
+
+
+@pytest.fixture(scope="module")
+def kin(encoder: Encoder) -> Kin:
+    return Kin(encoder.encode)
+
+
+@pytest.fixture(scope="module")
+def model(kin: Kin) -> ValueModel:
+    return ValueModel.train(lures(48), kin, adapted, recipe=QUICK)
+
+
+def said(answers: Mapping[str, Answer]) -> dict[str, str | None]:
+    return {a: answer.value for a, answer in answers.items()}
+
+
+def expected(product: MarkedProduct) -> dict[str, str | None]:
+    return {a: values[0] if values else None for a, values in product.targets.items()}
+
+
+def test_values_never_seen_are_answered(model: ValueModel) -> None:
+    new = lures(8, first=100)
+    for product, answers in zip(new, model.answer(new), strict=True):
+        assert said(answers) == expected(product)
+        assert all(0 < a.probability <= 1 for a in answers.values())
+
+
+def test_the_memory_answers_alone(kin: Kin) -> None:
+    alone = ValueModel.train(lures(48), kin, None, recipe=QUICK)
+    new = lures(8, first=100)
+    assert [said(a) for a in alone.answer(new)] == [expected(p) for p in new]
+
+
+def test_the_right_answers_are_not_looked_at(model: ValueModel) -> None:
+    (answers,) = model.answer([MarkedProduct("BASSO lure 90mm red", "", "Lure", {"Brand": ("nonsense",)})])
+    assert answers["Brand"].value == "BASSO"
+
+
+def test_a_batch_answers_as_one_text_does(model: ValueModel) -> None:
+    products = [*lures(5, first=90), MarkedProduct("TROUTER " + "lure " * 300 + "red", "", "Lure", {"Brand": ()})]
+    together = [said(a) for a in model.answer(products)]
+    assert together == [said(model.answer([p])[0]) for p in products]
+
+
+@pytest.mark.parametrize("text", ["", "…", "🎸", "\u202e\x00", "\ud800", "x" * 10_000, "MATCH (n) DETACH DELETE n"])
+def test_texts_that_state_nothing_break_nothing(model: ValueModel, text: str) -> None:
+    asked = {"Brand": (), "Colour": (), "Never seen": ()}
+    (answers,) = model.answer([MarkedProduct(text, "", "Unheard of", asked)])
+    assert answers.keys() == asked.keys()
+    for answer in answers.values():
+        assert answer.quote is None or answer.quote in text
+
+
+def test_training_twice_gives_the_same_model(model: ValueModel, kin: Kin) -> None:
+    again = ValueModel.train(lures(48), kin, adapted, recipe=QUICK)
+    new = lures(8, first=100)
+    assert model.answer(new) == again.answer(new)
+
+
+def test_a_training_that_was_cut_off_goes_on(model: ValueModel, kin: Kin, tmp_path: Path) -> None:
+    class CutOffError(Exception):
+        pass
+
+    def cut_off(stage: str, done: int, _: int) -> None:
+        if (stage, done) == ("Learning", 1):
+            raise CutOffError
+
+    file = tmp_path / "unfinished.pt"
+    with pytest.raises(CutOffError):
+        ValueModel.train(lures(48), kin, adapted, recipe=QUICK, checkpoint=file, progress=cut_off)
+    epochs: list[int] = []
+
+    def count(stage: str, done: int, _: int) -> None:
+        if stage == "Learning":
+            epochs.append(done)
+
+    resumed = ValueModel.train(lures(48), kin, adapted, recipe=QUICK, checkpoint=file, progress=count)
+    assert epochs == [2]
+    new = lures(8, first=100)
+    assert resumed.answer(new) == model.answer(new)
+    # Of other examples the same file is no beginning.
+    epochs.clear()
+    ValueModel.train(lures(12), kin, adapted, recipe=QUICK, checkpoint=file, progress=count)
+    assert epochs == [1, 2]
+
+
+def test_what_is_saved_is_what_is_loaded(model: ValueModel, kin: Kin, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 8_000_000
+    copy = ValueModel.load(tmp_path, kin, lambda saved: AdaptedEncoder.load(saved, device="cpu"))
+    new = lures(8, first=100)
+    assert [said(a) for a in copy.answer(new)] == [said(a) for a in model.answer(new)]
+    for one, other in zip(copy.answer(new), model.answer(new), strict=True):
+        assert [a.probability for a in one.values()] == pytest.approx([a.probability for a in other.values()], abs=0.02)
+    assert copy.attributes("Lure") == {"Brand", "Size", "Colour"}
+    assert copy.attributes("Rod") == frozenset()
+
+
+def test_normal_forms_are_answered_with_what_the_text_says(kin: Kin) -> None:
+    inches = {10: "25.4", 12: "30.5", 30: "76.2", 32: "81.3"}
+    shelf = [
+        MarkedProduct(f'{wood} shelf {n}" wide', "", "Shelf", {"Width": (cm,)})
+        for n, cm in inches.items()
+        for wood in ("Oak", "Pine", "Ash")
+    ]
+    model = ValueModel.train(shelf, kin, None, recipe=QUICK)
+    (belief,) = model.beliefs([MarkedProduct('Elm shelf 24" wide', "", "Shelf", {"Width": ()})])
+    best = belief["Width"].best
+    assert (best.value, best.quote) == ("61.0", '24"')
+
+
+def test_a_correction_is_learned_and_the_rest_kept(kin: Kin) -> None:
+    model = ValueModel.train(lures(48), kin, adapted, recipe=QUICK)
+    title = "Old Harbour lure 33mm red"
+    corrected = MarkedProduct(title, "", "Lure", {"Brand": ("Old Harbour",), "Finish": ()})
+    refined = model.refine([corrected], recipe=QUICK)
+    assert said(refined.answer([corrected])[0]) == {"Brand": "Old Harbour", "Finish": None}
+    new = lures(24, first=100)
+    assert [said(a) for a in refined.answer(new)] == [expected(p) for p in new]
+
+
+def test_the_least_certain_questions_come_first(model: ValueModel) -> None:
+    clear, odd = lures(1, first=50)[0], MarkedProduct("Thing", "", "Lure", {"Brand": ()})
+    ranked = model.least_certain([clear, odd])
+    assert len(ranked) == 4
+    threshold = Calibration().threshold
+    beliefs = list(model.beliefs([clear, odd]))
+    distances = [abs(beliefs[n][a].best.probability - threshold) for n, a, _ in ranked]
+    assert distances == sorted(distances)
+
+
+def world(rights: int, chance: float, questions: int) -> tuple[list[MarkedProduct], list[dict[str, Belief]]]:
+    """Questions all answered with one probability, of which some are right."""
+    products = [MarkedProduct("", "", "", {"a": ("yes",) if n < rights else ("no",)}) for n in range(questions)]
+    belief = Belief(1 - chance, (Answer("yes", chance, "yes"),))
+    return products, [{"a": belief}] * questions
+
+
+def test_calibrated_probabilities_are_how_often_answers_are_right() -> None:
+    products, beliefs = world(rights=150, chance=0.95, questions=200)
+    assert calibrate(products, beliefs)(0.95) == pytest.approx(0.75, abs=0.03)
+
+
+def test_a_handful_of_questions_calibrates_nothing() -> None:
+    assert calibrate(*world(rights=1, chance=0.9, questions=10)) == Calibration()
+
+
+def test_a_new_seed_is_a_new_model(kin: Kin) -> None:
+    torch.manual_seed(99)
+    one, other = (
+        next(ValueModel.train(lures(12), kin, adapted, recipe=replace(QUICK, epochs=1, seed=s)).beliefs(lures(1)))
+        for s in (0, 1)
+    )
+    assert not np.isclose(one["Brand"].silent, other["Brand"].silent, rtol=1e-6)
