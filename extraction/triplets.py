@@ -334,7 +334,7 @@ def _epochs(
                 gold = gold_of([sentences[i] for i in batch], states.first.shape[1], encoder.device)
                 value = loss(net(states, gold), gold)
                 optimiser.zero_grad()
-                value.backward()  # type: ignore[no-untyped-call]
+                value.backward()
                 torch.nn.utils.clip_grad_norm_(weights, 1.0)
                 optimiser.step()
                 schedule.step()
