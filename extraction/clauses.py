@@ -38,6 +38,12 @@ _BREAK: Final = re.compile(
     r"|\s(?=and\s(?:i|it|they|the|this|my|you|we|its|there)\s)",
     re.IGNORECASE,
 )
+_HAS: Final = re.compile(
+    r"(?:it|this|that|they|these|there|the \w+)\s(?:also\s)?(?:has|have|had|is|are|comes? with|came with|includes?)\s"
+    r"(?:an?\s|the\s|one\s|two\s|its\s|own\s)*",
+    re.IGNORECASE,
+)
+"""What stands before an aspect of which it is only said that it is there: "it has a strap"."""
 _LEAD: Final = re.compile(
     r"^(?:(?:and|but|so|although|though|while|whereas|however|also|plus|yet|still|because|since|at least|i must say|"
     r"to be fair|what is more|on the other hand|first of all|in short|overall|all in all|for me|honestly|sadly|luckily|"
@@ -92,6 +98,8 @@ def clauses(
         start += lead.end() if lead else 0
         raw = text[start:end]
         if not MIN_WORDS <= len(raw.split()) <= MAX_WORDS:
+            continue
+        if any(e == end and _HAS.fullmatch(text, start, s) for s, e, _ in aspects):
             continue
         named = tuple(dict.fromkeys(name for s, e, name in aspects if start <= s and e <= end))
         yield Clause(start, end, itself.sub("it", raw) if itself else raw, named)

@@ -221,15 +221,3 @@ def score_triplets(gold: Sequence[MarkedSentence], answers: Sequence[Sequence[Tr
                 stated=sum(t.sentiment == sentiment for t in stated),
             )
     return ExtractionScore(len(gold), sum(by_sentiment.values(), Count()), dict(by_sentiment))
-
-
-def expected_calibration_error(judged: Sequence[tuple[float, bool]], bins: int = 10) -> float:
-    """Mean distance between confidence and the share that was right, over bins of equal width (Guo et al. 2017).
-
-    Args:
-        judged: the confidence of each answer, and whether it was right.
-    """
-    sums: dict[int, float] = defaultdict(float)
-    for confidence, right in judged:
-        sums[min(bins - 1, int(confidence * bins))] += confidence - right
-    return sum(map(abs, sums.values())) / len(judged) if judged else 0.0

@@ -88,9 +88,7 @@ class Heads:
             )
         try:
             values = _load_values(folder / manifest["values"], encoder) if "values" in manifest else None
-            triplets = (
-                TripletModel.load(folder / manifest["triplets"], encoder.folder) if "triplets" in manifest else None
-            )
+            triplets = _load_triplets(folder / manifest["triplets"], encoder) if "triplets" in manifest else None
         except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(
                 f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."
@@ -130,7 +128,7 @@ def train(
     if manifest.get(task) == target.name:
         return TrainingReport(format, len(rows), len(examples), manifest["version"])
     if task == "triplets":
-        TripletModel.train([_sentence(r) for r in examples], encoder.folder).save(target)
+        TripletModel.train([_sentence(r) for r in examples], encoder.folder, device=encoder.device).save(target)
     else:
         checkpoint = folder / "unfinished.pt"
         values = ValueModel.train(
@@ -272,6 +270,10 @@ def _load_values(folder: Path, encoder: Encoder) -> ValueModel:
     return ValueModel.load(
         folder, Kin(encoder.encode), partial(AdaptedEncoder.load, folder=encoder.folder, device=encoder.device)
     )
+
+
+def _load_triplets(folder: Path, encoder: Encoder) -> TripletModel:
+    return TripletModel.load(folder, encoder.folder, device=encoder.device)
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ class Recipe:
     """First layer that is adapted; what the layers below give is computed once a sentence."""
     epochs: int = 10
     batch: int = 16
-    """Sentences of a step."""
+    """Sentences of a step; fewer where there are less than twelve times as many in all."""
     rate: float = 1e-3
     """Highest learning rate, after a tenth of the steps; it falls to zero in a line."""
     decay: float = 0.01
@@ -318,7 +318,9 @@ def _epochs(
     weights = [*encoder.parameters(), *net.parameters()]
     average = [w.detach().clone() for w in weights]
     optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=recipe.decay)
-    steps = recipe.epochs * max(1, math.ceil(len(sentences) / recipe.batch))
+    # Of a dozen sentences there would be too few steps to learn anything.
+    size = min(recipe.batch, max(2, len(sentences) // 12))
+    steps = recipe.epochs * max(1, math.ceil(len(sentences) / size))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda n: min(1.0, (n + 1) / max(1.0, 0.1 * steps)) * max(0.0, 1 - n / steps)
     )
@@ -327,7 +329,7 @@ def _epochs(
         total = 0.0
         net.train()
         with encoder.training():
-            for batch in _shuffled(coded, recipe.batch, rng):
+            for batch in _shuffled(coded, size, rng):
                 states = encoder.states([coded[i] for i in batch], [kept[i] for i in batch] if kept else None)
                 gold = gold_of([sentences[i] for i in batch], states.first.shape[1], encoder.device)
                 value = loss(net(states, gold), gold)

@@ -122,7 +122,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
     """
     from extraction import language
     from extraction.clauses import word_votes
-    from extraction.evaluation import expected_calibration_error
+    from extraction.evaluation import calibration_error
     from extraction.lexicon_triplets import lexicon_triplets
     from extraction.triplets import Recipe, TripletModel, once
 
@@ -150,7 +150,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
             for sentence, one in zip(sentences, read[name], strict=True)
             for t in one
         ]
-        error = round(expected_calibration_error(judged), 3)
+        error = round(calibration_error(judged), 3)
         rows.append(_triplet_row(title, gold, found, calibration_error=error, training_seconds=seconds))
     return {
         "seed": settings.seed,
