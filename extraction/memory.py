@@ -203,7 +203,7 @@ class Memory:
         """
         text = reading.text
         weights = self._weights(attribute, kin)
-        here, elsewhere, rivals = self._counts(reading, weights)
+        here, elsewhere, rivals = self._counts(reading, weights, attribute)
         runs = np.flatnonzero(text.plain | (here + elsewhere > 0)).astype(np.int32)
         features = np.zeros((1 + len(runs), len(FEATURES)), dtype=np.float32)
         features[0, _COLUMN["none"]] = 1.0
@@ -277,12 +277,18 @@ class Memory:
             features[(ahead >= 0) & (ahead <= 3), column["label_after"]] = 1.0
 
     def _counts(
-        self, reading: Reading, weights: Mapping[str, float]
+        self, reading: Reading, weights: Mapping[str, float], attribute: str
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Of each run: in how many texts it was the value in this category, in all, and that of another attribute."""
+        """Of each run: in how many texts it was the value in this category, in all, and that of another attribute.
+
+        An attribute that is taken for new is no rival of itself.
+        """
+        hidden = attribute if attribute not in weights else None
         here, elsewhere, rivals = (np.zeros(len(reading.text.keys), dtype=np.float32) for _ in range(3))
         for run, owners in reading.owned:
             for (category, other), count in owners.items():
+                if other == hidden:
+                    continue
                 weight = weights.get(other, 0.0)
                 elsewhere[run] += weight * count
                 if category == reading.category:

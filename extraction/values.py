@@ -219,7 +219,8 @@ class ValueModel:
         found = [self._candidates(product) for product in products]
         if parts.encoder is None or parts.head is None:
             return [
-                {a: self._belief(a, c, self._remembered(c, self._is_known(a))) for a, c in f.items()} for f in found
+                {a: self._belief(a, c, self._remembered(c, self._is_known(p.category, a))) for a, c in f.items()}
+                for p, f in zip(products, found, strict=True)
             ]
         import torch
 
@@ -253,16 +254,23 @@ class ValueModel:
         values = sorted(total, key=lambda v: (-total[v], v))
         return Belief(float(chances[0]), tuple(Answer(v, total[v], quotes[v]) for v in values))
 
-    def _is_known(self, attribute: str) -> bool:
-        return attribute in self._parts.memory.attributes
-
     def _candidates(self, product: MarkedProduct) -> dict[str, Candidates]:
-        memory, kin = self._parts.memory, self._parts.kin
+        memory = self._parts.memory
         reading = memory.read(product)
-        return {
-            a: memory.candidates(reading, a, None if self._is_known(a) else kin.weights(a, memory.attributes))
-            for a in product.targets
-        }
+        return {a: memory.candidates(reading, a, self._kin(product.category, a)) for a in product.targets}
+
+    def _is_known(self, category: str, attribute: str) -> bool:
+        return self._parts.memory.asked[category, attribute] > 0
+
+    def _kin(self, category: str, attribute: str) -> NDArray[np.float32] | None:
+        """Which attributes are asked in an attribute's place; in a new category these are itself and its likes."""
+        if self._is_known(category, attribute):
+            return None
+        known = self._parts.memory.attributes
+        kin = self._parts.kin.weights(attribute, known)
+        if attribute in known:
+            kin[known[attribute]] = 1.0
+        return kin
 
     def _remembered(self, candidates: Candidates, known: bool) -> NDArray[np.float32]:
         weights = self._parts.weights.known if known else self._parts.weights.new
@@ -273,12 +281,12 @@ class ValueModel:
         from extraction.spanhead import Question
 
         first, last = found.spans()
-        known = self._is_known(attribute) and not as_new
+        known = self._is_known(product.category, attribute) and not as_new
         memory = self._remembered(found, known)
         return Question(
             self._parts.kin.vector(attribute),
-            0 if as_new else self._attribute.get(attribute, 0),
-            0 if as_new else self._pair.get((product.category, attribute), 0),
+            self._attribute.get(attribute, 0) if known else 0,
+            self._pair.get((product.category, attribute), 0) if known else 0,
             first.astype(np.int32),
             last.astype(np.int32),
             memory if self._parts.trusts_memory else np.zeros_like(memory),

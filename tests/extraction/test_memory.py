@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,6 +50,18 @@ def test_a_new_attribute_is_asked_of_its_likes() -> None:
     weights = fit(memory, kin, lures(48), seed=0)
     (product,) = lures(1, first=105)
     assert best(memory, product, "Length", np.abs(weights.known), kin) == "115mm"
+
+
+def test_an_attribute_taken_for_new_knows_nothing_of_itself() -> None:
+    """Its own values must not shine through as those of a rival."""
+    products = lures(24)
+    without = [replace(p, targets={a: v for a, v in p.targets.items() if a != "Size"}) for p in products]
+    (product,) = lures(1, first=3)
+    for memory in (remembering(products), remembering(without)):
+        kin = Kin(named).weights("Size", memory.attributes)
+        found = memory.candidates(memory.read(product), "Size", kin)
+        rivals = found.features[:, FEATURES.index("rivals")]
+        assert {found.value(int(n)) for n in np.flatnonzero(rivals)} == {"BASSO"}
 
 
 def test_a_text_taken_out_leaves_no_trace() -> None:
