@@ -2,8 +2,9 @@
 // description: Paths from the user to the product over explicit relations, one a row, the strongest first: something
 //   the user did, then a relation between that product and this one, or something that both share, or others who took
 //   both. The weight is the interest shown, halved for every 90 days before the user's last event, times the strength
-//   of the link: the confidence of what was read, the rarity of what is shared, the cosine of who bought both.
-//   Evidence counts the places in texts behind the path; product/why shows them. No row: no explicit path is known.
+//   of the link: the confidence of what was read, the rarity of what is shared, the cosine of who bought both, and for
+//   a learned relation its share of the strongest. Evidence counts the places in texts behind the path; product/why
+//   shows them. No row: no explicit path is known.
 // param user: STRING -- the user's id
 // param sku: STRING -- the product's sku
 // param limit: INTEGER = 10 -- most paths to return
@@ -97,14 +98,20 @@ UNION ALL
          interest * takers / sqrt(1.0 * ofH * ofT) AS weight,
          [] AS facts
 UNION ALL
-  // Learned, by the model that is live.
+  // Learned, by the model that is live: as a share of the strongest of the two, whatever the model's unit. It tells a
+  // person less than any relation that somebody stated.
   WITH *
   WHERE h <> t
   MATCH (m:ModelVersion {live: true})
   MATCH (h)-[r:SIMILAR_TO {model: m.id}]-(t)
+  CALL (r, m) {
+    LET from = startNode(r)
+    MATCH (from)-[other:SIMILAR_TO {model: m.id}]->()
+    RETURN max(other.weight) AS strongest
+  }
   RETURN 'SIMILAR_TO' AS kind,
          [did, h.title + ' SIMILAR_TO ' + t.title] AS path,
-         interest * CASE WHEN r.weight > 1.0 THEN 1.0 ELSE r.weight END AS weight,
+         interest * 0.3 * CASE WHEN strongest > 0.0 THEN r.weight / strongest ELSE 0.0 END AS weight,
          [] AS facts
 }
 // Two sources that say the same are one path, and their evidence adds up.

@@ -505,11 +505,14 @@ def test_two_sources_that_say_the_same_are_one_path(shop: GraphStore) -> None:
     assert [(row["weight"], row["evidence"], row["facts"]) for row in accessory] == [(1.0, 1, ["fact-fits"])]
 
 
-def test_learned_similarity_counts_only_for_the_model_that_is_live(shop: GraphStore) -> None:
+@pytest.mark.parametrize("unit", [1.0, 30.0])
+def test_learned_similarity_counts_as_a_share_and_only_for_the_live_model(shop: GraphStore, unit: float) -> None:
     shop.write(
-        "MATCH (g:Product {sku: 'G1'}), (t:Product {sku: 'S2'}) "
+        "MATCH (g:Product {sku: 'G1'}), (t:Product {sku: 'S2'}), (x:Product {sku: 'X1'}) "
         "CREATE (:ModelVersion {id: 'm1', live: false}), (:ModelVersion {id: 'm2', live: true}), "
-        "(g)-[:SIMILAR_TO {model: 'm1', weight: 0.9}]->(t), (g)-[:SIMILAR_TO {model: 'm2', weight: 0.4}]->(t)"
+        "(g)-[:SIMILAR_TO {model: 'm1', weight: 9.0}]->(t), (g)-[:SIMILAR_TO {model: 'm2', weight: 0.4 * $unit}]->(t), "
+        "(g)-[:SIMILAR_TO {model: 'm2', weight: 0.8 * $unit}]->(x)",
+        unit=unit,
     )
     similar = [row for row in answer(shop, "recommend/explain", user="ben", sku="S2") if row["kind"] == "SIMILAR_TO"]
     assert [(row["path"], row["weight"]) for row in similar] == [
@@ -518,7 +521,7 @@ def test_learned_similarity_counts_only_for_the_model_that_is_live(shop: GraphSt
                 "ben BOUGHT Ashdown S-200 electric guitar",
                 "Ashdown S-200 electric guitar SIMILAR_TO Cobalt phosphor bronze strings",
             ],
-            0.4,
+            pytest.approx(0.15),
         )
     ]
 
