@@ -118,7 +118,11 @@ _INTERACTION = (
     Property("events", "LIST<INTEGER>", "Identities of the events already counted: the same event twice is one."),
     Property("times", "LIST<INTEGER>", "Unix seconds of each event in `events`; -1 where unknown."),
     Property("values", "LIST<FLOAT>", "Value of each event in `events`: quantity, rating, seconds; NaN where unknown."),
-    Property("sessions", "LIST<STRING>", "Session of each event in `events`; '' where unknown."),
+    Property(
+        "sessions",
+        "LIST<STRING>",
+        "Session of each event in `events`, '' where unknown; absent where no event has one.",
+    ),
 )
 
 PRODUCT_FILTERS: Final = ("price", "active")

@@ -149,7 +149,9 @@ class GraphStore:
         """Like :meth:`change_all`, but return the rows of each statement."""
 
         def work(tx: neo4j.ManagedTransaction) -> list[list[Row]]:
-            return [tx.run(_query(cypher), dict(parameters)).data() for cypher, parameters in statements]
+            # All are sent before the first answer is read: the server works on one while the next is packed.
+            results = [tx.run(_query(cypher), dict(parameters)) for cypher, parameters in statements]
+            return [result.data() for result in results]
 
         with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
             return session.execute_write(work)
