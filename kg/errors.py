@@ -9,7 +9,8 @@ KGError
 ├── StoreError               the database refused, failed or is of the wrong kind
 │   ├── ConnectionFailedError
 │   ├── AuthenticationError
-│   └── VersionError
+│   ├── VersionError
+│   └── QueryTimeoutError
 ├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
 ├── InputError               a file cannot be read at all (bad records are rejects, not errors)
 │   └── TooManyRejectsError
@@ -66,6 +67,10 @@ class AuthenticationError(StoreError):
 
 class VersionError(StoreError):
     """The server is too old for the Cypher that kg runs."""
+
+
+class QueryTimeoutError(StoreError):
+    """The database ended a transaction that ran longer than it was given."""
 
 
 class SchemaError(KGError):

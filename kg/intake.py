@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -105,6 +106,7 @@ def load_products(
     sync: bool = False,
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
+    now: datetime | None = None,
 ) -> IntakeSummary:
     """Merge products with their brand, categories, text and relations to other products.
 
@@ -115,15 +117,17 @@ def load_products(
     Args:
         document_of: makes the text from which facts will be extracted.
         sync: make products that are not among ``records`` inactive.
+        now: when a price that changes is taken to have changed.
     """
     loaded = unknown = unknown_kinds = 0
     seen: set[str] = set()
+    at = int((now or datetime.now(UTC)).timestamp())
     with tempfile.TemporaryFile() as spool:
         spooled = 0
         with Pipeline() as pipeline:
             for batch in batched(records, batch_size):
                 products = list({r.sku: r for r in batch}.values())
-                statements = _product_statements(products, [document_of(r) for r in products])
+                statements = _product_statements(products, [document_of(r) for r in products], at)
                 pipeline.put(partial(_commit, store, statements, len(batch), progress))
                 pairs = [r for product in products for r in _related(product)]
                 if pairs:
@@ -283,7 +287,18 @@ def _commit(store: GraphStore, statements: list[Statement], rows: int, progress:
         progress(rows)
 
 
-def _product_statements(products: Sequence[ProductRecord], documents: Sequence[Document]) -> list[Statement]:
+# What the price was when something was bought is what its elasticity is read from. The first price has no time: since
+# when the shop asks it is not known, and a graph that is loaded twice must be the same graph.
+_NOTE_PRICES: Final = """
+UNWIND $rows AS row
+MATCH (p:Product {sku: row.sku})
+WHERE p.prices IS NULL OR p.prices[-1] <> row.price
+SET p.price_times = CASE WHEN p.prices IS NULL THEN [0] ELSE p.price_times + $at END,
+    p.prices = coalesce(p.prices, []) + row.price
+"""
+
+
+def _product_statements(products: Sequence[ProductRecord], documents: Sequence[Document], at: int) -> list[Statement]:
     nodes: list[Node] = []
     relationships: list[Relationship] = []
     for p in products:
@@ -335,6 +350,10 @@ def _product_statements(products: Sequence[ProductRecord], documents: Sequence[D
         ),
         *node_statements(merged_nodes(graph.nodes)),
         *relationship_statements(merged_relationships(graph.relationships)),
+        (
+            _NOTE_PRICES,
+            {"rows": [{"sku": p.sku, "price": float(p.price)} for p in products if p.price is not None], "at": at},
+        ),
         *_document_statements("Product", [(d.sku, d) for d in documents]),
     ]
 

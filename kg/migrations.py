@@ -108,4 +108,15 @@ MIGRATIONS = (
             *(vector_index_statement(index) for index in schema.VECTOR_INDEXES),
         ),
     ),
+    Migration(
+        "0002 insight",
+        (
+            *(constraint_statement(schema.LABEL[name]) for name in ("Segment", "IntentModel")),
+            *(
+                range_index_statement(index)
+                for index in schema.RANGE_INDEXES
+                if index.name in ("product_gtin", "exposed_model", "clicked_model")
+            ),
+        ),
+    ),
 )

@@ -138,6 +138,8 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("title", "STRING", "Its name as customers see it.", required=True),
             Property("description", "STRING", "Its description, cleaned of mark-up."),
             Property("price", "FLOAT", "Price in `currency`."),
+            Property("prices", "LIST<FLOAT>", "The prices that files gave, in order, a new one where it changed."),
+            Property("price_times", "LIST<INTEGER>", "Unix seconds when each came in; 0 for the first, of old."),
             Property("currency", "STRING", "ISO 4217 code."),
             Property("active", "BOOLEAN", "Whether it is on sale.", required=True),
             Property("stock", "INTEGER", "Units in stock."),
@@ -298,6 +300,48 @@ LABELS: Final[tuple[Label, ...]] = (
         ),
     ),
     Label(
+        "Segment",
+        "id",
+        "A kind of customers, found among them by the job insight.",
+        (
+            Property("id", "STRING", "Stays with the community as long as most of its members do.", required=True),
+            Property("name", "STRING", "What sets it apart.", required=True),
+            Property("users", "INTEGER", "How many belong to it.", required=True),
+            Property("traits", "LIST<STRING>", "Shelves, makers and values that its members meet more than others do."),
+            Property("inside", "LIST<FLOAT>", "Share of each trait in the interest of its kind inside."),
+            Property("outside", "LIST<FLOAT>", "The same outside."),
+            Property("z", "LIST<FLOAT>", "By how many standard deviations the log odds differ."),
+            Property("at", "ZONED DATETIME", "When it was found.", required=True),
+        ),
+    ),
+    Label(
+        "IntentModel",
+        "id",
+        "How purchases follow from what was done before, fitted by the job insight.",
+        (
+            Property("id", "STRING", "'purchase'.", required=True),
+            Property("at", "ZONED DATETIME", "When it was fitted.", required=True),
+            Property("until", "INTEGER", "Unix seconds of the latest event that the fit saw.", required=True),
+            Property("rate", "FLOAT", "Mean rate of a user's own purchases, a day."),
+            Property("shape", "FLOAT", "Shape of the Gamma distribution of users' own rates."),
+            Property("own", "FLOAT", "Share of purchases that no earlier event explains."),
+            Property("level", "FLOAT", "How busy the shop was at the end, relative to its median week."),
+            Property("share_total", "FLOAT", "Sum of (buyers + 0.5) over the products: what a product's share is of."),
+            *(
+                Property(f"{name}{suffix}", "FLOAT", doc)
+                for name in ("viewed", "carted", "again", "related", "shelf_viewed", "shelf_bought")
+                for suffix, doc in (
+                    ("", f"Purchases that follow one event, by the wave {name.upper()}."),
+                    ("_days", "Half-life of that wave."),
+                )
+            ),
+            Property("visit_viewed", "FLOAT", "Share of looks that end in a purchase within the hour."),
+            Property("visit_carted", "FLOAT", "The same of carts."),
+            Property("intercept", "FLOAT", "Calibration: complementary log-log of the probability at one expected."),
+            Property("slope", "FLOAT", "Calibration: what the logarithm of the expected number is multiplied by."),
+        ),
+    ),
+    Label(
         "JobRun",
         "id",
         "One run of a scheduled job.",
@@ -386,6 +430,13 @@ RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
         identity=(),
     ),
     RelationshipType("FRIEND_OF", "A friend, as the user said.", (("User", "User"),), _FACT),
+    RelationshipType(
+        "IN_SEGMENT",
+        "The kind of customers that the user belongs to.",
+        (("User", "Segment"),),
+        (Property("strength", "FLOAT", "Cosine of the user's interests and the segment's mean.", required=True),),
+        identity=(),
+    ),
     RelationshipType("SEARCHED", "What the user searched for.", (("User", "Query"),), _INTERACTION, identity=()),
     RelationshipType("VIEWED", "Looked at.", _INTERACTED, _INTERACTION, identity=()),
     RelationshipType("CARTED", "Put into the cart.", _INTERACTED, _INTERACTION, identity=()),
@@ -433,6 +484,10 @@ RANGE_INDEXES: Final[tuple[RangeIndex, ...]] = (
     RangeIndex("attribute_name", "AttributeValue", ("attribute",)),
     RangeIndex("model_live", "ModelVersion", ("live",)),
     RangeIndex("job_run_at", "JobRun", ("at",)),
+    RangeIndex("product_gtin", "Product", ("gtin",)),
+    # How the arms of an experiment did is asked by model, over all users and products.
+    RangeIndex("exposed_model", "EXPOSED", ("model",), relationship=True),
+    RangeIndex("clicked_model", "CLICKED", ("model",), relationship=True),
     *(
         RangeIndex(f"fact_{t.name.lower()}", t.name, ("fact",), relationship=True)
         for t in RELATIONSHIP_TYPES

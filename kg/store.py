@@ -29,7 +29,7 @@ from neo4j.exceptions import (
 )
 from neo4j.vector import Vector
 
-from kg.errors import AuthenticationError, ConnectionFailedError, QueryError, StoreError, VersionError
+from kg.errors import AuthenticationError, ConnectionFailedError, QueryTimeoutError, StoreError, VersionError
 
 Row = dict[str, Any]
 
@@ -240,10 +240,10 @@ def vector_parameter(vector: np.ndarray) -> Vector:
     return Vector.from_numpy(np.ascontiguousarray(vector, dtype=np.float32))
 
 
-def _client_error(error: ClientError, uri: str) -> StoreError | QueryError:
+def _client_error(error: ClientError, uri: str) -> StoreError:
     code = error.code or ""
     if "Transaction.TransactionTimedOut" in code or "Transaction.Terminated" in code:
-        return StoreError(f"Neo4j at {uri} ended a query that ran too long. Narrow it, or raise its timeout.")
+        return QueryTimeoutError(f"Neo4j at {uri} ended a query that ran too long. Narrow it, or raise its timeout.")
     if "Database.DatabaseNotFound" in code:
         return StoreError(f"Neo4j at {uri} has no such database: {_first_line(error)} Set NEO4J_DATABASE.")
     return StoreError(f"Neo4j at {uri} refused a statement ({code}): {_first_line(error)}")

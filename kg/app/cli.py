@@ -410,8 +410,7 @@ def query(
             raise QueryError(f"--param {item!r}: expected NAME=VALUE.")
         given[key] = value
     settings = Settings.load()
-    if "user" in given:
-        given["user"] = pseudonym_of(settings)(given["user"])
+    given = catalogue.with_pseudonyms(found, given, pseudonym_of(settings))
     with open_store(settings) as store:
         rows = catalogue.run(store, found, given, timeout_s=settings.query_timeout_s, max_rows=settings.query_max_rows)
     _print(list(rows), json, "")

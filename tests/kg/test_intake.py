@@ -57,6 +57,46 @@ def interaction(store: GraphStore, type_: str) -> dict[str, Any]:
     return dict(row["r"])
 
 
+def test_a_price_that_changes_leaves_the_one_before(store: GraphStore) -> None:
+    def prices() -> tuple[list[float] | None, list[int] | None]:
+        (row,) = store.read("MATCH (p:Product {sku: 'G1'}) RETURN p.prices AS prices, p.price_times AS times")
+        return row["prices"], row["times"]
+
+    products(store, replace(GUITAR, price=None))
+    assert prices() == (None, None)
+    products(store, GUITAR, now=NOON)
+    products(store, GUITAR, now=LATER)  # the same file again says nothing new
+    assert prices() == ([499.0], [0])
+    products(store, replace(GUITAR, price=449.0), now=NOON)
+    products(store, GUITAR, now=LATER)
+    at = [int(moment.timestamp()) for moment in (NOON, LATER)]
+    assert prices() == ([499.0, 449.0, 499.0], [0, *at])
+
+
+def test_what_an_experiment_needs_is_kept(store: GraphStore) -> None:
+    products(store, GUITAR)
+    seen = [
+        EventRecord(user="u", type="exposed", sku="G1", at=NOON, model="m1", arm="explore"),
+        EventRecord(user="u", type="exposed", sku="G1", at=LATER, model="m1", arm="explore"),
+        EventRecord(user="u", type="exposed", sku="G1", at=NOON, model="m1", arm="exploit"),
+        EventRecord(user="u", type="clicked", sku="G1", at=LATER, model="m1", arm="explore"),
+    ]
+    for _ in range(2):
+        events(store, *seen)
+    rows = store.read(
+        "MATCH (:User)-[r:EXPOSED|CLICKED]->(:Product) "
+        "RETURN type(r) AS type, r.model AS model, r.arm AS arm, r.count AS count, r.times AS times ORDER BY type, arm"
+    )
+    noon, later = (int(moment.timestamp()) for moment in (NOON, LATER))
+    assert [tuple(row.values()) for row in rows] == [
+        ("CLICKED", "m1", "explore", 1, [later]),
+        ("EXPOSED", "m1", "exploit", 1, [noon]),
+        ("EXPOSED", "m1", "explore", 2, [noon, later]),
+    ]
+    plan = store.explain("MATCH ()-[r:EXPOSED]->() WHERE r.model = 'm1' RETURN count(r)")
+    assert "exposed_model" in str(plan) or "DirectedRelationshipIndexSeek" in str(plan)
+
+
 def test_a_product_brings_its_brand_its_shelves_its_text_and_its_relations(store: GraphStore) -> None:
     summary = products(store, GUITAR, STRAP)
     assert (summary.loaded, summary.unknown_targets) == (2, 1)
