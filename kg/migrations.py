@@ -119,4 +119,13 @@ MIGRATIONS = (
             ),
         ),
     ),
+    Migration(
+        "0003 one node names the live model",
+        (
+            constraint_statement(schema.LABEL["Serving"]),
+            "MATCH (m:ModelVersion {live: true})\nMERGE (s:Serving {name: 'model'})\nSET s.version = m.id",
+            "MATCH (m:ModelVersion)\nREMOVE m.live",
+            "DROP INDEX model_live IF EXISTS",
+        ),
+    ),
 )

@@ -268,13 +268,21 @@ LABELS: Final[tuple[Label, ...]] = (
         ),
     ),
     Label(
+        "Serving",
+        "name",
+        "What queries read: the node named model says which ModelVersion is live.",
+        (
+            Property("name", "STRING", "model.", required=True),
+            Property("version", "STRING", "Id of the live ModelVersion. Alone, so that a switch is one change."),
+        ),
+    ),
+    Label(
         "ModelVersion",
         "id",
         "A trained model whose vectors stand, or stood, in a slot.",
         (
             Property("id", "STRING", "Version, sortable by time.", required=True),
             Property("slot", "STRING", "blue or green."),
-            Property("live", "BOOLEAN", "Whether queries read it; true for one at most."),
             Property("status", "STRING", "writing, ready, live or retired.", required=True),
             Property("at", "ZONED DATETIME", "When it was written.", required=True),
             Property("dimensions", "INTEGER", "Width of its vectors."),
@@ -482,7 +490,6 @@ RANGE_INDEXES: Final[tuple[RangeIndex, ...]] = (
     RangeIndex("product_popularity", "Product", ("popularity",)),
     RangeIndex("product_price", "Product", ("price",)),
     RangeIndex("attribute_name", "AttributeValue", ("attribute",)),
-    RangeIndex("model_live", "ModelVersion", ("live",)),
     RangeIndex("job_run_at", "JobRun", ("at",)),
     RangeIndex("product_gtin", "Product", ("gtin",)),
     # How the arms of an experiment did is asked by model, over all users and products.

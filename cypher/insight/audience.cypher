@@ -14,7 +14,7 @@
 // returns: user STRING, score FLOAT, sku STRING, because STRING, latest ZONED DATETIME
 
 CYPHER 25
-OPTIONAL MATCH (live:ModelVersion {live: true})
+OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 CALL () {
   MATCH (this:Product {sku: $sku})
   RETURN this

@@ -14,7 +14,7 @@
 //   reasons LIST<STRING>
 
 CYPHER 25
-MATCH (live:ModelVersion {live: true})
+MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 // The first of the page stand for all: skus are in no order of what they name.
 CALL (live) {
   MATCH (p:Product)

@@ -9,7 +9,7 @@
 // returns: sku STRING, title STRING, missing LIST<STRING>
 
 CYPHER 25
-OPTIONAL MATCH (live:ModelVersion {live: true})
+OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 MATCH (p:Product)
 WHERE p.sku > $after
 WITH live, p

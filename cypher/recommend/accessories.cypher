@@ -11,7 +11,7 @@
 
 CYPHER 25
 MATCH (this:Product {sku: $sku})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 CALL (this, live) {
   // Made for this very product.
   MATCH (this)<-[r:ACCESSORY_OF]-(p:Product)

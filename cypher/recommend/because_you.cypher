@@ -12,7 +12,7 @@
 
 CYPHER 25
 MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 CALL (u) {
   // The latest of the products that showed interest; the strongest kind of event names it.
   MATCH (u)-[did:BOUGHT|RATED|CARTED|VIEWED]->(h:Product)

@@ -13,7 +13,7 @@
 
 CYPHER 25
 OPTIONAL MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 CALL () {
   UNWIND $skus AS sku
   MATCH (h:Product {sku: sku})

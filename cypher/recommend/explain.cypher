@@ -102,7 +102,7 @@ UNION ALL
   // person less than any relation that somebody stated.
   WITH *
   WHERE h <> t
-  MATCH (m:ModelVersion {live: true})
+  MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version})
   MATCH (h)-[r:SIMILAR_TO {model: m.id}]-(t)
   CALL (r, m) {
     LET from = startNode(r)

@@ -10,7 +10,7 @@
 CYPHER 25
 MATCH (u:User {id: $user})-[:FRIEND_OF]-(friend:User)
 WITH DISTINCT u, friend
-OPTIONAL MATCH (live:ModelVersion {live: true})
+OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 MATCH (friend)-[did:BOUGHT|RATED]->(p:Product)
 WHERE (type(did) = 'BOUGHT' OR did.rating >= 4.0) AND p.active AND coalesce(p.stock, 1) > 0
 WITH u, friend, p, coalesce(live.half_life_days, 365.0) AS half_life, max(did.at.epochSeconds) AS at

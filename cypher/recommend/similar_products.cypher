@@ -10,7 +10,7 @@
 
 CYPHER 25
 MATCH (this:Product {sku: $sku})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
 CALL (this, live) {
   // Learned relations; the strongest of this product counts 1.
   MATCH (this)-[r:SIMILAR_TO {model: live.id}]->(p:Product)

@@ -88,7 +88,9 @@ def ingest(
             load = {"reviews": loader.reviews, "events": loader.events, "users": loader.users}[kind]
             for file in files:
                 summary += load(file)
-            if kind in ("reviews", "events") and not store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id"):
+            if kind in ("reviews", "events") and not store.read(
+                "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version}) RETURN m.id"
+            ):
                 intake.rank_popularity(store)
     return IngestReport(
         kind=kind,

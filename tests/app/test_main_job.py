@@ -39,6 +39,9 @@ def trained(kg: Kg, tmp_path: Path) -> tuple[Kg, Path]:
     return kg, lines(tmp_path / "holdout.jsonl", *held_out)
 
 
+LIVE = "MATCH (s:Serving {name: 'model'}), (m:ModelVersion {id: s.version}) RETURN m.id AS id, m.slot AS slot"
+
+
 def test_everything_from_files_to_recommendations(
     trained: tuple[Kg, Path], store: GraphStore, database: localdb.Connection
 ) -> None:
@@ -77,7 +80,7 @@ def test_everything_from_files_to_recommendations(
     assert kg("benchmark", "index", "--json").json["recall@20"] >= 0.98
 
     # A second model takes the other slot; rolling back makes the first live again.
-    first = store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id AS id, m.slot AS slot")[0]
+    first = store.read(LIVE)[0]
     runs = kg("schedule", "trigger", "extract", "--chain", "--json").json
     assert {(run["job"], run["outcome"]) for run in runs} == {
         ("extract", "succeeded"),
@@ -90,7 +93,7 @@ def test_everything_from_files_to_recommendations(
     segments = kg("query", "insight/segments", "--param", "members=1000", "--json").json
     assert len(segments) >= 2
     assert all(len({int(user[1:]) % 2 for user in row["members"]}) == 1 for row in segments)
-    second = store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id AS id, m.slot AS slot")[0]
+    second = store.read(LIVE)[0]
     assert second["id"] != first["id"]
     assert {first["slot"], second["slot"]} == {"blue", "green"}
     assert kg("rollback", "--json").json == {"version": first["id"]}

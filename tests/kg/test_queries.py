@@ -509,7 +509,7 @@ def test_two_sources_that_say_the_same_are_one_path(shop: GraphStore) -> None:
 def test_learned_similarity_counts_as_a_share_and_only_for_the_live_model(shop: GraphStore, unit: float) -> None:
     shop.write(
         "MATCH (g:Product {sku: 'G1'}), (t:Product {sku: 'S2'}), (x:Product {sku: 'X1'}) "
-        "CREATE (:ModelVersion {id: 'm1', live: false}), (:ModelVersion {id: 'm2', live: true}), "
+        "CREATE (:ModelVersion {id: 'm1'}), (:Serving {name: 'model', version: 'm2'}), (:ModelVersion {id: 'm2'}), "
         "(g)-[:SIMILAR_TO {model: 'm1', weight: 9.0}]->(t), (g)-[:SIMILAR_TO {model: 'm2', weight: 0.4 * $unit}]->(t), "
         "(g)-[:SIMILAR_TO {model: 'm2', weight: 0.8 * $unit}]->(x)",
         unit=unit,

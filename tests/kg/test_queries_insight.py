@@ -328,7 +328,7 @@ def test_what_cannot_both_be_true_is_shown_with_both_sides(shop: GraphStore) -> 
 
 def test_why_a_product_cannot_be_recommended(shop: GraphStore) -> None:
     shop.write(
-        "CREATE (:ModelVersion {id: 'm1', live: true, slot: 'blue', status: 'live'}), "
+        "CREATE (:Serving {name: 'model', version: 'm1'}), (:ModelVersion {id: 'm1', slot: 'blue', status: 'live'}), "
         "(:Product {sku: 'N1', title: 'New', active: true}) WITH 1 AS _ "
         "MATCH (p:Product) WHERE p.sku <> 'N1' SET p.text_embedding = [1.0], p.embedding_blue = [1.0]"
     )

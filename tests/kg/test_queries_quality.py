@@ -90,7 +90,7 @@ def test_variants_and_other_sizes_are_told_from_duplicates(shop: GraphStore) -> 
 def embedded(shop: GraphStore) -> GraphStore:
     """A live model: acoustic guitar and strings close together, as they are bought, and sixty others all around."""
     shop.write(
-        "CREATE (:ModelVersion {id: 'm1', live: true, slot: 'blue', status: 'live', "
+        "CREATE (:Serving {name: 'model', version: 'm1'}), (:ModelVersion {id: 'm1', slot: 'blue', status: 'live', "
         "at: datetime('2026-03-05T00:00:00Z')})"
     )
     vectors = [{"sku": f"N{n:02d}", "vector": axis(n, DEFAULT_DIMENSIONS)} for n in range(60)]
