@@ -244,7 +244,8 @@ class LiveModel:
 def live(store: GraphStore) -> LiveModel | None:
     """The model that queries read now, or None before the first promotion."""
     rows = store.read(
-        "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version})\nRETURN properties(m) AS model"
+        "MATCH (s:Serving {name: 'model'})\nWITH s.version AS version\n"
+        "MATCH (m:ModelVersion {id: version})\nRETURN properties(m) AS model"
     )
     if not rows:
         return None
@@ -300,7 +301,7 @@ def rollback(store: GraphStore, *, now: datetime | None = None) -> str:
         CheckpointError: no model is live, or the one before has left its slot.
     """
     rows = store.read(
-        "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version})\n"
+        "MATCH (s:Serving {name: 'model'})\nWITH s.version AS version\nMATCH (m:ModelVersion {id: version})\n"
         "OPTIONAL MATCH (before:ModelVersion {id: m.previous})\n"
         "RETURN m.id AS live, before.id AS version, before.status AS status"
     )

@@ -14,7 +14,8 @@
 // returns: user STRING, score FLOAT, sku STRING, because STRING, latest ZONED DATETIME
 
 CYPHER 25
-OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL () {
   MATCH (this:Product {sku: $sku})
   RETURN this

@@ -13,7 +13,8 @@
 
 CYPHER 25
 MATCH (u:User {id: $user})
-OPTIONAL MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (u, live) {
   MATCH (u)-[asked:SEARCHED]->(q:Query)
   LET days = coalesce((u.last_at.epochSeconds - asked.at.epochSeconds) / 86400.0, 0.0)

@@ -14,7 +14,8 @@
 //   reasons LIST<STRING>
 
 CYPHER 25
-MATCH (serving:Serving {name: 'model'}), (live:ModelVersion {id: serving.version})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+MATCH (live:ModelVersion {id: version})
 // The first of the page stand for all: skus are in no order of what they name.
 CALL (live) {
   MATCH (p:Product)

@@ -201,7 +201,8 @@ def test_readers_that_hammer_during_switches_never_see_two_models_mixed(shop: Gr
     query = """
         UNWIND range(1, 250) AS n
         CALL (n) {
-          MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version}), (u:User {id: 'anna'})
+          CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+          MATCH (m:ModelVersion {id: version}), (u:User {id: 'anna'})
           MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO {model: m.id}]->(:Product {sku: 'S1'})
           RETURN m.id AS model, CASE m.slot WHEN 'blue' THEN u.embedding_blue ELSE u.embedding_green END AS v
         }
