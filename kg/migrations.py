@@ -108,4 +108,12 @@ MIGRATIONS = (
             *(vector_index_statement(index) for index in schema.VECTOR_INDEXES),
         ),
     ),
+    Migration(
+        "0002 words and denials",
+        (
+            *(fulltext_index_statement(i) for i in schema.FULLTEXT_INDEXES if i.name == "product_words"),
+            *(range_index_statement(i) for i in schema.RANGE_INDEXES if i.name == "fact_does_not_fit"),
+        ),
+    ),
 )
+"""The first always makes the schema as it is now; each later one, what a graph made before it lacks."""
