@@ -77,6 +77,8 @@ def corrected(word: str, products: Mapping[str, int]) -> str:
     Args:
         products: in how many products a word stands; of all words that are near, and of all halves.
     """
+    if any(count and word in (f"{other}s", other.removesuffix("s")) for other, count in products.items()):
+        return word  # its singular or plural is known, and the search does not tell them apart
     best, best_score = word, -math.inf
     for other, count in sorted(products.items()):
         if not count or not is_near(word, other):

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from extraction import language
 from extraction.linking import Encode
-from extraction.mentions import Lexicon, words
-from extraction.normalise import aspect_key, singular
-from extraction.products import CategoryFinder, ProductFinder
+from extraction.mentions import Lexicon, Word, words
+from extraction.ner import Gazetteer
+from extraction.normalise import aspect_key, singular, squash
+from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.rules import AttributeRules
 from kg.vocabulary import Kind, Vocabulary
 
@@ -84,7 +85,7 @@ _FITS: Final = re.compile(
     r"\b(?:fits?|fitting|(?:in)?compatib\w+|works? (?:\w+ ){0,2}(?:with|on|in)|"
     r"(?:go|goes) (?:\w+ )?(?:with|on|onto|in|into)|"
     r"(?:use|used|combine|pair|attach\w*|mount\w*|connect\w*|screw\w*|clip\w*|plug\w*)\b.*\b(?:with|on|onto|in|into|to)|"
-    r"suit(?:s|able)?|\w+ for (?:the|my|an?|this|it)|"
+    r"suit(?:s|able)?|(?!used\b)\w+ for (?:the|my|an?|this|it)|"
     r"accessor\w+|belongs? to|take[ns]?)\b",
     re.IGNORECASE,
 )
@@ -104,7 +105,7 @@ _STOCK: Final = re.compile(
 _OPINION: Final = re.compile(
     r"\b(?:people|customers?|reviewers?|buyers?|others|anyone|anybody|everyone|users?|owners?|they)\b.{0,20}"
     r"\b(?:say|saying|said|think|like|liked|complain\w*|find|mention|report|love|hate|praise\w*|criticis\w+|happy)\b|"
-    r"\b(?:reviews?|opinions?|complaints?|problems?|any good|ratings?|experiences?)\b|"
+    r"\b(?:reviews?|opinions?|complaints?|problems?|any good|experiences?)\b|"
     r"\bhow (?:good|bad|well|reliable) (?:is|are|does|do)\b|\bhow (?:is|are) the\b|\bwhat(?:'s| is| are) the .* like\b",
     re.IGNORECASE,
 )
@@ -198,25 +199,24 @@ EXAMPLES: Final[Mapping[Asks, tuple[str, ...]]] = {
         "Can I pay by invoice?",
     ),
 }
+MAX_QUESTION: Final = 1000
+"""Characters of a question that are read."""
 LIKENESS: Final = 0.45
 """Least cosine to an example at which a question without a cue is believed to be of its kind."""
 
 
 class QuestionReader:
-    """Reads questions about the products of a lexicon. Built once; :meth:`read` is pure.
+    """Reads questions. Built once; :meth:`read` is pure.
 
     Args:
-        lexicon: the products that may be meant; those of a large shop are narrowed beforehand by a search.
         encode: texts to unit vectors, asked where no cue tells what a question wants.
     """
 
-    def __init__(self, vocabulary: Vocabulary, lexicon: Lexicon, encode: Encode) -> None:
+    def __init__(self, vocabulary: Vocabulary, encode: Encode) -> None:
         self._nlp = language.load()
-        common = language.lemma_index() | vocabulary.words()
-        self._lexicon = lexicon
-        self._products = ProductFinder(lexicon, common, vocabulary.accessories)
-        self._categories = CategoryFinder(lexicon, parts=True)
-        self._rules = AttributeRules(vocabulary, lexicon, self._nlp)
+        self._common = language.lemma_index() | vocabulary.words()
+        self._accessories = vocabulary.accessories
+        self._rules = AttributeRules(vocabulary, Lexicon(), self._nlp)
         self._attributes = _phrases(
             (form, a.name)
             for a in vocabulary.attributes
@@ -231,24 +231,30 @@ class QuestionReader:
         self._encode = encode
         self._examples: tuple[list[Asks], NDArray[np.float32]] | None = None
 
-    def read(self, text: str) -> Question:
-        """What a question asks."""
-        text = " ".join(text.split())
+    def read(self, text: str, lexicon: Lexicon) -> Question:
+        """What a question asks.
+
+        Args:
+            lexicon: the products that may be meant; those of a large shop are narrowed beforehand by a search.
+        """
+        text = " ".join(text.split())[:MAX_QUESTION]
         doc = self._nlp(text)
         found = words(text)
-        named = self._products.find(text, found)
-        spans = [(n.start, n.end) for n in named]
+        named = self._products(text, found, lexicon)
+        spans = [(start, end) for start, end, _ in named]
         rest = _blanked(text, spans)
-        values = self._values(doc, spans)
+        # The "waterproof" of "waterproof rating" is no value.
+        labels = [(s, e) for s, e, _ in _found(self._attributes, rest) if " " in rest[s:e]]
+        values = self._values(doc, [*spans, *labels])
         most, superlative = self._most(rest)
         attributes = self._named_attributes(rest, values)
         if superlative:
             attributes = (superlative,)
-        aspects = tuple(dict.fromkeys(key for _, key in _found(self._aspects, rest)))
+        aspects = tuple(dict.fromkeys(key for *_, key in _found(self._aspects, rest)))
         categories = tuple(
             dict.fromkeys(
                 path
-                for name, paths in self._categories.find(text, found)
+                for name, paths in CategoryFinder(lexicon, parts=True).find(text, found)
                 if not any(s <= name.start < e for s, e in spans)
                 for path in paths
             )
@@ -260,7 +266,7 @@ class QuestionReader:
         return Question(
             text=text,
             asks=asks,
-            products=tuple(n.skus for n in named),
+            products=tuple(skus for _, _, skus in named),
             categories=categories,
             things=_things(doc, spans),
             refers=refers,
@@ -269,6 +275,27 @@ class QuestionReader:
             aspects=aspects,
             most=most,
         )
+
+    def _products(self, text: str, found: Sequence[Word], lexicon: Lexicon) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Start, end and possible skus of each product that is named, in the order of the text.
+
+        In a question a title, or its head, is a name even where its words are ordinary ones: who asks of the "Spare
+        Cell" has read it on the page. A longer name hides what lies within it.
+        """
+        names = [
+            (n.start, n.end, n.skus) for n in ProductFinder(lexicon, self._common, self._accessories).find(text, found)
+        ]
+        heads: dict[str, list[str]] = {}
+        for sku, entry in lexicon.products.items():
+            for name in {title_head(entry.title), entry.title}:
+                if len(words(name)) > 1:
+                    heads.setdefault(squash(name), []).append(sku)
+        names += [(n.start, n.end, tuple(heads[n.key])) for n in Gazetteer({h: h for h in heads}).find(text, found)]
+        kept: list[tuple[int, int, tuple[str, ...]]] = []
+        for name in sorted(names, key=lambda n: (n[0] - n[1], len(n[2]))):
+            if all(name[1] <= start or end <= name[0] for start, end, _ in kept):
+                kept.append(name)
+        return sorted(kept)
 
     def _asks(
         self,
@@ -323,7 +350,7 @@ class QuestionReader:
         if how and how[1].casefold() in _ADJECTIVES:
             names.append(_ADJECTIVES[how[1].casefold()][0])
         if not names:
-            names = [name for _, name in _found(self._attributes, text)]
+            names = [name for *_, name in _found(self._attributes, text)]
         return tuple(n for n in dict.fromkeys(names) if n in self._known)
 
     def _most(self, text: str) -> tuple[int, str | None]:
@@ -359,10 +386,10 @@ def _phrases(forms: Iterable[tuple[str, str]]) -> dict[str, str]:
     return phrases
 
 
-def _found(phrases: Mapping[str, str], text: str) -> list[tuple[int, str]]:
-    """Phrases that stand in a text, the longest first at each place, with where they begin."""
+def _found(phrases: Mapping[str, str], text: str) -> list[tuple[int, int, str]]:
+    """Phrases that stand in a text, the longest at each place: where they begin and end, and what they name."""
     tokens = words(text.casefold())
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, int, str]] = []
     first = 0
     while first < len(tokens):
         for last in range(min(len(tokens), first + 4), first, -1):
@@ -371,7 +398,7 @@ def _found(phrases: Mapping[str, str], text: str) -> list[tuple[int, str]]:
                 " ".join([*(t.text for t in tokens[first : last - 1]), singular(tokens[last - 1].text)])
             )
             if name is not None:
-                found.append((tokens[first].start, name))
+                found.append((tokens[first].start, tokens[last - 1].end, name))
                 first = last - 1
                 break
         first += 1

@@ -95,11 +95,10 @@ CALL () {
       MATCH (t)-[:SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
       RETURN p, 1.0 AS nearness
     UNION ALL
-      // The deepest shelf; of a large one, the products just below the price, by the index on it, would be no nearer
-      // in kind than the most popular.
-      MATCH (t)-[:IN_CATEGORY]->(c:Category)
-      WITH DISTINCT c
-      ORDER BY size(split(c.path, ' > ')) DESC, c.path
+      // The deepest shelf on which the catalogue puts it, or else a text; of a large shelf the most popular products.
+      MATCH (t)-[on:IN_CATEGORY]->(c:Category)
+      WITH c, min(CASE on.source WHEN 'extraction' THEN 1 ELSE 0 END) AS read
+      ORDER BY read, size(split(c.path, ' > ')) DESC, c.path
       LIMIT 1
       MATCH (p:Product)-[:IN_CATEGORY]->(c)
       WITH DISTINCT p

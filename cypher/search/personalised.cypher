@@ -157,7 +157,7 @@ FILTER $category IS NULL OR EXISTS {
 FILTER $min_price IS NULL OR p.price >= $min_price
 FILTER $max_price IS NULL OR p.price <= $max_price
 // Where each word stands. What names the thing ends where a title goes on to say what it comes with or is for.
-LET head = ' ' + split(toLower(p.title), [',', ' (', ' with ', ' for ', ' in '])[0]
+LET head = ' ' + replace(split(toLower(p.title), [',', ' (', ' with ', ' for ', ' in '])[0], '-', ' ')
 LET title = reduce(
   t = reduce(
     named = ' ' + toLower(p.title) + ' ' + toLower(p.sku),
@@ -172,7 +172,7 @@ LET rest = ' ' + toLower(coalesce(p.description, '')) + reduce(
 LET words = CASE WHEN total > 0.0 THEN reduce(
       sum = 0.0,
       term IN terms | sum + term.weight * CASE
-        WHEN replace(head, '-', ' ') CONTAINS term.begins THEN 1.0
+        WHEN head CONTAINS term.begins THEN 1.0
         WHEN title CONTAINS term.begins THEN 0.5
         WHEN rest CONTAINS term.begins THEN 0.25
         ELSE 0.0

@@ -28,6 +28,8 @@ UNKNOWN: Final = "not known"
 CANDIDATES: Final = 200
 """Products whose names may stand in a question: those whose titles have most of its words. Building the finder of names
 from all of a large shop would take longer than everything else together."""
+MOST_WORDS: Final = 60
+"""Words of a question that are looked at: Lucene takes a thousand, and nobody asks in so many."""
 SHOWN: Final = 5
 """Facts of an answer."""
 
@@ -77,24 +79,25 @@ class Asker:
 
     def __init__(self, store: GraphStore, settings: Settings) -> None:
         self._store = store
-        self._vocabulary = vocabulary.load(settings.vocabulary)
-        self._encoder = Encoder(settings.encoder, device=settings.device)
+        encoder = Encoder(settings.encoder, device=settings.device)
+        self._reader = QuestionReader(vocabulary.load(settings.vocabulary), encoder.encode)
+        self._answer, self._by_attributes = (catalogue.find(f"search/{n}") for n in ("answer", "by_attributes"))
         self._timeout_s = settings.query_timeout_s
 
     def ask(self, question: str, skus: Sequence[str] = ()) -> Answer:
         """Answer ``question``; ``skus`` are the products that "it" or "these" speaks of, those shown before."""
         lexicon = self._lexicon(question, skus)
-        read = QuestionReader(self._vocabulary, lexicon, self._encoder.encode).read(question)
+        read = self._reader.read(question, lexicon)
         return answer(read, lexicon, self._fetch, self._shelf, skus=[s for s in skus if s in lexicon.products])
 
     def _fetch(self, **parameters: Any) -> list[dict[str, Any]]:
-        return list(catalogue.run(self._store, catalogue.find("search/answer"), parameters, timeout_s=self._timeout_s))
+        return list(catalogue.run(self._store, self._answer, parameters, timeout_s=self._timeout_s))
 
     def _shelf(self, category: str, values: Sequence[str]) -> list[str]:
         """Skus of a shelf, those with the attribute values alone."""
         rows = catalogue.run(
             self._store,
-            catalogue.find("search/by_attributes"),
+            self._by_attributes,
             {"category": category, "attributes": list(values)},
             timeout_s=self._timeout_s,
         )
@@ -102,15 +105,13 @@ class Asker:
 
     def _lexicon(self, question: str, skus: Sequence[str]) -> Lexicon:
         """The names that may stand in a question: products with its words, those shown before, and every shelf."""
-        rows = catalogue.run(
-            self._store,
-            catalogue.find("search/products"),
-            {"text": question, "limit": CANDIDATES},
-            timeout_s=self._timeout_s,
-        )
+        # The words alone, in small letters: nothing that Lucene could take for a command. What is sold out counts too.
+        text = " ".join(w.text.lower() for w in words(question)[:MOST_WORDS])
         products = self._store.read(
             _ENTRIES,
-            skus=[*skus, *(row["sku"] for row in rows)],
+            skus=list(skus),
+            text=text,
+            limit=CANDIDATES,
             extraction=schema.EXTRACTION,
             timeout_s=self._timeout_s,
         )
@@ -123,9 +124,21 @@ class Asker:
 
 
 _ENTRIES: Final = """
-UNWIND $skus AS sku
-MATCH (p:Product {sku: sku})
-WITH DISTINCT p
+CYPHER 25
+CALL () {
+  UNWIND $skus AS sku
+  MATCH (p:Product {sku: sku})
+  RETURN p
+UNION
+  CALL () {
+    WHEN $text <> '' THEN {
+      MATCH (p:Product)
+        SEARCH p IN (FULLTEXT INDEX product_fulltext FOR $text LIMIT $limit)
+      RETURN p
+    }
+  }
+  RETURN p
+}
 CALL (p) {
   MATCH (p)-[r:MADE_BY]->(b:Brand)
   RETURN b

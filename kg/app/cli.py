@@ -676,6 +676,41 @@ def benchmark_recommend(
     _print(report, json, "")
 
 
+@benchmark.command("questions")
+def benchmark_questions(
+    wording: Annotated[
+        Literal["seen", "unseen"], typer.Option(help="Wordings in sight when the reader was written, or others.")
+    ] = "unseen",
+    of_each: Annotated[int, typer.Option(min=1, help="Most questions of a kind.")] = 30,
+    json: Json = False,
+) -> None:
+    """Share of questions about the bundled shop that `kg ask` answers as its planted truths say."""
+    from kg.app.benchmark_questions import questions_benchmark
+
+    report = questions_benchmark(Settings.load(), wording=wording, of_each=of_each)
+    if json:
+        _print(report, True, "")
+        return
+    wrong = report.pop("wrong")
+    _print(report, False, "")
+    _print(wrong, False, "")
+
+
+@benchmark.command("search")
+def benchmark_search(
+    data: Annotated[Path, typer.Option(help="Folder with products.jsonl.gz and judgments.jsonl.gz (Home Depot).")],
+    part: Annotated[
+        Literal["development", "test"], typer.Option(help="Half of the queries, by a digest of their text.")
+    ] = "test",
+    queries: Annotated[int | None, typer.Option(min=1, help="As many queries of the half, drawn by chance.")] = None,
+    json: Json = False,
+) -> None:
+    """Search a public catalogue for judged queries: the whole search beside words alone and meaning alone."""
+    from kg.app.benchmark_search import search_benchmark
+
+    _print(search_benchmark(Settings.load(), data, part=part, queries=queries), json, "")
+
+
 @app.command()
 def demo() -> None:
     """Run the whole main job on the bundled synthetic shop and show what came of it."""

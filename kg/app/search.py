@@ -128,11 +128,15 @@ def evaluate_search(
     settings: Settings,
     judgments: Iterable[Judgment],
     *,
+    variant: Callable[[Prepared], Prepared] = lambda prepared: prepared,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Search for every judged query and compare with the judgments; see :func:`measured`.
 
     Every judged product gets its score from the query that ranks the catalogue, wherever in the order it stands.
+
+    Args:
+        variant: changes a prepared search, to measure what a part of it is worth.
     """
     by_query: dict[str, dict[str, float]] = defaultdict(dict)
     for one in judgments:
@@ -152,7 +156,7 @@ def evaluate_search(
     found: list[Searched] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for begin in range(0, len(texts), PAGE):
-            found += pool.map(searched, searcher.prepare(texts[begin : begin + PAGE]))
+            found += pool.map(searched, map(variant, searcher.prepare(texts[begin : begin + PAGE])))
     return measured(found)
 
 

@@ -204,3 +204,89 @@ def test_which_words_the_catalogue_knows(shop: GraphStore) -> None:
     assert [(row["word"], row["products"]) for row in rows] == [("guitar", 3), ("leathr", 0)]
     assert "leather" in rows[1]["near"]
     assert answer(shop, "words", words=["leathr"], near=False) == []
+
+
+# --- answer ---------------------------------------------------------------------------------------------------
+
+FITS = {
+    "sku": "S1",
+    "title": "Birch leather guitar strap",
+    "says": "ACCESSORY_OF",
+    "object": "Ashdown S-200 electric guitar",
+    "key": "G1",
+    "number": None,
+    "texts": 1,
+    "confidence": 0.8,
+    "source": "extraction",
+    "quote": "Ashdown S-200",
+    "sentence": "Fits the Ashdown S-200.",
+    "document": "product:S1",
+    "start": 52,
+    "end": 65,
+}
+
+
+def test_whether_the_strap_fits_the_guitar(shop: GraphStore) -> None:
+    assert answer(shop, "answer", asks="fits", skus=["S1"], targets=["G1"]) == [FITS]
+    # Asked the other way round, it is the same fact.
+    assert [r["quote"] for r in answer(shop, "answer", asks="fits", skus=["G1"], targets=["S1"])] == ["Ashdown S-200"]
+    assert answer(shop, "answer", asks="fits", skus=["S1"], targets=["G2"]) == []
+    assert answer(shop, "answer", asks="fits", skus=["none"], targets=["G1"]) == []
+
+
+def test_what_is_said_of_a_brand_or_a_shelf_is_said_of_its_products(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (t:Product {sku: 'T1'}), (b:Brand {key: 'ashdown'}), (c:Category {path: 'Instruments > Guitars'}) "
+        "CREATE (t)-[:DOES_NOT_FIT {source: 'extraction', fact: 'f1', confidence: 0.7}]->(b), "
+        "(t)-[:COMPATIBLE_WITH {source: 'extraction', fact: 'f2', confidence: 0.6}]->(c)"
+    )
+    rows = answer(shop, "answer", asks="fits", skus=["T1"], targets=["G1"])
+    assert [(row["says"], row["object"]) for row in rows] == [
+        ("DOES_NOT_FIT", "Ashdown"),
+        ("COMPATIBLE_WITH", "Guitars"),
+    ]
+    assert [r["says"] for r in answer(shop, "answer", asks="fits", skus=["T1"], targets=["G2"])] == ["COMPATIBLE_WITH"]
+
+
+def test_what_fits_the_guitar_by_the_words_of_its_title(shop: GraphStore) -> None:
+    assert answer(shop, "answer", asks="fits", skus=[], targets=["G1"]) == [FITS]
+    assert answer(shop, "answer", asks="fits", skus=[], targets=["G1"], about=["strap"]) == [FITS]
+    assert answer(shop, "answer", asks="fits", skus=[], targets=["G1"], about=["amp"]) == []
+
+
+def test_values_and_opinions_come_with_what_says_so(shop: GraphStore) -> None:
+    (leather,) = answer(shop, "answer", asks="value", skus=["S1", "G1"], about=["material", "colour"])
+    assert (leather["says"], leather["object"], leather["key"], leather["sentence"]) == (
+        "material",
+        "leather",
+        "material=leather",
+        "Brown leather.",
+    )
+    assert answer(shop, "answer", asks="value", skus=["S1"], about=["weight"]) == []
+    (comfort,) = answer(shop, "answer", asks="opinion", skus=["S1"])
+    assert (comfort["says"], comfort["object"], comfort["document"]) == ("PRAISED_FOR", "comfort", "review:r1")
+    assert answer(shop, "answer", asks="opinion", skus=["S1"], about=["sound"]) == []
+
+
+def test_prices_and_stock_are_the_catalogues(shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'S1'}) SET p.stock = 3")
+    rows = answer(shop, "answer", asks="offer", skus=["S1", "X1"])
+    assert [(r["sku"], r["says"], r["object"], r["source"], r["quote"]) for r in rows] == [
+        ("S1", "price", "24.5 USD", "catalogue", None),
+        ("S1", "stock", "3", "catalogue", None),
+        ("X1", "price", "99.0 USD", "catalogue", None),
+        ("X1", "stock", "0", "catalogue", None),
+    ]
+
+
+def test_what_is_cheaper_stands_on_the_same_shelf(shop: GraphStore) -> None:
+    assert [(r["sku"], r["object"]) for r in answer(shop, "answer", asks="cheaper", skus=["G1"])] == [
+        ("G2", "289.0 USD")
+    ]
+    assert answer(shop, "answer", asks="cheaper", skus=["G2"]) == []
+    shop.write("MATCH (p:Product {sku: 'G2'}) SET p.stock = 0")
+    assert answer(shop, "answer", asks="cheaper", skus=["G1"]) == []
+
+
+def test_an_unknown_kind_of_question_has_no_rows(shop: GraphStore) -> None:
+    assert answer(shop, "answer", asks="why", skus=["G1"]) == []

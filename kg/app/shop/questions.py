@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from extraction.normalise import Quantity, quantities
 from kg.app.shop.catalogue import Product, load_words, product_rows, products
 from kg.app.shop.customers import customers, histories
 from kg.app.shop.reviews import Mention, review_rows
@@ -85,7 +86,10 @@ class PlantedQuestion:
             return False
         if self.verdict in ("yes", "no", UNKNOWN):
             return verdict == self.verdict
-        return verdict != UNKNOWN and self.verdict.casefold() in verdict.casefold()
+        if verdict == UNKNOWN:
+            return False
+        same = {_magnitude(q) for q in quantities(self.verdict)} & {_magnitude(q) for q in quantities(verdict)}
+        return bool(same) or self.verdict.casefold() in verdict.casefold()
 
 
 def questions(
@@ -232,6 +236,11 @@ class _Maker:
         pattern = self._rng.choice(_WORDINGS[wording][self._wording])
         text = pattern.format(a=_name(a), b=_name(b) if b is not None else "", **names)
         return PlantedQuestion(kind=kind, text=text, skus=skus, verdict=verdict, about=about)
+
+
+def _magnitude(quantity: Quantity) -> tuple[str, float]:
+    """What a quantity is, in whatever unit: 8 cm are 80 mm."""
+    return quantity.unit.dimension, round(quantity.number * quantity.unit.factor, 9)
 
 
 def _name(p: Product) -> str:
