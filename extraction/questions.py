@@ -287,9 +287,9 @@ class QuestionReader:
         ]
         heads: dict[str, list[str]] = {}
         for sku, entry in lexicon.products.items():
-            for name in {title_head(entry.title), entry.title}:
-                if len(words(name)) > 1:
-                    heads.setdefault(squash(name), []).append(sku)
+            for shown in {title_head(entry.title), entry.title}:
+                if len(words(shown)) > 1:
+                    heads.setdefault(squash(shown), []).append(sku)
         names += [(n.start, n.end, tuple(heads[n.key])) for n in Gazetteer({h: h for h in heads}).find(text, found)]
         kept: list[tuple[int, int, tuple[str, ...]]] = []
         for name in sorted(names, key=lambda n: (n[0] - n[1], len(n[2]))):
