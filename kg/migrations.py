@@ -128,4 +128,12 @@ MIGRATIONS = (
             "DROP INDEX model_live IF EXISTS",
         ),
     ),
+    Migration(
+        "0004 words and denials",
+        (
+            *(fulltext_index_statement(i) for i in schema.FULLTEXT_INDEXES if i.name == "product_words"),
+            *(range_index_statement(i) for i in schema.RANGE_INDEXES if i.name == "fact_does_not_fit"),
+        ),
+    ),
 )
+"""The first always makes the schema as it is now; each later one, what a graph made before it lacks."""

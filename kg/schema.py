@@ -401,6 +401,13 @@ RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
         _FACT,
         extractable=True,
     ),
+    RelationshipType(
+        "DOES_NOT_FIT",
+        "Does not fit or work with, as a text says in so many words.",
+        (("Product", "Product"), ("Product", "Brand"), ("Product", "Category")),
+        _FACT,
+        extractable=True,
+    ),
     RelationshipType("SUBSTITUTE_FOR", "Can take its place.", _PRODUCT_PAIR, _FACT),
     RelationshipType("BOUGHT_WITH", "Bought by the same people.", _PRODUCT_PAIR, _FACT),
     RelationshipType("VIEWED_WITH", "Looked at by the same people.", _PRODUCT_PAIR, _FACT),
@@ -501,7 +508,15 @@ RANGE_INDEXES: Final[tuple[RangeIndex, ...]] = (
         if t.extractable
     ),
 )
-FULLTEXT_INDEXES: Final = (FullTextIndex("product_fulltext", "Product", ("title", "description")),)
+FULLTEXT_INDEXES: Final = (
+    # Stems of English words: "straps" finds "strap".
+    FullTextIndex("product_fulltext", "Product", ("title", "description")),
+    # Whole words, among which a misspelt one is looked for, and pairs of neighbouring Chinese, Japanese and Korean
+    # characters, which have no spaces between words.
+    # Neo4j allows one full-text index on the same properties; with the sku among them this is another one, and a number
+    # typed into the search box finds its product.
+    FullTextIndex("product_words", "Product", ("title", "description", "sku"), "cjk"),
+)
 DEFAULT_DIMENSIONS: Final = 64
 """Width of the model's vectors until a model of another width is written."""
 
