@@ -20,22 +20,20 @@
 CYPHER 25
 MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
 WITH collect(DISTINCT p) AS products
-// Counted by product and day: all that comes after reads these few rows, however many events there are.
 CALL (products) {
   UNWIND products AS p
   MATCH (p)<-[did:VIEWED|CARTED|BOUGHT|RATED|CLICKED]-(:User)
-  UNWIND did.times AS at
-  WITH p, at
-  FILTER at >= 0
-  RETURN collect({p: p, at: at}) AS events, max(at) AS latest
+  RETURN max(did.at.epochSeconds) AS latest
 }
 LET till = coalesce($now.epochSeconds, latest)
 LET since = till - $days * 86400, before = till - ($days + $past_days) * 86400
-CALL (products, events, till, since, before) {
-  UNWIND events AS event
-  WITH event.p AS p, since,
-       count(CASE WHEN event.at > since AND event.at <= till THEN 1 END) AS recent,
-       count(CASE WHEN event.at > before AND event.at <= since THEN 1 END) AS past
+CALL (products, till, since, before) {
+  UNWIND products AS p
+  MATCH (p)<-[did:VIEWED|CARTED|BOUGHT|RATED|CLICKED]-(:User)
+  // Counted as they are read, a row a product: of a large shop millions would not fit into memory.
+  UNWIND did.times AS at
+  WITH p, count(CASE WHEN at > since AND at <= till THEN 1 END) AS recent,
+       count(CASE WHEN at > before AND at <= since AND at >= 0 THEN 1 END) AS past
   WITH collect({p: p, recent: recent, past: past}) AS counts
   CALL (counts) {
     UNWIND counts AS x
