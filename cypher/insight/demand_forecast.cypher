@@ -35,9 +35,11 @@ CALL (products) {
   FILTER at >= 0
   RETURN min(at) AS first, max(at) AS latest
 }
+FILTER latest IS NOT NULL
 // Seven days make a week, counted back from the present, so that every week is whole. The oldest is the first sale's.
 LET till = coalesce($now.epochSeconds, latest)
 LET oldest = CASE WHEN (till - first) / 604800 < $past_weeks THEN (till - first) / 604800 ELSE $past_weeks - 1 END
+// The products that sell most, each with its weeks; then all of the category together.
 CALL (products, till, oldest) {
   UNWIND products AS p
   MATCH (p)<-[did:BOUGHT]-(:User)
@@ -48,20 +50,27 @@ CALL (products, till, oldest) {
       units = coalesce(CASE WHEN isNaN(did.values[place]) THEN 1.0 ELSE did.values[place] END, 1.0)
   FILTER ago <= oldest
   WITH p, ago, sum(units) AS units
-  RETURN p, collect({ago: ago, units: units}) AS weeks, sum(units) AS total
+  WITH p, collect({ago: ago, units: units}) AS weeks, sum(units) AS total
+  ORDER BY total DESC, p.sku
+  LIMIT CASE WHEN $category IS NULL THEN 1 ELSE $products END
+  RETURN collect({kind: 'product', name: p.sku, weeks: weeks}) AS single
 }
-WITH till, oldest, p, weeks, total
-ORDER BY total DESC, p.sku
-WITH till, oldest, collect({kind: 'product', name: p.sku, weeks: weeks}) AS single
-CALL (single) {
-  UNWIND single AS x
-  UNWIND x.weeks AS w
-  WITH w.ago AS ago, sum(w.units) AS units
+CALL (products, till, oldest) {
+  UNWIND products AS p
+  MATCH (p)<-[did:BOUGHT]-(:User)
+  WHERE $category IS NOT NULL
+  UNWIND range(0, size(did.times) - 1) AS place
+  LET at = did.times[place]
+  FILTER at >= 0 AND at <= till
+  LET ago = (till - at) / 604800,
+      units = coalesce(CASE WHEN isNaN(did.values[place]) THEN 1.0 ELSE did.values[place] END, 1.0)
+  FILTER ago <= oldest
+  WITH ago, sum(units) AS units
   RETURN collect({ago: ago, units: units}) AS together
 }
 LET things = CASE
                WHEN $category IS NULL THEN single
-               ELSE [{kind: 'category', name: $category, weeks: together}] + single[..$products]
+               ELSE [{kind: 'category', name: $category, weeks: together}] + single
              END
 UNWIND range(0, size(things) - 1) AS rank
 LET thing = things[rank]
