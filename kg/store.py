@@ -202,9 +202,18 @@ class GraphStore:
     ) -> tuple[list[Row], Counters]:
         @neo4j.unit_of_work(timeout=timeout_s)
         def work(tx: neo4j.ManagedTransaction) -> tuple[list[Row], Counters]:
-            result = tx.run(_query(cypher), dict(parameters))
-            rows = [record.data() for record in islice(result, max_rows)]
-            return rows, _counters(result.consume())
+            try:
+                result = tx.run(_query(cypher), dict(parameters))
+                rows = [record.data() for record in islice(result, max_rows)]
+                return rows, _counters(result.consume())
+            except TransientError as error:
+                # Neo4j calls it transient, and the driver would try again; the same query needs the same memory.
+                if "MemoryPoolOutOfMemory" not in (error.code or ""):
+                    raise
+                raise StoreError(
+                    f"Neo4j at {self.uri} ended a query that needed more memory than one may have. Narrow it, "
+                    "or raise db.memory.transaction.max."
+                ) from error
 
         with self._errors_explained(), self._session(mode) as session:
             return session.execute_read(work) if mode == neo4j.READ_ACCESS else session.execute_write(work)

@@ -26,27 +26,51 @@ UNION
   MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
   RETURN p
 }
-WITH DISTINCT p
-MATCH (p)<-[did:BOUGHT]-(:User)
-UNWIND range(0, size(did.times) - 1) AS place
-LET at = did.times[place], units = CASE WHEN isNaN(did.values[place]) THEN 1.0 ELSE did.values[place] END
-FILTER at >= 0
-// Seven days make a week, counted back from the present, so that every week is whole.
-WITH collect({p: p, at: at, units: coalesce(units, 1.0)}) AS sales, min(at) AS first, max(at) AS latest
+WITH collect(DISTINCT p) AS products
+CALL (products) {
+  UNWIND products AS p
+  MATCH (p)<-[did:BOUGHT]-(:User)
+  UNWIND did.times AS at
+  WITH at
+  FILTER at >= 0
+  RETURN min(at) AS first, max(at) AS latest
+}
+FILTER latest IS NOT NULL
+// Seven days make a week, counted back from the present, so that every week is whole. The oldest is the first sale's.
 LET till = coalesce($now.epochSeconds, latest)
-// The oldest whole week, counted back from the present. A week without sales is a week.
 LET oldest = CASE WHEN (till - first) / 604800 < $past_weeks THEN (till - first) / 604800 ELSE $past_weeks - 1 END
-UNWIND sales AS sale
-WITH sale.p AS p, till, oldest, (till - sale.at) / 604800 AS ago, sale.units AS units, sale.at AS at
-FILTER at <= till AND ago <= oldest
-WITH p, till, oldest, ago, sum(units) AS units
-WITH p, till, oldest, collect({ago: ago, units: units}) AS weeks, sum(units) AS total
-ORDER BY total DESC, p.sku
-WITH till, oldest, collect({kind: 'product', name: p.sku, weeks: weeks}) AS single
+// The products that sell most, each with its weeks; then all of the category together.
+CALL (products, till, oldest) {
+  UNWIND products AS p
+  MATCH (p)<-[did:BOUGHT]-(:User)
+  UNWIND range(0, size(did.times) - 1) AS place
+  LET at = did.times[place]
+  FILTER at >= 0 AND at <= till
+  LET ago = (till - at) / 604800,
+      units = coalesce(CASE WHEN isNaN(did.values[place]) THEN 1.0 ELSE did.values[place] END, 1.0)
+  FILTER ago <= oldest
+  WITH p, ago, sum(units) AS units
+  WITH p, collect({ago: ago, units: units}) AS weeks, sum(units) AS total
+  ORDER BY total DESC, p.sku
+  LIMIT CASE WHEN $category IS NULL THEN 1 ELSE $products END
+  RETURN collect({kind: 'product', name: p.sku, weeks: weeks}) AS single
+}
+CALL (products, till, oldest) {
+  UNWIND products AS p
+  MATCH (p)<-[did:BOUGHT]-(:User)
+  WHERE $category IS NOT NULL
+  UNWIND range(0, size(did.times) - 1) AS place
+  LET at = did.times[place]
+  FILTER at >= 0 AND at <= till
+  LET ago = (till - at) / 604800,
+      units = coalesce(CASE WHEN isNaN(did.values[place]) THEN 1.0 ELSE did.values[place] END, 1.0)
+  FILTER ago <= oldest
+  WITH ago, sum(units) AS units
+  RETURN collect({ago: ago, units: units}) AS together
+}
 LET things = CASE
                WHEN $category IS NULL THEN single
-               ELSE [{kind: 'category', name: $category,
-                      weeks: reduce(all = [], x IN single | all + x.weeks)}] + single[..$products]
+               ELSE [{kind: 'category', name: $category, weeks: together}] + single
              END
 UNWIND range(0, size(things) - 1) AS rank
 LET thing = things[rank]

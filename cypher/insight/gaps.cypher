@@ -33,6 +33,7 @@ CALL () {
     ORDER BY v.key
     RETURN collect({value: v, having: having}) AS values
   }
+  // Who met which of the values: a short list a person, and how many met each.
   CALL (values) {
     UNWIND range(0, size(values) - 1) AS place
     UNWIND values[place].having AS p
@@ -42,8 +43,14 @@ CALL () {
     WITH u, collect(place) AS met
     RETURN collect(met) AS people
   }
-  LET single = reduce(s = [], place IN range(0, size(values) - 1) |
-                      s + size([met IN people WHERE place IN met]))
+  CALL (people) {
+    UNWIND people AS met
+    UNWIND met AS place
+    WITH place, count(*) AS n
+    ORDER BY place
+    RETURN collect({place: place, n: n}) AS counts
+  }
+  LET single = [i IN range(0, size(values) - 1) | coalesce([x IN counts WHERE x.place = i | x.n][0], 0)]
   CALL (values, people) {
     UNWIND people AS met
     UNWIND met AS a

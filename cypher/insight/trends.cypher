@@ -20,22 +20,25 @@
 CYPHER 25
 MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
 WITH collect(DISTINCT p) AS products
-// Counted by product and day: all that comes after reads these few rows, however many events there are.
 CALL (products) {
-  UNWIND products AS p
-  MATCH (p)<-[did:VIEWED|CARTED|BOUGHT|RATED|CLICKED]-(:User)
-  UNWIND did.times AS at
-  WITH p, at
-  FILTER at >= 0
-  RETURN collect({p: p, at: at}) AS events, max(at) AS latest
+  WHEN $now IS NULL THEN {
+    UNWIND products AS p
+    MATCH (p)<-[did:VIEWED|CARTED|BOUGHT|RATED|CLICKED]-(:User)
+    RETURN max(did.at.epochSeconds) AS latest
+  }
+  ELSE {
+    RETURN null AS latest
+  }
 }
 LET till = coalesce($now.epochSeconds, latest)
 LET since = till - $days * 86400, before = till - ($days + $past_days) * 86400
-CALL (products, events, till, since, before) {
-  UNWIND events AS event
-  WITH event.p AS p, since,
-       count(CASE WHEN event.at > since AND event.at <= till THEN 1 END) AS recent,
-       count(CASE WHEN event.at > before AND event.at <= since THEN 1 END) AS past
+CALL (products, till, since, before) {
+  UNWIND products AS p
+  MATCH (p)<-[did:VIEWED|CARTED|BOUGHT|RATED|CLICKED]-(:User)
+  // Counted as they are read, a row a product: of a large shop millions would not fit into memory.
+  UNWIND did.times AS at
+  WITH p, count(CASE WHEN at > since AND at <= till THEN 1 END) AS recent,
+       count(CASE WHEN at > before AND at <= since AND at >= 0 THEN 1 END) AS past
   WITH collect({p: p, recent: recent, past: past}) AS counts
   CALL (counts) {
     UNWIND counts AS x
@@ -57,11 +60,11 @@ UNION ALL
          count(CASE WHEN r.at.epochSeconds > since AND r.at.epochSeconds <= till THEN 1 END) AS recent,
          count(CASE WHEN r.at.epochSeconds > before AND r.at.epochSeconds <= since THEN 1 END) AS past
 }
-WITH kind, collect({key: key, name: name, recent: recent, past: past}) AS found, sum(recent) AS recent,
-     sum(past) AS past, count(*) AS n
+WITH kind,
+     collect(CASE WHEN recent >= $least THEN {key: key, name: name, recent: recent, past: past} END) AS found,
+     sum(recent) AS recent, sum(past) AS past, count(*) AS n
 FILTER $kind IS NULL OR kind = $kind
 UNWIND found AS one
-FILTER one.recent >= $least
 // What has no past is given half an event of it: nothing rises from nothing infinitely.
 LET expected = recent * (one.past + 0.5) / (past + 0.5 * n)
 LET n_both = one.recent + one.past, q = 1.0 * recent / (recent + past)
