@@ -186,7 +186,8 @@ WITH p, words, meaning, words + meaning AS score
 ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, p.sku
 LIMIT 100
 OPTIONAL MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 FILTER NOT EXISTS { (u)-[:DISLIKED|RETURNED|HIDDEN]->(p) }
 LET cosine = CASE live.slot
                WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
