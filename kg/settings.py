@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from kg.errors import SettingsError
 
@@ -78,6 +78,18 @@ class Settings(BaseSettings):
         default=8, ge=1, le=64, description="Queries `kg serve` runs at once; others wait a little, then get a 503."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :meth:`load` gives: pydantic would read ``os.environ`` a second time, behind its back."""
+        return (init_settings,)
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
@@ -112,7 +124,6 @@ class Settings(BaseSettings):
                 f"Unknown setting {', '.join(unknown)}. Known are: {', '.join(sorted(known))}. Correct or unset it."
             )
         try:
-            # _env_prefix keeps pydantic from reading os.environ a second time behind our back.
             return cls.model_validate({known[k]: v for k, v in values.items() if k in known})
         except ValidationError as error:
             first = error.errors()[0]
