@@ -29,14 +29,17 @@ import json
 import math
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from kg.errors import QueryError, QueryTimeoutError
+from kg import schema
+from kg.errors import ParameterError, QueryError, QueryTimeoutError
 from kg.store import GraphStore, Row
 
 TYPES: Final = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "ZONED DATETIME", "MAP")
@@ -361,27 +364,27 @@ def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_
     line: ``"5"`` for an INTEGER, JSON for lists and maps, ISO 8601 for times.
 
     Raises:
-        QueryError: a name is unknown or missing, or a value is not of its type, out of its bounds or too long; a
+        ParameterError: a name is unknown or missing, or a value is not of its type, out of its bounds or too long; a
             ``limit`` is below 1 or above ``max_rows``.
     """
     declared = {p.name: p for p in query.parameters}
     unknown = sorted(given.keys() - declared.keys())
     if unknown:
-        raise QueryError(f"{query.name} has no parameter {', '.join(unknown)}. {_signature(query)}")
+        raise ParameterError(f"{query.name} has no parameter {', '.join(unknown)}. {_signature(query)}")
     bound = {}
     for parameter in query.parameters:
         if parameter.name not in given:
             if parameter.required:
-                raise QueryError(f"{query.name} needs the parameter {parameter.name}. {_signature(query)}")
+                raise ParameterError(f"{query.name} needs the parameter {parameter.name}. {_signature(query)}")
             value = parameter.default
         else:
             value = given[parameter.name]
         try:
             value = _checked(value, parameter)
         except ValueError as error:
-            raise QueryError(f"{query.name}, parameter {parameter.name}: {error}. {_signature(query)}") from None
+            raise ParameterError(f"{query.name}, parameter {parameter.name}: {error}. {_signature(query)}") from None
         if parameter.name == "limit" and not 1 <= value <= max_rows:
-            raise QueryError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
+            raise ParameterError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
         bound[parameter.name] = value
     return bound
 
@@ -526,20 +529,57 @@ def run(
         QueryTimeoutError: the time was up; nothing of the answer is kept.
         StoreError: Neo4j refused or failed.
     """
-    began = perf_counter()
-    outcome, found = "failed", 0
-    try:
+    with _tallied(query.name) as given:
         rows = _run(store, query, parameters or {}, timeout_s, max_rows)
-        outcome, found = "answered", len(rows)
+        given(len(rows))
         return rows
-    except QueryTimeoutError:
-        outcome = "cut"
-        raise
-    except QueryError:
-        outcome = "refused"
-        raise
-    finally:
-        _count(query.name, outcome, found, perf_counter() - began)
+
+
+BATCH: Final = 1000
+"""Rows that :func:`stream` gives at a time: what is in memory at once."""
+
+
+def stream(
+    store: GraphStore,
+    query: Query,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    max_rows: int = DEFAULT_MAX_ROWS,
+) -> Generator[Rows, None, None]:
+    """Like :func:`run`, but give the rows as they arrive, at most :data:`BATCH` at a time.
+
+    There is always a first batch, if an empty one, and the last says whether the
+    answer was ``truncated``. What :func:`run` refuses is refused by the first
+    ``next``; but a server may fail, and time be up, after rows were given.
+    """
+    with (
+        _tallied(query.name) as given,
+        closing(_batches(store, query, parameters or {}, timeout_s, max_rows)) as batches,
+    ):
+        for batch in batches:
+            given(len(batch))
+            yield batch
+
+
+def _batches(
+    store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout_s: float, max_rows: int
+) -> Generator[Rows, None, None]:
+    bound = bind(query, parameters, max_rows=max_rows)
+    _require_reading(store, query, bound)
+    left = max_rows
+    with closing(store.stream_rows(query.text, timeout_s=timeout_s, fetch_size=BATCH, **bound)) as raw:
+        # One row is held ahead of those that are given, so that the last batch knows whether there was more.
+        held = list(islice(raw, 1))
+        while True:
+            size = min(BATCH, left)
+            held += islice(raw, size)
+            batch, held = held[:size], held[size:]
+            left -= len(batch)
+            last = not held or left == 0
+            yield _rows(query, batch, truncated=last and bool(held))
+            if last:
+                return
 
 
 def _run(store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout_s: float, max_rows: int) -> Rows:
@@ -548,13 +588,51 @@ def _run(store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout
     # One row more than allowed is asked for, to know whether there are more; the server computes lazily and the
     # rest is never fetched.
     raw = store.read(query.text, timeout_s=timeout_s, max_rows=max_rows + 1, **bound)
+    return _rows(query, raw[:max_rows], truncated=len(raw) > max_rows)
+
+
+def _rows(query: Query, raw: Sequence[Row], *, truncated: bool) -> Rows:
     columns = tuple(column.name for column in query.returns)
     if raw and set(raw[0]) != set(columns):
         raise QueryError(
             f"{query.name} returns {', '.join(raw[0])} where its header says {', '.join(columns)}. Correct the header."
         )
-    rows = tuple({name: json_value(row[name]) for name in columns} for row in raw[:max_rows])
-    return Rows(columns, rows, truncated=len(raw) > max_rows)
+    return Rows(columns, tuple({name: json_value(row[name]) for name in columns} for row in raw), truncated)
+
+
+_NAMED: Final = {
+    "user": "User",
+    "users": "User",
+    "sku": "Product",
+    "skus": "Product",
+    "category": "Category",
+    "brand": "Brand",
+}
+"""Parameters that name nodes by their business key, and the label of those nodes."""
+
+
+def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *, timeout_s: float = 5.0) -> str:
+    """One sentence on why these parameters gave no row: what they name that the graph lacks, or that nothing matches.
+
+    Values are not repeated in it: a user may stand in the graph, and here, under a pseudonym.
+    """
+    bound = bind(query, parameters, max_rows=COUNTS[1])
+    for name, label in _NAMED.items():
+        value = bound.get(name)
+        asked = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+        if not asked:
+            continue
+        key = schema.LABEL[label].key
+        found = store.read(
+            f"UNWIND $asked AS key\nMATCH (n:{label} {{{key}: key}})\nRETURN count(DISTINCT key) AS n",
+            timeout_s=timeout_s,
+            asked=asked,
+        )[0]["n"]
+        if found == 0:
+            return f"The graph has no {label} with the {key} given as {name}."
+        if found < len(set(asked)):
+            return f"The graph has only {found} of the {len(set(asked))} {label} nodes given as {name}; none matches."
+    return "Nothing in the graph matches."
 
 
 @dataclass(frozen=True, slots=True)
@@ -582,6 +660,32 @@ def tallies() -> dict[str, Tally]:
     """The tally of each query that was called in this process, by name."""
     with _TALLYING:
         return dict(_TALLIES)
+
+
+@contextmanager
+def _tallied(name: str) -> Iterator[Callable[[int], None]]:
+    """Count what becomes of one call; what it yields is told each time how many rows were given."""
+    began = perf_counter()
+    outcome, rows = "failed", 0
+
+    def given(count: int) -> None:
+        nonlocal rows
+        rows += count
+
+    try:
+        yield given
+        outcome = "answered"
+    except GeneratorExit:  # whoever read the stream had enough
+        outcome = "answered"
+        raise
+    except QueryTimeoutError:
+        outcome = "cut"
+        raise
+    except QueryError:
+        outcome = "refused"
+        raise
+    finally:
+        _count(name, outcome, rows, perf_counter() - began)
 
 
 def _count(name: str, outcome: str, rows: int, seconds: float) -> None:

@@ -8,7 +8,7 @@ query costs a round trip to ask for the default one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -163,14 +163,26 @@ class GraphStore:
 
     def stream(self, cypher: str, /, *, fetch_size: int = 1000, **parameters: Any) -> Iterator[Sequence[Any]]:
         """Yield the values of each row as they arrive, in bounded memory. Not retried."""
+        for record in self._stream(cypher, parameters, fetch_size, None):
+            yield record.values()
+
+    def stream_rows(
+        self, cypher: str, /, *, timeout_s: float, fetch_size: int = 1000, **parameters: Any
+    ) -> Generator[Row, None, None]:
+        """Like :meth:`stream`, by name and limited in time: the time of whoever reads the rows counts too."""
+        for record in self._stream(cypher, parameters, fetch_size, timeout_s):
+            yield record.data()
+
+    def _stream(
+        self, cypher: str, parameters: Mapping[str, Any], fetch_size: int, timeout_s: float | None
+    ) -> Iterator[neo4j.Record]:
         with (
             self._errors_explained(),
             self._driver.session(
                 database=self.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=fetch_size
             ) as session,
         ):
-            for record in session.run(_query(cypher), parameters):
-                yield record.values()
+            yield from session.run(neo4j.Query(_query(cypher), timeout=timeout_s), dict(parameters))
 
     def explain(self, cypher: str, /, **parameters: Any) -> dict[str, Any]:
         """The plan that Neo4j would run, as nested dicts (``operatorType``, ``args``, ``children``)."""

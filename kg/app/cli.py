@@ -488,11 +488,25 @@ def query(
     given = catalogue.with_pseudonyms(found, given, pseudonym_of(settings))
     with open_store(settings) as store:
         rows = catalogue.run(store, found, given, timeout_s=settings.query_timeout_s, max_rows=settings.query_max_rows)
+        why = None if rows else catalogue.why_empty(store, found, given)
     _print(list(rows), json, "")
     if rows.truncated:
         err.print(f"Only the first {len(rows)} rows are shown (KG_QUERY_MAX_ROWS).")
-    if not rows and not json:
-        err.print("No rows.")
+    if why is not None:
+        err.print(f"No rows. {why}", markup=False)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; another than loopback needs KG_API_KEYS.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0 for a free one.")] = 8000,
+) -> None:
+    """Answer the queries of the catalogue over HTTP until stopped; docs/api.md describes it."""
+    from kg.app import server
+
+    server.serve(Settings.load(), host, port, lambda words: err.print(words, markup=False))
 
 
 # --- the clock -----------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
 def _settings() -> Iterator[tuple[str, str, str]]:
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias if isinstance(field.validation_alias, str) else f"KG_{name.upper()}"
-        default = "" if field.default is None else f"`{field.default}`"
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
         yield f"`{variable}`", default, field.description or ""
 
 
