@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from extraction import corpus
+from extraction.encoder import Encoder
 from extraction.querytext import tidied
 from extraction.workers import ExtractorSpec, Workers
 from kg import intake, vocabulary
@@ -68,7 +69,7 @@ def search_benchmark(settings: Settings, data: Path, *, part: Part, queries: int
         spec = ExtractorSpec(vocabulary.load(settings.vocabulary), encoder=settings.encoder, device=settings.device)
         # Only the vectors are asked of the texts here: titles alone state next to nothing that they do not spell out.
         with Workers(spec, settings.workers or 1) as workers:
-            jobs.encode_products(store, workers, jobs.Encoder(settings.encoder).fingerprint)
+            jobs.encode_products(store, workers, Encoder(settings.encoder).fingerprint)
         rows = {}
         for name, variant in VARIANTS.items():
             total = len({j.query for j in judgments})

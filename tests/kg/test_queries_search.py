@@ -172,7 +172,8 @@ def test_a_user_with_a_vector_gets_the_search_in_their_own_order(shop: GraphStor
     assert [r["sku"] for r in answer(shop, "personalised", text="cobalt", user="anna")] == ["S2", "T1"]
     near, far = [1.0, *[0.0] * 63], [-1.0, *[0.0] * 63]
     shop.write(
-        "CREATE (:Serving {name: 'model', version: 'v1'}), (:ModelVersion {id: 'v1', slot: 'blue', status: 'live', at: datetime()}) "
+        "CREATE (:Serving {name: 'model', version: 'v1'}), "
+        "(:ModelVersion {id: 'v1', slot: 'blue', status: 'live', at: datetime()}) "
         "WITH 1 AS one MATCH (u:User {id: 'anna'}), (t:Product {sku: 'T1'}), (s:Product {sku: 'S2'}) "
         "SET u.embedding_blue = $near, t.embedding_blue = $near, s.embedding_blue = $far",
         near=near,
