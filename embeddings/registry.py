@@ -256,10 +256,11 @@ def live(store: GraphStore) -> LiveModel | None:
 LOCK_MODELS: Final = "MATCH (m:ModelVersion)\nWITH m\nORDER BY m.id\nSET m.status = m.status"
 """Takes the lock of every model, so that of two who change slots the second sees what the first did.
 
-By a property without an index: to set an indexed one, even to what it is, hides the node from look-ups for a moment."""
+By a property without an index, so that no index has anything to follow."""
 
 # One property of one node says which model is read: a reader sees its old value or its new one. A flag on each model
-# is two changes, and readers that hammered met moments in which no model was flagged, or two.
+# is two changes, and readers that hammered met moments in which no model was flagged, or two. For the same reason
+# queries read the property once, into a variable: a plan that compares it with each model may see both values.
 _SWITCH: Final = """
 MERGE (serving:Serving {name: 'model'})
 WITH serving
