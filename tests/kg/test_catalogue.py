@@ -26,7 +26,9 @@ from kg.catalogue import (
     load,
     parse,
     run,
+    stream,
     tallies,
+    why_empty,
 )
 from kg.errors import QueryError, QueryTimeoutError, StoreError
 from kg.store import GraphStore
@@ -345,6 +347,72 @@ def test_a_query_that_writes_is_refused_and_nothing_is_run(shop: GraphStore, cyp
 def test_columns_other_than_declared_are_an_error(store: GraphStore) -> None:
     with pytest.raises(QueryError, match="test/query returns y where its header says x"):
         run(store, query("RETURN 1 AS y", returns="x INTEGER"))
+
+
+# --- streams --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "most", "sizes", "truncated"),
+    [
+        (0, 10, [0], False),
+        (3, 10, [3], False),
+        (10, 10, [10], False),
+        (11, 10, [10], True),
+        (2000, 5000, [1000, 1000], False),
+        (2001, 5000, [1000, 1000, 1], False),
+        (2001, 2000, [1000, 1000], True),
+    ],
+)
+def test_a_stream_gives_all_rows_in_batches(
+    store: GraphStore, rows: int, most: int, sizes: list[int], truncated: bool
+) -> None:
+    counting = query(f"UNWIND range(1, {rows}) AS i RETURN i", returns="i INTEGER")
+    batches = list(stream(store, counting, max_rows=most))
+    assert [len(batch) for batch in batches] == sizes
+    assert [row["i"] for batch in batches for row in batch] == list(range(1, sum(sizes) + 1))
+    assert [batch.truncated for batch in batches] == [False] * (len(batches) - 1) + [truncated]
+
+
+def test_a_stream_reads_only_and_is_limited_in_time_and_counted(store: GraphStore) -> None:
+    with pytest.raises(QueryError, match="not a read-only query"):
+        next(stream(store, query("CREATE (b:Brand {key: 'evil'}) RETURN 1 AS i", returns="i INTEGER")))
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
+    endless = query(
+        "UNWIND range(1, 1000000) AS a UNWIND range(1, 1000000) AS b RETURN sum(a * b % 7) AS i", returns="i INTEGER"
+    )
+    counted = replace(endless, name="test/streamed")
+    with pytest.raises(QueryTimeoutError):
+        next(stream(store, counted, timeout_s=0.5))
+    many = replace(query("UNWIND range(1, 5000) AS i RETURN i", returns="i INTEGER"), name="test/streamed")
+    enough = stream(store, many)
+    next(enough)
+    enough.close()
+    tally = tallies()["test/streamed"]
+    assert (tally.answered, tally.cut, tally.rows) == (1, 1, 1000)
+
+
+# --- nothing found --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"user": "zoe"}, "The graph has no User with the id given as user."),
+        ({"user": "anna", "skus": ["NONE"]}, "The graph has no Product with the sku given as skus."),
+        ({"skus": ["G1", "G1", "NONE"]}, "The graph has only 1 of the 2 Product nodes given as skus; none matches."),
+        ({"user": "anna", "skus": ["G1", "G2"]}, "Nothing in the graph matches."),
+        ({}, "Nothing in the graph matches."),
+    ],
+)
+def test_an_empty_answer_has_its_reason(shop: GraphStore, parameters: dict[str, Any], reason: str) -> None:
+    asked = parse(
+        "// title: T\n// description: D.\n// param user: STRING = null -- who\n"
+        "// param skus: LIST<STRING> = [] -- what\n"
+        "// example: {}\n// returns: i INTEGER\n\nRETURN 1 AS i LIMIT 0\n",
+        name="test/query",
+    )
+    assert why_empty(shop, asked, parameters) == reason
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------
