@@ -243,22 +243,32 @@ class LiveModel:
 
 def live(store: GraphStore) -> LiveModel | None:
     """The model that queries read now, or None before the first promotion."""
-    rows = store.read("MATCH (m:ModelVersion {live: true})\nRETURN properties(m) AS model")
+    rows = store.read(
+        "MATCH (s:Serving {name: 'model'})\nWITH s.version AS version\n"
+        "MATCH (m:ModelVersion {id: version})\nRETURN properties(m) AS model"
+    )
     if not rows:
         return None
     model = rows[0]["model"]
     return LiveModel(model["id"], model["slot"], ScoreWeights.from_properties(model))
 
 
-LOCK_MODELS: Final = "MATCH (m:ModelVersion)\nWITH m\nORDER BY m.id\nSET m.id = m.id"
-"""Takes the lock of every model, so that of two who change slots the second sees what the first did."""
+LOCK_MODELS: Final = "MATCH (m:ModelVersion)\nWITH m\nORDER BY m.id\nSET m.status = m.status"
+"""Takes the lock of every model, so that of two who change slots the second sees what the first did.
 
+By a property without an index: to set an indexed one, even to what it is, hides the node from look-ups for a moment."""
+
+# One property of one node says which model is read: a reader sees its old value or its new one. A flag on each model
+# is two changes, and readers that hammered met moments in which no model was flagged, or two.
 _SWITCH: Final = """
+MERGE (serving:Serving {name: 'model'})
+WITH serving
 MATCH (next:ModelVersion {id: $version, status: 'ready'})
-OPTIONAL MATCH (before:ModelVersion {live: true})
+OPTIONAL MATCH (before:ModelVersion {id: serving.version})
 WHERE before <> next
-SET before.live = false, before.status = 'ready'
-SET next.live = true, next.status = 'live', next.promoted_at = $now, next.previous = coalesce(before.id, next.previous)
+SET before.status = 'ready'
+SET next.status = 'live', next.promoted_at = $now, next.previous = coalesce(before.id, next.previous)
+SET serving.version = next.id
 """
 
 
@@ -291,7 +301,7 @@ def rollback(store: GraphStore, *, now: datetime | None = None) -> str:
         CheckpointError: no model is live, or the one before has left its slot.
     """
     rows = store.read(
-        "MATCH (m:ModelVersion {live: true})\n"
+        "MATCH (s:Serving {name: 'model'})\nWITH s.version AS version\nMATCH (m:ModelVersion {id: version})\n"
         "OPTIONAL MATCH (before:ModelVersion {id: m.previous})\n"
         "RETURN m.id AS live, before.id AS version, before.status AS status"
     )

@@ -128,7 +128,13 @@ def interactions(data: HeteroData) -> Interactions:
 
 
 def hold_out(
-    x: Interactions, rng: np.random.Generator, *, by_time: bool, least: int = 2, most: int = 20_000
+    x: Interactions,
+    rng: np.random.Generator,
+    *,
+    by_time: bool,
+    least: int = 2,
+    most: int = 20_000,
+    among: np.ndarray | None = None,
 ) -> Holdout:
     """Set aside one product of each user who has met at least ``least``.
 
@@ -136,6 +142,7 @@ def hold_out(
         by_time: the user's latest product, by time and then by row; a user without times gives a random one.
             Otherwise a random one of each.
         most: users to hold out of; beyond that, a random choice of them.
+        among: bool ``[n_users]``, of whom something may be held out; of everybody by default.
     """
     # Only what would be recommended is worth predicting: what was bought or rated, where the shop has such.
     eligible = x.known if x.known.any() else np.ones(len(x), dtype=bool)
@@ -148,7 +155,8 @@ def hold_out(
     np.logical_or.at(pair_eligible, inverse, eligible)
 
     met = np.bincount(pair_user, minlength=x.n_users)
-    candidates = np.flatnonzero(pair_eligible & (met[pair_user] >= least))
+    willing = np.ones(x.n_users, dtype=bool) if among is None else among
+    candidates = np.flatnonzero(pair_eligible & (met[pair_user] >= least) & willing[pair_user])
     chance = rng.random(len(candidates))
     if by_time:
         # Without any time the order of rows means nothing, so chance decides.

@@ -3,7 +3,7 @@
 The order of things:
 
 1. export the graph (:mod:`embeddings.export`);
-2. split it several ways: each user's last product, the one before it, random ones (:mod:`embeddings.shop`);
+2. split it several times: the last product of a third of the users each (:mod:`embeddings.shop`);
 3. on each split fit what a mixture can be made of: ridge weights, the sequence's weights, text, shared brands,
    explicit relations (:mod:`embeddings.relations`), and the graph network with early stopping
    (:mod:`embeddings.network`);

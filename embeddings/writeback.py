@@ -136,7 +136,7 @@ def _claim(store: GraphStore, checkpoint: Checkpoint, slot: str, now: datetime) 
             ),
             (
                 "MERGE (m:ModelVersion {id: $version})\n"
-                "SET m += $weights, m.slot = $slot, m.live = false, m.status = 'writing', m.at = $now,\n"
+                "SET m += $weights, m.slot = $slot, m.status = 'writing', m.at = $now,\n"
                 "    m.dimensions = $dimensions",
                 {
                     "version": checkpoint.version,

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "3"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5

@@ -1,11 +1,12 @@
-"""What a text says its product goes with: ``COMPATIBLE_WITH`` and ``ACCESSORY_OF``.
+"""What a text says its product goes with, and does not: ``COMPATIBLE_WITH``, ``ACCESSORY_OF``, ``DOES_NOT_FIT``.
 
 A cue ("fits", "compatible with", "designed for", "battery for") opens a scope
 that reaches to the next clause; every product, brand or category named in the
 scope is a target. A product that a description names with no cue at all ("it
 clamps to the rail of the X100") is a question for the encoder. A denied cue
-("does not fit"), an excepted target ("but not the X200") and a mere question
-or hope are rejected, never asserted.
+("does not fit") and an excepted target ("but not the X200") are rejected as
+relations and asserted as ``DOES_NOT_FIT``: who asks whether it fits wants
+to be told. A mere question or hope is rejected and asserts nothing.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ class _Said:
     kind: str
     target: _Target
     reason: Reason | None
+    denies: bool
+    """Whether it states that the two do not go together."""
 
 
 class RelationRules:
@@ -182,7 +185,7 @@ class RelationRules:
                     continue
                 excepted = _EXCEPT.search(text, cue.end(), target.start) is not None
                 misfit = _MISFIT.search(text, max(0, cue.start() - 40), target.start) is not None
-                yield _Said(kind, target, _reason(target, denied or excepted or misfit, doubtful))
+                yield _said(kind, target, denied or excepted or misfit, doubtful)
 
     def _uncued(self, doc: Doc, text: str, begin: int, target: _Target, title: str) -> _Said | None:
         """What a sentence without a cue may say of a product that it names."""
@@ -194,7 +197,7 @@ class RelationRules:
         denied = token is not None and negated_before(doc, token.i, reach=10)
         denied = denied or _MISFIT.search(clause) is not None
         kind = self._kind(title, belongs=False, fits=True)
-        return _Said(kind, target, _reason(target, denied, is_hypothetical(text, target.start)))
+        return _said(kind, target, denied, is_hypothetical(text, target.start))
 
     def _kind(self, title: str, *, belongs: bool, fits: bool) -> str:
         if belongs or (fits and is_accessory(title, self._accessories)):
@@ -286,14 +289,17 @@ def is_free(taken: Sequence[tuple[int, int]], start: int, end: int) -> bool:
     return not any(s < end and start < e for s, e in taken)
 
 
-def _reason(target: _Target, denied: bool, doubtful: bool) -> Reason | None:
+def _said(kind: str, target: _Target, denied: bool, doubtful: bool) -> _Said:
+    reason: Reason | None = None
     if denied:
-        return Reason.NEGATED
-    if doubtful:
-        return Reason.HYPOTHETICAL
-    if target.itself:
-        return Reason.SELF_REFERENCE
-    return Reason.AMBIGUOUS if target.ambiguous else None
+        reason = Reason.NEGATED
+    elif doubtful:
+        reason = Reason.HYPOTHETICAL
+    elif target.itself:
+        reason = Reason.SELF_REFERENCE
+    elif target.ambiguous:
+        reason = Reason.AMBIGUOUS
+    return _Said(kind, target, reason, denies=denied and not (doubtful or target.itself or target.ambiguous))
 
 
 def _sort(
@@ -308,12 +314,13 @@ def _sort(
     """Put what was said among the claims or among the rejects."""
     target = said.target
     start, end = offset + target.start, offset + target.end
+    confidence = round(target.confidence * trust, 4)
     if said.reason:
         detail = f"{said.kind}: {text[target.start : target.end]}"
         rejected.append(Rejected(said.reason, detail, document, start, end))
-        return
-    confidence = round(target.confidence * trust, 4)
-    claims += [Claim(said.kind, node, start, end, confidence) for node in target.nodes]
+    kind = "DOES_NOT_FIT" if said.denies else said.kind
+    if said.denies or not said.reason:
+        claims += [Claim(kind, node, start, end, confidence) for node in target.nodes]
 
 
 def _question(said: _Said, text: str, offset: int, trust: float) -> Question:

@@ -7,13 +7,18 @@ top of it is its contract, read here and shown in ``docs/queries.md``::
     // description: Products near the user's vector, joined with explicit relations;
     //   a line that begins with three spaces goes on where the last one ended.
     // param user: STRING -- the user's id
+    // param days: INTEGER in 1..365 = 30 -- how far back to look
+    // param sort: STRING in score|price = 'score' -- what to order by
     // param limit: INTEGER = 10 -- most rows to return
     // example: {"user": "anna", "limit": 3}
     // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
 
 A parameter without ``= default`` must be given; one whose default is ``null``
-may be null. The example's parameters count on the test world ``shop``
-(``tests/conftest.py``). A blank line, or the Cypher itself, ends the header.
+may be null. ``in`` bounds a number or names the texts that may be given;
+without it an INTEGER, which is a count here, may be anything from 0 to a
+million, and ``limit`` from 1 to the most rows allowed. The example's parameters
+count on the test world ``shop`` (``tests/conftest.py``). A blank line, or the
+Cypher itself, ends the header.
 """
 
 from __future__ import annotations
@@ -23,13 +28,18 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
+from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
-from kg.errors import QueryError
+from kg import schema
+from kg.errors import ParameterError, QueryError, QueryTimeoutError
 from kg.store import GraphStore, Row
 
 TYPES: Final = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "ZONED DATETIME", "MAP")
@@ -37,6 +47,15 @@ TYPES: Final = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "ZONED DATETIME", "MAP"
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_MAX_ROWS: Final = 10_000
+
+COUNTS: Final = (0, 1_000_000)
+"""What an INTEGER may be unless its header says otherwise: rows, days, places. Nothing here means a minus."""
+
+MOST_ITEMS: Final = 5_000
+"""Longest list that is taken: a cart of thousands is a mistake, or an attack. Vectors are shorter, too."""
+
+MOST_CHARACTERS: Final = 10_000
+"""Longest text that is taken."""
 
 _RESERVED: Final = frozenset({"timeout_s", "max_rows"})
 """Names that the store takes for itself; a query parameter must not be called so."""
@@ -53,6 +72,10 @@ class Parameter:
     required: bool = True
     default: Any = None
     """A JSON value; only meaningful where the parameter is not required."""
+    bounds: tuple[float, float] | None = None
+    """Least and greatest value of a number; both may be given."""
+    choices: tuple[str, ...] = ()
+    """The texts that may be given; empty for any."""
 
     @property
     def nullable(self) -> bool:
@@ -155,7 +178,11 @@ def find(name: str, queries: Mapping[str, Query] | None = None) -> Query:
 _KEYS: Final = ("title", "description", "param", "example", "returns")
 _ENTRY: Final = re.compile(r"//\s?(?P<key>\w+)(?P<subject> \w+)?:\s*(?P<value>.*)")
 _CONTINUATION: Final = re.compile(r"//   \s*(?P<value>\S.*)")
-_PARAM: Final = re.compile(r"(?P<type>[A-Z<> ]+?)\s*(?:=\s*(?P<default>.+?)\s*)?--\s*(?P<doc>\S.*)")
+_PARAM: Final = re.compile(
+    r"(?P<type>[A-Z<> ]+?)\s*(?:in\s+(?P<allowed>\S+)\s*)?(?:=\s*(?P<default>.+?)\s*)?--\s*(?P<doc>\S.*)"
+)
+_RANGE: Final = re.compile(r"(?P<least>-?\d+(?:\.\d+)?)\.\.(?P<most>-?\d+(?:\.\d+)?)")
+_CHOICES: Final = re.compile(r"\w+(?:\|\w+)+")
 _COLUMN: Final = re.compile(r"(?P<name>\w+)\s+(?P<type>[A-Z<> ]+)")
 
 
@@ -247,19 +274,38 @@ def _parse_parameter(entry: _Entry, where: str) -> Parameter:
         )
     if entry.subject in _RESERVED:
         raise _malformed(where, entry.line, f"another parameter name than {entry.subject}, which kg uses itself")
+    bounds, choices = _parse_allowed(match["type"], match["allowed"], entry, where)
     if match["default"] is None:
-        return Parameter(entry.subject, match["type"], match["doc"])
+        return Parameter(entry.subject, match["type"], match["doc"], bounds=bounds, choices=choices)
     try:
         default = _literal(match["default"])
     except ValueError:
         raise _malformed(where, entry.line, f"a JSON value or 'text' as default; found {match['default']}") from None
-    parameter = Parameter(entry.subject, match["type"], match["doc"], required=False, default=default)
-    if default is not None:
-        try:
-            _coerce(default, parameter.type)
-        except ValueError as error:
-            raise _malformed(where, entry.line, f"a default of type {parameter.type}: {error}") from None
+    parameter = Parameter(
+        entry.subject, match["type"], match["doc"], required=False, default=default, bounds=bounds, choices=choices
+    )
+    try:
+        _checked(default, parameter)
+    except ValueError as error:
+        raise _malformed(where, entry.line, f"a default of type {parameter.type}: {error}") from None
     return parameter
+
+
+def _parse_allowed(
+    type_: str, allowed: str | None, entry: _Entry, where: str
+) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    if allowed is None:
+        return (COUNTS if type_ == "INTEGER" and entry.subject != "limit" else None), ()
+    if type_ in ("INTEGER", "FLOAT") and (ends := _RANGE.fullmatch(allowed)):
+        number = int if type_ == "INTEGER" else float
+        least, most = number(ends["least"]), number(ends["most"])
+        if least <= most:
+            return (least, most), ()
+    if type_ == "STRING" and _CHOICES.fullmatch(allowed):
+        return None, tuple(allowed.split("|"))
+    raise _malformed(
+        where, entry.line, f"'in 1..365' for a number or 'in day|week' for a STRING; found {type_} in {allowed}"
+    )
 
 
 def _parse_example(entry: _Entry, where: str) -> Mapping[str, Any]:
@@ -318,37 +364,64 @@ def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_
     line: ``"5"`` for an INTEGER, JSON for lists and maps, ISO 8601 for times.
 
     Raises:
-        QueryError: a name is unknown or missing, or a value is not of its type; a ``limit`` is below 1 or
-            above ``max_rows``.
+        ParameterError: a name is unknown or missing, or a value is not of its type, out of its bounds or too long; a
+            ``limit`` is below 1 or above ``max_rows``.
     """
     declared = {p.name: p for p in query.parameters}
     unknown = sorted(given.keys() - declared.keys())
     if unknown:
-        raise QueryError(f"{query.name} has no parameter {', '.join(unknown)}. {_signature(query)}")
+        raise ParameterError(f"{query.name} has no parameter {', '.join(unknown)}. {_signature(query)}")
     bound = {}
     for parameter in query.parameters:
         if parameter.name not in given:
             if parameter.required:
-                raise QueryError(f"{query.name} needs the parameter {parameter.name}. {_signature(query)}")
+                raise ParameterError(f"{query.name} needs the parameter {parameter.name}. {_signature(query)}")
             value = parameter.default
         else:
             value = given[parameter.name]
         try:
             value = _checked(value, parameter)
         except ValueError as error:
-            raise QueryError(f"{query.name}, parameter {parameter.name}: {error}. {_signature(query)}") from None
+            raise ParameterError(f"{query.name}, parameter {parameter.name}: {error}. {_signature(query)}") from None
         if parameter.name == "limit" and not 1 <= value <= max_rows:
-            raise QueryError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
+            raise ParameterError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
         bound[parameter.name] = value
     return bound
+
+
+USERS: Final = frozenset({"user", "users", "exclude"})
+"""Parameters that name users: one, or a list of them."""
+
+
+def with_pseudonyms(query: Query, given: Mapping[str, Any], pseudonym: Callable[[str], str]) -> dict[str, Any]:
+    """``given`` with the users as the graph knows them; what is not of the declared type is left for :func:`bind`."""
+    types = {p.name: p.type for p in query.parameters}
+    result = dict(given)
+    for name in USERS & given.keys() & types.keys():
+        value = _from_json(given[name]) if types[name] == "LIST<STRING>" else given[name]
+        if types[name] == "STRING" and isinstance(value, str):
+            result[name] = pseudonym(value)
+        elif types[name] == "LIST<STRING>" and isinstance(value, list | tuple):
+            result[name] = [pseudonym(user) if isinstance(user, str) else user for user in value]
+    return result
 
 
 def _signature(query: Query) -> str:
     if not query.parameters:
         return "It takes none."
     return "It takes: " + ", ".join(
-        f"{p.name} {p.type}" + ("" if p.required else f" = {json.dumps(p.default)}") for p in query.parameters
+        f"{p.name} {described_type(p)}" + ("" if p.required else f" = {json.dumps(p.default)}")
+        for p in query.parameters
     )
+
+
+def described_type(parameter: Parameter) -> str:
+    """The type with what is allowed of it, as a header writes it; the common bounds of counts are not repeated."""
+    if parameter.choices:
+        return f"{parameter.type} in {'|'.join(parameter.choices)}"
+    if parameter.bounds is not None and parameter.bounds != COUNTS:
+        return f"{parameter.type} in {parameter.bounds[0]}..{parameter.bounds[1]}"
+    return parameter.type
 
 
 def _checked(value: Any, parameter: Parameter) -> Any:
@@ -357,7 +430,25 @@ def _checked(value: Any, parameter: Parameter) -> Any:
         if not parameter.nullable:
             raise ValueError(f"expected {parameter.type}, found null")
         return None
-    return _coerce(value, parameter.type)
+    value = _coerce(value, parameter.type)
+    _require_modest(value)
+    if parameter.choices and value not in parameter.choices:
+        raise ValueError(f"expected one of {', '.join(parameter.choices)}, found {_shown(value)}")
+    # Written so that NaN, which is neither less nor more, is refused too.
+    if parameter.bounds is not None and not parameter.bounds[0] <= value <= parameter.bounds[1]:
+        raise ValueError(f"expected {parameter.bounds[0]} to {parameter.bounds[1]}, found {value}")
+    return value
+
+
+def _require_modest(value: Any) -> None:
+    """Refuse what is too long, at any depth: it would be sent, parsed and kept in memory before a limit cut it."""
+    if isinstance(value, str) and len(value) > MOST_CHARACTERS:
+        raise ValueError(f"expected at most {MOST_CHARACTERS} characters, found {len(value)}")
+    if isinstance(value, list | tuple | Mapping):
+        if len(value) > MOST_ITEMS:
+            raise ValueError(f"expected at most {MOST_ITEMS} items, found {len(value)}")
+        for item in value.values() if isinstance(value, Mapping) else value:
+            _require_modest(item)
 
 
 def _coerce(value: Any, type_: str) -> Any:
@@ -403,14 +494,20 @@ def _from_json(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):  # the latter for a thousand brackets
         return value
 
 
 def _wrong(value: Any, type_: str) -> ValueError:
     shape = {"MAP": " as a JSON object", "ZONED DATETIME": " as ISO 8601 with an offset"}.get(type_, "")
     shape = " as a JSON array" if type_.startswith("LIST<") else shape
-    return ValueError(f"expected {type_}{shape}, found {value!r}")
+    return ValueError(f"expected {type_}{shape}, found {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """The value for a message, which is to be one sentence whatever was sent."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
 
 
 # --- running --------------------------------------------------------------------------------------------------
@@ -429,20 +526,177 @@ def run(
     Raises:
         QueryError: a parameter is wrong, the query writes (nothing is run then), or its columns are not those
             that its header declares.
-        StoreError: Neo4j refused or failed, or the time was up.
+        QueryTimeoutError: the time was up; nothing of the answer is kept.
+        StoreError: Neo4j refused or failed.
     """
-    bound = bind(query, parameters or {}, max_rows=max_rows)
+    with _tallied(query.name) as given:
+        rows = _run(store, query, parameters or {}, timeout_s, max_rows)
+        given(len(rows))
+        return rows
+
+
+BATCH: Final = 1000
+"""Rows that :func:`stream` gives at a time: what is in memory at once."""
+
+
+def stream(
+    store: GraphStore,
+    query: Query,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    max_rows: int = DEFAULT_MAX_ROWS,
+) -> Generator[Rows, None, None]:
+    """Like :func:`run`, but give the rows as they arrive, at most :data:`BATCH` at a time.
+
+    There is always a first batch, if an empty one, and the last says whether the
+    answer was ``truncated``. What :func:`run` refuses is refused by the first
+    ``next``; but a server may fail, and time be up, after rows were given.
+    """
+    with (
+        _tallied(query.name) as given,
+        closing(_batches(store, query, parameters or {}, timeout_s, max_rows)) as batches,
+    ):
+        for batch in batches:
+            given(len(batch))
+            yield batch
+
+
+def _batches(
+    store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout_s: float, max_rows: int
+) -> Generator[Rows, None, None]:
+    bound = bind(query, parameters, max_rows=max_rows)
+    _require_reading(store, query, bound)
+    left = max_rows
+    with closing(store.stream_rows(query.text, timeout_s=timeout_s, fetch_size=BATCH, **bound)) as raw:
+        # One row is held ahead of those that are given, so that the last batch knows whether there was more.
+        held = list(islice(raw, 1))
+        while True:
+            size = min(BATCH, left)
+            held += islice(raw, size)
+            batch, held = held[:size], held[size:]
+            left -= len(batch)
+            last = not held or left == 0
+            yield _rows(query, batch, truncated=last and bool(held))
+            if last:
+                return
+
+
+def _run(store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout_s: float, max_rows: int) -> Rows:
+    bound = bind(query, parameters, max_rows=max_rows)
     _require_reading(store, query, bound)
     # One row more than allowed is asked for, to know whether there are more; the server computes lazily and the
     # rest is never fetched.
     raw = store.read(query.text, timeout_s=timeout_s, max_rows=max_rows + 1, **bound)
+    return _rows(query, raw[:max_rows], truncated=len(raw) > max_rows)
+
+
+def _rows(query: Query, raw: Sequence[Row], *, truncated: bool) -> Rows:
     columns = tuple(column.name for column in query.returns)
     if raw and set(raw[0]) != set(columns):
         raise QueryError(
             f"{query.name} returns {', '.join(raw[0])} where its header says {', '.join(columns)}. Correct the header."
         )
-    rows = tuple({name: json_value(row[name]) for name in columns} for row in raw[:max_rows])
-    return Rows(columns, rows, truncated=len(raw) > max_rows)
+    return Rows(columns, tuple({name: json_value(row[name]) for name in columns} for row in raw), truncated)
+
+
+_NAMED: Final = {
+    "user": "User",
+    "users": "User",
+    "sku": "Product",
+    "skus": "Product",
+    "category": "Category",
+    "brand": "Brand",
+}
+"""Parameters that name nodes by their business key, and the label of those nodes."""
+
+
+def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *, timeout_s: float = 5.0) -> str:
+    """One sentence on why these parameters gave no row: what they name that the graph lacks, or that nothing matches.
+
+    Values are not repeated in it: a user may stand in the graph, and here, under a pseudonym.
+    """
+    bound = bind(query, parameters, max_rows=COUNTS[1])
+    for name, label in _NAMED.items():
+        value = bound.get(name)
+        asked = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+        if not asked:
+            continue
+        key = schema.LABEL[label].key
+        found = store.read(
+            f"UNWIND $asked AS key\nMATCH (n:{label} {{{key}: key}})\nRETURN count(DISTINCT key) AS n",
+            timeout_s=timeout_s,
+            asked=asked,
+        )[0]["n"]
+        if found == 0:
+            return f"The graph has no {label} with the {key} given as {name}."
+        if found < len(set(asked)):
+            return f"The graph has only {found} of the {len(set(asked))} {label} nodes given as {name}; none matches."
+    return "Nothing in the graph matches."
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the calls of one query in this process, for whoever watches it."""
+
+    answered: int = 0
+    refused: int = 0
+    """Wrong parameters, or a query that writes: nothing was run."""
+    cut: int = 0
+    """Ended because the time was up."""
+    failed: int = 0
+    """The database refused or failed."""
+    rows: int = 0
+    """Rows given, in all."""
+    seconds: float = 0.0
+    """Time taken, in all, whatever came of it."""
+
+
+_TALLIES: Final[dict[str, Tally]] = {}
+_TALLYING: Final = threading.Lock()
+
+
+def tallies() -> dict[str, Tally]:
+    """The tally of each query that was called in this process, by name."""
+    with _TALLYING:
+        return dict(_TALLIES)
+
+
+@contextmanager
+def _tallied(name: str) -> Iterator[Callable[[int], None]]:
+    """Count what becomes of one call; what it yields is told each time how many rows were given."""
+    began = perf_counter()
+    outcome, rows = "failed", 0
+
+    def given(count: int) -> None:
+        nonlocal rows
+        rows += count
+
+    try:
+        yield given
+        outcome = "answered"
+    except GeneratorExit:  # whoever read the stream had enough
+        outcome = "answered"
+        raise
+    except QueryTimeoutError:
+        outcome = "cut"
+        raise
+    except QueryError:
+        outcome = "refused"
+        raise
+    finally:
+        _count(name, outcome, rows, perf_counter() - began)
+
+
+def _count(name: str, outcome: str, rows: int, seconds: float) -> None:
+    with _TALLYING:
+        before = _TALLIES.get(name, Tally())
+        _TALLIES[name] = replace(
+            before,
+            rows=before.rows + rows,
+            seconds=before.seconds + seconds,
+            **{outcome: getattr(before, outcome) + 1},
+        )
 
 
 _READING: Final[set[str]] = set()

@@ -9,11 +9,13 @@ KGError
 ├── StoreError               the database refused, failed or is of the wrong kind
 │   ├── ConnectionFailedError
 │   ├── AuthenticationError
-│   └── VersionError
+│   ├── VersionError
+│   └── QueryTimeoutError
 ├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
 ├── InputError               a file cannot be read at all (bad records are rejects, not errors)
 │   └── TooManyRejectsError
-├── QueryError               a catalogue query is unknown, malformed, or was called with wrong parameters
+├── QueryError               a catalogue query is unknown, malformed, or not what its header says
+│   └── ParameterError       it was called with wrong parameters: the caller's mistake, not the file's
 ├── ExtractionError          the encoder, the language model or a training file is not what it should be
 ├── EmbeddingError           export, training or write-back cannot go on
 │   ├── EmptyGraphError
@@ -68,6 +70,10 @@ class VersionError(StoreError):
     """The server is too old for the Cypher that kg runs."""
 
 
+class QueryTimeoutError(StoreError):
+    """The database ended a transaction that ran longer than it was given."""
+
+
 class SchemaError(KGError):
     """A value does not fit ``kg/schema.py``, or the graph is of another schema version."""
 
@@ -81,7 +87,11 @@ class TooManyRejectsError(InputError):
 
 
 class QueryError(KGError):
-    """A catalogue query is unknown, malformed, or was called with wrong parameters."""
+    """A catalogue query is unknown, malformed, or not what its header says."""
+
+
+class ParameterError(QueryError):
+    """A catalogue query was called with wrong parameters: the caller's mistake, not the file's."""
 
 
 class ExtractionError(KGError):

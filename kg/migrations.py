@@ -108,4 +108,32 @@ MIGRATIONS = (
             *(vector_index_statement(index) for index in schema.VECTOR_INDEXES),
         ),
     ),
+    Migration(
+        "0002 insight",
+        (
+            *(constraint_statement(schema.LABEL[name]) for name in ("Segment", "IntentModel")),
+            *(
+                range_index_statement(index)
+                for index in schema.RANGE_INDEXES
+                if index.name in ("product_gtin", "exposed_model", "clicked_model")
+            ),
+        ),
+    ),
+    Migration(
+        "0003 one node names the live model",
+        (
+            constraint_statement(schema.LABEL["Serving"]),
+            "MATCH (m:ModelVersion {live: true})\nMERGE (s:Serving {name: 'model'})\nSET s.version = m.id",
+            "MATCH (m:ModelVersion)\nREMOVE m.live",
+            "DROP INDEX model_live IF EXISTS",
+        ),
+    ),
+    Migration(
+        "0004 words and denials",
+        (
+            *(fulltext_index_statement(i) for i in schema.FULLTEXT_INDEXES if i.name == "product_words"),
+            *(range_index_statement(i) for i in schema.RANGE_INDEXES if i.name == "fact_does_not_fit"),
+        ),
+    ),
 )
+"""The first always makes the schema as it is now; each later one, what a graph made before it lacks."""

@@ -118,7 +118,11 @@ _INTERACTION = (
     Property("events", "LIST<INTEGER>", "Identities of the events already counted: the same event twice is one."),
     Property("times", "LIST<INTEGER>", "Unix seconds of each event in `events`; -1 where unknown."),
     Property("values", "LIST<FLOAT>", "Value of each event in `events`: quantity, rating, seconds; NaN where unknown."),
-    Property("sessions", "LIST<STRING>", "Session of each event in `events`; '' where unknown."),
+    Property(
+        "sessions",
+        "LIST<STRING>",
+        "Session of each event in `events`, '' where unknown; absent where no event has one.",
+    ),
 )
 
 PRODUCT_FILTERS: Final = ("price", "active")
@@ -134,6 +138,8 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("title", "STRING", "Its name as customers see it.", required=True),
             Property("description", "STRING", "Its description, cleaned of mark-up."),
             Property("price", "FLOAT", "Price in `currency`."),
+            Property("prices", "LIST<FLOAT>", "The prices that files gave, in order, a new one where it changed."),
+            Property("price_times", "LIST<INTEGER>", "Unix seconds when each came in; 0 for the first, of old."),
             Property("currency", "STRING", "ISO 4217 code."),
             Property("active", "BOOLEAN", "Whether it is on sale.", required=True),
             Property("stock", "INTEGER", "Units in stock."),
@@ -262,13 +268,21 @@ LABELS: Final[tuple[Label, ...]] = (
         ),
     ),
     Label(
+        "Serving",
+        "name",
+        "What queries read: the node named model says which ModelVersion is live.",
+        (
+            Property("name", "STRING", "model.", required=True),
+            Property("version", "STRING", "Id of the live ModelVersion. Alone, so that a switch is one change."),
+        ),
+    ),
+    Label(
         "ModelVersion",
         "id",
         "A trained model whose vectors stand, or stood, in a slot.",
         (
             Property("id", "STRING", "Version, sortable by time.", required=True),
             Property("slot", "STRING", "blue or green."),
-            Property("live", "BOOLEAN", "Whether queries read it; true for one at most."),
             Property("status", "STRING", "writing, ready, live or retired.", required=True),
             Property("at", "ZONED DATETIME", "When it was written.", required=True),
             Property("dimensions", "INTEGER", "Width of its vectors."),
@@ -291,6 +305,48 @@ LABELS: Final[tuple[Label, ...]] = (
                     "variant_of",
                 )
             ),
+        ),
+    ),
+    Label(
+        "Segment",
+        "id",
+        "A kind of customers, found among them by the job insight.",
+        (
+            Property("id", "STRING", "Stays with the community as long as most of its members do.", required=True),
+            Property("name", "STRING", "What sets it apart.", required=True),
+            Property("users", "INTEGER", "How many belong to it.", required=True),
+            Property("traits", "LIST<STRING>", "Shelves, makers and values that its members meet more than others do."),
+            Property("inside", "LIST<FLOAT>", "Share of each trait in the interest of its kind inside."),
+            Property("outside", "LIST<FLOAT>", "The same outside."),
+            Property("z", "LIST<FLOAT>", "By how many standard deviations the log odds differ."),
+            Property("at", "ZONED DATETIME", "When it was found.", required=True),
+        ),
+    ),
+    Label(
+        "IntentModel",
+        "id",
+        "How purchases follow from what was done before, fitted by the job insight.",
+        (
+            Property("id", "STRING", "'purchase'.", required=True),
+            Property("at", "ZONED DATETIME", "When it was fitted.", required=True),
+            Property("until", "INTEGER", "Unix seconds of the latest event that the fit saw.", required=True),
+            Property("rate", "FLOAT", "Mean rate of a user's own purchases, a day."),
+            Property("shape", "FLOAT", "Shape of the Gamma distribution of users' own rates."),
+            Property("own", "FLOAT", "Share of purchases that no earlier event explains."),
+            Property("level", "FLOAT", "How busy the shop was at the end, relative to its median week."),
+            Property("share_total", "FLOAT", "Sum of (buyers + 0.5) over the products: what a product's share is of."),
+            *(
+                Property(f"{name}{suffix}", "FLOAT", doc)
+                for name in ("viewed", "carted", "again", "related", "shelf_viewed", "shelf_bought")
+                for suffix, doc in (
+                    ("", f"Purchases that follow one event, by the wave {name.upper()}."),
+                    ("_days", "Half-life of that wave."),
+                )
+            ),
+            Property("visit_viewed", "FLOAT", "Share of looks that end in a purchase within the hour."),
+            Property("visit_carted", "FLOAT", "The same of carts."),
+            Property("intercept", "FLOAT", "Calibration: complementary log-log of the probability at one expected."),
+            Property("slope", "FLOAT", "Calibration: what the logarithm of the expected number is multiplied by."),
         ),
     ),
     Label(
@@ -345,6 +401,13 @@ RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
         _FACT,
         extractable=True,
     ),
+    RelationshipType(
+        "DOES_NOT_FIT",
+        "Does not fit or work with, as a text says in so many words.",
+        (("Product", "Product"), ("Product", "Brand"), ("Product", "Category")),
+        _FACT,
+        extractable=True,
+    ),
     RelationshipType("SUBSTITUTE_FOR", "Can take its place.", _PRODUCT_PAIR, _FACT),
     RelationshipType("BOUGHT_WITH", "Bought by the same people.", _PRODUCT_PAIR, _FACT),
     RelationshipType("VIEWED_WITH", "Looked at by the same people.", _PRODUCT_PAIR, _FACT),
@@ -382,6 +445,13 @@ RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
         identity=(),
     ),
     RelationshipType("FRIEND_OF", "A friend, as the user said.", (("User", "User"),), _FACT),
+    RelationshipType(
+        "IN_SEGMENT",
+        "The kind of customers that the user belongs to.",
+        (("User", "Segment"),),
+        (Property("strength", "FLOAT", "Cosine of the user's interests and the segment's mean.", required=True),),
+        identity=(),
+    ),
     RelationshipType("SEARCHED", "What the user searched for.", (("User", "Query"),), _INTERACTION, identity=()),
     RelationshipType("VIEWED", "Looked at.", _INTERACTED, _INTERACTION, identity=()),
     RelationshipType("CARTED", "Put into the cart.", _INTERACTED, _INTERACTION, identity=()),
@@ -427,15 +497,26 @@ RANGE_INDEXES: Final[tuple[RangeIndex, ...]] = (
     RangeIndex("product_popularity", "Product", ("popularity",)),
     RangeIndex("product_price", "Product", ("price",)),
     RangeIndex("attribute_name", "AttributeValue", ("attribute",)),
-    RangeIndex("model_live", "ModelVersion", ("live",)),
     RangeIndex("job_run_at", "JobRun", ("at",)),
+    RangeIndex("product_gtin", "Product", ("gtin",)),
+    # How the arms of an experiment did is asked by model, over all users and products.
+    RangeIndex("exposed_model", "EXPOSED", ("model",), relationship=True),
+    RangeIndex("clicked_model", "CLICKED", ("model",), relationship=True),
     *(
         RangeIndex(f"fact_{t.name.lower()}", t.name, ("fact",), relationship=True)
         for t in RELATIONSHIP_TYPES
         if t.extractable
     ),
 )
-FULLTEXT_INDEXES: Final = (FullTextIndex("product_fulltext", "Product", ("title", "description")),)
+FULLTEXT_INDEXES: Final = (
+    # Stems of English words: "straps" finds "strap".
+    FullTextIndex("product_fulltext", "Product", ("title", "description")),
+    # Whole words, among which a misspelt one is looked for, and pairs of neighbouring Chinese, Japanese and Korean
+    # characters, which have no spaces between words.
+    # Neo4j allows one full-text index on the same properties; with the sku among them this is another one, and a number
+    # typed into the search box finds its product.
+    FullTextIndex("product_words", "Product", ("title", "description", "sku"), "cjk"),
+)
 DEFAULT_DIMENSIONS: Final = 64
 """Width of the model's vectors until a model of another width is written."""
 

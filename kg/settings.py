@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from kg.errors import SettingsError
+
+_SHORTEST_KEY: Final = 16
+"""A shorter key could be found by trying."""
 
 
 class Settings(BaseSettings):
@@ -61,6 +65,46 @@ class Settings(BaseSettings):
     )
     query_timeout_s: float = Field(default=30.0, gt=0, description="Longest time a catalogue query may run.")
     query_max_rows: int = Field(default=10_000, ge=1, description="Most rows a catalogue query may return.")
+    api_keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Keys that `kg serve` takes, separated by commas, of 16 characters or more each; without any it "
+        "serves this machine alone.",
+    )
+    api_max_rows: int = Field(
+        default=1_000_000, ge=1, description="Most rows that `kg serve` gives to those who read them as a stream."
+    )
+    api_max_body: int = Field(default=1_048_576, ge=1024, description="Longest body `kg serve` reads, in bytes.")
+    api_concurrency: int = Field(
+        default=8, ge=1, le=64, description="Queries `kg serve` runs at once; others wait a little, then get a 503."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :meth:`load` gives: pydantic would read ``os.environ`` a second time, behind its back."""
+        return (init_settings,)
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        keys = [key.strip() for key in value.split(",") if key.strip()]
+        # The message must not hold a key, so it says which by its place.
+        short = [str(place) for place, key in enumerate(keys, start=1) if len(key) < _SHORTEST_KEY]
+        if short or not keys:
+            which = f"key {', '.join(short)} of {len(keys)} is shorter" if keys else "there is none"
+            raise ValueError(
+                f"expected keys of at least {_SHORTEST_KEY} characters, separated by commas; {which} "
+                "(`openssl rand -hex 24` makes one)"
+            )
+        return keys
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -80,13 +124,12 @@ class Settings(BaseSettings):
                 f"Unknown setting {', '.join(unknown)}. Known are: {', '.join(sorted(known))}. Correct or unset it."
             )
         try:
-            # _env_prefix keeps pydantic from reading os.environ a second time behind our back.
             return cls.model_validate({known[k]: v for k, v in values.items() if k in known})
         except ValidationError as error:
             first = error.errors()[0]
             where = str(first["loc"][0]) if first["loc"] else "?"
             name = next((k for k, n in known.items() if n == where), where)
-            raise SettingsError(f"Setting {name}: {first['msg']}.") from error
+            raise SettingsError(f"Setting {name}: {first['msg'].removeprefix('Value error, ')}.") from error
 
     @property
     def runs_local_database(self) -> bool:

@@ -8,7 +8,7 @@ query costs a round trip to ask for the default one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -29,7 +29,7 @@ from neo4j.exceptions import (
 )
 from neo4j.vector import Vector
 
-from kg.errors import AuthenticationError, ConnectionFailedError, QueryError, StoreError, VersionError
+from kg.errors import AuthenticationError, ConnectionFailedError, QueryTimeoutError, StoreError, VersionError
 
 Row = dict[str, Any]
 
@@ -149,7 +149,9 @@ class GraphStore:
         """Like :meth:`change_all`, but return the rows of each statement."""
 
         def work(tx: neo4j.ManagedTransaction) -> list[list[Row]]:
-            return [tx.run(_query(cypher), dict(parameters)).data() for cypher, parameters in statements]
+            # All are sent before the first answer is read: the server works on one while the next is packed.
+            results = [tx.run(_query(cypher), dict(parameters)) for cypher, parameters in statements]
+            return [result.data() for result in results]
 
         with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
             return session.execute_write(work)
@@ -161,14 +163,26 @@ class GraphStore:
 
     def stream(self, cypher: str, /, *, fetch_size: int = 1000, **parameters: Any) -> Iterator[Sequence[Any]]:
         """Yield the values of each row as they arrive, in bounded memory. Not retried."""
+        for record in self._stream(cypher, parameters, fetch_size, None):
+            yield record.values()
+
+    def stream_rows(
+        self, cypher: str, /, *, timeout_s: float, fetch_size: int = 1000, **parameters: Any
+    ) -> Generator[Row, None, None]:
+        """Like :meth:`stream`, by name and limited in time: the time of whoever reads the rows counts too."""
+        for record in self._stream(cypher, parameters, fetch_size, timeout_s):
+            yield record.data()
+
+    def _stream(
+        self, cypher: str, parameters: Mapping[str, Any], fetch_size: int, timeout_s: float | None
+    ) -> Iterator[neo4j.Record]:
         with (
             self._errors_explained(),
             self._driver.session(
                 database=self.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=fetch_size
             ) as session,
         ):
-            for record in session.run(_query(cypher), parameters):
-                yield record.values()
+            yield from session.run(neo4j.Query(_query(cypher), timeout=timeout_s), dict(parameters))
 
     def explain(self, cypher: str, /, **parameters: Any) -> dict[str, Any]:
         """The plan that Neo4j would run, as nested dicts (``operatorType``, ``args``, ``children``)."""
@@ -200,9 +214,18 @@ class GraphStore:
     ) -> tuple[list[Row], Counters]:
         @neo4j.unit_of_work(timeout=timeout_s)
         def work(tx: neo4j.ManagedTransaction) -> tuple[list[Row], Counters]:
-            result = tx.run(_query(cypher), dict(parameters))
-            rows = [record.data() for record in islice(result, max_rows)]
-            return rows, _counters(result.consume())
+            try:
+                result = tx.run(_query(cypher), dict(parameters))
+                rows = [record.data() for record in islice(result, max_rows)]
+                return rows, _counters(result.consume())
+            except TransientError as error:
+                # Neo4j calls it transient, and the driver would try again; the same query needs the same memory.
+                if "MemoryPoolOutOfMemory" not in (error.code or ""):
+                    raise
+                raise StoreError(
+                    f"Neo4j at {self.uri} ended a query that needed more memory than one may have. Narrow it, "
+                    "or raise db.memory.transaction.max."
+                ) from error
 
         with self._errors_explained(), self._session(mode) as session:
             return session.execute_read(work) if mode == neo4j.READ_ACCESS else session.execute_write(work)
@@ -238,10 +261,10 @@ def vector_parameter(vector: np.ndarray) -> Vector:
     return Vector.from_numpy(np.ascontiguousarray(vector, dtype=np.float32))
 
 
-def _client_error(error: ClientError, uri: str) -> StoreError | QueryError:
+def _client_error(error: ClientError, uri: str) -> StoreError:
     code = error.code or ""
     if "Transaction.TransactionTimedOut" in code or "Transaction.Terminated" in code:
-        return StoreError(f"Neo4j at {uri} ended a query that ran too long. Narrow it, or raise its timeout.")
+        return QueryTimeoutError(f"Neo4j at {uri} ended a query that ran too long. Narrow it, or raise its timeout.")
     if "Database.DatabaseNotFound" in code:
         return StoreError(f"Neo4j at {uri} has no such database: {_first_line(error)} Set NEO4J_DATABASE.")
     return StoreError(f"Neo4j at {uri} refused a statement ({code}): {_first_line(error)}")

@@ -1,42 +1,58 @@
-// title: Who would want a product
-// description: Users most likely to want a product, for a campaign. The learned and the explicit relations of the live
-//   model are followed from the product back to those who met what leads to it, with their interest, and the cosine of
-//   user and product is added, as recommend/for_user would score it for them. Left out are those who have it (unless it
-//   is consumed), disliked, returned or hid it, and the users of $exclude. A reason is the product because of which
-//   somebody counts most.
-// param sku: STRING -- the product's sku
+// title: Who would want a product or something of a shelf
+// description: Users most likely to want a product, or what sells most on a shelf (its sub-categories included), for a
+//   campaign. The learned and the explicit relations of the live model are followed from the products back to those
+//   who met what leads to them, with their interest, and the cosine of user and product is added, as
+//   recommend/for_user would score it for them; of a shelf the product with the highest score counts. Left out are
+//   those who have it (unless it is consumed), disliked, returned or hid it, and the users of $exclude. A reason is
+//   the product because of which somebody counts most.
+// param sku: STRING = null -- a product's sku
+// param category: STRING = null -- path of a category
 // param exclude: LIST<STRING> = [] -- ids of users who must not be addressed
+// param products: INTEGER in 1..100 = 20 -- how many products of a category stand for it, the most popular
 // param limit: INTEGER = 100 -- most rows to return
 // example: {"sku": "S1", "limit": 3}
-// returns: user STRING, score FLOAT, because STRING, latest ZONED DATETIME
+// returns: user STRING, score FLOAT, sku STRING, because STRING, latest ZONED DATETIME
 
 CYPHER 25
-MATCH (this:Product {sku: $sku})
-OPTIONAL MATCH (live:ModelVersion {live: true})
-CALL (this, live) {
-  MATCH (this)<-[r:SIMILAR_TO {model: live.id}]-(h:Product)
-  RETURN h, live.w_similar * r.weight AS weight
-UNION ALL
-  MATCH (this)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(h:Product)
-  WITH DISTINCT live, h, type(r) AS term
-  // While no model is live, every stated relation counts alike.
-  RETURN h, coalesce(CASE term
-                       WHEN 'BOUGHT_WITH' THEN live.w_bought_with
-                       WHEN 'VIEWED_WITH' THEN live.w_viewed_with
-                       WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
-                       WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
-                       WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
-                       ELSE live.w_variant_of
-                     END, 1.0) AS weight
-UNION ALL
-  // Those who looked at it, or put it into the cart, and went away.
-  RETURN this AS h, 1.0 AS weight
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
+CALL () {
+  MATCH (this:Product {sku: $sku})
+  RETURN this
+UNION
+  MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(this:Product)
+  WITH DISTINCT this
+  FILTER this.active AND coalesce(this.stock, 1) > 0
+  ORDER BY coalesce(this.popularity, 0.0) DESC, this.sku
+  LIMIT $products
+  RETURN this
 }
-WITH this, live, h, sum(weight) AS weight
-FILTER weight > 0.0
-WITH this, live, h, weight
-ORDER BY weight DESC, h.sku
-LIMIT 200
+CALL (this, live) {
+  CALL (this, live) {
+    MATCH (this)<-[r:SIMILAR_TO {model: live.id}]-(h:Product)
+    RETURN h, live.w_similar * r.weight AS weight
+  UNION ALL
+    MATCH (this)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(h:Product)
+    WITH DISTINCT live, h, type(r) AS term
+    // While no model is live, every stated relation counts alike.
+    RETURN h, coalesce(CASE term
+                         WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                         WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                         WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                         WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                         WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                         ELSE live.w_variant_of
+                       END, 1.0) AS weight
+  UNION ALL
+    // Those who looked at it, or put it into the cart, and went away.
+    RETURN this AS h, 1.0 AS weight
+  }
+  WITH h, sum(weight) AS weight
+  FILTER weight > 0.0
+  ORDER BY weight DESC, h.sku
+  LIMIT 200
+  RETURN h, weight
+}
 MATCH (u:User)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h)
 WHERE coalesce(did.strength, 1.0) > 0.0
 LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
@@ -52,6 +68,9 @@ LET cosine = CASE live.slot
                WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, this.embedding_blue) - 1.0
                WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, this.embedding_green) - 1.0
              END
-RETURN u.id AS user, parts + coalesce(live.w_embedding * cosine, 0.0) AS score, because, u.last_at AS latest
+WITH u, this.sku AS sku, because, parts + coalesce(live.w_embedding * cosine, 0.0) AS score
+ORDER BY score DESC, sku
+WITH u, collect({sku: sku, score: score, because: because})[0] AS best
+RETURN u.id AS user, best.score AS score, best.sku AS sku, best.because AS because, u.last_at AS latest
 ORDER BY score DESC, user
 LIMIT $limit

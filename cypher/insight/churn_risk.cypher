@@ -11,33 +11,37 @@
 // returns: user STRING, risk FLOAT, silent_days FLOAT, usual_days FLOAT, purchases INTEGER, reasons LIST<STRING>
 
 CYPHER 25
-MATCH (c:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-WITH DISTINCT p
-MATCH (u:User)-[did:BOUGHT]->(p)
-UNWIND did.times AS at
-WITH u, at
-FILTER at >= 0
-WITH u, at / 86400 AS day
-WITH u, collect(DISTINCT day) AS days, count(*) AS purchases
-WITH u, purchases, size(days) AS visits, reduce(m = days[0], d IN days | CASE WHEN d < m THEN d ELSE m END) AS first,
-     reduce(m = days[0], d IN days | CASE WHEN d > m THEN d ELSE m END) AS last, days
-WITH collect({u: u, purchases: purchases, visits: visits, first: first, last: last, days: days}) AS users,
-     max(last) AS latest,
-     avg(CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) END) AS rhythm
-UNWIND users AS one
-LET silent = coalesce($now.epochSeconds / 86400, latest) - one.last
-LET usual = CASE
-              WHEN one.visits > 1 THEN 1.0 * (one.last - one.first) / (one.visits - 1)
-              ELSE coalesce(rhythm, 30.0)
-            END
+// Read twice, first for what holds for all: a list of all users and their days would not fit into memory.
+CALL () {
+  MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
+  WITH DISTINCT p
+  MATCH (u:User)-[did:BOUGHT]->(p)
+  UNWIND did.times AS at
+  WITH u, at / 86400 AS day
+  FILTER day >= 0
+  WITH u, min(day) AS first, max(day) AS last, count(DISTINCT day) AS visits
+  RETURN max(last) AS latest, avg(CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) END) AS rhythm
+}
+CALL () {
+  MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
+  WITH DISTINCT p
+  MATCH (u:User)-[did:BOUGHT]->(p)
+  UNWIND did.times AS at
+  WITH u, at / 86400 AS day
+  FILTER day >= 0
+  RETURN u, min(day) AS first, max(day) AS last, collect(DISTINCT day) AS days, count(*) AS purchases
+}
+LET visits = size(days)
+LET silent = coalesce($now.epochSeconds / 86400, latest) - last
+LET usual = CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) ELSE coalesce(rhythm, 30.0) END
 // Nobody's rhythm is shorter than a day.
 LET beat = CASE WHEN usual < 1.0 THEN 1.0 ELSE usual END
 LET risk = CASE WHEN silent <= beat THEN 0.0 ELSE 1.0 - 0.5 ^ (silent / beat - 1.0) END
-LET half = (one.first + one.last) / 2
-LET early = size([d IN one.days WHERE d <= half]), late = size([d IN one.days WHERE d > half])
-RETURN one.u.id AS user, risk, 1.0 * silent AS silent_days, beat AS usual_days, one.purchases AS purchases,
+LET half = (first + last) / 2
+LET early = size([d IN days WHERE d <= half]), late = size([d IN days WHERE d > half])
+RETURN u.id AS user, risk, 1.0 * silent AS silent_days, beat AS usual_days, purchases,
        ['silent for ' + silent + ' days'] +
-       CASE WHEN one.visits > 1 THEN ['usually back after ' + round(beat, 1) + ' days'] ELSE ['bought on one day'] END +
-       CASE WHEN late < early AND one.visits > 2 THEN ['fewer visits lately than before'] ELSE [] END AS reasons
+       CASE WHEN visits > 1 THEN ['usually back after ' + round(beat, 1) + ' days'] ELSE ['bought on one day'] END +
+       CASE WHEN late < early AND visits > 2 THEN ['fewer visits lately than before'] ELSE [] END AS reasons
 ORDER BY risk DESC, silent_days DESC, user
 LIMIT $limit

@@ -1,29 +1,69 @@
 // title: How the arms of an experiment did
-// description: For each model version and arm to which events were attributed: how often products were shown, clicked
-//   and afterwards bought by the same user, with the 95 % confidence interval of the click rate (Wilson's, which is
-//   right for small counts too). Events are what kg ingest events recorded as exposed and clicked with model and arm.
-//   The products are those of one category, its sub-categories included.
-// param category: STRING -- path of a category
+// description: For each model version and arm to which events were attributed: how often products were shown and
+//   clicked, how many users were shown something, and how many of them bought what they had been shown, within $days
+//   of the first time. Each rate has its 95 % confidence interval (Wilson's, which is right for small counts too). The
+//   exposures of one user are alike, so the interval of the click rate counts them as the fewer independent ones that
+//   their spread over users betrays (the design effect, by the delta method: Deng et al. 2018). Difference is that of
+//   the purchase rate to the arm before it in the same model, in the order of the arms' names, with its interval
+//   (Agresti and Caffo 2000): an arm is better where zero lies below it. Events are what kg ingest events recorded as
+//   exposed and clicked with model and arm.
+// param category: STRING = null -- path of a category to stay in, its sub-categories included
+// param model: STRING = null -- the one model version to show
+// param since: ZONED DATETIME = null -- first exposures from then on only
+// param days: INTEGER in 1..3660 = 30 -- how long after it a purchase is put down to an exposure
 // param limit: INTEGER = 50 -- most rows to return
 // example: {"category": "Instruments"}
-// returns: model STRING, arm STRING, exposures INTEGER, clicks INTEGER, purchases INTEGER, click_rate FLOAT, low FLOAT,
-//   high FLOAT
+// returns: model STRING, arm STRING, users INTEGER, exposures INTEGER, clicks INTEGER, purchases INTEGER,
+//   click_rate FLOAT, low FLOAT, high FLOAT, buyers INTEGER, purchase_rate FLOAT, purchase_low FLOAT,
+//   purchase_high FLOAT, difference FLOAT, difference_low FLOAT, difference_high FLOAT
 
 CYPHER 25
-MATCH (c:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-WITH DISTINCT p
-MATCH (u:User)-[shown:EXPOSED]->(p)
+MATCH (u:User)-[shown:EXPOSED]->(p:Product)
+WHERE shown.model >= coalesce($model, '') AND ($model IS NULL OR shown.model = $model)
+FILTER $category IS NULL
+  OR EXISTS { (p)-[:IN_CATEGORY]->(:Category)-[:SUBCATEGORY_OF]->{0,10}(:Category {path: $category}) }
+FILTER $since IS NULL OR shown.first_at >= $since
 OPTIONAL MATCH (u)-[click:CLICKED {model: shown.model, arm: shown.arm}]->(p)
 OPTIONAL MATCH (u)-[bought:BOUGHT]->(p)
-WHERE bought.at >= shown.first_at
-WITH shown.model AS model, shown.arm AS arm, sum(shown.count) AS exposures, sum(coalesce(click.count, 0)) AS clicks,
-     count(bought) AS purchases
+// Each purchase by its own time; where events carry none, the relation's latest counts.
+LET from_ = shown.first_at.epochSeconds
+LET times = CASE WHEN size(coalesce(bought.times, [])) > 0 THEN bought.times ELSE [bought.at.epochSeconds] END
+LET purchases = size([at IN times WHERE at >= from_ AND at <= from_ + $days * 86400])
+WITH shown.model AS model, shown.arm AS arm, u, sum(shown.count) AS exposures, sum(coalesce(click.count, 0)) AS clicks,
+     sum(purchases) AS purchases
+WITH model, arm, collect({exposures: exposures, clicks: clicks, purchases: purchases}) AS each, count(u) AS users,
+     sum(exposures) AS exposures, sum(clicks) AS clicks, sum(purchases) AS purchases,
+     count(CASE WHEN purchases > 0 THEN 1 END) AS buyers
 // More clicks than exposures means that exposures were not recorded: a rate would be a lie.
-LET n = 1.0 * exposures, rate = CASE WHEN clicks <= exposures THEN 1.0 * clicks / exposures END
+LET rate = CASE WHEN clicks <= exposures THEN 1.0 * clicks / exposures END
+// Variance of the ratio of two sums over users, and how much greater it is than if each exposure stood alone.
+LET variance = CASE
+                 WHEN users > 1 THEN
+                   reduce(s = 0.0, x IN each | s + (x.clicks - rate * x.exposures) ^ 2) / (1.0 * exposures) ^ 2
+                   * users / (users - 1.0)
+               END
+LET effect = variance / (rate * (1.0 - rate) / exposures)
+LET n = exposures / CASE WHEN effect > 1.0 THEN effect ELSE 1.0 END
 // The square of the normal distribution's 97.5 % point.
 LET z2 = 3.841459
 LET middle = (rate + z2 / (2.0 * n)) / (1.0 + z2 / n),
-    half = sqrt(z2 * (rate * (1.0 - rate) / n + z2 / (4.0 * n * n))) / (1.0 + z2 / n)
-RETURN model, arm, exposures, clicks, purchases, rate AS click_rate, middle - half AS low, middle + half AS high
+    half = sqrt(z2 * (rate * (1.0 - rate) / n + z2 / (4.0 * n * n))) / (1.0 + z2 / n),
+    bought = 1.0 * buyers / users
+LET bought_middle = (bought + z2 / (2.0 * users)) / (1.0 + z2 / users),
+    bought_half = sqrt(z2 * (bought * (1.0 - bought) / users + z2 / (4.0 * users * users))) / (1.0 + z2 / users)
+ORDER BY model, arm
+WITH collect({
+       model: model, arm: arm, users: users, exposures: exposures, clicks: clicks, purchases: purchases, rate: rate,
+       low: middle - half, high: middle + half, buyers: buyers, bought: bought, bought_low: bought_middle - bought_half,
+       bought_high: bought_middle + bought_half, p: (buyers + 1.0) / (users + 2.0)
+     }) AS arms, z2
+UNWIND range(0, size(arms) - 1) AS place
+LET x = arms[place], before = CASE WHEN place > 0 AND arms[place - 1].model = arms[place].model THEN arms[place - 1] END
+LET difference = x.p - before.p,
+    spread = sqrt(z2 * (x.p * (1.0 - x.p) / (x.users + 2.0) + before.p * (1.0 - before.p) / (before.users + 2.0)))
+RETURN x.model AS model, x.arm AS arm, x.users AS users, x.exposures AS exposures, x.clicks AS clicks,
+       x.purchases AS purchases, x.rate AS click_rate, x.low AS low, x.high AS high, x.buyers AS buyers,
+       x.bought AS purchase_rate, x.bought_low AS purchase_low, x.bought_high AS purchase_high, difference,
+       difference - spread AS difference_low, difference + spread AS difference_high
 ORDER BY exposures DESC, model, arm
 LIMIT $limit

@@ -11,7 +11,8 @@ CYPHER 25
 MATCH (p:Product)
 WHERE p.sku > $after
 CALL (p) {
-  MATCH (p)-[f:MADE_BY|IN_CATEGORY|HAS_ATTRIBUTE|COMPATIBLE_WITH|ACCESSORY_OF|PRAISED_FOR|CRITICISED_FOR]->(x)
+  MATCH
+    (p)-[f:MADE_BY|IN_CATEGORY|HAS_ATTRIBUTE|COMPATIBLE_WITH|ACCESSORY_OF|DOES_NOT_FIT|PRAISED_FOR|CRITICISED_FOR]->(x)
   WHERE f.source = 'extraction'
     AND NOT EXISTS { MATCH (:Evidence {fact: f.fact})-[:FROM]->(:Document) }
   WITH type(f) AS type, coalesce(x.sku, x.key, x.path) AS object, f.fact AS fact

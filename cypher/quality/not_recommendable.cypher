@@ -9,7 +9,8 @@
 // returns: sku STRING, title STRING, missing LIST<STRING>
 
 CYPHER 25
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 MATCH (p:Product)
 WHERE p.sku > $after
 WITH live, p

@@ -11,7 +11,8 @@
 
 CYPHER 25
 MATCH (this:Product {sku: $sku})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (this, live) {
   // Made for this very product.
   MATCH (this)<-[r:ACCESSORY_OF]-(p:Product)

@@ -12,7 +12,8 @@
 
 CYPHER 25
 MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (u) {
   // The latest of the products that showed interest; the strongest kind of event names it.
   MATCH (u)-[did:BOUGHT|RATED|CARTED|VIEWED]->(h:Product)

@@ -13,7 +13,8 @@
 
 CYPHER 25
 OPTIONAL MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL () {
   UNWIND $skus AS sku
   MATCH (h:Product {sku: sku})

@@ -178,7 +178,8 @@ UNION ALL
   // person less than any relation that somebody stated.
   WITH *
   WHERE h <> t
-  MATCH (m:ModelVersion {live: true})
+  CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+  MATCH (m:ModelVersion {id: version})
   MATCH (h)-[r:SIMILAR_TO {model: m.id}]-(t)
   CALL (r, m) {
     LET from = startNode(r)

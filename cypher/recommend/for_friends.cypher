@@ -10,7 +10,8 @@
 CYPHER 25
 MATCH (u:User {id: $user})-[:FRIEND_OF]-(friend:User)
 WITH DISTINCT u, friend
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 MATCH (friend)-[did:BOUGHT|RATED]->(p:Product)
 WHERE (type(did) = 'BOUGHT' OR did.rating >= 4.0) AND p.active AND coalesce(p.stock, 1) > 0
 WITH u, friend, p, coalesce(live.half_life_days, 365.0) AS half_life, max(did.at.epochSeconds) AS at

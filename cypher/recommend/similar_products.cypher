@@ -10,7 +10,8 @@
 
 CYPHER 25
 MATCH (this:Product {sku: $sku})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (this, live) {
   // Learned relations; the strongest of this product counts 1.
   MATCH (this)-[r:SIMILAR_TO {model: live.id}]->(p:Product)

@@ -385,7 +385,82 @@ def evaluate_extraction(
     _print(jobs.evaluate_extraction(Settings.load(), gold, format), True, "")
 
 
+@evaluate.command("search")
+def evaluate_search(
+    judgments: Annotated[Path, typer.Option(help="JSON Lines {query, sku, relevance}, also .gz.")],
+) -> None:
+    """Search for every judged query and compare: pairwise accuracy, NDCG@10 of the judged, recall@50; print JSON."""
+    from kg.app.search import evaluate_search as evaluated
+    from kg.app.search import read_judgments
+    from kg.app.session import open_store, progress_bar
+
+    settings = Settings.load()
+    rows = list(read_judgments(judgments))
+    total = len({row.query for row in rows})
+    with open_store(settings) as store, progress_bar("Searching", unit="queries", total=total) as advance:
+        report = evaluated(store, settings, rows, progress=advance)
+    _print(report, True, "")
+
+
 # --- questions -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What a customer would type.")],
+    user: Annotated[str | None, typer.Option(help="Whose taste orders the best rows anew.")] = None,
+    category: Annotated[str | None, typer.Option(help="Path of a category, its sub-categories included.")] = None,
+    brand: Annotated[str | None, typer.Option(help="Key of a brand.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="Key of an attribute value, material=leather; again for each.")
+    ] = None,
+    min_price: Annotated[float | None, typer.Option(help="Cheapest price.")] = None,
+    max_price: Annotated[float | None, typer.Option(help="Dearest price.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 20,
+    json: Json = False,
+) -> None:
+    """Search the catalogue: spelling corrected, by words and by meaning; the query is search/products."""
+    from kg.app.search import Searcher
+    from kg.app.session import open_store, pseudonym_of
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        searcher = Searcher(store, settings)
+        (prepared,) = searcher.prepare([text])
+        rows = searcher.run(
+            prepared,
+            user=pseudonym_of(settings)(user) if user is not None else None,
+            category=category,
+            brand=brand,
+            attributes=attribute or [],
+            min_price=min_price,
+            max_price=max_price,
+            limit=limit,
+        )
+    if prepared.corrected != text and not json:
+        err.print(f"Searched for {prepared.corrected}.", markup=False)
+    _print(list(rows), json, "")
+    if not rows and not json:
+        err.print("No rows.")
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A customer's question, in English.")],
+    sku: Annotated[list[str] | None, typer.Option(help='A product that "it" or "these" means; again for each.')] = None,
+    json: Json = False,
+) -> None:
+    """Answer a customer's question from the graph, with the sentences that say so, or say that it is not known."""
+    from kg.app.ask import Asker
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        answer = Asker(store, settings).ask(question, sku or ())
+    _print(answer.as_dict(), json, answer.text)
+    for fact in () if json else answer.facts:
+        if fact.quote is not None:
+            out.print(f"  “{fact.sentence}” ({fact.document} [{fact.start}:{fact.end}])", markup=False)
 
 
 @app.command()
@@ -410,15 +485,28 @@ def query(
             raise QueryError(f"--param {item!r}: expected NAME=VALUE.")
         given[key] = value
     settings = Settings.load()
-    if "user" in given:
-        given["user"] = pseudonym_of(settings)(given["user"])
+    given = catalogue.with_pseudonyms(found, given, pseudonym_of(settings))
     with open_store(settings) as store:
         rows = catalogue.run(store, found, given, timeout_s=settings.query_timeout_s, max_rows=settings.query_max_rows)
+        why = None if rows else catalogue.why_empty(store, found, given)
     _print(list(rows), json, "")
     if rows.truncated:
         err.print(f"Only the first {len(rows)} rows are shown (KG_QUERY_MAX_ROWS).")
-    if not rows and not json:
-        err.print("No rows.")
+    if why is not None:
+        err.print(f"No rows. {why}", markup=False)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; another than loopback needs KG_API_KEYS.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0 for a free one.")] = 8000,
+) -> None:
+    """Answer the queries of the catalogue over HTTP until stopped; docs/api.md describes it."""
+    from kg.app import server
+
+    server.serve(Settings.load(), host, port, lambda words: err.print(words, markup=False))
 
 
 # --- the clock -----------------------------------------------------------------------------------------------
@@ -599,6 +687,41 @@ def benchmark_recommend(
         Settings.load(), data, set, seeds=range(seeds), related=related, cold=cold, sasrec=sasrec, users=users
     )
     _print(report, json, "")
+
+
+@benchmark.command("questions")
+def benchmark_questions(
+    wording: Annotated[
+        Literal["seen", "unseen"], typer.Option(help="Wordings in sight when the reader was written, or others.")
+    ] = "unseen",
+    of_each: Annotated[int, typer.Option(min=1, help="Most questions of a kind.")] = 30,
+    json: Json = False,
+) -> None:
+    """Share of questions about the bundled shop that `kg ask` answers as its planted truths say."""
+    from kg.app.benchmark_questions import questions_benchmark
+
+    report = questions_benchmark(Settings.load(), wording=wording, of_each=of_each)
+    if json:
+        _print(report, True, "")
+        return
+    wrong = report.pop("wrong")
+    _print(report, False, "")
+    _print(wrong, False, "")
+
+
+@benchmark.command("search")
+def benchmark_search(
+    data: Annotated[Path, typer.Option(help="Folder with products.jsonl.gz and judgments.jsonl.gz (Home Depot).")],
+    part: Annotated[
+        Literal["development", "test"], typer.Option(help="Half of the queries, by a digest of their text.")
+    ] = "test",
+    queries: Annotated[int | None, typer.Option(min=1, help="As many queries of the half, drawn by chance.")] = None,
+    json: Json = False,
+) -> None:
+    """Search a public catalogue for judged queries: the whole search beside words alone and meaning alone."""
+    from kg.app.benchmark_search import search_benchmark
+
+    _print(search_benchmark(Settings.load(), data, part=part, queries=queries), json, "")
 
 
 @app.command()

@@ -22,7 +22,7 @@ import typer
 
 from kg import localdb, schema
 from kg.app import cli
-from kg.catalogue import Query, Rows, bind, load, run
+from kg.catalogue import Query, Rows, bind, described_type, load, run
 from kg.errors import KGError
 from kg.migrations import migrate
 from kg.settings import Settings
@@ -126,7 +126,7 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
 def _settings() -> Iterator[tuple[str, str, str]]:
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias if isinstance(field.validation_alias, str) else f"KG_{name.upper()}"
-        default = "" if field.default is None else f"`{field.default}`"
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
         yield f"`{variable}`", default, field.description or ""
 
 
@@ -174,7 +174,12 @@ def _query_section(query: Query, rows: Rows) -> Iterator[str]:
         yield from _table(
             ("parameter", "type", "default", "meaning"),
             (
-                (f"`{p.name}`", f"`{p.type}`", "must be given" if p.required else f"`{_json(p.default)}`", p.doc)
+                (
+                    f"`{p.name}`",
+                    f"`{described_type(p)}`",
+                    "must be given" if p.required else f"`{_json(p.default)}`",
+                    p.doc,
+                )
                 for p in query.parameters
             ),
         )

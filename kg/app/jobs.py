@@ -88,7 +88,9 @@ def ingest(
             load = {"reviews": loader.reviews, "events": loader.events, "users": loader.users}[kind]
             for file in files:
                 summary += load(file)
-            if kind in ("reviews", "events") and not store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id"):
+            if kind in ("reviews", "events") and not store.read(
+                "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version}) RETURN m.id"
+            ):
                 intake.rank_popularity(store)
     return IngestReport(
         kind=kind,
@@ -420,6 +422,22 @@ def promote(store: GraphStore, settings: Settings, version: str | None = None) -
     return {"version": live.version, "slot": live.slot}
 
 
+def insight(store: GraphStore, settings: Settings, *, now: datetime | None = None) -> dict[str, Any]:
+    """Find the users' segments and fit how purchases follow from events: what ``cypher/insight`` reads of both."""
+    import numpy as np
+
+    from embeddings import intent, segments
+
+    at = now or datetime.now(UTC)
+    rng = np.random.default_rng(settings.seed)
+    found = segments.find_segments(segments.read_audience(store), rng)
+    segments.write_segments(store, found, at)
+    model = intent.fit(intent.read_market(store, rng))
+    if model is not None:
+        intent.write_intent(store, model, at)
+    return {"segments": len(found), "intent": model is not None}
+
+
 def evaluate_recommend(
     store: GraphStore, settings: Settings, holdout: Path, cutoffs: Sequence[int], *, known_filter: bool
 ) -> dict[str, Any]:
@@ -462,7 +480,7 @@ def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def scheduled_jobs(store: GraphStore, settings: Settings) -> tuple[Job, ...]:
-    """The jobs of a shop: every night read new texts, then train, then promote."""
+    """The jobs of a shop: every night read new texts, then train and promote, and find segments and intent."""
 
     def run_extract() -> str:
         report = extract(store, settings)
@@ -475,8 +493,14 @@ def scheduled_jobs(store: GraphStore, settings: Settings) -> tuple[Job, ...]:
         promoted = promote(store, settings)
         return f"{promoted['version']} in slot {promoted['slot']}"
 
+    def run_insight() -> str:
+        report = insight(store, settings)
+        fitted = "fitted" if report["intent"] else "not fitted: too few purchases"
+        return f"{report['segments']} segments, intent {fitted}"
+
     return (
         Job(name="extract", run=run_extract, trigger="0 2 * * *", doc="Read facts out of new and changed texts."),
         Job(name="train", run=run_train, after=("extract",), doc="Train on the graph as it stands."),
         Job(name="promote", run=run_promote, after=("train",), doc="Write the newest checkpoint and switch to it."),
+        Job(name="insight", run=run_insight, after=("extract",), doc="Find the users' segments and fit their intent."),
     )

@@ -27,7 +27,7 @@ Advance = Callable[[int], None]
 
 
 @contextmanager
-def open_store(settings: Settings, *, migrated: bool = True) -> Iterator[GraphStore]:
+def open_store(settings: Settings, *, migrated: bool = True, retry_s: float = 15.0) -> Iterator[GraphStore]:
     """A connection to the configured Neo4j; the local one is started on demand and left running."""
     if settings.neo4j_uri is not None:
         password = settings.neo4j_password.get_secret_value() if settings.neo4j_password else ""
@@ -35,7 +35,7 @@ def open_store(settings: Settings, *, migrated: bool = True) -> Iterator[GraphSt
     else:
         connection = start_local(settings)
         uri, username, password = connection.uri, connection.username, connection.password
-    with GraphStore.connect(uri, username, password, database=settings.neo4j_database) as store:
+    with GraphStore.connect(uri, username, password, database=settings.neo4j_database, retry_s=retry_s) as store:
         if migrated:
             migrate(store)
         yield store

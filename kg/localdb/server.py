@@ -113,7 +113,7 @@ def start(
     page_cache_mb: int | None = None,
     java: Path | None = None,
     port: int | None = None,
-    timeout_s: float = 90.0,
+    timeout_s: float = 240.0,
     free_space: Callable[[Path], int] = free_bytes,
     progress: jars.Progress | None = None,
 ) -> Connection:
@@ -126,7 +126,7 @@ def start(
         java: A java executable or a Java home; by default looked for.
         port: Insist on this port. By default a free one is picked once and kept; when another program has taken it
             meanwhile, a new one is picked: callers read it from the result.
-        timeout_s: How long the server may take until it answers.
+        timeout_s: How long the server may take until it answers: 6 s are usual, 100 s were seen on a crowded machine.
         free_space: Tells the free bytes on a folder's disk.
         progress: Told how many of how many jars are fetched, on a machine that lacks some.
 

@@ -182,10 +182,12 @@ def test_neo4j_and_numpy_compute_the_same_scores(board: tuple[GraphStore, list[t
         "       (q)-[:VIEWED_WITH {source: 'a'}]->(:Product {sku: 'p99', title: 'Retired', active: false})"
     )
     store.write(
-        "MATCH (m:ModelVersion {live: true}) SET m.w_bought_with = 0.4, m.w_viewed_with = 0.2, m.w_popularity = 0.1"
+        "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version}) "
+        "SET m.w_bought_with = 0.4, m.w_viewed_with = 0.2, m.w_popularity = 0.1"
     )
     store.write(
-        "MATCH (m:ModelVersion {live: true}) SET m.w_next = 0.3, m.recency = 0.6\n"
+        "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version}) "
+        "SET m.w_next = 0.3, m.recency = 0.6\n"
         "WITH m MATCH (a:Product)-[r:SIMILAR_TO {model: m.id}]->(b:Product) WHERE a.sku < b.sku SET r.next = 0.5"
     )
     exact = read_model(store)

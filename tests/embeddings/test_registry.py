@@ -119,7 +119,7 @@ def test_an_unknown_version_is_named_beside_those_there_are(tmp_path: Path) -> N
 
 def ready(store: GraphStore, version: str, slot: str, status: str = "ready") -> None:
     store.write(
-        "CREATE (m:ModelVersion {id: $version, slot: $slot, status: $status, live: false, at: datetime()}) SET m += $w",
+        "CREATE (m:ModelVersion {id: $version, slot: $slot, status: $status, at: datetime()}) SET m += $w",
         version=version,
         slot=slot,
         status=status,
@@ -128,7 +128,12 @@ def ready(store: GraphStore, version: str, slot: str, status: str = "ready") -> 
 
 
 def live_models(store: GraphStore) -> list[str]:
-    return [row["id"] for row in store.read("MATCH (m:ModelVersion {live: true}) RETURN m.id AS id")]
+    return [
+        row["id"]
+        for row in store.read(
+            "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version}) RETURN m.id AS id"
+        )
+    ]
 
 
 def test_promotion_switches_and_rollback_switches_back(store: GraphStore) -> None:

@@ -6,29 +6,32 @@ from embeddings.shop import folds_of
 from tests.embeddings.worlds import met
 
 
-def walkers(timed: bool) -> tuple[list[tuple[int, int]], list[float] | None]:
-    """Thirty users who each met products 0 to 4, in this order."""
-    pairs = [(user, product) for user in range(30) for product in range(5)]
+def walkers(timed: bool, users: int = 90) -> tuple[list[tuple[int, int]], list[float] | None]:
+    """Users who each met products 0 to 4, in this order."""
+    pairs = [(user, product) for user in range(users) for product in range(5)]
     return pairs, [float(product) for _, product in pairs] if timed else None
 
 
-def test_with_times_each_split_takes_the_products_before_those_of_the_last() -> None:
+def test_each_split_takes_the_latest_product_of_its_own_third_of_the_users_and_leaves_the_others_whole() -> None:
     pairs, at = walkers(timed=True)
-    folds = folds_of(met(pairs, 30, 5, at), np.random.default_rng(0), large=False)
-    assert [set(fold.products.tolist()) for fold in folds] == [{4}, {3}, {2}]
-    for fold, most in zip(folds, (3, 2, 1), strict=True):
-        assert fold.train.products.max() == most
+    folds = folds_of(met(pairs, 90, 5, at), np.random.default_rng(0), large=False)
+    assert [set(fold.products.tolist()) for fold in folds] == [{4}] * 3
+    assert sorted(user for fold in folds for user in fold.users.tolist()) == list(range(90))
+    for fold in folds:
+        assert len(fold.train) == 450 - 30
+        assert (np.bincount(fold.train.users) == np.where(np.isin(np.arange(90), fold.users), 4, 5)).all()
 
 
-def test_without_times_chance_decides_each_time_anew() -> None:
+def test_without_times_chance_decides() -> None:
     pairs, at = walkers(timed=False)
-    folds = folds_of(met(pairs, 30, 5, at), np.random.default_rng(0), large=False)
-    assert [len(fold.train) for fold in folds] == [120] * 3
-    assert len({tuple(fold.products.tolist()) for fold in folds}) == 3
+    folds = folds_of(met(pairs, 90, 5, at), np.random.default_rng(0), large=False)
+    assert [len(fold.train) for fold in folds] == [420] * 3
+    assert all(len(set(fold.products.tolist())) > 1 for fold in folds)
 
 
-def test_a_large_graph_is_split_once_and_a_tiny_one_not_at_all() -> None:
+def test_a_large_graph_and_one_of_few_users_are_split_once_and_a_tiny_one_not_at_all() -> None:
     pairs, at = walkers(timed=True)
-    assert len(folds_of(met(pairs, 30, 5, at), np.random.default_rng(0), large=True)) == 1
-    few = [pair for pair in pairs if pair[0] < 10]
-    assert folds_of(met(few, 30, 5), np.random.default_rng(0), large=False) == ()
+    assert len(folds_of(met(pairs, 90, 5, at), np.random.default_rng(0), large=True)) == 1
+    for users, parts in ((30, 1), (45, 2), (10, 0)):
+        few = [pair for pair in pairs if pair[0] < users]
+        assert len(folds_of(met(few, 90, 5), np.random.default_rng(0), large=False)) == parts

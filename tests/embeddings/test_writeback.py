@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -189,23 +192,43 @@ def test_two_write_backs_into_one_slot_end_with_one_of_them_refused(shop: GraphS
     assert slots(shop)["blue"]["anna"] == 4
 
 
-def test_readers_never_see_two_models_mixed(shop: GraphStore) -> None:
-    """One query reads vector, relation and model; whatever it sees belongs together, however often models switch."""
+def test_readers_that_hammer_during_switches_never_see_two_models_mixed(shop: GraphStore) -> None:
+    """A read takes vector, relation and model; whatever it sees belongs together, however often models switch."""
     for number, version in enumerate(["v1", "v2"]):
         write_embeddings(shop, model(version, first=10 * number))
-    query = (
-        "MATCH (m:ModelVersion {live: true}), (u:User {id: 'anna'})\n"
-        "MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO {model: m.id}]->(:Product {sku: 'S1'})\n"
-        "RETURN m.id AS model, CASE m.slot WHEN 'blue' THEN u.embedding_blue ELSE u.embedding_green END AS v"
-    )
     registry.promote(shop, "v2")
     write_embeddings(shop, model("v1", first=0))
-    seen = set()
-    for _ in range(10):
-        registry.promote(shop, "v1" if registry.live(shop).version == "v2" else "v2")
-        (row,) = shop.read(query)
-        seen.add((row["model"], row["v"].index(1.0)))
-    assert seen == {("v1", 0), ("v2", 10)}
+    query = """
+        UNWIND range(1, 250) AS n
+        CALL (n) {
+          CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+          MATCH (m:ModelVersion {id: version}), (u:User {id: 'anna'})
+          MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO {model: m.id}]->(:Product {sku: 'S1'})
+          RETURN m.id AS model, CASE m.slot WHEN 'blue' THEN u.embedding_blue ELSE u.embedding_green END AS v
+        }
+        RETURN model, v, count(n) AS reads"""
+    seen: Counter[tuple[str, int]] = Counter()
+    missed: list[int] = []
+    switched = threading.Event()
+
+    def hammer() -> Counter[tuple[str, int]]:
+        mine: Counter[tuple[str, int]] = Counter()
+        while not switched.is_set() or mine.total() < 25_000:
+            rows = shop.read(query)
+            mine.update({(row["model"], row["v"].index(1.0)): row["reads"] for row in rows})
+            missed.append(250 - sum(row["reads"] for row in rows))
+        return mine
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(hammer) for _ in range(4)]
+        for n in range(40):
+            registry.promote(shop, ("v1", "v2")[n % 2])
+        switched.set()
+        for reader in readers:
+            seen += reader.result()
+    assert set(seen) == {("v1", 0), ("v2", 10)}
+    assert seen.total() >= 100_000
+    assert not any(missed)
 
 
 def test_the_stages_are_reported(shop: GraphStore) -> None:

@@ -72,16 +72,18 @@ def test_what_goes_together_is_found(read_product: Read, title: str, description
         "Pointless with the X100.",
     ],
 )
-def test_what_is_denied_is_rejected_and_never_asserted(read_product: Read, description: str) -> None:
+def test_what_is_denied_is_no_relation_and_asserted_as_a_denial(read_product: Read, description: str) -> None:
     extraction = read_product(BATTERY, description)
     assert not {f for f in facts(extraction, *RELATIONS) if f[1] == "X100"}
     assert "negated" in {reason for reason, _ in reasons(extraction)}
+    assert facts(extraction, "DOES_NOT_FIT") == {("DOES_NOT_FIT", "X100")}
 
 
 def test_an_exception_is_denied_and_the_rest_asserted(read_product: Read) -> None:
     extraction = read_product(BATTERY, "Fits the X100 but not the X200.")
     assert facts(extraction, *RELATIONS) == {("ACCESSORY_OF", "X100")}
     assert ("negated", "ACCESSORY_OF: X200") in reasons(extraction)
+    assert facts(extraction, "DOES_NOT_FIT") == {("DOES_NOT_FIT", "X200")}
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,8 @@ def test_reviewers_say_what_works_and_what_does_not(
     extraction = read_review(text, sku="S1")
     assert {(("COMPATIBLE_WITH"), key) for _, key in facts(extraction, *RELATIONS)} == expected
     assert reason is None or reason in {r for r, _ in reasons(extraction)}
+    # Who only asks or wishes denies nothing.
+    assert bool(facts(extraction, "DOES_NOT_FIT")) == (reason == "negated")
 
 
 def test_reviewers_are_believed_less_than_descriptions(read_product: Read, read_review: Read) -> None:

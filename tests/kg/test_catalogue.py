@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kg import catalogue
-from kg.catalogue import Column, Parameter, Query, Rows, bind, find, json_value, load, parse, run
-from kg.errors import QueryError, StoreError
+from kg.catalogue import (
+    Column,
+    Parameter,
+    Query,
+    Rows,
+    Tally,
+    bind,
+    find,
+    json_value,
+    load,
+    parse,
+    run,
+    tallies,
+)
+from kg.errors import QueryError, QueryTimeoutError, StoreError
 from kg.store import GraphStore
 
 HEADER = """\
@@ -215,8 +229,42 @@ def test_a_value_of_another_type_is_refused(type_: str, value: Any) -> None:
 
 @given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
 def test_an_integer_survives_the_command_line(number: int) -> None:
-    q = query("RETURN 1 AS x", returns="x INTEGER", params="// param v: INTEGER = 0 -- a value\n")
+    every = f"{-(2**63)}..{2**63 - 1}"
+    q = query("RETURN 1 AS x", returns="x INTEGER", params=f"// param v: INTEGER in {every} = 0 -- a value\n")
     assert bind(q, {"v": str(number)}) == bind(q, {"v": number}) == {"v": number}
+
+
+@pytest.mark.parametrize(
+    ("declared", "allowed", "refused", "expected"),
+    [
+        ("INTEGER = 5", [0, 1_000_000], [-1, 1_000_000_000, "-1"], "expected 0 to 1000000, found"),
+        ("INTEGER in 1..7 = 5", [1, "7"], [0, 8], "expected 1 to 7, found .*v INTEGER in 1..7 = 5"),
+        ("FLOAT in 0..0.5 = 0.1", [0, 0.5], [-0.1, 1, math.nan, "inf"], "expected 0.0 to 0.5, found"),
+        ("STRING in day|week = 'day'", ["day", "week"], ["year", "day|week", ""], "one of day, week, found"),
+        ("LIST<STRING> = []", [["a"] * 5000], [["a"] * 10_000], "at most 5000 items, found 10000"),
+        ("LIST<MAP> = []", [[{"a": []}]], [[{"a": ["b"] * 10_000}]], "at most 5000 items, found 10000"),
+        ("STRING = ''", ["a" * 10_000], ["a" * 10_001], "at most 10000 characters, found 10001"),
+        ("LIST<STRING> = []", [[]], ["[" * 100_000], r"as a JSON array, found '\[+… \(100002 characters\)"),
+    ],
+)
+def test_what_is_beyond_its_bounds_is_refused_in_one_sentence(
+    declared: str, allowed: list[Any], refused: list[Any], expected: str
+) -> None:
+    q = query("RETURN 1 AS x", returns="x INTEGER", params=f"// param v: {declared} -- a value\n")
+    for value in allowed:
+        bind(q, {"v": value})
+    for value in refused:
+        with pytest.raises(QueryError, match=f"parameter v: .*{expected}") as error:
+            bind(q, {"v": value})
+        assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize(
+    "declared", ["STRING in 1..5", "INTEGER in 5..1", "INTEGER in a|b", "FLOAT in 1.5", "STRING in a|b = 'c'"]
+)
+def test_bounds_that_do_not_fit_the_type_are_named(declared: str) -> None:
+    with pytest.raises(QueryError, match=r"line 3: expected ('in 1..365' for a number|a default of type STRING)"):
+        query("RETURN 1 AS x", returns="x INTEGER", params=f"// param v: {declared} -- a value\n")
 
 
 def test_unknown_and_missing_names_are_told_with_the_known_ones(brand_query: Query) -> None:
@@ -265,8 +313,22 @@ def test_a_query_that_runs_too_long_is_ended(store: GraphStore) -> None:
     endless = query(
         "UNWIND range(1, 1000000) AS a UNWIND range(1, 1000000) AS b RETURN sum(a * b % 7) AS x", returns="x INTEGER"
     )
-    with pytest.raises(StoreError, match="ended a query that ran too long"):
+    before = tallies().get(endless.name, Tally())
+    with pytest.raises(QueryTimeoutError, match="ended a query that ran too long"):
         run(store, endless, timeout_s=1)
+    assert tallies()[endless.name].cut == before.cut + 1
+
+
+def test_what_becomes_of_the_calls_is_counted(shop: GraphStore, brand_query: Query) -> None:
+    counted = replace(brand_query, name="test/counted")
+    run(shop, counted, {"brand": "birch"})
+    with pytest.raises(QueryError):
+        run(shop, counted, {"brand": "birch", "limit": -1})
+    with pytest.raises(StoreError):
+        run(shop, replace(counted, text=counted.text.replace("p.popularity DESC", "nonsense(p)")), {"brand": "birch"})
+    tally = tallies()["test/counted"]
+    assert (tally.answered, tally.refused, tally.cut, tally.failed, tally.rows) == (1, 1, 0, 1, 2)
+    assert tally.seconds > 0.0
 
 
 @pytest.mark.parametrize(

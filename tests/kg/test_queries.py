@@ -301,19 +301,51 @@ def test_sentences_are_cut_where_the_text_counts_code_points(shop: GraphStore) -
 
 
 def test_the_reviews_summary_of_the_strap(shop: GraphStore) -> None:
-    assert answer(shop, "product/reviews_summary", sku="S1") == [
-        {"aspect": "comfort", "praised": 1, "criticised": 0, "praise": "Very comfortable", "criticism": None}
-    ]
+    comfort = {
+        "aspect": "comfort",
+        "praised": 1,
+        "criticised": 0,
+        "sentiment": 1.0,
+        "praise": "Very comfortable",
+        "criticism": None,
+        "quotes": [
+            {
+                "praises": True,
+                "quote": "Very comfortable",
+                "sentence": "Very comfortable, even for hours.",
+                "document": "review:r1",
+            }
+        ],
+    }
+    assert answer(shop, "product/reviews_summary", sku="S1") == [comfort]
+    # "even for hours" is made a complaint of two texts about the strap's buckle, and one praises it.
     shop.write(
         "MATCH (s:Product {sku: 'S1'}), (d:Document {id: 'review:r1'}) "
-        "CREATE (s)-[:CRITICISED_FOR {source: 'extraction', fact: 'f9', confidence: 0.6, count: 3}]->"
-        "(:Aspect {key: 'buckle', name: 'buckle'}), "
-        "(:Evidence {id: 'e9', fact: 'f9', quote: 'weak buckle', confidence: 0.6})-[:FROM]->(d)"
+        "CREATE (buckle:Aspect {key: 'buckle', name: 'buckle'}), "
+        "(s)-[:CRITICISED_FOR {source: 'extraction', fact: 'f9', confidence: 0.6, count: 3}]->(buckle), "
+        "(s)-[:PRAISED_FOR {source: 'extraction', fact: 'f8', confidence: 0.6, count: 1}]->(buckle), "
+        "(:Evidence {id: 'e9', fact: 'f9', start: 26, end: 40, quote: 'even for hours', confidence: 0.6})-[:FROM]->(d)"
     )
     assert answer(shop, "product/reviews_summary", sku="S1") == [
-        {"aspect": "buckle", "praised": 0, "criticised": 3, "praise": None, "criticism": "weak buckle"},
-        {"aspect": "comfort", "praised": 1, "criticised": 0, "praise": "Very comfortable", "criticism": None},
+        {
+            "aspect": "buckle",
+            "praised": 1,
+            "criticised": 3,
+            "sentiment": -0.5,
+            "praise": None,
+            "criticism": "even for hours",
+            "quotes": [
+                {
+                    "praises": False,
+                    "quote": "even for hours",
+                    "sentence": "Very comfortable, even for hours.",
+                    "document": "review:r1",
+                }
+            ],
+        },
+        comfort,
     ]
+    assert answer(shop, "product/reviews_summary", sku="S1", quotes=0)[1]["quotes"] == []
 
 
 # --- quality/ -------------------------------------------------------------------------------------------------
@@ -644,7 +676,7 @@ def test_two_sources_that_say_the_same_are_one_path(shop: GraphStore) -> None:
 def test_learned_similarity_counts_as_a_share_and_only_for_the_live_model(shop: GraphStore, unit: float) -> None:
     shop.write(
         "MATCH (g:Product {sku: 'G1'}), (t:Product {sku: 'S2'}), (x:Product {sku: 'X1'}) "
-        "CREATE (:ModelVersion {id: 'm1', live: false}), (:ModelVersion {id: 'm2', live: true}), "
+        "CREATE (:ModelVersion {id: 'm1'}), (:Serving {name: 'model', version: 'm2'}), (:ModelVersion {id: 'm2'}), "
         "(g)-[:SIMILAR_TO {model: 'm1', weight: 9.0}]->(t), (g)-[:SIMILAR_TO {model: 'm2', weight: 0.4 * $unit}]->(t), "
         "(g)-[:SIMILAR_TO {model: 'm2', weight: 0.8 * $unit}]->(x)",
         unit=unit,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
+import random
 from typing import Any
 
 import pytest
+from scipy.stats import binom
 
 from kg.catalogue import load, run
 from kg.store import GraphStore
@@ -45,6 +46,7 @@ def test_interests_are_shares_of_their_kind(shop: GraphStore) -> None:
         ("brand", "Ashdown", pytest.approx(older / (1 + older)), 1),
         ("attribute", "material = leather", 1.0, 1),
         ("aspect", "comfort", 1.0, 1),
+        ("price", "24.5 to 499.0 USD", 1.0, 2),
     ]
     assert answer(shop, "insight/user_profile", user="cleo") == []
 
@@ -61,6 +63,29 @@ def test_an_aspect_that_the_user_wrote_of_counts_double(shop: GraphStore) -> Non
     ]
 
 
+def test_searches_statements_and_the_segment_belong_to_a_profile(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (c:User {id: 'cleo'}) SET c.interests = ['folk', 'slide'] "
+        "CREATE (c)-[:SEARCHED {count: 1, strength: 0.0}]->(:Query {text: 'acoustic guitar'}), "
+        "(c)-[:IN_SEGMENT {strength: 0.7}]->(:Segment {id: 's1', name: 'Guitars', users: 2, "
+        "at: datetime('2026-03-01')})"
+    )
+    shop.await_indexes()
+    rows = answer(shop, "insight/user_profile", user="cleo")
+    # The words find the acoustic guitar, the electric one and the strap, a third of a look each.
+    assert [(r["kind"], r["name"], r["strength"]) for r in rows if r["kind"] not in ("attribute", "aspect")] == [
+        ("category", "Instruments > Guitars", pytest.approx(2 / 3)),
+        ("category", "Accessories", pytest.approx(1 / 3)),
+        ("brand", "Birch", pytest.approx(2 / 3)),
+        ("brand", "Ashdown", pytest.approx(1 / 3)),
+        ("price", "24.5 to 499.0 USD", 1.0),
+        ("search", "acoustic guitar", 1.0),
+        ("stated", "folk", 0.5),
+        ("stated", "slide", 0.5),
+        ("segment", "Guitars", 1.0),
+    ]
+
+
 # --- campaigns ------------------------------------------------------------------------------------------------
 
 
@@ -69,6 +94,13 @@ def test_an_audience_are_those_who_met_what_leads_to_the_product(shop: GraphStor
     assert (ben["user"], ben["because"]) == ("ben", "Ashdown S-200 electric guitar")
     assert ben["score"] == pytest.approx(1.0)
     assert answer(shop, "insight/audience", sku="S1", exclude=["ben"]) == []
+
+
+def test_a_shelf_has_an_audience_too(shop: GraphStore) -> None:
+    # Of the accessories ben misses the strap, which fits his guitar; anna has that, and nothing that leads further.
+    rows = answer(shop, "insight/audience", category="Accessories")
+    assert [(r["user"], r["sku"], r["because"]) for r in rows] == [("ben", "S1", "Ashdown S-200 electric guitar")]
+    assert answer(shop, "insight/audience") == []
 
 
 def test_who_looked_and_went_away_is_an_audience_and_who_bought_is_none(shop: GraphStore) -> None:
@@ -121,16 +153,70 @@ def test_what_rises_beyond_chance_is_told_from_what_does_not(shop: GraphStore) -
     shop.write("MATCH (:User)-[r:BOUGHT|VIEWED]->() DELETE r")
     happened(shop, "u1", "VIEWED", "G1", [*range(10, 90), *range(92, 104)])
     happened(shop, "u2", "VIEWED", "G2", [*range(10, 90, 4), *[100] * 20])
-    rising, steady = answer(shop, "insight/trends", category="Instruments", days=14, past_days=90)
+    rising, steady = answer(shop, "insight/trends", category="Instruments", days=14, past_days=90, kind="product")
     # 80 and 20 before; 12 and 20 of 32 in the window: expected are 32 · 20.5/101 and 32 · 80.5/101.
-    expected = 32 * 20.5 / 101
-    assert (rising["sku"], rising["events"]) == ("G2", 20)
-    assert rising["expected"] == pytest.approx(expected)
-    z = (20 - 0.5 - expected) / expected**0.5
-    assert rising["z"] == pytest.approx(z)
-    assert rising["p"] == pytest.approx(2 * (1 - NormalDist().cdf(z)), abs=1e-6)
-    assert rising["p"] < 0.001
-    assert (steady["sku"], steady["p"]) == ("G1", 1.0)
+    assert (rising["kind"], rising["key"], rising["events"]) == ("product", "G2", 20)
+    assert rising["expected"] == pytest.approx(32 * 20.5 / 101)
+    # Of the 40 events of G2 each falls into the window with the chance that any of the 132 does; two were looked at.
+    assert rising["p"] == pytest.approx(2 * binom.sf(19, 40, 32 / 132), rel=1e-9)
+    assert rising["p"] < 0.01
+    q = 32 / 132
+    assert rising["z"] == pytest.approx((20 - 0.5 - 40 * q) / (40 * q * (1 - q)) ** 0.5)
+    assert (steady["key"], steady["p"]) == ("G1", 1.0)
+
+
+def test_thousands_of_events_are_judged_by_the_normal_distribution(shop: GraphStore) -> None:
+    shop.write("MATCH (:User)-[r:BOUGHT|VIEWED]->() DELETE r")
+    happened(shop, "u1", "VIEWED", "G1", [20] * 6000 + [100] * 1000)
+    happened(shop, "u2", "VIEWED", "G2", [20] * 5000 + [100] * 900)
+    rows = answer(shop, "insight/trends", category="Instruments", days=14, past_days=90, kind="product")
+    q = 1900 / 12900
+    exact = {"G1": binom.sf(999, 7000, q), "G2": binom.sf(899, 5900, q)}
+    assert {r["key"]: r["p"] for r in rows} == {
+        sku: pytest.approx(min(1.0, 2 * p), abs=0.01) for sku, p in exact.items()
+    }
+
+
+def test_where_nothing_rises_hardly_anything_is_said_to(shop: GraphStore) -> None:
+    # 300 products whose looks are strewn over 104 days by chance alone: so small a p is seen in one shop of a thousand.
+    rng = random.Random(3)
+    shop.write(
+        "MATCH (c:Category {path: 'Instruments'}), (u:User {id: 'cleo'}) UNWIND $rows AS row "
+        "CREATE (p:Product {sku: row.sku, title: row.sku, active: true})-[:IN_CATEGORY {source: 'catalogue'}]->(c), "
+        "(u)-[:VIEWED {count: size(row.times), strength: 0.2, times: row.times}]->(p)",
+        rows=[
+            {"sku": f"N{n}", "times": [FIRST + rng.randrange(104) * DAY for _ in range(rng.randrange(5, 60))]}
+            for n in range(300)
+        ],
+    )
+    rows = answer(
+        shop, "insight/trends", category="Instruments", least=1, now="2026-06-12T12:00:00+00:00", kind="product"
+    )
+    assert len(rows) == 20
+    assert rows[0]["p"] > 0.001
+
+
+def test_shelves_and_aspects_rise_too(shop: GraphStore) -> None:
+    shop.write("MATCH (:User)-[r:BOUGHT|VIEWED|RATED]->() DELETE r")
+    shop.write(
+        "MATCH (r:Review {id: 'r1'}) SET r.at = datetime({epochSeconds: $at}) "
+        "WITH r MATCH (s:Product {sku: 'S1'}), (t:Product {sku: 'T1'}), (d:Document {id: 'review:r1'}), "
+        "(i:Category {path: 'Instruments'}) "
+        "CREATE (s)-[:IN_CATEGORY {source: 'catalogue'}]->(i)",
+        at=FIRST + 103 * DAY,
+    )
+    happened(shop, "u1", "VIEWED", "G1", [*range(10, 90)])
+    happened(shop, "u2", "VIEWED", "S1", [20, *[103] * 9])
+    rows = answer(shop, "insight/trends", category="Instruments", least=1)
+    assert [(r["kind"], r["key"], r["events"]) for r in rows] == [
+        ("product", "S1", 9),
+        ("category", "Accessories", 9),
+        ("category", "Instruments", 9),
+        ("aspect", "comfort", 1),
+    ]
+    assert rows[1]["p"] < 0.001
+    # A single review, and none before: nothing is known.
+    assert (rows[3]["z"], rows[3]["p"]) == (None, 1.0)
 
 
 # --- experiments ----------------------------------------------------------------------------------------------
@@ -145,10 +231,51 @@ def test_arms_are_compared_with_their_uncertainty(shop: GraphStore) -> None:
         "WITH u, n, p WHERE n <= 5 CREATE (u)-[:BOUGHT {at: datetime('2026-03-02T00:00:00Z'), times: []}]->(p)"
     )
     a, b = answer(shop, "insight/feedback", category="Instruments")
+    assert answer(shop, "insight/feedback") == answer(shop, "insight/feedback", model="m1") == [a, b]
+    assert answer(shop, "insight/feedback", model="m2") == []
+    assert answer(shop, "insight/feedback", category="Accessories") == []
     assert (a["arm"], a["exposures"], a["clicks"], a["purchases"], a["click_rate"]) == ("a", 100, 20, 5, 0.2)
     # Wilson's interval for 20 of 100, as statistics books give it.
     assert (a["low"], a["high"]) == (pytest.approx(0.1334, abs=1e-4), pytest.approx(0.2888, abs=1e-4))
     assert (b["arm"], b["clicks"], b["click_rate"], b["low"]) == ("b", 0, 0.0, pytest.approx(0.0, abs=1e-9))
+    # 5 of 50 users bought: 10 %, Wilson's interval 4.3 % to 21.4 %.
+    assert (a["users"], a["buyers"], a["purchase_rate"]) == (50, 5, 0.1)
+    assert (a["purchase_low"], a["purchase_high"]) == (
+        pytest.approx(0.0435, abs=1e-4),
+        pytest.approx(0.2136, abs=1e-4),
+    )
+    # Against a: none of 50. (0 + 1) / 52 − (5 + 1) / 52, and Agresti and Caffo's half width.
+    low, high = 1 / 52, 6 / 52
+    half = 1.959964 * (low * (1 - low) / 52 + high * (1 - high) / 52) ** 0.5
+    assert (a["difference"], b["difference"]) == (None, pytest.approx(low - high))
+    assert (b["difference_low"], b["difference_high"]) == (
+        pytest.approx(low - high - half),
+        pytest.approx(low - high + half),
+    )
+
+
+def test_the_clicks_of_one_user_are_not_independent(shop: GraphStore) -> None:
+    # Ten users, ten exposures each: five click every time, five never. As much is known as from ten exposures.
+    shop.write(
+        "UNWIND range(1, 10) AS n CREATE (u:User {id: 'v' + n}) WITH u, n MATCH (p:Product {sku: 'G1'}) "
+        "CREATE (u)-[:EXPOSED {model: 'm1', arm: 'a', count: 10, first_at: datetime('2026-03-01T00:00:00Z')}]->(p) "
+        "WITH u, n, p WHERE n <= 5 CREATE (u)-[:CLICKED {model: 'm1', arm: 'a', count: 10}]->(p)"
+    )
+    (row,) = answer(shop, "insight/feedback")
+    assert (row["exposures"], row["click_rate"]) == (100, 0.5)
+    n = 9  # ten users, less one for the mean
+    half = 1.959964 * (0.25 / n + 1.959964**2 / (4 * n * n)) ** 0.5 / (1 + 1.959964**2 / n)
+    assert (row["low"], row["high"]) == (pytest.approx(0.5 - half, abs=1e-5), pytest.approx(0.5 + half, abs=1e-5))
+
+
+def test_a_purchase_long_after_an_exposure_or_before_it_is_not_its_doing(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (u:User {id: 'cleo'}), (p:Product {sku: 'G1'}) CREATE (u)-[:EXPOSED {model: 'm', arm: '', count: 1, "
+        "first_at: datetime({epochSeconds: $at})}]->(p)",
+        at=FIRST + 10 * DAY,
+    )
+    happened(shop, "cleo", "BOUGHT", "G1", [9, 15, 45])
+    assert [answer(shop, "insight/feedback", days=days)[0]["purchases"] for days in (1, 5, 40)] == [0, 1, 2]
 
 
 def test_more_clicks_than_exposures_give_no_rate(shop: GraphStore) -> None:
@@ -201,7 +328,7 @@ def test_what_cannot_both_be_true_is_shown_with_both_sides(shop: GraphStore) -> 
 
 def test_why_a_product_cannot_be_recommended(shop: GraphStore) -> None:
     shop.write(
-        "CREATE (:ModelVersion {id: 'm1', live: true, slot: 'blue', status: 'live'}), "
+        "CREATE (:Serving {name: 'model', version: 'm1'}), (:ModelVersion {id: 'm1', slot: 'blue', status: 'live'}), "
         "(:Product {sku: 'N1', title: 'New', active: true}) WITH 1 AS _ "
         "MATCH (p:Product) WHERE p.sku <> 'N1' SET p.text_embedding = [1.0], p.embedding_blue = [1.0]"
     )

@@ -12,7 +12,8 @@ from kg.store import GraphStore
 QUERIES = load()
 
 MODEL = """
-CREATE (m:ModelVersion {id: 'm1', live: true, slot: 'blue', status: 'live', half_life_days: 365.0, w_embedding: 1.0,
+CREATE (:Serving {name: 'model', version: 'm1'}),
+       (m:ModelVersion {id: 'm1', slot: 'blue', status: 'live', half_life_days: 365.0, w_embedding: 1.0,
                         w_similar: 1.0, w_popularity: 0.0, w_accessory_of: 0.5, w_compatible_with: 0.0,
                         w_bought_with: 0.25, w_viewed_with: 0.0, w_substitute_for: 0.0, w_variant_of: 0.0})
 WITH m

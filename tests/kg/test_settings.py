@@ -27,11 +27,30 @@ def test_nothing_set_means_a_local_database() -> None:
         ({"KG_HEAP_MB": "much"}, "KG_HEAP_MB"),
         ({"KG_HEAP_MB": "5"}, "KG_HEAP_MB"),
         ({"KG_DEVICE": "toaster"}, "KG_DEVICE"),
+        (
+            {"KG_API_KEYS": "a-key-that-is-long-enough,hunter2"},
+            "KG_API_KEYS: expected keys of .*; key 2 of 2 is shorter",
+        ),
+        ({"KG_API_KEYS": " , "}, "KG_API_KEYS: expected keys of .*; there is none"),
     ],
 )
 def test_a_wrong_setting_is_named(environ: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         Settings.load(environ)
+
+
+def test_keys_are_separated_by_commas_and_never_shown() -> None:
+    settings = Settings.load({"KG_API_KEYS": "the-first-key-of-all, the-second-key-of-all,"})
+    assert [key.get_secret_value() for key in settings.api_keys] == ["the-first-key-of-all", "the-second-key-of-all"]
+    assert "key-of-all" not in repr(settings)
+
+
+def test_nothing_is_read_but_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KG_SEED", "7")
+    monkeypatch.setenv("KG_API_KEYS", "the-first-key-of-all")
+    settings = Settings.load({})
+    assert (settings.seed, settings.api_keys) == (0, ())
+    assert Settings.load().seed == 7
 
 
 def test_the_homes_file_is_read_and_the_environment_is_stronger(tmp_path: Path) -> None:

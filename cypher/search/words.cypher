@@ -1,0 +1,49 @@
+// title: Which words the catalogue knows
+// description: For each word in how many products it stands, counted up to a thousand, and, for one that stands in
+//   none, the words of titles that are like it (at most two letters differ, by the full-text index), so that the
+//   spelling of a search can be corrected: `kg search` takes the nearest and most frequent. No row for a word that
+//   is neither known nor like another.
+// param words: LIST<STRING> -- single words, lower case
+// param near: BOOLEAN = true -- whether to look for words like those unknown
+// example: {"words": ["guitar", "leathr"]}
+// returns: word STRING, products INTEGER, near LIST<STRING>
+
+CYPHER 25
+UNWIND $words AS word
+// What Lucene would read as a command is no part of a word.
+LET plain = reduce(
+  t = toLower(word),
+  c IN split('+ - & | ! ( ) { } [ ] ^ " ~ * ? : \\ / , ;', ' ') | replace(t, c, '')
+)
+CALL (plain) {
+  WHEN plain <> '' THEN {
+    LET ask = '"' + plain + '"'
+    MATCH (p:Product)
+      SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 1000)
+    RETURN count(p) AS products
+  }
+  ELSE {
+    RETURN 0 AS products
+  }
+}
+CALL (plain, products) {
+  WHEN products = 0 AND $near AND size(plain) > 3 THEN {
+    LET ask = plain + '~'
+    MATCH (p:Product)
+      SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 50)
+    LET title = reduce(
+      t = toLower(p.title),
+      c IN split('- / ( ) [ ] , . ; : " & ® ™', ' ') | replace(t, c, ' ')
+    )
+    UNWIND split(title, ' ') AS other
+    FILTER abs(size(other) - size(plain)) <= 2
+    WITH DISTINCT other
+    ORDER BY other
+    RETURN collect(other) AS near
+  }
+  ELSE {
+    RETURN [] AS near
+  }
+}
+FILTER products > 0 OR size(near) > 0
+RETURN word, products, near

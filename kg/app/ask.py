@@ -1,0 +1,397 @@
+"""``kg ask``: a question in words to an answer with evidence, or "not known".
+
+:mod:`extraction.questions` reads the question, ``search/answer.cypher`` fetches
+the facts, and :func:`compose` makes an answer of both: a pure function, and the
+place where it is decided what counts as yes, as no, and as nothing known.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from extraction.encoder import Encoder
+from extraction.mentions import Lexicon, ProductEntry, words
+from extraction.normalise import singular
+from extraction.products import title_head
+from extraction.questions import IMPLIES, SINGLE, Asks, Question, QuestionReader
+from kg import catalogue, schema, vocabulary
+from kg.settings import Settings
+from kg.store import GraphStore
+
+YES: Final = "yes"
+NO: Final = "no"
+UNKNOWN: Final = "not known"
+
+CANDIDATES: Final = 200
+"""Products whose names may stand in a question: those whose titles have most of its words. Building the finder of names
+from all of a large shop would take longer than everything else together."""
+MOST_WORDS: Final = 60
+"""Words of a question that are looked at: Lucene takes a thousand, and nobody asks in so many."""
+SHOWN: Final = 5
+"""Facts of an answer."""
+
+Fetch = Callable[..., list[dict[str, Any]]]
+"""Rows of ``search/answer``, called with its parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of an answer, as a row of ``search/answer`` says it."""
+
+    sku: str
+    title: str
+    says: str
+    """Relationship type, attribute, ``price`` or ``stock``."""
+    object: str
+    texts: int
+    confidence: float
+    source: str
+    quote: str | None = None
+    """The words of the text that say so, with the sentence around them and where they stand."""
+    sentence: str | None = None
+    document: str | None = None
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What ``kg ask`` prints."""
+
+    question: str
+    asks: Asks
+    verdict: str
+    """``yes``, ``no``, ``not known``, or the value that was asked for."""
+    text: str
+    """The answer as a sentence."""
+    facts: tuple[Fact, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+class Asker:
+    """Answers questions about one shop; built once a process, since models take seconds to load."""
+
+    def __init__(self, store: GraphStore, settings: Settings) -> None:
+        self._store = store
+        encoder = Encoder(settings.encoder, device=settings.device)
+        self._reader = QuestionReader(vocabulary.load(settings.vocabulary), encoder.encode)
+        self._answer, self._by_attributes = (catalogue.find(f"search/{n}") for n in ("answer", "by_attributes"))
+        self._timeout_s = settings.query_timeout_s
+
+    def ask(self, question: str, skus: Sequence[str] = ()) -> Answer:
+        """Answer ``question``; ``skus`` are the products that "it" or "these" speaks of, those shown before."""
+        lexicon = self._lexicon(question, skus)
+        read = self._reader.read(question, lexicon)
+        return answer(read, lexicon, self._fetch, self._shelf, skus=[s for s in skus if s in lexicon.products])
+
+    def _fetch(self, **parameters: Any) -> list[dict[str, Any]]:
+        return list(catalogue.run(self._store, self._answer, parameters, timeout_s=self._timeout_s))
+
+    def _shelf(self, category: str, values: Sequence[str]) -> list[str]:
+        """Skus of a shelf, those with the attribute values alone."""
+        rows = catalogue.run(
+            self._store,
+            self._by_attributes,
+            {"category": category, "attributes": list(values)},
+            timeout_s=self._timeout_s,
+        )
+        return [row["sku"] for row in rows]
+
+    def _lexicon(self, question: str, skus: Sequence[str]) -> Lexicon:
+        """The names that may stand in a question: products with its words, those shown before, and every shelf."""
+        # The words alone, in small letters: nothing that Lucene could take for a command. What is sold out counts too.
+        text = " ".join(w.text.lower() for w in words(question)[:MOST_WORDS])
+        products = self._store.read(
+            _ENTRIES,
+            skus=list(skus),
+            text=text,
+            limit=CANDIDATES,
+            extraction=schema.EXTRACTION,
+            timeout_s=self._timeout_s,
+        )
+        categories = self._store.read("MATCH (c:Category) RETURN c.path AS path ORDER BY path")
+        return Lexicon(
+            brands={row["brand"]: row["brand_name"] for row in products if row["brand"]},
+            categories=tuple(row["path"] for row in categories),
+            products={row["sku"]: ProductEntry(row["title"], row["brand"], row["category"]) for row in products},
+        )
+
+
+_ENTRIES: Final = """
+CYPHER 25
+CALL () {
+  UNWIND $skus AS sku
+  MATCH (p:Product {sku: sku})
+  RETURN p
+UNION
+  CALL () {
+    WHEN $text <> '' THEN {
+      MATCH (p:Product)
+        SEARCH p IN (FULLTEXT INDEX product_fulltext FOR $text LIMIT $limit)
+      RETURN p
+    }
+  }
+  RETURN p
+}
+CALL (p) {
+  MATCH (p)-[r:MADE_BY]->(b:Brand)
+  RETURN b
+  ORDER BY CASE r.source WHEN $extraction THEN 1 ELSE 0 END, b.key
+  LIMIT 1
+  NEXT
+  RETURN collect(b)[0] AS b
+}
+CALL (p) {
+  MATCH (p)-[:IN_CATEGORY]->(c:Category)
+  RETURN c.path AS path
+  ORDER BY size(split(path, ' > ')) DESC, path
+  LIMIT 1
+  NEXT
+  RETURN collect(path)[0] AS category
+}
+RETURN p.sku AS sku, p.title AS title, b.key AS brand, b.name AS brand_name, category
+"""
+
+
+# --- what is asked of what ------------------------------------------------------------------------------------
+
+
+def answer(
+    question: Question,
+    lexicon: Lexicon,
+    fetch: Fetch,
+    shelf: Callable[[str, Sequence[str]], list[str]],
+    *,
+    skus: Sequence[str] = (),
+) -> Answer:
+    """Fetch what a question asks, and compose the answer."""
+    named = list(dict.fromkeys(sku for name in question.products for sku in name))
+    if question.asks is Asks.NOTHING:
+        return _unknown(question, "I do not understand the question.")
+    if question.asks is Asks.FITS:
+        return _fits(question, lexicon, fetch, skus)
+    subjects = named or _of_kind(question.things, skus, lexicon)
+    narrowed = not subjects and bool(question.categories)
+    if narrowed:
+        subjects = [sku for path in question.categories[:3] for sku in shelf(path, question.values)]
+    if not subjects:
+        return _unknown(question, "I do not know which product is meant: name it, or pass its sku.")
+    if question.asks is Asks.COMPARE:
+        return _compare(question, lexicon, fetch, subjects)
+    if question.asks is Asks.CHEAPER:
+        return _cheaper(question, fetch(asks="cheaper", skus=subjects))
+    if question.asks in (Asks.PRICE, Asks.STOCK):
+        return _offer(question, fetch(asks="offer", skus=subjects))
+    if question.asks is Asks.OPINION:
+        return _opinion(question, lexicon, subjects, fetch(asks="opinion", skus=subjects, about=list(question.aspects)))
+    if question.most and "price" in question.attributes:
+        return _extreme(question, [r for r in fetch(asks="offer", skus=subjects) if r["says"] == "price"])
+    rows = fetch(asks="value", skus=subjects, about=list(question.attributes), limit=500)
+    if question.most:
+        return _extreme(question, [r for r in rows if r["number"] is not None])
+    if question.values:
+        return _is_it(question, lexicon, subjects, rows)
+    return _value(question, lexicon, subjects, rows)
+
+
+def _of_kind(things: Sequence[str], skus: Sequence[str], lexicon: Lexicon) -> list[str]:
+    """Those of the products shown before that a noun of the question names; all of them where none does."""
+    meant = [s for s in skus if set(things) & {singular(w.text) for w in words(title_head(lexicon.products[s].title))}]
+    return meant or list(skus)
+
+
+def _fits(question: Question, lexicon: Lexicon, fetch: Fetch, skus: Sequence[str]) -> Answer:
+    names = question.products
+    kind = [t for t in question.things if t not in _NO_KINDS]
+    if len(names) >= 2:
+        subjects, targets = list(names[0]), [sku for name in names[1:] for sku in name]
+    elif names and skus and (question.refers or _named_among(kind, skus, lexicon)):
+        # "Does the strap fit the X100?" of the strap shown before.
+        subjects, targets = _of_kind(kind, skus, lexicon), list(names[0])
+        subjects = [s for s in subjects if s not in targets]
+    elif names:
+        subjects, targets = [], list(names[0])
+    elif len(skus) >= 2 and question.refers:
+        subjects, targets = list(skus[:1]), list(skus[1:])
+    elif skus:
+        subjects, targets = [], list(skus)
+    else:
+        return _unknown(question, "I do not know which products are meant: name them, or pass their skus.")
+    rows = fetch(asks="fits", skus=subjects, targets=targets, about=[] if subjects else kind)
+    if not rows:
+        these, verb = _these(subjects, kind, lexicon), "goes" if len(subjects) == 1 else "go"
+        return _unknown(question, f"Nothing is known of whether {these} {verb} with {_names(targets, lexicon)}.")
+    return _weighed(question, rows, several=not subjects or len(subjects) > 1)
+
+
+def _named_among(kind: Sequence[str], skus: Sequence[str], lexicon: Lexicon) -> bool:
+    return any(set(kind) & {singular(w.text) for w in words(lexicon.products[s].title)} for s in skus)
+
+
+_NO_KINDS: Final = frozenset({"thing", "accessory", "product", "item", "stuff", "one"})
+"""Nouns that narrow nothing."""
+
+
+def _weighed(question: Question, rows: Sequence[Mapping[str, Any]], *, several: bool) -> Answer:
+    """Yes or no by the heaviest fact of each product: rows come with the surest and nearest first."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        first.setdefault(row["sku"], row)
+    fitting = [r for r in first.values() if r["says"] != "DOES_NOT_FIT"]
+    misfits = [r for r in first.values() if r["says"] == "DOES_NOT_FIT"]
+    if fitting:
+        shown = fitting[:SHOWN] if several else fitting[:1]
+        listed = _listed([f"{r['title']} ({r['object']})" for r in shown])
+        text = f"Yes: {listed}." if several else f"Yes, {shown[0]['title']} goes with {shown[0]['object']}."
+        return Answer(question.text, question.asks, YES, text, _facts([*shown, *misfits][:SHOWN]))
+    text = f"No, {_listed([r['title'] for r in misfits[:SHOWN]])} does not go with {misfits[0]['object']}."
+    return Answer(question.text, question.asks, NO, text, _facts(misfits[:SHOWN]))
+
+
+def _is_it(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:
+    """Whether products have the values asked for; of several, which have."""
+    wanted = {value: IMPLIES.get(value, frozenset()) | {value} for value in question.values}
+    having: dict[str, list[Mapping[str, Any]]] = {}
+    lacking: list[Mapping[str, Any]] = []
+    by_sku = defaultdict(list)
+    for row in rows:
+        by_sku[row["sku"]].append(row)
+    for sku in dict.fromkeys(subjects):
+        mine = by_sku[sku]
+        proofs = [next((r for r in mine if r["key"] in keys), None) for keys in wanted.values()]
+        if all(proofs):
+            having[sku] = [p for p in proofs if p]
+        elif all(value.partition("=")[0] in SINGLE for value in wanted):
+            # Another value of an attribute that has but one.
+            lacking += [r for r in mine if r["says"] in SINGLE]
+    asked = _listed([value.partition("=")[2] for value in question.values])
+    if having:
+        shown = [proof for proofs in having.values() for proof in proofs]
+        text = f"Yes: {_listed([lexicon_title(lexicon, sku) for sku in list(having)[:SHOWN]])} ({asked})."
+        return Answer(question.text, question.asks, YES, text, _facts(shown[:SHOWN]))
+    if lacking:
+        stated = _listed([f"{r['title']} is {r['object']}" for r in lacking[:SHOWN]])
+        return Answer(question.text, question.asks, NO, f"No: {stated}.", _facts(lacking[:SHOWN]))
+    return _unknown(question, f"Nothing says whether {_names(subjects, lexicon)} is {asked}.", rows)
+
+
+def _value(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:
+    if not rows or not question.attributes:
+        asked = _listed(question.attributes) or "this"
+        return _unknown(question, f"Nothing is known of the {asked} of {_names(subjects, lexicon)}.")
+    best: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for row in rows:
+        best.setdefault((row["sku"], row["key"]), row)
+    shown = list(best.values())[:SHOWN]
+    stated = "; ".join(f"{r['title']}: {r['says']} {r['object']}" for r in shown)
+    return Answer(question.text, question.asks, _listed(_distinct(shown)), f"{stated}.", _facts(shown))
+
+
+def _extreme(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
+    """Of several products, the one with the greatest or the least of a quantity."""
+    if not rows:
+        return _unknown(question, f"Nothing is known of the {_listed(question.attributes)} of these.")
+    ordered = sorted(rows, key=lambda r: (-question.most * r["number"], r["sku"]))
+    best = ordered[0]
+    text = f"{best['title']}: {best['says']} {best['object']}."
+    return Answer(question.text, question.asks, best["title"], text, _facts(ordered[:SHOWN]))
+
+
+def _opinion(
+    question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> Answer:
+    if not rows:
+        asked = f"the {_listed(question.aspects)} of " if question.aspects else ""
+        return _unknown(question, f"No review says anything of {asked}{_names(subjects, lexicon)}.")
+    counts: dict[str, list[int]] = {}
+    for row in rows:
+        counts.setdefault(row["object"], [0, 0])[row["says"] == "CRITICISED_FOR"] += row["texts"]
+    praised, criticised = (sum(c[side] for c in counts.values()) for side in (0, 1))
+    verdict = "praised" if praised > criticised else "criticised" if criticised > praised else "mixed"
+    said = "; ".join(
+        f"{aspect}: {good} for and {bad} against it" for aspect, (good, bad) in list(counts.items())[:SHOWN]
+    )
+    text = f"Reviews of {_names(subjects, lexicon)}: {said}."
+    return Answer(question.text, question.asks, verdict, text, _facts(rows[:SHOWN]))
+
+
+def _offer(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
+    wanted = "price" if question.asks is Asks.PRICE else "stock"
+    shown = [r for r in rows if r["says"] == wanted][:SHOWN]
+    if not shown:
+        return _unknown(question, f"The {wanted} is not known.")
+    if wanted == "price":
+        text = "; ".join(f"{r['title']} costs {r['object']}" for r in shown)
+        return Answer(question.text, question.asks, _listed(_distinct(shown)), f"{text}.", _facts(shown))
+    there = any(r["number"] > 0 for r in shown)
+    text = "; ".join(f"{r['title']}: {r['object']} in stock" for r in shown)
+    return Answer(question.text, question.asks, YES if there else NO, f"{text}.", _facts(shown))
+
+
+def _cheaper(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
+    if not rows:
+        # That nothing was found is an answer: the catalogue is complete as to its own prices.
+        return Answer(question.text, question.asks, NO, "No, nothing on its shelf costs less and can be had now.")
+    shown = rows[:SHOWN]
+    listed = _listed([f"{r['title']} ({r['object']})" for r in shown])
+    return Answer(question.text, question.asks, YES, f"Yes: {listed}.", _facts(shown))
+
+
+def _compare(question: Question, lexicon: Lexicon, fetch: Fetch, subjects: Sequence[str]) -> Answer:
+    """Price and attributes of which the products differ, side by side; `product/compare` has all of them."""
+    if len(subjects) < 2:
+        return _unknown(question, "I need two products to compare: name them, or pass their skus.")
+    rows = [r for r in fetch(asks="offer", skus=subjects) if r["says"] == "price"]
+    rows += fetch(asks="value", skus=subjects, about=list(question.attributes), limit=500)
+    table: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        table[row["says"]].setdefault(row["sku"], row)
+    differing = {name: by for name, by in table.items() if len({r["object"] for r in by.values()}) > 1}
+    if not differing:
+        return _unknown(question, f"Nothing is known in which {_names(subjects, lexicon)} differ.")
+    lines = [
+        f"{name}: " + ", ".join(f"{by[s]['title']} {by[s]['object']}" for s in subjects if s in by)
+        for name, by in differing.items()
+    ]
+    shown = [r for by in differing.values() for r in by.values()]
+    return Answer(question.text, question.asks, _listed(list(differing)), f"{'; '.join(lines)}.", _facts(shown))
+
+
+# --- words ----------------------------------------------------------------------------------------------------
+
+
+def _unknown(question: Question, text: str, rows: Sequence[Mapping[str, Any]] = ()) -> Answer:
+    return Answer(question.text, question.asks, UNKNOWN, f"Not known. {text}", _facts(rows[:SHOWN]))
+
+
+def _facts(rows: Sequence[Mapping[str, Any]]) -> tuple[Fact, ...]:
+    kept = ("sku", "title", "says", "object", "texts", "confidence", "source", "quote", "sentence", "document", "start")
+    return tuple(Fact(**{name: row[name] for name in (*kept, "end")}) for row in rows)
+
+
+def _distinct(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["object"] for row in rows))
+
+
+def lexicon_title(lexicon: Lexicon, sku: str) -> str:
+    """The title of a product, or its sku where the lexicon does not have it."""
+    return lexicon.products[sku].title if sku in lexicon.products else sku
+
+
+def _names(skus: Sequence[str], lexicon: Lexicon) -> str:
+    more = f" and {len(skus) - SHOWN} more" if len(skus) > SHOWN else ""
+    return _listed([lexicon_title(lexicon, s) for s in skus[:SHOWN]]) + more
+
+
+def _these(subjects: Sequence[str], kind: Sequence[str], lexicon: Lexicon) -> str:
+    return _names(subjects, lexicon) if subjects else f"any {' or '.join(kind)}" if kind else "anything"
+
+
+def _listed(items: Sequence[str]) -> str:
+    return ", ".join(items)

@@ -1,0 +1,95 @@
+"""``kg benchmark search``: a public catalogue with judged queries (Home Depot product search relevance), searched.
+
+The weights of ``search/products.cypher`` and the costs of spelling were chosen
+on the development half of the queries; the test half is for reporting. Beside
+the whole search stand its parts: the same query with words alone, with the
+vector alone, and without the correction of the spelling.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+
+from extraction import corpus
+from extraction.querytext import tidied
+from extraction.workers import ExtractorSpec, Workers
+from kg import intake, vocabulary
+from kg.app import jobs
+from kg.app.benchmark import own_graph
+from kg.app.search import Judgment, Prepared, evaluate_search, read_judgments
+from kg.app.session import progress_bar
+from kg.errors import BenchmarkError
+from kg.records import ProductRecord
+from kg.settings import Settings
+
+Part = Literal["development", "test"]
+
+
+def _as_typed(prepared: Prepared) -> Prepared:
+    """The text without its corrections; the vector is that of the corrected text all the same."""
+    return replace(prepared, text=tidied(prepared.typed))
+
+
+VARIANTS: Final[dict[str, Callable[[Prepared], Prepared]]] = {
+    "whole": lambda p: p,
+    "words alone": lambda p: replace(p, vector=None),
+    "words alone, spelling as typed": lambda p: replace(_as_typed(p), vector=None),
+    "vector alone": lambda p: replace(p, text=""),
+}
+
+
+def is_development(query: str) -> bool:
+    """Whether a query belongs to the half on which settings are chosen: by a digest, so that all agree on it."""
+    return hashlib.sha256(query.encode()).digest()[0] % 2 == 0
+
+
+def part_of(judgments: list[Judgment], part: Part, *, queries: int | None, seed: int) -> list[Judgment]:
+    """The judgments of one half of the queries, or of some of that half drawn by chance."""
+    texts = sorted({j.query for j in judgments if is_development(j.query) == (part == "development")})
+    if queries is not None and queries < len(texts):
+        texts = random.Random(seed).sample(texts, queries)
+    chosen = set(texts)
+    return [j for j in judgments if j.query in chosen]
+
+
+def search_benchmark(settings: Settings, data: Path, *, part: Part, queries: int | None) -> dict[str, Any]:
+    """Load the titles into a Neo4j of its own, encode them, and search in every variant."""
+    judgments = part_of(_judgments(data), part, queries=queries, seed=settings.seed)
+    with own_graph(settings, "search") as store:
+        intake.load_products(store, _products(data), document_of=corpus.product_document)
+        spec = ExtractorSpec(vocabulary.load(settings.vocabulary), encoder=settings.encoder, device=settings.device)
+        # Only the vectors are asked of the texts here: titles alone state next to nothing that they do not spell out.
+        with Workers(spec, settings.workers or 1) as workers:
+            jobs.encode_products(store, workers, jobs.Encoder(settings.encoder).fingerprint)
+        rows = {}
+        for name, variant in VARIANTS.items():
+            total = len({j.query for j in judgments})
+            with progress_bar(f"Searching, {name}", unit="queries", total=total) as advance:
+                rows[name] = evaluate_search(store, settings, judgments, variant=variant, progress=advance)
+    return {"part": part, "rows": rows}
+
+
+def _judgments(data: Path) -> list[Judgment]:
+    return list(read_judgments(_file(data, "judgments.jsonl")))
+
+
+def _products(data: Path) -> list[ProductRecord]:
+    path = _file(data, "products.jsonl")
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = (orjson.loads(line) for line in content.splitlines() if line.strip())
+    return [ProductRecord(sku=str(row["product_uid"]), title=row["title"]) for row in rows]
+
+
+def _file(data: Path, name: str) -> Path:
+    for path in (data / f"{name}.gz", data / name):
+        if path.is_file():
+            return path
+    raise BenchmarkError(f"{data / name} is not there, nor {name}.gz; docs/benchmark.md says what the set consists of.")

@@ -1,0 +1,154 @@
+"""The catalogue in the words of OpenAPI 3.1: what a header says, as JSON Schema, with its example.
+
+Only descriptions are made here. What comes in is checked by
+:func:`kg.catalogue.bind`, the same for the API, the command line and the
+tests, so that there is one rule and one sentence that states it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kg.catalogue import MOST_CHARACTERS, MOST_ITEMS, Parameter, Query
+
+Json = dict[str, Any]
+
+NDJSON: Final = "application/x-ndjson"
+
+_TYPES: Final[Mapping[str, Json]] = {
+    "STRING": {"type": "string"},
+    "INTEGER": {"type": "integer"},
+    "FLOAT": {"type": "number"},
+    "BOOLEAN": {"type": "boolean"},
+    "ZONED DATETIME": {"type": "string", "format": "date-time"},
+    "MAP": {"type": "object"},
+}
+
+PROBLEMS: Final[Mapping[int, str]] = {
+    401: "The key is missing or wrong.",
+    413: "The body is too long.",
+    422: "A parameter is missing, unknown, of the wrong type or out of bounds. Nothing was run.",
+    502: "Neo4j failed at this query.",
+    503: "Neo4j does not answer, or too many queries run; try again.",
+    504: "The query took too long and was ended.",
+}
+"""Statuses with which a query may be answered beside 200, each with one sentence under ``error``."""
+
+SECURITY: Final[Json] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+def type_schema(type_: str, *, nullable: bool = False) -> Json:
+    """The JSON Schema of a type of :data:`kg.catalogue.TYPES`."""
+    if type_.startswith("LIST<"):
+        schema: Json = {"type": "array", "items": type_schema(type_[5:-1])}
+    else:
+        schema = dict(_TYPES[type_])
+    if nullable:
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
+def parameter_schema(parameter: Parameter, max_rows: int) -> Json:
+    """Type, bounds, choices and default of a parameter; ``max_rows`` is the most that ``limit`` may be."""
+    schema = type_schema(parameter.type, nullable=parameter.nullable)
+    if parameter.name == "limit":
+        schema |= {"minimum": 1, "maximum": max_rows}
+    elif parameter.bounds is not None:
+        schema |= {"minimum": parameter.bounds[0], "maximum": parameter.bounds[1]}
+    if parameter.choices:
+        schema["enum"] = [*parameter.choices, *([None] if parameter.nullable else [])]
+    elif parameter.type == "STRING":
+        schema["maxLength"] = MOST_CHARACTERS
+    elif parameter.type.startswith("LIST<"):
+        schema["maxItems"] = MOST_ITEMS
+    if not parameter.required:
+        schema["default"] = parameter.default
+    return schema
+
+
+def by_url(query: Query, max_rows: int) -> Json:
+    """What a GET of the query takes: each parameter in the URL, a list as the same name again."""
+    return {
+        "operationId": query.name.replace("/", "_"),
+        "parameters": [
+            {
+                "name": p.name,
+                "in": "query",
+                "required": p.required,
+                "description": p.doc,
+                "schema": parameter_schema(p, max_rows),
+                **({"example": query.example[p.name]} if p.name in query.example else {}),
+            }
+            for p in query.parameters
+        ],
+        "responses": _responses(query),
+    }
+
+
+def by_body(query: Query, max_rows: int) -> Json:
+    """What a POST of the query takes: a JSON object with a member for each parameter."""
+    schema = {
+        "type": "object",
+        "properties": {p.name: {"description": p.doc, **parameter_schema(p, max_rows)} for p in query.parameters},
+        "required": [p.name for p in query.parameters if p.required],
+        "additionalProperties": False,
+    }
+    return {
+        "operationId": f"{query.name.replace('/', '_')}_by_body",
+        "requestBody": {
+            "required": bool(schema["required"]),
+            "content": {"application/json": {"schema": schema, "example": dict(query.example)}},
+        },
+        "responses": _responses(query),
+    }
+
+
+def _responses(query: Query) -> Json:
+    row = {
+        "type": "object",
+        "properties": {c.name: type_schema(c.type, nullable=True) for c in query.returns},
+        "required": [c.name for c in query.returns],
+    }
+    answer = {
+        "type": "object",
+        "properties": {
+            "rows": {"type": "array", "items": row},
+            "truncated": {"type": "boolean", "description": "Whether there was more than the server gives."},
+            "reason": {"type": ["string", "null"], "description": "Why there is no row; null where there are some."},
+        },
+        "required": ["rows", "truncated", "reason"],
+    }
+    error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+    return {
+        "200": {
+            "description": "The rows, in the query's order.",
+            "content": {
+                "application/json": {"schema": answer},
+                NDJSON: {
+                    "schema": {
+                        "type": "string",
+                        "description": 'A row a line as it is found, then {"_end": {…}} with rows, truncated, '
+                        "reason and error.",
+                    }
+                },
+            },
+        },
+        **{
+            str(status): {"description": words, "content": {"application/json": {"schema": error}}}
+            for status, words in PROBLEMS.items()
+        },
+    }
+
+
+def with_security(document: Json, open_paths: Sequence[str]) -> Json:
+    """``document`` for a server that asks for keys, save on ``open_paths``."""
+    document.setdefault("components", {})["securitySchemes"] = SECURITY
+    document["security"] = [{name: []} for name in SECURITY]
+    for path in open_paths:
+        for operation in document["paths"].get(path, {}).values():
+            operation["security"] = []
+    return document

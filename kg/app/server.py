@@ -1,0 +1,84 @@
+"""The process behind ``kg serve``: a socket, a connection to Neo4j, uvicorn, and an end that waits for answers."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import uvicorn
+
+from kg import catalogue
+from kg.app.api import GRACE_S, Limits, application, is_loopback
+from kg.app.session import open_store, pseudonym_of
+from kg.errors import SettingsError
+from kg.settings import Settings
+
+RETRY_S: Final = 1.0
+"""How long a query is tried again while Neo4j is away: a client that waits is better told so soon."""
+
+
+def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve the catalogue until SIGINT or SIGTERM; running answers are finished first, within the time limit.
+
+    Raises:
+        SettingsError: the address cannot be listened at, or is open to others while there are no keys.
+    """
+    keys = [key.get_secret_value() for key in settings.api_keys]
+    _require_keys(host, keys)
+    queries = catalogue.load()
+    # Taken before Neo4j is started, which is slow: a port that is taken is told at once.
+    with _listening(host, port) as listening, open_store(settings, retry_s=RETRY_S) as store:
+        limits = Limits(
+            timeout_s=settings.query_timeout_s,
+            max_rows=settings.query_max_rows,
+            max_stream_rows=settings.api_max_rows,
+            max_body=settings.api_max_body,
+            concurrency=settings.api_concurrency,
+        )
+        app = application(store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings))
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                log_config=None,
+                # Its lines would hold the parameters, and so who asked what about whom.
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=int(limits.timeout_s + GRACE_S),
+            )
+        )
+        name = f"[{host}]" if ":" in host else host
+        say(
+            f"Serving {len(queries)} queries at http://{name}:{listening.getsockname()[1]}, "
+            f"{'with API keys' if keys else 'to this machine alone'}; Ctrl-C stops."
+        )
+        # Once it has stopped, uvicorn raises the signal again: it must then find somebody who is not killed by it,
+        # for Neo4j's connections are still to be closed, and a server that was asked to stop did not fail.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+
+
+def _require_keys(host: str, keys: Sequence[str]) -> None:
+    if not keys and not is_loopback(host):
+        raise SettingsError(
+            f"Without API keys only this machine may be served, and --host {host} is open to others. Set KG_API_KEYS "
+            "to one or more keys, separated by commas, or leave --host at 127.0.0.1."
+        )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=512)
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen at {host}, port {port}: {error.strerror}. Choose another with --host and --port."
+        ) from error

@@ -1,0 +1,445 @@
+"""The HTTP interface: every query a route, every mistake one sentence, nothing changed by any of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from kg.app.api import Limits, application, from_url
+from kg.catalogue import Query, load, parse, run
+from kg.errors import ConnectionFailedError, ParameterError
+from kg.privacy import pseudonymiser
+from kg.store import GraphStore
+from tests.kg.whole_graph import whole_graph
+
+QUERIES = load()
+HERE = "http://127.0.0.1"
+KEY = "0123456789abcdef-one"
+NDJSON = {"Accept": "application/x-ndjson"}
+
+
+def query(cypher: str, *, returns: str = "n INTEGER", name: str = "test/query", params: str = "") -> Query:
+    header = f"// title: T\n// description: D.\n{params}// example: {{}}\n// returns: {returns}\n\n"
+    return parse(header + cypher + "\n", name=name)
+
+
+SLOW = query("UNWIND range(1, 1000000) AS a UNWIND range(1, 1000000) AS b RETURN sum(a * b % 7) AS n", name="test/slow")
+MANY = query("UNWIND range(1, 2500) AS n RETURN n", name="test/many")
+BREAKS = query("UNWIND range(1, 2500) AS n RETURN 100 / (2400 - n) AS n", name="test/breaks")
+WRITES = query("MATCH (p:Product) SET p.price = 0 RETURN 1 AS n", name="test/writes")
+BAD = query("THIS IS NOT CYPHER", name="test/bad")
+MADE = {q.name: q for q in (SLOW, MANY, BREAKS, WRITES, BAD)}
+
+
+def client(store: GraphStore, **options: Any) -> TestClient:
+    app = application(store, {**QUERIES, **MADE}, **options)
+    return TestClient(app, base_url=HERE, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def api(shop: GraphStore) -> Iterator[TestClient]:
+    """The whole catalogue over the shop, which must be the same afterwards."""
+    before = whole_graph(shop)
+    with client(shop, limits=Limits(max_rows=1000, max_stream_rows=2400, max_body=4096)) as client_:
+        yield client_
+    assert whole_graph(shop) == before
+
+
+@pytest.fixture
+def hasty(store: GraphStore) -> Iterator[TestClient]:
+    """An interface over an empty graph that gives a query half a second."""
+    with client(store, limits=Limits(timeout_s=0.5)) as client_:
+        yield client_
+
+
+def sentence(answer: httpx.Response) -> str:
+    """The error of an answer that holds nothing else, and nothing that it should not."""
+    assert list(answer.json()) == ["error"], answer.text
+    words = str(answer.json()["error"])
+    assert 0 < len(words) < 1000
+    assert not re.search(r"Traceback|MATCH|UNWIND|CYPHER|bolt://|File \"", words)
+    return words
+
+
+# --- every query is a route ----------------------------------------------------------------------------------
+
+
+def test_every_example_gives_the_catalogues_own_rows(api: TestClient, shop: GraphStore) -> None:
+    for name, asked in QUERIES.items():
+        example = dict(asked.example)
+        rows = [dict(row) for row in run(shop, asked, example)]
+        by_body = api.post(f"/query/{name}", json=example)
+        assert (by_body.status_code, by_body.json().get("rows")) == (200, rows), name
+        assert api.get(f"/query/{name}", params=example).json() == by_body.json(), name
+
+
+def test_a_new_file_is_a_new_route(shop: GraphStore, tmp_path: Path) -> None:
+    file = tmp_path / "cypher" / "product" / "dearer.cypher"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "// title: Dearer\n// description: Above a price.\n// param than: FLOAT in 0..1000 = 200 -- the price\n"
+        '// example: {"than": 300}\n// returns: sku STRING\n\n'
+        "MATCH (p:Product) WHERE p.price > $than RETURN p.sku AS sku ORDER BY sku\n"
+    )
+    with TestClient(application(shop, load(tmp_path / "cypher")), base_url=HERE) as api:
+        assert [row["sku"] for row in api.get("/query/product/dearer").json()["rows"]] == ["G1", "G2"]
+        assert api.get("/query/product/dearer?than=300").json()["rows"] == [{"sku": "G1"}]
+        assert [q["name"] for q in api.get("/query").json()] == ["product/dearer"]
+        operation = api.get("/openapi.json").json()["paths"]["/query/product/dearer"]["get"]
+    assert operation["parameters"] == [
+        {
+            "name": "than",
+            "in": "query",
+            "required": False,
+            "description": "the price",
+            "schema": {"type": "number", "minimum": 0, "maximum": 1000, "default": 200},
+            "example": 300,
+        }
+    ]
+
+
+def test_the_description_is_of_every_query(api: TestClient) -> None:
+    document = api.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    for name, q in QUERIES.items():
+        path = document["paths"][f"/query/{name}"]
+        assert path["get"]["summary"] == path["post"]["summary"] == q.title
+        assert [p["name"] for p in path["get"]["parameters"]] == [p.name for p in q.parameters]
+        body = path["post"]["requestBody"]["content"]["application/json"]
+        assert body["example"] == q.example
+        assert set(body["schema"]["properties"]) == {p.name for p in q.parameters}
+        assert {"200", "401", "422", "503", "504"} <= set(path["get"]["responses"])
+    ids = [o["operationId"] for path in document["paths"].values() for o in path.values()]
+    assert len(ids) == len(set(ids))
+    assert "securitySchemes" not in document.get("components", {})
+
+
+def test_lists_come_by_name_again_or_as_json(api: TestClient) -> None:
+    path = "/query/product/compare"
+    one = api.post(path, json={"skus": ["G1", "G2"]}).json()
+    assert one["rows"]
+    assert api.get(f"{path}?skus=G1&skus=G2").json() == one
+    assert api.get(path, params={"skus": '["G1","G2"]'}).json() == one
+
+
+def test_a_list_of_one_is_no_json_unless_it_looks_so() -> None:
+    compare = QUERIES["product/compare"]
+    assert from_url(compare, [("skus", "[G1")]) == {"skus": ["[G1"]}
+    assert from_url(compare, [("skus", "17")]) == {"skus": ["17"]}
+    assert from_url(compare, [("skus", "null")]) == {"skus": None}
+    assert from_url(compare, [("skus", "[" * 100_000)]) == {"skus": ["[" * 100_000]}
+    with pytest.raises(ParameterError, match="expected it once, found it again"):
+        from_url(QUERIES["product/profile"], [("sku", "G1"), ("sku", "G2")])
+
+
+def test_users_are_known_by_their_pseudonym(shop: GraphStore) -> None:
+    pseudonym = pseudonymiser("key")
+    shop.write("MATCH (u:User {id: 'anna'}) SET u.id = $id", id=pseudonym("anna"))
+    with client(shop, pseudonym=pseudonym) as api:
+        assert api.get("/query/insight/user_profile?user=anna").json()["rows"]
+        assert "no User" in api.get(f"/query/insight/user_profile?user={pseudonym('anna')}").json()["reason"]
+
+
+# --- nothing found ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("product/profile?sku=NONE", "The graph has no Product with the sku given as sku."),
+        ("insight/user_profile?user=nobody", "The graph has no User with the id given as user."),
+        ("search/by_attributes?category=Nowhere", "The graph has no Category with the path given as category."),
+        ("product/compare?skus=NONE&skus=NEITHER", "The graph has no Product with the sku given as skus."),
+        ("recommend/substitutes?sku=T1&max_price=0", "Nothing in the graph matches."),
+    ],
+)
+def test_what_is_unknown_is_an_empty_answer_with_a_reason(api: TestClient, path: str, reason: str) -> None:
+    answer = api.get(f"/query/{path}")
+    assert answer.status_code == 200
+    assert answer.json() == {"rows": [], "truncated": False, "reason": reason}
+    assert [json.loads(line) for line in api.get(f"/query/{path}", headers=NDJSON).text.splitlines()] == [
+        {"_end": {"rows": 0, "truncated": False, "reason": reason, "error": None}}
+    ]
+
+
+# --- big answers -----------------------------------------------------------------------------------------------
+
+
+def test_an_answer_in_one_piece_is_cut_at_its_limit(api: TestClient) -> None:
+    answer = api.get("/query/test/many").json()
+    assert (len(answer["rows"]), answer["rows"][-1], answer["truncated"]) == (1000, {"n": 1000}, True)
+
+
+def test_a_stream_gives_more_and_says_how_it_ended(api: TestClient) -> None:
+    answer = api.get("/query/test/many", headers=NDJSON)
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    *rows, end = (json.loads(line) for line in answer.text.splitlines())
+    assert rows == [{"n": n} for n in range(1, 2401)]
+    assert end == {"_end": {"rows": 2400, "truncated": True, "reason": None, "error": None}}
+
+
+def test_a_stream_that_breaks_says_so_at_its_end(api: TestClient) -> None:
+    answer = api.get("/query/test/breaks", headers=NDJSON)
+    *rows, end = (json.loads(line) for line in answer.text.splitlines())
+    assert (answer.status_code, len(rows)) == (200, 2000)
+    assert end["_end"]["error"] == "The database failed at this query; the log of this server says how."
+
+
+@pytest.mark.parametrize(("name", "status"), [("test/bad", 502), ("test/writes", 500)])
+def test_what_fails_before_the_first_row_has_its_status_in_a_stream_too(
+    api: TestClient, name: str, status: int
+) -> None:
+    answer = api.get(f"/query/{name}", headers=NDJSON)
+    assert (answer.status_code, bool(sentence(answer))) == (status, True)
+
+
+# --- who may ask -----------------------------------------------------------------------------------------------
+
+
+def test_with_keys_only_those_who_have_one_may_ask(shop: GraphStore) -> None:
+    other = "0123456789abcdef-two"
+    with client(shop, keys=[KEY, other]) as api:
+        for headers in (
+            {"Authorization": f"Bearer {KEY}"},
+            {"Authorization": f"bearer {other}"},
+            {"X-API-Key": KEY},
+        ):
+            assert api.get("/query/product/profile?sku=G1", headers=headers).status_code == 200
+        for headers in (
+            {},
+            {"X-API-Key": ""},
+            {"X-API-Key": KEY[:-1]},
+            {"X-API-Key": f"{KEY}x"},
+            {"Authorization": KEY},
+            {"Authorization": f"Basic {KEY}"},
+            {"Authorization": "Bearer "},
+            {"X-API-Key": "schlüssel"},
+        ):
+            raw = {name: value.encode() for name, value in headers.items()}
+            for path in ("/query/product/profile?sku=G1", "/query", "/openapi.json", "/metrics", "/nothing"):
+                answer = api.get(path, headers=raw)
+                assert answer.status_code == 401, (headers, path)
+                assert KEY not in sentence(answer)
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert api.get("/health").status_code == api.get("/health/live").status_code == 200
+        document = api.get("/openapi.json", headers={"X-API-Key": KEY}).json()
+    assert document["security"] == [{"bearer": []}, {"key": []}]
+    assert document["paths"]["/health"]["get"]["security"] == []
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8000", "[::2]", "", "[bad"])
+def test_without_keys_only_a_name_of_this_machine_is_answered(api: TestClient, host: str) -> None:
+    answer = api.get("/query", headers={"Host": host})
+    assert (answer.status_code, "KG_API_KEYS" in sentence(answer)) == (421, True)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000"])
+def test_and_every_name_of_this_machine_is(api: TestClient, host: str) -> None:
+    assert api.get("/query", headers={"Host": host}).status_code == 200
+
+
+# --- mistakes and malice ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"limit": 10**9}, "parameter limit: expected 1 to 1000, found 1000000000"),
+        ({"limit": -1}, "parameter limit: expected 1 to 1000, found -1"),
+        ({"limit": "many"}, "parameter limit: expected INTEGER, found 'many'"),
+        ({"limit": 1.5}, "parameter limit: expected INTEGER, found"),
+        ({"limit": 10**30}, "parameter limit: expected INTEGER, found"),
+        ({"limit": True}, "parameter limit: expected INTEGER, found"),
+        ({"user": "x" * 3000 + "\x00", "limt": 3}, "has no parameter limt"),
+        ({"user": None}, "parameter user: expected STRING"),
+        ({"user": {"$ne": 1}}, "parameter user: expected STRING, found"),
+        ({}, "needs the parameter user"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_in_one_sentence(api: TestClient, given: dict[str, Any], words: str) -> None:
+    whole = {"user": "anna", **given} if given else {}
+    answer = api.post("/query/recommend/for_user", json=whole)
+    assert (answer.status_code, words in sentence(answer)) == (422, True), answer.text
+    if not isinstance(whole.get("user"), dict | None) and "expected INTEGER" not in words:
+        by_url = api.get("/query/recommend/for_user", params=whole)
+        assert (by_url.status_code, words in sentence(by_url)) == (422, True), by_url.text
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"null", b"{", b'"x"', b"\xff\xfe", b"[" * 4000, b'{"user": NaN}'])
+def test_a_body_that_is_no_object_is_refused(api: TestClient, body: bytes) -> None:
+    answer = api.post("/query/recommend/for_user", content=body)
+    assert (answer.status_code, "not a JSON object" in sentence(answer)) == (422, True)
+
+
+@pytest.mark.parametrize("fragment", ["'}) DETACH DELETE (n) //", "` SET n.price = 0 //", "\\' OR 1=1 UNION MATCH (n)"])
+def test_cypher_in_a_text_is_a_text(api: TestClient, fragment: str) -> None:
+    answer = api.get("/query/product/profile", params={"sku": fragment})
+    assert (answer.status_code, answer.json()["rows"]) == (200, [])
+
+
+def test_a_body_that_is_too_long_is_not_read(api: TestClient) -> None:
+    def drip() -> Iterator[bytes]:
+        for _ in range(10):
+            yield b" " * 1000
+
+    for content in (b"x" * 5000, drip()):  # with a Content-Length, and in chunks without
+        answer = api.post("/query/recommend/for_user", content=content)
+        assert (answer.status_code, sentence(answer)) == (413, "The body is longer than 4096 bytes. Send less.")
+
+
+def test_a_post_with_parameters_in_the_url_is_refused(api: TestClient) -> None:
+    answer = api.post("/query/recommend/for_user?user=ben", json={"user": "anna"})
+    assert (answer.status_code, "in the body" in sentence(answer)) == (422, True)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE"])
+def test_a_method_that_would_change_something_is_refused(api: TestClient, method: str) -> None:
+    answer = api.request(method, "/query/recommend/for_user")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/query/recommend/for_usr", "Did you mean recommend/for_user or"),
+        ("/query/recommend/for_user.cypher", "nothing at this path"),
+        ("/query/../../etc/passwd", "nothing at this path"),
+        ("/query/..%2f..%2fetc%2fpasswd", "no query"),
+        ("/query/" + "x" * 20_000, "no query"),
+        ("/nothing", "nothing at this path"),
+        ("/docs", "nothing at this path"),
+    ],
+)
+def test_an_unknown_route_is_told_in_one_sentence(api: TestClient, path: str, words: str) -> None:
+    answer = api.get(path)
+    assert (answer.status_code, words in sentence(answer)) == (404, True), answer.text
+
+
+def test_a_query_that_writes_is_refused(api: TestClient) -> None:
+    answer = api.get("/query/test/writes")
+    assert (answer.status_code, "not a read-only query" in sentence(answer)) == (500, True)
+
+
+def test_a_query_that_neo4j_refuses_shows_nothing_of_itself(api: TestClient) -> None:
+    answer = api.get("/query/test/bad")
+    assert (answer.status_code, "failed" in sentence(answer)) == (502, True)
+
+
+@pytest.mark.parametrize("headers", [{}, NDJSON])
+def test_a_slow_query_is_cut(hasty: TestClient, headers: dict[str, str]) -> None:
+    answer = hasty.get("/query/test/slow", headers=headers)
+    assert answer.status_code == 504
+    assert sentence(answer) == "The query took longer than 0.5 seconds and was ended. Ask for less."
+
+
+class Away(GraphStore):
+    """A Neo4j that went away, or that has a bug."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def read(self, *_: Any, **__: Any) -> Any:
+        raise self._error
+
+    explain = stream_rows = read  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("headers", [{}, NDJSON])
+def test_without_neo4j_the_answer_is_to_come_back_later(headers: dict[str, str]) -> None:
+    with client(Away(ConnectionFailedError("Neo4j at bolt://db:7687 does not answer"))) as api:
+        answer = api.get("/query/product/profile?sku=G1", headers=headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert sentence(answer) == "The database does not answer. Try again later."
+        health = api.get("/health")
+        assert (health.status_code, health.json()) == (503, {"status": "unavailable", "neo4j": False, "model": None})
+        assert api.get("/health/live").json() == {"status": "ok"}
+
+
+def test_a_bug_is_not_shown() -> None:
+    with client(Away(RuntimeError("MATCH (secret) at bolt://db"))) as api:
+        answer = api.get("/query/product/profile?sku=G1")
+    assert (answer.status_code, "log" in sentence(answer)) == (500, True)
+
+
+# --- how it is -------------------------------------------------------------------------------------------------
+
+
+def test_health_tells_which_model_is_live(api: TestClient, shop: GraphStore) -> None:
+    assert api.get("/health").json() == {"status": "ok", "neo4j": True, "model": None}
+    shop.write("CREATE (:ModelVersion {id: 'v7', live: true})")
+    try:
+        assert api.get("/health").json()["model"] == "v7"
+    finally:
+        shop.write("MATCH (m:ModelVersion) DELETE m")
+
+
+def measured(api: TestClient, line: str) -> float:
+    found = re.search(rf"^{re.escape(line)} (\S+)$", api.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics_count_requests_and_refusals(api: TestClient) -> None:
+    api.get("/query/product/profile?sku=G1")
+    api.get("/query/product/profile?sku=G1&limit=-1")
+    api.get("/wherever/" + "x" * 50)
+    api.get("/query", headers={"Host": "evil.example"})
+    route = 'kg_http_requests_total{{method="GET",route="{}",status="{}"}}'
+    assert measured(api, route.format("/query/product/profile", 200)) == 1
+    assert measured(api, route.format("/query/product/profile", 422)) == 1
+    assert measured(api, route.format("unknown", 404)) == 1
+    assert measured(api, route.format("unknown", 421)) == 1
+    assert measured(api, 'kg_http_request_seconds_count{route="/query/product/profile"}') == 2
+    assert measured(api, 'kg_http_refused_total{reason="parameters"}') == 1
+    assert measured(api, 'kg_http_refused_total{reason="host"}') == 1
+    assert "xxxxx" not in api.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "path"),
+    [("answered", "test/many"), ("refused", "test/many?x=1"), ("cut", "test/slow"), ("failed", "test/bad")],
+)
+def test_metrics_count_what_became_of_a_query(hasty: TestClient, outcome: str, path: str) -> None:
+    line = f'kg_query_calls_total{{outcome="{outcome}",query="{path.partition("?")[0]}"}}'
+    before = measured(hasty, line)
+    hasty.get(f"/query/{path}")
+    assert measured(hasty, line) == before + 1
+
+
+class Held(Away):
+    """A Neo4j that answers when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(ConnectionFailedError("Neo4j left"))
+        self.asked, self.free = threading.Semaphore(0), threading.Event()
+
+    def read(self, *_: Any, **__: Any) -> Any:
+        self.asked.release()
+        assert self.free.wait(60)
+        raise self._error
+
+    def explain(self, *_: Any, **__: Any) -> Any:
+        return {"query_type": "r"}
+
+
+def test_more_queries_than_may_run_are_told_to_come_again() -> None:
+    store = Held()
+    with client(store, limits=Limits(concurrency=1)) as api:
+        first: list[httpx.Response] = []
+        thread = threading.Thread(target=lambda: first.append(api.get("/query/product/profile?sku=G1")))
+        thread.start()
+        assert store.asked.acquire(timeout=60)
+        second = api.get("/query/product/profile?sku=G1")
+        assert (second.status_code, second.headers["retry-after"]) == (503, "1")
+        assert sentence(second) == "Too many queries run at the moment. Try again in a second."
+        store.free.set()
+        thread.join(60)
+        assert 'kg_http_refused_total{reason="busy"} 1.0' in api.get("/metrics").text
+    assert [sentence(answer) for answer in first] == ["The database does not answer. Try again later."]

@@ -1,0 +1,99 @@
+"""``kg search`` and ``kg evaluate search`` from files to figures, on shops whose right answers are known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg.app.benchmark_search import is_development, part_of
+from kg.app.search import Judgment, Searched, measured, read_judgments
+from kg.errors import InputError
+from tests.app.conftest import Kg, lines
+
+PRODUCTS = [
+    {"sku": "D1", "title": "Cordless drill 18 volt"},
+    {"sku": "D2", "title": "Hammer drill with case"},
+    {"sku": "D3", "title": "Drill bit set for wood"},
+    {"sku": "F1", "title": "French interior door"},
+    {"sku": "F2", "title": "Door handle in brass"},
+]
+
+
+def test_from_files_to_a_search_and_its_evaluation(kg: Kg, tmp_path: Path) -> None:
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", *PRODUCTS))
+    assert kg("extract").code == 0
+    rows = kg("search", "frnch doors", "--json").json
+    assert rows[0]["sku"] == "F1"
+    assert [reason["term"] for reason in rows[0]["reasons"]] == ["WORDS", "MEANING"]
+    assert rows[0]["score"] == pytest.approx(sum(reason["part"] for reason in rows[0]["reasons"]))
+    shown = kg("search", "frnch doors", "--limit", "1")
+    assert "Searched for french doors." in shown.err
+    assert "F1" in shown.out
+    assert kg("search", "drill", "--max-price", "1", "--json").json == []
+    judgments = lines(
+        tmp_path / "j.jsonl",
+        {"query": "18v drill", "sku": "D1", "relevance": 3.0},
+        {"query": "18v drill", "sku": "F2", "relevance": 1.0},
+        {"query": "18v drill", "sku": "D3", "relevance": 2.33},
+        {"query": "interior dor", "sku": "F1", "relevance": 3},
+        {"query": "interior dor", "sku": "D2", "relevance": 1},
+        {"query": "interior dor", "sku": "gone", "relevance": 2.5},
+    )
+    report = kg("evaluate", "search", "--judgments", judgments).json
+    # "gone" is not in the catalogue: it is scored last, beside D2 wrongly, and found nowhere.
+    assert report == {
+        "pairwise_accuracy": 0.75,
+        "ndcg@10": report["ndcg@10"],
+        "recall@50": 0.75,
+        "queries": 2,
+        "pairs": 4,
+        "relevant": 4,
+    }
+
+
+def test_with_a_broken_file_of_judgments_the_line_is_named(tmp_path: Path) -> None:
+    path = lines(tmp_path / "j.jsonl", {"query": "a", "sku": "b", "relevance": 1}, {"query": "a", "sku": "b"})
+    with pytest.raises(InputError, match=r"line 2: expected an object such as"):
+        list(read_judgments(path))
+    with pytest.raises(InputError, match="cannot be read"):
+        list(read_judgments(tmp_path / "none.jsonl"))
+
+
+def test_pairs_are_of_one_query_at_least_one_apart_and_a_tie_is_half_right() -> None:
+    one = Searched({"a": 3.0, "b": 2.0, "c": 1.67, "d": 3.0}, {"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.5}, frozenset("ac"))
+    # Apart are a–b, a–c, b–d and c–d; all right but the last, a tie. Relevant are a and d, of which a is found.
+    report = measured([one])
+    assert (report["pairs"], report["pairwise_accuracy"], report["recall@50"]) == (4, 0.875, 0.5)
+    assert measured([]) == {
+        "pairwise_accuracy": None, "ndcg@10": None, "recall@50": None, "queries": 0, "pairs": 0, "relevant": 0
+    }  # fmt: skip
+
+
+def test_ndcg_by_hand() -> None:
+    one = Searched({"a": 1.0, "b": 3.0}, {"a": 0.9, "b": 0.1}, frozenset())
+    ideal = 7.0 + 1.0 / math.log2(3)
+    assert measured([one])["ndcg@10"] == pytest.approx((1.0 + 7.0 / math.log2(3)) / ideal, abs=1e-4)
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from([1.0, 2.0, 2.33, 3.0]), min_size=1))
+def test_scores_that_are_the_judgments_are_right_throughout(judged: dict[str, float]) -> None:
+    report = measured([Searched(judged, judged, frozenset(judged))])
+    assert report["pairwise_accuracy"] in (1.0, None)
+    assert report["ndcg@10"] == 1.0
+    assert report["recall@50"] in (1.0, None)
+
+
+def test_the_halves_of_the_queries_are_two_and_together_all() -> None:
+    judgments = [Judgment(f"query {n}", "a", 1.0) for n in range(100)]
+    development, test = (part_of(judgments, part, queries=None, seed=0) for part in ("development", "test"))
+    assert {j.query for j in development} == {j.query for j in judgments if is_development(j.query)}
+    assert len(development) + len(test) == 100
+    assert 30 < len(test) < 70
+    some = part_of(judgments, "test", queries=5, seed=1)
+    assert len(some) == 5
+    assert some == part_of(judgments, "test", queries=5, seed=1)
+    assert set(some) <= set(test)

@@ -1,0 +1,69 @@
+"""What somebody may send to a query of the catalogue who means no good: held for every file, present and to come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kg.catalogue import Parameter, Query, load, run
+from kg.errors import QueryError
+from kg.store import GraphStore
+from tests.kg.whole_graph import whole_graph
+
+QUERIES = load()
+
+FRAGMENTS = (
+    "'}) DETACH DELETE (n) //",
+    '"}) MATCH (n) DETACH DELETE n RETURN 1 AS x //',
+    "` SET n.price = 0 //",
+    "\\' OR 1=1 UNION MATCH (n) RETURN n.id AS user /*",
+    # What Lucene would take for its own language, or choke on.
+    'title:* OR +-&&||!(){}[]^"~*?:\\/',
+    "AND OR NOT",
+    "$limit {user} ${user} %s \x00 \u2028 😀",
+    "",
+)
+
+
+def parameters(*types: str) -> list[Any]:
+    """Every parameter of these types of every query."""
+    return [
+        pytest.param(query, p, id=f"{query.name} {p.name}")
+        for query in QUERIES.values()
+        for p in query.parameters
+        if p.type in types and not p.choices
+    ]
+
+
+@pytest.fixture
+def untouched(shop: GraphStore) -> Any:
+    """The shop, which must be the same afterwards."""
+    before = whole_graph(shop)
+    yield shop
+    assert whole_graph(shop) == before
+
+
+@pytest.mark.parametrize(("query", "parameter"), parameters("STRING", "LIST<STRING>"))
+def test_a_fragment_of_cypher_is_a_text_like_any_other(
+    untouched: GraphStore, query: Query, parameter: Parameter
+) -> None:
+    for fragment in FRAGMENTS:
+        value = fragment if parameter.type == "STRING" else [fragment, "G1"]
+        run(untouched, query, {**query.example, parameter.name: value})  # neither an error nor a change
+
+
+@pytest.mark.parametrize(("query", "parameter"), parameters("INTEGER"))
+def test_a_number_below_zero_or_beyond_reason_is_refused(
+    untouched: GraphStore, query: Query, parameter: Parameter
+) -> None:
+    for value in (-1, 10**9, 10**30, 1.5, "many", True):
+        with pytest.raises(QueryError, match=f"parameter {parameter.name}: expected"):
+            run(untouched, query, {**query.example, parameter.name: value})
+
+
+@pytest.mark.parametrize(("query", "parameter"), parameters("LIST<STRING>", "LIST<MAP>", "LIST<FLOAT>"))
+def test_a_list_of_ten_thousand_is_refused(untouched: GraphStore, query: Query, parameter: Parameter) -> None:
+    item: Any = {"LIST<STRING>": "G1", "LIST<MAP>": {"a": 1}, "LIST<FLOAT>": 0.5}[parameter.type]
+    with pytest.raises(QueryError, match=r"expected at most 5000 items, found 10000\. It takes: "):
+        run(untouched, query, {**query.example, parameter.name: [item] * 10_000})
