@@ -17,7 +17,8 @@ CYPHER 25
 MATCH (this:Product {sku: $sku})
 WHERE this.active AND coalesce(this.stock, 1) > 0
 OPTIONAL MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (this, live) {
   MATCH (this)<-[r:ACCESSORY_OF]-(p:Product)
   RETURN p, 'ACCESSORY_OF' AS term, 4.0 + coalesce(r.confidence, 1.0) AS part, r.fact AS fact

@@ -14,7 +14,8 @@
 CYPHER 25
 MATCH (this:Product {sku: $sku})
 WHERE this.active AND coalesce(this.stock, 1) > 0
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (this) {
   CALL (this) {
     WHEN this.text_embedding IS NOT NULL THEN {

@@ -19,7 +19,8 @@
 CYPHER 25
 MATCH (u:User {id: $user})
 MATCH (t:Product {sku: $sku})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 // The terms of the score, as recommend/for_user adds them up, for this product alone.
 CALL (u, t, live) {
   CALL (u, live) {
@@ -92,7 +93,7 @@ CALL (u) {
 LET did = u.id + ' ' + verb + ' ' + h.title
 // Both ends are bound from here on, so that no branch ever fans out from a popular node.
 LET step = {type: verb, from: u.id, to: h.sku}
-CALL (u, t, h, verb, interest, did, step) {
+CALL (u, t, live, h, verb, interest, did, step) {
   // The product itself.
   WITH *
   WHERE h = t
@@ -178,12 +179,10 @@ UNION ALL
   // person less than any relation that somebody stated.
   WITH *
   WHERE h <> t
-  CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
-  MATCH (m:ModelVersion {id: version})
-  MATCH (h)-[r:SIMILAR_TO {model: m.id}]-(t)
-  CALL (r, m) {
+  MATCH (h)-[r:SIMILAR_TO {model: live.id}]-(t)
+  CALL (r, live) {
     LET from = startNode(r)
-    MATCH (from)-[other:SIMILAR_TO {model: m.id}]->()
+    MATCH (from)-[other:SIMILAR_TO {model: live.id}]->()
     RETURN max(other.weight) AS strongest
   }
   RETURN 'SIMILAR_TO' AS kind,

@@ -17,7 +17,8 @@
 
 CYPHER 25
 OPTIONAL MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 // The history: the 200 products in which the user showed most interest. Interest halves with every half-life before
 // the user's own latest event; without times it stays whole. What the user met last counts besides by its place.
 CALL (u, live) {

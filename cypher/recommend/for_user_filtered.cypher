@@ -27,7 +27,8 @@
 
 CYPHER 25
 OPTIONAL MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 OPTIONAL MATCH (that:Product {sku: $fits})
 // 1. What the filters name, and how many products stand behind each: degrees, which Neo4j keeps, and for prices a
 // count in the index that stops where it no longer matters.

@@ -14,7 +14,8 @@
 
 CYPHER 25
 OPTIONAL MATCH (u:User {id: $user})
-OPTIONAL MATCH (live:ModelVersion {live: true})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (u) {
   WHEN coalesce(size($items), 0) > 0 THEN {
     // Of an item met twice the later time counts.

@@ -335,7 +335,8 @@ def _write_users(store: GraphStore, shop: PowerLawShop, rng: np.random.Generator
 
 def _write_relations(store: GraphStore, shop: PowerLawShop) -> None:
     store.write(
-        "CREATE (m:ModelVersion {id: $id, slot: 'blue', live: true, status: 'live', dimensions: $width, "
+        "CREATE (:Serving {name: 'model', version: $id})\n"
+        "CREATE (m:ModelVersion {id: $id, slot: 'blue', status: 'live', dimensions: $width, "
         "at: datetime({epochSeconds: $at})})\nSET m += $weights",
         id=MODEL,
         width=DIMENSIONS,

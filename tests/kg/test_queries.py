@@ -490,7 +490,8 @@ def test_a_reason_reads_as_a_sentence_in_english_and_chinese(shop: GraphStore) -
 def test_every_kind_of_path_has_its_sentence(shop: GraphStore, relation: str) -> None:
     shop.write(
         "CYPHER 25 MATCH (u:User {id: 'cleo'}), (g:Product {sku: 'S1'}), (t:Product {sku: 'T1'}), (a:Aspect), "
-        "(v:AttributeValue) CREATE (:ModelVersion {id: 'm', live: true}), (u)-[:CARTED {strength: 1.0}]->(g) "
+        "(v:AttributeValue) CREATE (:Serving {name: 'model', version: 'm'}), "
+        "(:ModelVersion {id: 'm'}), (u)-[:CARTED {strength: 1.0}]->(g) "
         "WITH g, CASE $relation WHEN 'PRAISED_FOR' THEN a WHEN 'HAS_ATTRIBUTE' THEN v ELSE g END AS x, t "
         "CREATE (t)-[:$($relation) {model: 'm', weight: 1.0}]->(x)",
         relation=relation,
@@ -519,7 +520,8 @@ def test_every_thing_that_users_do_has_its_words(shop: GraphStore) -> None:
 
 def test_the_terms_of_an_explanation_are_those_of_the_score(shop: GraphStore) -> None:
     shop.write(
-        "CREATE (m:ModelVersion {id: 'm', live: true, slot: 'blue', half_life_days: 365.0, w_embedding: 1.0, "
+        "CREATE (:Serving {name: 'model', version: 'm'}), "
+        "(m:ModelVersion {id: 'm', slot: 'blue', half_life_days: 365.0, w_embedding: 1.0, "
         "w_similar: 0.5, w_next: 0.4, recency: 0.5, w_popularity: 0.1, w_accessory_of: 0.3, w_bought_with: 0.0, "
         "w_viewed_with: 0.0, w_compatible_with: 0.0, w_substitute_for: 0.0, w_variant_of: 0.0}) "
         "WITH m MATCH (g:Product {sku: 'G1'}), (s:Product {sku: 'S1'}) "

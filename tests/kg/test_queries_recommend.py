@@ -188,7 +188,7 @@ def test_people_of_like_mind(shop: GraphStore) -> None:
 
 def test_variety_picks_what_is_unlike_what_was_picked(shop: GraphStore) -> None:
     shop.write(
-        "CREATE (:ModelVersion {id: 'm', live: true, slot: 'blue', w_popularity: 1.0}) "
+        "CREATE (:Serving {name: 'model', version: 'm'}), (:ModelVersion {id: 'm', slot: 'blue', w_popularity: 1.0}) "
         "WITH 1 AS x UNWIND [['G1', [1.0, 0.0]], ['S1', [1.0, 0.0]], ['G2', [0.0, 1.0]], ['S2', [1.0, 0.0]], "
         "['T1', [0.0, 1.0]]] AS row MATCH (p:Product {sku: row[0]}) SET p.embedding_blue = row[1]"
     )
@@ -260,7 +260,8 @@ WORLD = """
 CREATE (eve:User {id: 'eve', interests: ['Market'], last_at: datetime('2026-03-01T00:00:00Z')}),
        (twin:User {id: 'twin', last_at: datetime('2026-03-01T00:00:00Z')}),
        (eve)-[:FRIEND_OF]->(twin),
-       (m:ModelVersion {id: 'm', live: true, slot: 'blue', status: 'live', half_life_days: 365.0, w_embedding: 1.0,
+       (:Serving {name: 'model', version: 'm'}),
+       (m:ModelVersion {id: 'm', slot: 'blue', status: 'live', half_life_days: 365.0, w_embedding: 1.0,
                         w_similar: 1.0, w_popularity: 0.1, w_accessory_of: 0.5, w_compatible_with: 0.5,
                         w_bought_with: 0.5, w_viewed_with: 0.5, w_substitute_for: 0.5, w_variant_of: 0.5}),
        (maker:Brand {key: 'maker', name: 'Maker'}), (market:Category {path: 'Market', name: 'Market'}),
