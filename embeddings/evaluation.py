@@ -35,7 +35,8 @@ BATCH: Final = 512
 VALIDATION_CUTOFF: Final = 10
 VALIDATION_USERS: Final = 4_000
 """Most users on whom anything is chosen."""
-_UNWANTED: Final = ("DISLIKED", "HIDDEN")
+_UNWANTED: Final = ("RATED", "DISLIKED", "RETURNED", "HIDDEN")
+"""What hides a product from the user; so does BOUGHT, unless the product is consumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ class GraphModel:
     hidden: sp.csr_matrix
     """What a user has (:data:`embeddings.split.KNOWN`) or does not want, ``[n_users, n_products]``."""
     inactive: np.ndarray
-    """bool ``[n_products]``"""
+    """What nobody is shown, inactive or out of stock: bool ``[n_products]``."""
 
     def ranker(self) -> baselines.Ranker:
         """The score of every product for rows of users."""
@@ -235,10 +236,13 @@ def read_model(store: GraphStore) -> GraphModel:
     vector = None if model is None else f"embedding_{model.slot}"
     vectors = () if vector is None else (vector,)
     spec = SubgraphSpec(
-        nodes={"User": ("last_at", *vectors), "Product": ("active", "popularity", *vectors)},
+        nodes={
+            "User": ("last_at", *vectors),
+            "Product": ("active", "stock", "consumable", "popularity", *vectors),
+        },
         edges={
-            **{("User", t, "Product"): ("strength", "at") for t in INTERACTIONS},
             **{("User", t, "Product"): () for t in _UNWANTED},
+            **{("User", t, "Product"): ("strength", "at") for t in INTERACTIONS},
             **{("Product", t, "Product"): () for t in PRODUCT_RELATIONS},
             ("Product", "SIMILAR_TO", "Product"): ("model", "weight", "next"),
         },
@@ -246,11 +250,16 @@ def read_model(store: GraphStore) -> GraphModel:
     data, index = export_subgraph(store, spec)
     x = interactions(data)
     shape = (x.n_users, x.n_products)
-    hidden = x.matrix(known_only=True)
-    for type_ in _UNWANTED:
+    hidden = no_weights(*shape)
+    consumable = data["Product"].consumable.numpy()
+    for type_ in ("BOUGHT", *_UNWANTED):
         rows, columns = data["User", type_, "Product"].edge_index.numpy()
+        if type_ == "BOUGHT":
+            lasting = ~consumable[columns]
+            rows, columns = rows[lasting], columns[lasting]
         hidden = hidden + sp.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=shape)
-    inactive = ~data["Product"].active.numpy()
+    sold_out = data["Product"].stock.numpy() <= 0.0  # NaN, an unknown stock, is not
+    inactive = ~data["Product"].active.numpy() | sold_out
     popular = np.nan_to_num(data["Product"].popularity.numpy()).astype(np.float32)
     if model is None or vector is None:
         nothing = no_weights(x.n_products, x.n_products)

@@ -3,17 +3,78 @@
 //   the user did, then a relation between that product and this one, or something that both share, or others who took
 //   both. The weight is the interest shown, halved for every 90 days before the user's last event, times the strength
 //   of the link: the confidence of what was read, the rarity of what is shared, the cosine of who bought both, and for
-//   a learned relation its share of the strongest. Evidence counts the places in texts behind the path; product/why
-//   shows them. No row: no explicit path is known.
+//   a learned relation its share of the strongest; share is its share of all paths' weights. The sentence says it in
+//   English or Chinese, with the surest words of a text that support it. Evidence counts the places in texts behind the
+//   path; give steps as $path to recommend/explain_path to read them. Terms are those of the score of
+//   recommend/for_user for the two, with what each adds and its share, the same on every row. No row: no explicit path
+//   is known.
 // param user: STRING -- the user's id
 // param sku: STRING -- the product's sku
+// param language: STRING = 'en' -- of the sentences: 'en' or 'zh'; any other is answered in English
 // param limit: INTEGER = 10 -- most paths to return
 // example: {"user": "ben", "sku": "S1"}
-// returns: kind STRING, path LIST<STRING>, weight FLOAT, evidence INTEGER, facts LIST<STRING>
+// returns: kind STRING, path LIST<STRING>, weight FLOAT, share FLOAT, sentence STRING, evidence INTEGER,
+//   facts LIST<STRING>, steps LIST<MAP>, terms LIST<MAP>
 
 CYPHER 25
 MATCH (u:User {id: $user})
 MATCH (t:Product {sku: $sku})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
+// The terms of the score, as recommend/for_user adds them up, for this product alone.
+CALL (u, t, live) {
+  CALL (u, live) {
+    MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
+    WHERE coalesce(did.strength, 1.0) > 0.0
+    LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
+    LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
+    WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest, max(did.at.epochSeconds) AS at
+    ORDER BY coalesce(at, -9.0e18) DESC, h.sku
+    WITH collect({product: h, interest: interest, at: at}) AS met
+    UNWIND range(0, size(met) - 1) AS place
+    LET x = met[place]
+    WITH x, CASE WHEN x.at IS NULL THEN 0.0 ELSE coalesce(live.recency, 0.0) ^ place END AS recent
+    ORDER BY x.interest DESC, x.product.sku
+    LIMIT 200
+    WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total
+    RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history
+  }
+  CALL (u, t, live, history) {
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(t)
+    RETURN 'SIMILAR_TO' AS term,
+           live.w_similar * past.interest * r.weight
+           + coalesce(live.w_next, 0.0) * past.recent * coalesce(r.next, 0.0) AS part
+  UNION ALL
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(t)
+    WHERE h <> t
+    WITH DISTINCT h, past.interest AS interest, type(r) AS term, live
+    RETURN term, interest * CASE term
+                              WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                              WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                              WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                              WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                              WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                              ELSE live.w_variant_of
+                            END AS part
+  UNION ALL
+    RETURN 'EMBEDDING' AS term,
+           live.w_embedding * CASE live.slot
+             WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, t.embedding_blue) - 1.0
+             WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, t.embedding_green) - 1.0
+           END AS part
+  UNION ALL
+    RETURN 'POPULARITY' AS term, coalesce(live.w_popularity, 1.0) * coalesce(t.popularity, 0.0) AS part
+  }
+  FILTER part <> 0.0
+  WITH term, sum(part) AS part
+  ORDER BY part DESC, term
+  WITH collect({term: term, part: part}) AS found, sum(part) AS score
+  RETURN [x IN found | {term: x.term, part: x.part, share: x.part / score}] AS terms
+}
 // The user's 30 strongest interests, one a product. What was sent back, disliked or rated low is no reason for
 // anything.
 CALL (u) {
@@ -31,11 +92,13 @@ CALL (u) {
 }
 LET did = u.id + ' ' + verb + ' ' + h.title
 // Both ends are bound from here on, so that no branch ever fans out from a popular node.
-CALL (u, t, h, verb, interest, did) {
+LET step = {type: verb, from: u.id, to: h.sku}
+CALL (u, t, live, h, verb, interest, did, step) {
   // The product itself.
   WITH *
   WHERE h = t
-  RETURN verb AS kind, [did] AS path, interest AS weight, [] AS facts
+  RETURN verb AS kind, [did] AS path, interest AS weight, [] AS facts, [step] AS steps, 'itself' AS template,
+         null AS name
 UNION ALL
   // One names the other. A bought-with or viewed-with of a feed counts less than what it is made for.
   WITH *
@@ -50,7 +113,10 @@ UNION ALL
   RETURN type(r) AS kind,
          [did, startNode(r).title + ' ' + type(r) + ' ' + endNode(r).title] AS path,
          interest * strength * coalesce(r.confidence, 1.0) AS weight,
-         [r.fact] AS facts
+         [r.fact] AS facts,
+         [step, {type: type(r), from: startNode(r).sku, to: endNode(r).sku}] AS steps,
+         type(r) + CASE WHEN type(r) = 'ACCESSORY_OF' AND startNode(r) = h THEN ' other way' ELSE '' END AS template,
+         null AS name
 UNION ALL
   // One is made for the other's brand or category.
   WITH *
@@ -60,7 +126,11 @@ UNION ALL
   RETURN type(r) AS kind,
          [did, h.title + ' ' + type(m) + ' ' + x.name, t.title + ' ' + type(r) + ' ' + x.name] AS path,
          interest * 0.8 * coalesce(r.confidence, 1.0) / log(2 + COUNT { (x)<-[:MADE_BY|IN_CATEGORY]-() }) AS weight,
-         [r.fact, m.fact] AS facts
+         [r.fact, m.fact] AS facts,
+         [step, {type: type(m), from: h.sku, to: coalesce(x.key, x.path)},
+          {type: type(r), from: t.sku, to: coalesce(x.key, x.path)}] AS steps,
+         type(r) + ' kind' AS template,
+         x.name AS name
 UNION ALL
   // They share a brand, a category, a value or a praised aspect: the rarer, the more it says.
   WITH *
@@ -73,7 +143,11 @@ UNION ALL
          [did, h.title + ' ' + type(m) + ' ' + name, t.title + ' ' + type(r) + ' ' + name] AS path,
          interest * 0.5 * coalesce(m.confidence, 1.0) * coalesce(r.confidence, 1.0)
            / log(2 + COUNT { (x)<-[:MADE_BY|IN_CATEGORY|HAS_ATTRIBUTE|PRAISED_FOR]-() }) AS weight,
-         [r.fact, m.fact] AS facts
+         [r.fact, m.fact] AS facts,
+         [step, {type: type(m), from: h.sku, to: coalesce(x.key, x.path)},
+          {type: type(r), from: t.sku, to: coalesce(x.key, x.path)}] AS steps,
+         type(r) AS template,
+         name
 UNION ALL
   // Others took both. Counted from the less popular of the two, among 500 of its takers at most.
   WITH *
@@ -96,29 +170,79 @@ UNION ALL
   RETURN 'TAKEN_BY_BOTH' AS kind,
          [did, people + ' took ' + h.title, people + ' took ' + t.title] AS path,
          interest * takers / sqrt(1.0 * ofH * ofT) AS weight,
-         [] AS facts
+         [] AS facts,
+         [step, {type: 'TAKEN_BY_BOTH', from: h.sku, to: t.sku}] AS steps,
+         'TAKEN_BY_BOTH' AS template,
+         toString(takers) AS name
 UNION ALL
   // Learned, by the model that is live: as a share of the strongest of the two, whatever the model's unit. It tells a
   // person less than any relation that somebody stated.
   WITH *
   WHERE h <> t
-  CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
-  MATCH (m:ModelVersion {id: version})
-  MATCH (h)-[r:SIMILAR_TO {model: m.id}]-(t)
-  CALL (r, m) {
+  MATCH (h)-[r:SIMILAR_TO {model: live.id}]-(t)
+  CALL (r, live) {
     LET from = startNode(r)
-    MATCH (from)-[other:SIMILAR_TO {model: m.id}]->()
+    MATCH (from)-[other:SIMILAR_TO {model: live.id}]->()
     RETURN max(other.weight) AS strongest
   }
   RETURN 'SIMILAR_TO' AS kind,
          [did, h.title + ' SIMILAR_TO ' + t.title] AS path,
          interest * 0.3 * CASE WHEN strongest > 0.0 THEN r.weight / strongest ELSE 0.0 END AS weight,
-         [] AS facts
+         [] AS facts,
+         [step, {type: 'SIMILAR_TO', from: startNode(r).sku, to: endNode(r).sku}] AS steps,
+         'SIMILAR_TO' AS template,
+         null AS name
 }
 // Two sources that say the same are one path, and their evidence adds up.
 UNWIND CASE facts WHEN [] THEN [null] ELSE facts END AS fact
-WITH kind, path, max(weight) AS weight, collect(DISTINCT fact) AS facts
+WITH terms, t, h, verb, kind, path, steps, template, name, max(weight) AS weight, collect(DISTINCT fact) AS facts
 ORDER BY weight DESC, path
-LIMIT $limit
-RETURN kind, path, weight, COUNT { MATCH (e:Evidence) WHERE e.fact IN facts } AS evidence, facts
+WITH terms, t, sum(weight) AS total,
+     collect({h: h, verb: verb, kind: kind, path: path, steps: steps, template: template, name: name, weight: weight,
+              facts: facts}) AS found
+UNWIND found[..$limit] AS row
+// The surest place in a text, and the sentence around it, cut as product/why cuts it.
+CALL (row) {
+  UNWIND row.facts AS fact
+  MATCH (e:Evidence {fact: fact})-[:FROM]->(d:Document)
+  WITH e, d
+  ORDER BY e.confidence DESC, d.id, e.start
+  LIMIT 1
+  LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
+      after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+  LET length = size(before) + (e.end - e.start) + size(after) + 1
+  RETURN collect(trim(substring(d.text, e.start - size(before), length)))[0] AS said
+}
+LET words = CASE
+  WHEN $language STARTS WITH 'zh' THEN {
+    BOUGHT: '您购买过{h}', RATED: '您评价过{h}', CARTED: '您把{h}加入过购物车', CLICKED: '您点击过{h}', VIEWED: '您浏览过{h}',
+    because: '因为', then: '：', end: '。', said: '文中写道：“{s}”',
+    itself: '推荐的正是它', ACCESSORY_OF: '{t}是它的配件', `ACCESSORY_OF other way`: '它是{t}的配件',
+    COMPATIBLE_WITH: '{t}与它兼容', BOUGHT_WITH: '{t}常与它一起购买', VIEWED_WITH: '{t}常与它一起浏览',
+    VARIANT_OF: '{t}是它的另一款式', SUBSTITUTE_FOR: '{t}可以代替它', `ACCESSORY_OF kind`: '{t}是{x}的配件',
+    `COMPATIBLE_WITH kind`: '{t}与{x}兼容', MADE_BY: '{t}同样出自{x}', IN_CATEGORY: '{t}同属{x}',
+    HAS_ATTRIBUTE: '{t}同样有{x}', PRAISED_FOR: '{t}的{x}同样受到好评', TAKEN_BY_BOTH: '有{x}位顾客两样都选了，另一样是{t}',
+    SIMILAR_TO: '喜欢它的人往往也喜欢{t}'
+  }
+  ELSE {
+    BOUGHT: 'you bought {h}', RATED: 'you rated {h}', CARTED: 'you put {h} into the cart',
+    CLICKED: 'you clicked on {h}', VIEWED: 'you looked at {h}',
+    because: 'Because ', then: ': ', end: '.', said: ' A text says: “{s}”',
+    itself: 'it is this very product', ACCESSORY_OF: '{t} is made for it',
+    `ACCESSORY_OF other way`: 'it is made for {t}',
+    COMPATIBLE_WITH: '{t} works with it', BOUGHT_WITH: '{t} is often bought with it',
+    VIEWED_WITH: '{t} is often looked at with it', VARIANT_OF: '{t} is a variant of it',
+    SUBSTITUTE_FOR: '{t} can take its place', `ACCESSORY_OF kind`: '{t} is made for {x}',
+    `COMPATIBLE_WITH kind`: '{t} works with {x}', MADE_BY: '{t} is made by {x}, too',
+    IN_CATEGORY: '{t} belongs to {x}, too', HAS_ATTRIBUTE: '{t} has {x}, too',
+    PRAISED_FOR: '{t} is praised for {x}, too', TAKEN_BY_BOTH: 'others who took it took {t}, too ({x})',
+    SIMILAR_TO: 'who likes it tends to like {t}'
+  }
+END
+LET sentence = words.because + replace(words[row.verb], '{h}', row.h.title) + words.then
+               + replace(replace(words[row.template], '{t}', t.title), '{x}', coalesce(row.name, '')) + words.end
+               + CASE WHEN said IS NULL THEN '' ELSE replace(words.said, '{s}', said) END
+RETURN row.kind AS kind, row.path AS path, row.weight AS weight,
+       CASE WHEN total > 0.0 THEN row.weight / total ELSE 0.0 END AS share, sentence,
+       COUNT { MATCH (e:Evidence) WHERE e.fact IN row.facts } AS evidence, row.facts AS facts, row.steps AS steps, terms
 ORDER BY weight DESC, path

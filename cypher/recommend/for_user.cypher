@@ -1,9 +1,10 @@
 // title: Recommendations for one user
-// description: Products that the live model ranks highest for the user and that the user has not bought or rated. The
-//   score adds the cosine of the two vectors, the learned and the explicit relations that lead from the user's history
-//   to the product, and the product's popularity, each with the weight that stands on the live ModelVersion. Someone
-//   without vector and history gets what is popular, and so does everyone while no model is live. A reason is a term of
-//   that sum, its share of the score, and the product of the history because of which it counts.
+// description: Products that the live model ranks highest for the user. The score adds the cosine of the two vectors,
+//   the learned and the explicit relations that lead from the user's history to the product, and the product's
+//   popularity, each with the weight that stands on the live ModelVersion. Someone without vector and history gets what
+//   is popular, and so does everyone while no model is live. Left out is what the user rated, disliked, returned or
+//   hid, what was bought unless it is consumed, and what is inactive or out of stock. A reason is a term of that
+//   sum, its share of the score, and the product of the history because of which it counts.
 // param user: STRING -- the user's id
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"user": "anna", "limit": 3}
@@ -84,13 +85,14 @@ CALL (u, live, history) {
     LIMIT $limit + 200
     RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
   UNION ALL
-    // What the user has, or does not want.
-    MATCH (u)-[:BOUGHT|RATED|DISLIKED|HIDDEN]->(p:Product)
+    // What the user has, or does not want; what is consumed is bought again.
+    MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
+    WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
     RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
   }
   WITH u, live, p, sum(part) AS parts, max(known) AS known,
        collect(CASE WHEN part > 0.0 THEN {term: term, part: part, product: h} END) AS paths
-  FILTER p.active
+  FILTER p.active AND coalesce(p.stock, 1) > 0
   FILTER known = 0 // the known-filter
   LET cosine = CASE live.slot
                  WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0

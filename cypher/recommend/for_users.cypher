@@ -81,13 +81,14 @@ CALL (u, live, history) {
     LIMIT $limit + 200
     RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
   UNION ALL
-    // What the user has, or does not want.
-    MATCH (u)-[:BOUGHT|RATED|DISLIKED|HIDDEN]->(p:Product)
+    // What the user has, or does not want; what is consumed is bought again.
+    MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
+    WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
     RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
   }
   WITH u, live, p, sum(part) AS parts, max(known) AS known,
        collect(CASE WHEN part > 0.0 THEN {term: term, part: part, product: h} END) AS paths
-  FILTER p.active
+  FILTER p.active AND coalesce(p.stock, 1) > 0
   FILTER known = 0 // the known-filter
   LET cosine = CASE live.slot
                  WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0

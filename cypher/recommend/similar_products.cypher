@@ -64,7 +64,7 @@ UNION ALL
   }
   RETURN p, 'TEXT' AS term, 2.0 * similarity - 1.0 AS part
 }
-FILTER p <> this AND p.active AND part > 0.0
+FILTER p <> this AND p.active AND coalesce(p.stock, 1) > 0 AND part > 0.0
 WITH p, sum(part) AS score, collect({term: term, part: part}) AS parts
 ORDER BY score DESC, p.sku
 LIMIT $limit

@@ -407,7 +407,8 @@ def test_products_without_facts_are_found(shop: GraphStore) -> None:
 
 def test_why_ben_should_like_the_strap(shop: GraphStore) -> None:
     rows = answer(shop, "recommend/explain", user="ben", sku="S1")
-    assert [{**row, "weight": round(row["weight"], 4)} for row in rows] == [
+    shown = ("kind", "path", "weight", "evidence", "facts")
+    assert [{**{name: row[name] for name in shown}, "weight": round(row["weight"], 4)} for row in rows] == [
         {
             # Bought on the day of his last event: interest 1. The text says so with confidence 0.8.
             "kind": "ACCESSORY_OF",
@@ -457,6 +458,142 @@ def test_why_ben_should_like_the_strap(shop: GraphStore) -> None:
         },
     ]
     assert answer(shop, "recommend/explain", user="ben", sku="S1", limit=1) == rows[:1]
+    assert sum(row["share"] for row in rows) == pytest.approx(1.0)
+    assert rows[0]["share"] == pytest.approx(rows[0]["weight"] / sum(row["weight"] for row in rows))
+
+
+def test_a_reason_reads_as_a_sentence_in_english_and_chinese(shop: GraphStore) -> None:
+    def sentences(**parameters: Any) -> list[str]:
+        return [row["sentence"] for row in answer(shop, "recommend/explain", user="ben", sku="S1", **parameters)]
+
+    assert (
+        sentences()
+        == sentences(language="fr")
+        == [
+            "Because you bought Ashdown S-200 electric guitar: Birch leather guitar strap is made for it. "
+            "A text says: “Fits the Ashdown S-200.”",
+            "Because you bought Ashdown S-200 electric guitar: "
+            "others who took it took Birch leather guitar strap, too (1).",
+            "Because you bought Cobalt clip-on tuner: Birch leather guitar strap belongs to Accessories, too.",
+            "Because you looked at Birch dreadnought acoustic guitar: "
+            "Birch leather guitar strap is made by Birch, too.",
+        ]
+    )
+    assert sentences(language="zh-CN")[0] == (
+        "因为您购买过Ashdown S-200 electric guitar：Birch leather guitar strap是它的配件。"
+        "文中写道：“Fits the Ashdown S-200.”"
+    )
+
+
+@pytest.mark.parametrize("relation", ["ACCESSORY_OF", "COMPATIBLE_WITH", "BOUGHT_WITH", "VARIANT_OF", "SUBSTITUTE_FOR",
+                                      "VIEWED_WITH", "SIMILAR_TO", "PRAISED_FOR", "HAS_ATTRIBUTE"])  # fmt: skip
+def test_every_kind_of_path_has_its_sentence(shop: GraphStore, relation: str) -> None:
+    shop.write(
+        "CYPHER 25 MATCH (u:User {id: 'cleo'}), (g:Product {sku: 'S1'}), (t:Product {sku: 'T1'}), (a:Aspect), "
+        "(v:AttributeValue) CREATE (:Serving {name: 'model', version: 'm'}), "
+        "(:ModelVersion {id: 'm'}), (u)-[:CARTED {strength: 1.0}]->(g) "
+        "WITH g, CASE $relation WHEN 'PRAISED_FOR' THEN a WHEN 'HAS_ATTRIBUTE' THEN v ELSE g END AS x, t "
+        "CREATE (t)-[:$($relation) {model: 'm', weight: 1.0}]->(x)",
+        relation=relation,
+    )
+    for language, begins in (("en", "Because you put Birch"), ("zh", "因为您把Birch")):
+        rows = answer(shop, "recommend/explain", user="cleo", sku="T1", language=language)
+        (sentence,) = [row["sentence"] for row in rows if row["kind"] == relation]
+        assert sentence.startswith(begins)
+        assert "{" not in sentence
+
+
+def test_every_thing_that_users_do_has_its_words(shop: GraphStore) -> None:
+    for did in ("BOUGHT", "RATED", "CARTED", "CLICKED", "VIEWED"):
+        shop.write(
+            "CYPHER 25 MATCH (u:User {id: 'cleo'}), (s:Product {sku: 'S1'}) "
+            "OPTIONAL MATCH (u)-[r]->(:Product) DELETE r "
+            "CREATE (u)-[:$($did) {strength: 1.0}]->(s)",
+            did=did,
+        )
+        for language, begins in (("en", "Because you "), ("zh", "因为您")):
+            (own,) = answer(shop, "recommend/explain", user="cleo", sku="S1", language=language)
+            assert own["kind"] == did
+            assert own["sentence"].startswith(begins)
+            assert "Birch leather guitar strap" in own["sentence"]
+
+
+def test_the_terms_of_an_explanation_are_those_of_the_score(shop: GraphStore) -> None:
+    shop.write(
+        "CREATE (:Serving {name: 'model', version: 'm'}), "
+        "(m:ModelVersion {id: 'm', slot: 'blue', half_life_days: 365.0, w_embedding: 1.0, "
+        "w_similar: 0.5, w_next: 0.4, recency: 0.5, w_popularity: 0.1, w_accessory_of: 0.3, w_bought_with: 0.0, "
+        "w_viewed_with: 0.0, w_compatible_with: 0.0, w_substitute_for: 0.0, w_variant_of: 0.0}) "
+        "WITH m MATCH (g:Product {sku: 'G1'}), (s:Product {sku: 'S1'}) "
+        "CREATE (g)-[:SIMILAR_TO {model: 'm', weight: 0.6, next: 0.5}]->(s)"
+    )
+    (explained, *_) = answer(shop, "recommend/explain", user="ben", sku="S1")
+    (strap,) = [row for row in answer(shop, "recommend/for_user", user="ben") if row["sku"] == "S1"]
+    assert sum(term["part"] for term in explained["terms"]) == pytest.approx(strap["score"])
+    assert sum(term["share"] for term in explained["terms"]) == pytest.approx(1.0)
+    shares = {reason["term"]: reason["share"] for reason in strap["reasons"]}
+    assert {term["term"]: term["share"] for term in explained["terms"]} == pytest.approx(shares)
+    assert shares.keys() == {"SIMILAR_TO", "ACCESSORY_OF", "POPULARITY"}
+
+
+# --- recommend/explain_path -----------------------------------------------------------------------------------
+
+
+def test_a_path_is_walked_down_to_the_sentence(shop: GraphStore) -> None:
+    (explained, *_) = answer(shop, "recommend/explain", user="ben", sku="S1")
+    assert explained["steps"] == [
+        {"type": "BOUGHT", "from": "ben", "to": "G1"},
+        {"type": "ACCESSORY_OF", "from": "S1", "to": "G1"},
+    ]
+    nothing = dict.fromkeys(("confidence", "quote", "sentence", "document", "review", "rating"))
+    assert answer(shop, "recommend/explain_path", path=explained["steps"]) == [
+        {
+            **nothing,
+            "step": 1,
+            "subject": "ben",
+            "type": "BOUGHT",
+            "object": "Ashdown S-200 electric guitar",
+            "at": "2026-03-03T10:00:00+00:00",
+        },
+        {
+            **nothing,
+            "step": 2,
+            "subject": "Birch leather guitar strap",
+            "type": "ACCESSORY_OF",
+            "object": "Ashdown S-200 electric guitar",
+            "confidence": 0.8,
+            "quote": "Ashdown S-200",
+            "sentence": "Fits the Ashdown S-200.",
+            "document": "product:S1",
+            "at": None,
+        },
+    ]
+
+
+def test_behind_praise_and_behind_what_a_user_rated_stands_a_review(shop: GraphStore) -> None:
+    rows = answer(
+        shop,
+        "recommend/explain_path",
+        path=[
+            {"type": "RATED", "from": "anna", "to": "S1"},
+            {"type": "PRAISED_FOR", "from": "S1", "to": "comfort"},
+        ],
+    )
+    assert [(r["step"], r["sentence"], r["review"], r["rating"]) for r in rows] == [
+        (1, "Very comfortable, even for hours.", "r1", 5.0),
+        (2, "Very comfortable, even for hours.", "r1", 5.0),
+    ]
+
+
+def test_every_step_of_every_path_can_be_walked_and_what_is_gone_cannot(shop: GraphStore) -> None:
+    for user, sku in (("ben", "S1"), ("ben", "G2"), ("anna", "T1"), ("anna", "G2")):
+        for row in answer(shop, "recommend/explain", user=user, sku=sku):
+            walked = answer(shop, "recommend/explain_path", path=row["steps"])
+            assert {step["step"] for step in walked} == set(range(1, len(row["steps"]) + 1)), row["path"]
+    (first, *_) = answer(shop, "recommend/explain", user="ben", sku="S1")
+    shop.write("MATCH ()-[r:ACCESSORY_OF]->() DELETE r")
+    assert [step["step"] for step in answer(shop, "recommend/explain_path", path=first["steps"])] == [1]
+    assert answer(shop, "recommend/explain_path", path=[{"nonsense": 1}, {"type": "') DELETE (n"}]) == []
 
 
 def kinds(store: GraphStore, user: str, sku: str) -> list[str]:

@@ -1,0 +1,151 @@
+// title: Recommendations for one user, none like the other
+// description: The best 200 of recommend/for_user, picked anew so that each row adds something: maximal marginal
+//   relevance (Carbonell and Goldstein 1998). One after the other comes the product with the greatest
+//   relevance * r - (1 - relevance) * s, where r is its score between the worst and the best of the 200, from 0 to 1,
+//   and s the cosine to the most similar of those already picked, by the live model's vectors, or else the texts'. With
+//   relevance 1 the order is that of for_user. Body and exclusions are those of for_user, word for word. The column
+//   likeness is s.
+// param user: STRING -- the user's id
+// param relevance: FLOAT = 0.7 -- what relevance weighs against variety, 0 to 1
+// param limit: INTEGER = 10 -- most rows to return, of which there are at most 100
+// example: {"user": "cleo", "relevance": 0.5, "limit": 3}
+// returns: sku STRING, title STRING, score FLOAT, likeness FLOAT, reasons LIST<MAP>
+
+CYPHER 25
+OPTIONAL MATCH (u:User {id: $user})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
+// The history: the 200 products in which the user showed most interest. Interest halves with every half-life before
+// the user's own latest event; without times it stays whole. What the user met last counts besides by its place.
+CALL (u, live) {
+  MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
+  WHERE coalesce(did.strength, 1.0) > 0.0
+  LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
+  LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
+  WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest, max(did.at.epochSeconds) AS at
+  ORDER BY coalesce(at, -9.0e18) DESC, h.sku
+  WITH collect({product: h, interest: interest, at: at}) AS met
+  UNWIND range(0, size(met) - 1) AS place
+  LET x = met[place]
+  WITH x, CASE WHEN x.at IS NULL THEN 0.0 ELSE coalesce(live.recency, 0.0) ^ place END AS recent
+  ORDER BY x.interest DESC, x.product.sku
+  LIMIT 200
+  WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total
+  RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history
+}
+CALL (u, live, history) {
+  // Candidates, each with one part of its score. What the history leads to comes completely, so the sum of a
+  // product's parts is exact wherever the product was found.
+  CALL (u, live, history) {
+    // Learned relations.
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+    LET part = live.w_similar * past.interest * r.weight
+               + coalesce(live.w_next, 0.0) * past.recent * coalesce(r.next, 0.0)
+    RETURN p, part, 'SIMILAR_TO' AS term, h, 0 AS known
+  UNION ALL
+    // Explicit relations, in either direction; several sources of one relation count once.
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
+    WHERE p <> h
+    WITH DISTINCT live, h, past.interest AS interest, type(r) AS term, p
+    LET weight = CASE term
+                   WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                   WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                   WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                   WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                   WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                   ELSE live.w_variant_of
+                 END
+    FILTER weight > 0.0
+    RETURN p, weight * interest AS part, term, h, 0 AS known
+  UNION ALL
+    // The nearest of the live slot's index. Its name cannot be a parameter, so each slot has its branch.
+    CALL (u, live) {
+      WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL THEN {
+        MATCH (p:Product)
+          SEARCH p IN (VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT 200)
+        RETURN p
+      }
+      WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL THEN {
+        MATCH (p:Product)
+          SEARCH p IN (VECTOR INDEX product_embedding_green FOR u.embedding_green WHERE p.active = true LIMIT 200)
+        RETURN p
+      }
+    }
+    RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
+  UNION ALL
+    // The most popular.
+    MATCH (p:Product)
+    WHERE p.popularity >= 0.0
+    WITH p
+    ORDER BY p.popularity DESC
+    LIMIT $limit + 200
+    RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
+  UNION ALL
+    // What the user has, or does not want; what is consumed is bought again.
+    MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
+    WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
+    RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
+  }
+  WITH u, live, p, sum(part) AS parts, max(known) AS known,
+       collect(CASE WHEN part > 0.0 THEN {term: term, part: part, product: h} END) AS paths
+  FILTER p.active AND coalesce(p.stock, 1) > 0
+  FILTER known = 0 // the known-filter
+  LET cosine = CASE live.slot
+                 WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+                 WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+               END,
+      popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0)
+  LET near = live.w_embedding * coalesce(cosine, 0.0)
+  WITH p, paths, near, popular, parts + coalesce(near, 0.0) + popular AS score
+  ORDER BY score DESC, p.sku
+  LIMIT 200
+  // The three strongest terms are the reasons.
+  CALL (paths, near, popular, score) {
+    UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
+    FILTER reason.part > 0.0
+    WITH reason, score
+    ORDER BY reason.part DESC, reason.term, reason.product.sku
+    LIMIT 3
+    RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS reasons
+  }
+  RETURN p, score, reasons,
+         CASE live.slot WHEN 'blue' THEN p.embedding_blue WHEN 'green' THEN p.embedding_green END AS vector
+}
+WITH collect({p: p, score: score, reasons: reasons, vector: vector, text: p.text_embedding, s: 0.0}) AS found
+LET best = found[0].score, worst = found[-1].score
+LET pool = [one IN found | {
+  p: one.p, score: one.score, reasons: one.reasons, vector: one.vector, text: one.text, s: 0.0,
+  r: CASE WHEN best > worst THEN (one.score - worst) / (best - worst) ELSE 1.0 END
+}]
+// Each step picks one and tells the rest how like it they are; among equals the higher score goes first.
+LET picked = reduce(
+  state = {rows: [], rest: pool},
+  step IN range(1, CASE WHEN $limit > 100 THEN 100 ELSE $limit END) |
+  [one IN [reduce(
+            b = state.rest[0],
+            x IN state.rest[1..] |
+            CASE
+              WHEN $relevance * x.r - (1.0 - $relevance) * x.s > $relevance * b.r - (1.0 - $relevance) * b.s THEN x
+              ELSE b
+            END
+          )] |
+   CASE
+     WHEN one IS NULL THEN state
+     ELSE {
+       rows: state.rows + [one],
+       rest: [x IN state.rest WHERE x.p <> one.p |
+              {p: x.p, score: x.score, reasons: x.reasons, vector: x.vector, text: x.text, r: x.r,
+               s: [s IN [coalesce(2.0 * vector.similarity.cosine(x.vector, one.vector) - 1.0,
+                                  2.0 * vector.similarity.cosine(x.text, one.text) - 1.0, 0.0)] |
+                   CASE WHEN s > x.s THEN s ELSE x.s END][0]}]
+     }
+   END][0]
+).rows
+UNWIND range(0, size(picked) - 1) AS place
+LET row = picked[place]
+RETURN row.p.sku AS sku, row.p.title AS title, row.score AS score, row.s AS likeness, row.reasons AS reasons
+ORDER BY place

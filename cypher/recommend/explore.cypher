@@ -1,0 +1,170 @@
+// title: Recommendations that also try something out
+// description: Most rows are the best of recommend/for_user; a share of them, spread evenly, is given to products of
+//   which too little is known to say. They come from the best 300 too, by what the graph counted of each: to how many
+//   users it was shown (EXPOSED) and how many of them clicked (CLICKED). Method 'thompson' draws a click rate from the
+//   posterior Beta(1 + clicks, 1 + shown - clicks) by its normal approximation (Chapelle and Li 2011), 'ucb' takes the
+//   upper confidence bound clicks / shown + sqrt(2 ln N / shown) (UCB1, Auer et al. 2002), with one showing added. The
+//   same seed on the same graph gives the same rows; give each page view its own. Record what was shown with
+//   kg ingest events, type exposed. Body and exclusions are those of for_user, word for word.
+// param user: STRING -- the user's id
+// param share: FLOAT = 0.2 -- share of rows that explore, 0 to 1; rounded down to whole rows
+// param method: STRING = 'thompson' -- 'thompson' or 'ucb'
+// param seed: INTEGER = 0 -- seed of the draws
+// param limit: INTEGER = 10 -- most rows to return
+// example: {"user": "cleo", "share": 0.5, "limit": 4}
+// returns: sku STRING, title STRING, score FLOAT, explored BOOLEAN, shown INTEGER, clicked INTEGER, draw FLOAT,
+//   reasons LIST<MAP>
+
+CYPHER 25
+OPTIONAL MATCH (u:User {id: $user})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
+// The history: the 200 products in which the user showed most interest. Interest halves with every half-life before
+// the user's own latest event; without times it stays whole. What the user met last counts besides by its place.
+CALL (u, live) {
+  MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
+  WHERE coalesce(did.strength, 1.0) > 0.0
+  LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
+  LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
+  WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest, max(did.at.epochSeconds) AS at
+  ORDER BY coalesce(at, -9.0e18) DESC, h.sku
+  WITH collect({product: h, interest: interest, at: at}) AS met
+  UNWIND range(0, size(met) - 1) AS place
+  LET x = met[place]
+  WITH x, CASE WHEN x.at IS NULL THEN 0.0 ELSE coalesce(live.recency, 0.0) ^ place END AS recent
+  ORDER BY x.interest DESC, x.product.sku
+  LIMIT 200
+  WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total
+  RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history
+}
+CALL (u, live, history) {
+  // Candidates, each with one part of its score. What the history leads to comes completely, so the sum of a
+  // product's parts is exact wherever the product was found.
+  CALL (u, live, history) {
+    // Learned relations.
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+    LET part = live.w_similar * past.interest * r.weight
+               + coalesce(live.w_next, 0.0) * past.recent * coalesce(r.next, 0.0)
+    RETURN p, part, 'SIMILAR_TO' AS term, h, 0 AS known
+  UNION ALL
+    // Explicit relations, in either direction; several sources of one relation count once.
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
+    WHERE p <> h
+    WITH DISTINCT live, h, past.interest AS interest, type(r) AS term, p
+    LET weight = CASE term
+                   WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                   WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                   WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                   WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                   WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                   ELSE live.w_variant_of
+                 END
+    FILTER weight > 0.0
+    RETURN p, weight * interest AS part, term, h, 0 AS known
+  UNION ALL
+    // The nearest of the live slot's index. Its name cannot be a parameter, so each slot has its branch.
+    CALL (u, live) {
+      WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL THEN {
+        MATCH (p:Product)
+          SEARCH p IN (VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT 200)
+        RETURN p
+      }
+      WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL THEN {
+        MATCH (p:Product)
+          SEARCH p IN (VECTOR INDEX product_embedding_green FOR u.embedding_green WHERE p.active = true LIMIT 200)
+        RETURN p
+      }
+    }
+    RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
+  UNION ALL
+    // The most popular.
+    MATCH (p:Product)
+    WHERE p.popularity >= 0.0
+    WITH p
+    ORDER BY p.popularity DESC
+    LIMIT $limit + 200
+    RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
+  UNION ALL
+    // What the user has, or does not want; what is consumed is bought again.
+    MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
+    WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
+    RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
+  }
+  WITH u, live, p, sum(part) AS parts, max(known) AS known,
+       collect(CASE WHEN part > 0.0 THEN {term: term, part: part, product: h} END) AS paths
+  FILTER p.active AND coalesce(p.stock, 1) > 0
+  FILTER known = 0 // the known-filter
+  LET cosine = CASE live.slot
+                 WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+                 WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+               END,
+      popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0)
+  LET near = live.w_embedding * coalesce(cosine, 0.0)
+  WITH p, paths, near, popular, parts + coalesce(near, 0.0) + popular AS score
+  ORDER BY score DESC, p.sku
+  LIMIT $limit + 300
+  RETURN p, paths, near, popular, score,
+         COUNT { (p)<-[:EXPOSED]-() } AS shown, COUNT { (p)<-[:CLICKED]-() } AS clicked
+}
+WITH collect({p: p, paths: paths, near: near, popular: popular, score: score, shown: shown, clicked: clicked}) AS pool
+LET share = CASE WHEN $share < 0.0 THEN 0.0 WHEN $share > 1.0 THEN 1.0 ELSE $share END,
+    total = reduce(n = 1, one IN pool | n + one.shown)
+// Slot i explores where i * share passes a whole number. (A little more than nothing is added, since 0.1 * 10 may fall
+// short of 1.)
+LET slots = [i IN range(1, $limit) | floor(i * share + 1.0e-9) > floor((i - 1) * share + 1.0e-9)]
+LET sure = size([explores IN slots WHERE NOT explores])
+// Chance from the seed and the place: the fraction of a large sine, twice, and a normal deviate of both (Box, Muller).
+CALL (pool, sure, total) {
+  UNWIND range(sure, size(pool) - 1) AS i
+  LET one = pool[i],
+      a = sin($seed * 12.9898 + i * 78.233 + 1.0) * 43758.5453,
+      b = sin($seed * 39.3468 + i * 11.135 + 2.0) * 24634.6345
+  LET z = sqrt(-2.0 * log(1.0e-12 + a - floor(a))) * cos(2.0 * pi() * (b - floor(b))),
+      hits = 1.0 + one.clicked,
+      misses = 1.0 + CASE WHEN one.shown > one.clicked THEN one.shown - one.clicked ELSE 0 END
+  LET n = hits + misses
+  LET draw = CASE $method
+               WHEN 'ucb' THEN 1.0 * one.clicked / (one.shown + 1) + sqrt(2.0 * log(total) / (one.shown + 1))
+               ELSE hits / n + z * sqrt(hits * misses / (n * n * (n + 1.0)))
+             END
+  WITH one, draw, i
+  ORDER BY draw DESC, i
+  LIMIT $limit
+  RETURN collect({one: one, draw: draw}) AS tried
+}
+LET rows = reduce(
+  state = {rows: [], next: 0, trial: 0},
+  explores IN slots |
+  CASE
+    WHEN explores AND state.trial < size(tried) THEN {
+      rows: state.rows + [{one: tried[state.trial].one, draw: tried[state.trial].draw, explored: true}],
+      next: state.next,
+      trial: state.trial + 1
+    }
+    WHEN NOT explores AND state.next < size(pool) THEN {
+      rows: state.rows + [{one: pool[state.next], draw: null, explored: false}],
+      next: state.next + 1,
+      trial: state.trial
+    }
+    ELSE state
+  END
+).rows
+UNWIND range(0, size(rows) - 1) AS place
+LET row = rows[place]
+LET one = row.one, paths = row.one.paths, near = row.one.near, popular = row.one.popular, score = row.one.score
+// The three strongest terms are the reasons.
+CALL (paths, near, popular, score) {
+  UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
+  FILTER reason.part > 0.0
+  WITH reason, score
+  ORDER BY reason.part DESC, reason.term, reason.product.sku
+  LIMIT 3
+  RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS reasons
+}
+RETURN one.p.sku AS sku, one.p.title AS title, score, row.explored AS explored, one.shown AS shown,
+       one.clicked AS clicked, row.draw AS draw, reasons
+ORDER BY place

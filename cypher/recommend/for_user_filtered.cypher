@@ -1,0 +1,346 @@
+// title: Recommendations for one user within business filters
+// description: What recommend/for_user would rank highest among the products that pass every filter given; null, or an
+//   empty list, filters nothing. Never fewer rows than the limit while enough products match. How they are found is
+//   chosen by cheap counts and told in the column plan: 'exact subset' scores every match, entered through the
+//   rarest filter; 'in-index filter' lets the vector index itself keep to the prices; 'over-fetch' filters the nearest,
+//   the most popular and what the history leads to, and falls back on the exact subset where too few of those match.
+//   Pins come first, in their order, where they match; boosts are added to the score. Left out in any case is what the
+//   user rated, disliked, returned or hid, what was bought unless it is consumed, what is inactive or out of stock.
+// param user: STRING -- the user's id
+// param category: STRING = null -- path of a category, its sub-categories included
+// param min_price: FLOAT = null -- cheapest price
+// param max_price: FLOAT = null -- dearest price
+// param brands: LIST<STRING> = null -- keys of brands, one of which must make it
+// param not_brands: LIST<STRING> = null -- keys of brands that must not
+// param in_stock: BOOLEAN = null -- true: only what is known to be in stock
+// param attributes: LIST<STRING> = null -- keys of attribute values, all of which it must have
+// param any_attributes: LIST<STRING> = null -- keys of attribute values, one of which it must have
+// param not_attributes: LIST<STRING> = null -- keys of attribute values that it must not have
+// param fits: STRING = null -- sku of a product with which, or with whose brand or shelf, it must go
+// param pins: LIST<STRING> = null -- skus that stand first
+// param boosts: MAP = {} -- sku to what is added to its score
+// param brand_boosts: MAP = {} -- key of a brand to what is added to the score of its products
+// param exact: INTEGER = 4000 -- with fewer products behind the rarest filter, every match is scored
+// param limit: INTEGER = 10 -- most rows to return
+// example: {"user": "anna", "category": "Accessories", "max_price": 20.0, "limit": 3}
+// returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>, plan STRING
+
+CYPHER 25
+OPTIONAL MATCH (u:User {id: $user})
+CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
+OPTIONAL MATCH (live:ModelVersion {id: version})
+OPTIONAL MATCH (that:Product {sku: $fits})
+// 1. What the filters name, and how many products stand behind each: degrees, which Neo4j keeps, and for prices a
+// count in the index that stops where it no longer matters.
+CALL () {
+  MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(shelf:Category)
+  WITH DISTINCT shelf
+  RETURN collect(shelf) AS shelves, sum(COUNT { (shelf)<-[:IN_CATEGORY]-() }) AS onShelves
+}
+CALL () {
+  MATCH (b:Brand)
+  WHERE b.key IN $brands
+  RETURN sum(COUNT { (b)<-[:MADE_BY]-() }) AS ofBrands
+}
+CALL () {
+  UNWIND $attributes AS key
+  OPTIONAL MATCH (v:AttributeValue {key: key})
+  WITH key, COUNT { (v)<-[:HAS_ATTRIBUTE]-() } AS n
+  ORDER BY n, key
+  LIMIT 1
+  RETURN collect(key)[0] AS rarest, sum(n) AS ofRarest
+}
+CALL () {
+  MATCH (v:AttributeValue)
+  WHERE v.key IN $any_attributes
+  RETURN sum(COUNT { (v)<-[:HAS_ATTRIBUTE]-() }) AS ofAny
+}
+CALL (that) {
+  MATCH (that)-[:MADE_BY|IN_CATEGORY]->(kind)
+  WITH DISTINCT kind
+  RETURN collect(kind) AS kinds, sum(COUNT { (kind)<-[:ACCESSORY_OF|COMPATIBLE_WITH]-() }) AS ofKinds
+}
+LET low = coalesce($min_price, -1.0e300), high = coalesce($max_price, 1.0e300)
+CALL (low, high) {
+  WHEN $min_price IS NOT NULL OR $max_price IS NOT NULL THEN {
+    MATCH (p:Product)
+    WHERE low <= p.price <= high
+    WITH p
+    LIMIT $exact + 1
+    RETURN count(p) AS ofPrice
+  }
+  ELSE {
+    RETURN null AS ofPrice
+  }
+}
+// Each filter that is not given is fulfilled.
+LET free = {
+  category: $category IS NULL,
+  brand: coalesce(size($brands), 0) = 0,
+  all: coalesce(size($attributes), 0) = 0,
+  any: coalesce(size($any_attributes), 0) = 0,
+  fitting: $fits IS NULL
+}
+LET without = {brands: coalesce(size($not_brands), 0) = 0, values: coalesce(size($not_attributes), 0) = 0}
+LET entries = [
+  {by: 'everything', n: 1.0e300},
+  {by: 'price', n: ofPrice},
+  {by: 'category', n: CASE WHEN NOT free.category THEN onShelves END},
+  {by: 'brands', n: CASE WHEN NOT free.brand THEN ofBrands END},
+  {by: 'attribute', n: CASE WHEN NOT free.all THEN ofRarest END},
+  {by: 'any attribute', n: CASE WHEN NOT free.any THEN ofAny END},
+  {by: 'fits', n: CASE WHEN NOT free.fitting THEN COUNT { (that)-[:ACCESSORY_OF|COMPATIBLE_WITH]-() } + ofKinds END}
+]
+LET entry = reduce(least = entries[0], e IN entries[1..] | CASE WHEN e.n < least.n THEN e ELSE least END)
+LET withinIndex = ofPrice IS NOT NULL AND all(name IN keys(free) WHERE free[name]) AND without.brands AND without.values
+// 2. Where even the rarest filter leaves many: the nearest and the most popular. (This comes before any long list is
+// in scope: what is sorted or made distinct is held together with all that is in scope.)
+CALL (u, live, entry, withinIndex, low, high) {
+  WHEN entry.n > $exact THEN {
+    CALL (u, live, withinIndex, low, high) {
+      // The name of an index cannot be a parameter, nor its depth a variable: each has its branch.
+      CALL (u, live, withinIndex, low, high) {
+        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND withinIndex THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_blue FOR u.embedding_blue
+              WHERE p.active = true AND p.price >= low AND p.price <= high
+              LIMIT 200 + 4 * $limit
+            )
+          RETURN p
+        }
+        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND withinIndex THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_green FOR u.embedding_green
+              WHERE p.active = true AND p.price >= low AND p.price <= high
+              LIMIT 200 + 4 * $limit
+            )
+          RETURN p
+        }
+        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT 1000 + 4 * $limit
+            )
+          RETURN p
+        }
+        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_green FOR u.embedding_green WHERE p.active = true LIMIT 1000 + 4 * $limit
+            )
+          RETURN p
+        }
+      }
+      RETURN p
+    UNION ALL
+      MATCH (p:Product)
+      WHERE p.popularity >= 0.0
+      WITH p
+      ORDER BY p.popularity DESC
+      LIMIT 1000 + 4 * $limit
+      RETURN p
+    UNION ALL
+      MATCH (p:Product)
+      WHERE p.sku IN coalesce($pins, []) + keys($boosts)
+      RETURN p
+    UNION ALL
+      MATCH (b:Brand)
+      WHERE b.key IN keys($brand_boosts)
+      MATCH (b)<-[:MADE_BY]-(p:Product)
+      RETURN p
+    }
+    RETURN collect(DISTINCT p) AS pool
+  }
+  ELSE {
+    RETURN [] AS pool
+  }
+}
+// 3. The history, as recommend/for_user weighs it, and the parts of the score to which it leads.
+CALL (u, live) {
+  MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
+  WHERE coalesce(did.strength, 1.0) > 0.0
+  LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
+  LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
+  WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest, max(did.at.epochSeconds) AS at
+  ORDER BY coalesce(at, -9.0e18) DESC, h.sku
+  WITH collect({product: h, interest: interest, at: at}) AS met
+  UNWIND range(0, size(met) - 1) AS place
+  LET x = met[place]
+  WITH x, CASE WHEN x.at IS NULL THEN 0.0 ELSE coalesce(live.recency, 0.0) ^ place END AS recent
+  ORDER BY x.interest DESC, x.product.sku
+  LIMIT 200
+  WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total
+  RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history
+}
+CALL (live, history) {
+  CALL (live, history) {
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
+    LET part = live.w_similar * past.interest * r.weight
+               + coalesce(live.w_next, 0.0) * past.recent * coalesce(r.next, 0.0)
+    RETURN p, part, 'SIMILAR_TO' AS term, h
+  UNION ALL
+    UNWIND history AS past
+    LET h = past.product
+    MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
+    WHERE p <> h
+    WITH DISTINCT live, h, past.interest AS interest, type(r) AS term, p
+    LET weight = CASE term
+                   WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                   WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                   WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                   WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                   WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                   ELSE live.w_variant_of
+                 END
+    FILTER weight > 0.0
+    RETURN p, weight * interest AS part, term, h
+  }
+  WITH p, sum(part) AS parts, collect(CASE WHEN part > 0.0 THEN {term: term, part: part, product: h} END) AS paths
+  RETURN collect({p: p, parts: parts, paths: paths}) AS led
+}
+CALL (u) {
+  MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
+  WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
+  RETURN collect(DISTINCT p) AS known
+}
+// 4. Which candidates pass the filters.
+CALL (pool, led, entry, free, without, that, kinds, shelves) {
+  WHEN entry.n > $exact THEN {
+    UNWIND pool + [one IN led | one.p] AS p
+    LET is = free
+    FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
+    FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+    FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+    FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
+    FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
+    FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
+    FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
+      OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
+    FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
+    FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
+    RETURN collect(DISTINCT p) AS passed
+  }
+  ELSE {
+    RETURN [] AS passed
+  }
+}
+// 5. Where the rarest filter leaves few, or too few candidates passed to be sure of the best: every match.
+LET enough = entry.n > $exact AND size(passed) >= 100 + 4 * $limit + size(known)
+CALL (passed, enough, entry, rarest, low, high, free, without, that, kinds, shelves) {
+  WHEN enough THEN {
+    RETURN passed AS matches
+  }
+  ELSE {
+    CALL (entry, rarest, low, high, that, kinds, shelves) {
+      WHEN entry.by = 'category' THEN {
+        UNWIND shelves AS shelf
+        MATCH (shelf)<-[:IN_CATEGORY]-(p:Product)
+        RETURN DISTINCT p
+      }
+      WHEN entry.by = 'brands' THEN {
+        MATCH (b:Brand)
+        WHERE b.key IN $brands
+        MATCH (b)<-[:MADE_BY]-(p:Product)
+        RETURN DISTINCT p
+      }
+      WHEN entry.by = 'attribute' THEN {
+        MATCH (v:AttributeValue {key: rarest})<-[:HAS_ATTRIBUTE]-(p:Product)
+        RETURN DISTINCT p
+      }
+      WHEN entry.by = 'any attribute' THEN {
+        MATCH (v:AttributeValue)
+        WHERE v.key IN $any_attributes
+        MATCH (v)<-[:HAS_ATTRIBUTE]-(p:Product)
+        RETURN DISTINCT p
+      }
+      WHEN entry.by = 'fits' THEN {
+        MATCH (that)<-[:ACCESSORY_OF]-(p:Product)
+        RETURN p
+      UNION
+        MATCH (that)-[:COMPATIBLE_WITH]-(p:Product)
+        RETURN p
+      UNION
+        UNWIND kinds AS kind
+        MATCH (kind)<-[:ACCESSORY_OF|COMPATIBLE_WITH]-(p:Product)
+        RETURN p
+      }
+      WHEN entry.by = 'price' THEN {
+        MATCH (p:Product)
+        WHERE low <= p.price <= high
+        RETURN p
+      }
+      ELSE {
+        // Every product, by the index of its key.
+        MATCH (p:Product)
+        WHERE p.sku >= ''
+        RETURN p
+      }
+    }
+    // The filters again, word for word, save the one by which it was entered.
+    LET is = {
+      category: free.category OR entry.by = 'category',
+      brand: free.brand OR entry.by = 'brands',
+      all: free.all,
+      any: free.any OR entry.by = 'any attribute',
+      fitting: free.fitting OR entry.by = 'fits'
+    }
+    FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
+    FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+    FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+    FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
+    FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
+    FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
+    FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
+      OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
+    FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
+    FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
+    RETURN collect(p) AS matches
+  }
+}
+LET plan = CASE WHEN NOT enough THEN 'exact subset' WHEN withinIndex THEN 'in-index filter' ELSE 'over-fetch' END
+// 6. The score of each match, and the best.
+CALL (led, known, matches) {
+  UNWIND matches AS p
+  RETURN p, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
+UNION ALL
+  UNWIND led AS one
+  RETURN one.p AS p, one.parts AS part, one.paths AS some, 0 AS passing, 0 AS met
+UNION ALL
+  UNWIND known AS p
+  RETURN p, 0.0 AS part, [] AS some, 0 AS passing, 1 AS met
+}
+WITH u, live, plan, p, sum(part) AS parts, max(passing) AS passing, max(met) AS met, collect(some) AS paths
+FILTER passing = 1 AND met = 0
+LET cosine = CASE live.slot
+               WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+               WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+             END,
+    popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0),
+    lift = CASE
+             WHEN size(keys($boosts)) + size(keys($brand_boosts)) = 0 THEN 0.0
+             ELSE coalesce(toFloatOrNull($boosts[p.sku]), 0.0)
+                  + reduce(s = 0.0, key IN COLLECT { MATCH (p)-[:MADE_BY]->(b) RETURN DISTINCT b.key } |
+                           s + coalesce(toFloatOrNull($brand_boosts[key]), 0.0))
+           END,
+    pin = [i IN range(0, coalesce(size($pins), 0) - 1) WHERE $pins[i] = p.sku][0]
+LET near = live.w_embedding * coalesce(cosine, 0.0)
+WITH plan, p, paths, near, popular, lift, pin, parts + coalesce(near, 0.0) + popular + lift AS score
+ORDER BY coalesce(pin, 1000000), score DESC, p.sku
+LIMIT $limit
+// The three strongest terms are the reasons.
+CALL (paths, near, popular, lift, pin, score) {
+  UNWIND reduce(all = [], some IN paths | all + some)
+         + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}, {term: 'BOOST', part: lift}] AS reason
+  FILTER reason.part > 0.0
+  WITH reason, score
+  ORDER BY reason.part DESC, reason.term, reason.product.sku
+  LIMIT 3
+  RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS terms
+}
+LET reasons = CASE WHEN pin IS NULL THEN [] ELSE [{term: 'PINNED', share: null, because: null}] END + terms
+RETURN p.sku AS sku, p.title AS title, score, reasons, plan
+ORDER BY coalesce(pin, 1000000), score DESC, sku

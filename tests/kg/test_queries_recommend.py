@@ -1,0 +1,353 @@
+"""``recommend/``: the rows on the named shop of ``conftest.py``, and what no query of the folder ever shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kg.catalogue import load, run
+from kg.store import GraphStore
+from tests.kg.test_queries_shelves import MODEL, scores
+
+QUERIES = {name: query for name, query in load().items() if name.startswith("recommend/")}
+DAY = 0.5 ** (1 / 365)
+"""What interest counts after a day of the half-life of a year."""
+
+
+@pytest.fixture
+def trained(shop: GraphStore) -> GraphStore:
+    """The shop with the live model of ``test_queries_shelves``."""
+    shop.write(MODEL)
+    return shop
+
+
+def answer(store: GraphStore, name: str, **parameters: Any) -> list[dict[str, Any]]:
+    return list(run(store, QUERIES[f"recommend/{name}"], parameters))
+
+
+def skus(store: GraphStore, name: str, **parameters: Any) -> list[str]:
+    return [row["sku"] for row in answer(store, name, **parameters)]
+
+
+# --- next_item ------------------------------------------------------------------------------------------------
+
+
+def test_the_last_item_leads_on_more_than_the_one_before(trained: GraphStore) -> None:
+    # The acoustic leads to strings by 0.4 and 0.25, the S-200 to strings by 0.2, a strap by 0.5, a tuner by 0.4.
+    assert scores(answer(trained, "next_item", items=["G2", "G1"])) == [("S2", 0.525), ("S1", 0.5), ("T1", 0.4)]
+    assert scores(answer(trained, "next_item", items=["G1", "G2"])) == [("S2", 0.75), ("S1", 0.25), ("T1", 0.2)]
+    assert scores(answer(trained, "next_item", items=["G1", "G2"], last=1)) == [("S2", 0.65)]
+
+
+def test_what_follows_outweighs_what_is_alike(trained: GraphStore) -> None:
+    trained.write(
+        "MATCH (m:ModelVersion) SET m.w_next = 0.5 "
+        "WITH m MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO]->(:Product {sku: 'S2'}) SET r.next = 1.0"
+    )
+    first = answer(trained, "next_item", items=["G1"])[0]
+    assert first["sku"] == "S2"
+    assert first["reasons"] == [
+        {"term": "NEXT", "part": 0.5, "because": "Ashdown S-200 electric guitar"},
+        {"term": "SIMILAR_TO", "part": 0.2, "because": "Ashdown S-200 electric guitar"},
+    ]
+
+
+def test_without_a_session_the_history_leads_on(trained: GraphStore) -> None:
+    # ben: guitar and tuner on the same day, the acoustic a day earlier, so third.
+    assert scores(answer(trained, "next_item", user="ben")) == [("S1", 0.5), ("S2", 0.2 + 0.25 * 0.65)]
+    assert answer(trained, "next_item", user="cleo") == answer(trained, "next_item") == []
+    assert answer(trained, "next_item", items=["nothing", "of the kind"]) == []
+
+
+def test_before_any_model_stated_relations_lead_on(shop: GraphStore) -> None:
+    assert scores(answer(shop, "next_item", items=["G1"])) == [("S1", 1.0)]
+
+
+# --- bundle ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelved(trained: GraphStore) -> GraphStore:
+    """The tuner stands on a shelf of its own below the strap's and the strings'."""
+    trained.write(
+        "MATCH (t:Product {sku: 'T1'}), (a:Category {path: 'Accessories'}) "
+        "CREATE (t)-[:IN_CATEGORY]->(:Category {path: 'Accessories > Tuners', name: 'Tuners'})-[:SUBCATEGORY_OF]->(a)"
+    )
+    return trained
+
+
+def test_a_bundle_has_one_of_each_shelf_and_a_running_total(shelved: GraphStore) -> None:
+    rows = answer(shelved, "bundle", sku="G1")
+    assert [(row["sku"], row["total"]) for row in rows] == [("S1", 523.5), ("T1", 538.5)]
+    assert rows[0]["reasons"] == [{"term": "ACCESSORY_OF", "part": pytest.approx(4.8), "fact": "fact-fits"}]
+    assert skus(shelved, "bundle", sku="G1", limit=1) == ["S1"]
+
+
+def test_a_bundle_keeps_to_the_budget(shelved: GraphStore) -> None:
+    assert [(r["sku"], r["total"]) for r in answer(shelved, "bundle", sku="G1", budget=520.0)] == [("T1", 514.0)]
+    shelved.write("MATCH (t:Product {sku: 'T1'}) REMOVE t.price")
+    assert answer(shelved, "bundle", sku="G1", budget=520.0) == []
+    assert skus(shelved, "bundle", sku="G1") == ["S1", "T1"]
+
+
+def test_no_bundle_around_what_is_not_sold(shelved: GraphStore) -> None:
+    assert answer(shelved, "bundle", sku="X1") == answer(shelved, "bundle", sku="no such thing") == []
+
+
+# --- newcomers ------------------------------------------------------------------------------------------------
+
+
+def test_stated_interests_are_shelves_brands_or_words(shop: GraphStore) -> None:
+    assert scores(answer(shop, "cold_start_user", interests=["Cobalt"])) == [("S2", 1.05), ("T1", 1.03)]
+    assert scores(answer(shop, "cold_start_user", interests=["Instruments"])) == [("G1", 1.09), ("G2", 1.07)]
+    first, *others = answer(shop, "cold_start_user", interests=["leather strap"])
+    assert (first["sku"], first["score"]) == ("S1", pytest.approx(1.08))
+    assert first["reasons"][0] == {"term": "INTEREST", "part": 1.0, "because": "leather strap"}
+    # The S-200 is said to come without a strap: one of the two words, and less than a whole hit.
+    assert [row["sku"] for row in others] == ["G1"]
+
+
+def test_two_interests_add_up(shop: GraphStore) -> None:
+    assert scores(answer(shop, "cold_start_user", interests=["birch", "Accessories"]))[0] == ("S1", 2.08)
+
+
+def test_interests_stored_with_the_user_count_where_none_are_given(shop: GraphStore) -> None:
+    shop.write("MATCH (c:User {id: 'cleo'}) SET c.interests = ['cobalt']")
+    assert skus(shop, "cold_start_user", user="cleo") == ["S2", "T1"]
+    assert skus(shop, "cold_start_user", user="cleo", interests=["Instruments"]) == ["G1", "G2"]
+
+
+def test_without_interests_the_first_page_shows_the_breadth(shop: GraphStore) -> None:
+    # The tuner would be the third of its shelf.
+    for parameters in ({}, {"user": "cleo"}, {"user": "nobody"}, {"interests": ["zither"]}, {"interests": ["", " "]}):
+        assert skus(shop, "cold_start_user", **parameters) == ["G1", "S1", "G2", "S2"]
+    assert skus(shop, "cold_start_user", user="anna") == ["G2", "S2", "T1"]
+
+
+@pytest.mark.parametrize("words", ['"', "a AND", "(title:*", "\\", "x~ OR [a TO", "&& || !", "'}) DETACH DELETE (n"])
+def test_operators_of_the_full_text_search_are_words(shop: GraphStore, words: str) -> None:
+    assert answer(shop, "cold_start_user", interests=[words])
+
+
+def test_a_new_product_finds_those_who_took_what_is_like_it(shop: GraphStore) -> None:
+    # The strings go with the acoustic (0.5), share brand and shelf with the tuner (0.4) and the shelf with the strap.
+    rows = answer(shop, "cold_start_product", sku="S2")
+    assert [(row["user"], row["score"]) for row in rows] == [
+        ("ben", pytest.approx((0.4 + 0.5 * 0.2 * DAY) / math.log(3))),
+        ("anna", pytest.approx(0.2 / math.log(3))),
+    ]
+    assert rows[0]["reasons"] == [
+        {"term": "IN_CATEGORY", "part": pytest.approx(0.4 / math.log(3)), "because": "Cobalt clip-on tuner"},
+        {
+            "term": "BOUGHT_WITH",
+            "part": pytest.approx(0.1 * DAY / math.log(3)),
+            "because": "Birch dreadnought acoustic guitar",
+        },
+    ]
+    assert [row["user"] for row in answer(shop, "cold_start_product", sku="S2", exclude=["ben"])] == ["anna"]
+
+
+def test_a_shelf_without_history_is_served_from_the_tastes_of_others(shop: GraphStore) -> None:
+    # ben met a guitar of Ashdown's and looked at one of Birch's; the strap is Birch's, the tuner he has.
+    look = 0.2 * DAY
+    assert scores(answer(shop, "new_market", category="Accessories", user="ben")) == [
+        ("S1", look / (1.0 + look)),
+        ("S2", 0.0),
+    ]
+    # Nobody's history: Birch is worth 0.7 in the rest of the shop.
+    rows = answer(shop, "new_market", category="Accessories")
+    assert scores(rows) == [("S1", 0.7), ("S2", 0.0), ("T1", 0.0)]
+    assert rows[0]["reasons"] == [{"term": "MADE_BY", "part": 0.7, "because": "Birch"}]
+    assert answer(shop, "new_market", category="no such shelf", user="ben") == []
+
+
+def test_texts_carry_a_taste_from_shelf_to_shelf(shop: GraphStore) -> None:
+    shop.write(
+        "UNWIND [['G1', [1.0, 0.0]], ['S1', [0.0, 1.0]], ['S2', [1.0, 0.0]]] AS row "
+        "MATCH (p:Product {sku: row[0]}) SET p.text_embedding = row[1]"
+    )
+    rows = answer(shop, "new_market", category="Accessories", user="anna")
+    assert (rows[0]["sku"], rows[0]["score"]) == ("S2", pytest.approx(1.0))
+
+
+# --- others, variety, trial -----------------------------------------------------------------------------------
+
+
+def test_people_of_like_mind(shop: GraphStore) -> None:
+    # anna and ben have the guitar in common: the cosine of (1, 1) and (1, 1, 0.2) over it, times 1 / (1 + 2).
+    likeness = 1.0 / math.sqrt(2.0 * 2.04) / 3.0
+    rows = answer(shop, "for_similar_users", user="anna")
+    assert scores(rows) == [("T1", likeness), ("G2", 0.2 * likeness)]
+    assert rows[0]["users"] == 1
+    assert rows[0]["reasons"] == [{"term": "BOTH_MET", "because": "Ashdown S-200 electric guitar"}]
+    assert answer(shop, "for_similar_users", user="cleo") == answer(shop, "for_similar_users", user="nobody") == []
+
+
+def test_variety_picks_what_is_unlike_what_was_picked(shop: GraphStore) -> None:
+    shop.write(
+        "CREATE (:Serving {name: 'model', version: 'm'}), (:ModelVersion {id: 'm', slot: 'blue', w_popularity: 1.0}) "
+        "WITH 1 AS x UNWIND [['G1', [1.0, 0.0]], ['S1', [1.0, 0.0]], ['G2', [0.0, 1.0]], ['S2', [1.0, 0.0]], "
+        "['T1', [0.0, 1.0]]] AS row MATCH (p:Product {sku: row[0]}) SET p.embedding_blue = row[1]"
+    )
+    rows = answer(shop, "diverse", user="cleo", relevance=0.5, limit=3)
+    assert [(row["sku"], row["likeness"]) for row in rows] == [("G1", 0.0), ("G2", 0.0), ("S1", 1.0)]
+    assert skus(shop, "diverse", user="cleo", relevance=1.0) == skus(shop, "for_user", user="cleo")
+    assert skus(shop, "diverse", user="cleo", relevance=0.0)[:2] == ["G1", "G2"]
+
+
+@pytest.mark.parametrize("name", ["diverse", "explore"])
+def test_the_score_is_that_of_for_user_word_for_word(name: str) -> None:
+    code = QUERIES["recommend/for_user"].cypher
+    body = code[code.index("// The history") : code.index("  ORDER BY score DESC, p.sku\n")]
+    assert body.count("\n") > 60
+    assert body in QUERIES[f"recommend/{name}"].cypher
+
+
+def test_exploring_rows_go_to_what_was_shown_least(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (u:User), (g:Product {sku: 'G2'}) CREATE (u)-[:EXPOSED {count: 1, strength: 0.0}]->(g) "
+        "WITH DISTINCT 1 AS x MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S2'}) "
+        "CREATE (b)-[:EXPOSED {count: 1, strength: 0.0}]->(s)"
+    )
+    rows = answer(shop, "explore", user="cleo", share=0.5, method="ucb", limit=4)
+    assert [(r["sku"], r["explored"], r["shown"]) for r in rows] == [
+        ("G1", False, 0),
+        ("T1", True, 0),
+        ("S1", False, 0),
+        ("S2", True, 1),
+    ]
+    # UCB1 with one showing added: N is all showings and one.
+    assert rows[3]["draw"] == pytest.approx(math.sqrt(2.0 * math.log(5) / 2.0))
+    assert skus(shop, "explore", user="cleo", share=0.0) == skus(shop, "for_user", user="cleo")
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.2, 1), (0.39, 1), (0.4, 2), (1.0, 5), (7.0, 5), (-1.0, 0)])
+def test_the_share_of_exploring_rows_is_as_asked(shop: GraphStore, share: float, expected: int) -> None:
+    rows = answer(shop, "explore", user="cleo", share=share, limit=5)
+    assert sum(row["explored"] for row in rows) == expected
+    assert len({row["sku"] for row in rows}) == 5
+
+
+def test_a_seed_gives_the_same_trials_and_clicks_win_more_of_them(shop: GraphStore) -> None:
+    # Of three on trial the tuner is clicked by all who saw it, the strings by none.
+    shop.write(
+        "UNWIND range(1, 4) AS i CREATE (u:User {id: 'x' + i}) "
+        "WITH u MATCH (t:Product {sku: 'T1'}), (s:Product {sku: 'S2'}) "
+        "CREATE (u)-[:EXPOSED]->(t), (u)-[:CLICKED]->(t), (u)-[:EXPOSED]->(s)"
+    )
+
+    def trial(seed: int) -> str:
+        rows = answer(shop, "explore", user="cleo", share=0.34, limit=3, seed=seed)
+        (tried,) = [row["sku"] for row in rows if row["explored"]]
+        return tried
+
+    drawn = [trial(seed) for seed in range(30)]
+    assert drawn == [trial(seed) for seed in range(30)]
+    assert drawn.count("T1") > 15
+    assert drawn.count("S2") <= 2
+    # The acoustic, of which nothing is known, gets its chances.
+    assert 0 < drawn.count("G2") < 15
+
+
+# --- what is never shown --------------------------------------------------------------------------------------
+
+RULES = ("bought", "rated", "disliked", "returned", "hidden", "inactive", "soldout", "eaten", "fine")
+"""Products of the world below, one a rule; ``eaten`` was bought, but is consumed, and ``fine`` breaks no rule."""
+WORLD = """
+CREATE (eve:User {id: 'eve', interests: ['Market'], last_at: datetime('2026-03-01T00:00:00Z')}),
+       (twin:User {id: 'twin', last_at: datetime('2026-03-01T00:00:00Z')}),
+       (eve)-[:FRIEND_OF]->(twin),
+       (:Serving {name: 'model', version: 'm'}),
+       (m:ModelVersion {id: 'm', slot: 'blue', status: 'live', half_life_days: 365.0, w_embedding: 1.0,
+                        w_similar: 1.0, w_popularity: 0.1, w_accessory_of: 0.5, w_compatible_with: 0.5,
+                        w_bought_with: 0.5, w_viewed_with: 0.5, w_substitute_for: 0.5, w_variant_of: 0.5}),
+       (maker:Brand {key: 'maker', name: 'Maker'}), (market:Category {path: 'Market', name: 'Market'}),
+       (home:Category {path: 'Home', name: 'Home'}),
+       (guitar:Product {sku: 'guitar', title: 'Guitar', active: true, popularity: 0.9}),
+       (lute:Product {sku: 'lute', title: 'Lute', active: true, popularity: 0.9}),
+       (guitar)-[:IN_CATEGORY]->(home), (lute)-[:IN_CATEGORY]->(home), (guitar)-[:MADE_BY]->(maker)
+WITH *
+UNWIND [eve, twin] AS u
+UNWIND [guitar, lute] AS h
+CREATE (u)-[:BOUGHT {count: 1, strength: 1.0, at: datetime('2026-03-01T00:00:00Z')}]->(h)
+WITH DISTINCT twin, m, maker, market, guitar, lute
+UNWIND $rules AS rule
+CREATE (p:Product {sku: rule, title: rule, price: 10.0, active: rule <> 'inactive', consumable: rule = 'eaten',
+                   stock: CASE rule WHEN 'soldout' THEN 0 ELSE 5 END, popularity: 0.5}),
+       (p)-[:MADE_BY]->(maker),
+       (p)-[:IN_CATEGORY]->(:Category {path: 'Market > ' + rule, name: rule})-[:SUBCATEGORY_OF]->(market),
+       (p)-[:ACCESSORY_OF]->(guitar), (p)-[:SUBSTITUTE_FOR]->(lute), (guitar)-[:BOUGHT_WITH]->(p),
+       (guitar)-[:SIMILAR_TO {model: 'm', weight: 0.5}]->(p),
+       (twin)-[:BOUGHT {count: 1, strength: 1.0, at: datetime('2026-03-01T00:00:00Z')}]->(p)
+WITH DISTINCT 1 AS x
+MATCH (eve:User {id: 'eve'})
+UNWIND [['bought', 'BOUGHT'], ['eaten', 'BOUGHT'], ['rated', 'RATED'], ['disliked', 'DISLIKED'],
+        ['returned', 'RETURNED'], ['hidden', 'HIDDEN']] AS row
+MATCH (p:Product {sku: row[0]})
+CREATE (eve)-[did:$(row[1]) {count: 1, strength: CASE WHEN row[1] IN ['BOUGHT', 'RATED'] THEN 1.0 ELSE -0.5 END}]->(p)
+"""
+FOR_EVE: dict[str, dict[str, Any]] = {
+    "because_you": {"user": "eve"},
+    "bundle": {"user": "eve", "sku": "guitar"},
+    "cart": {"user": "eve", "skus": ["guitar"]},
+    "cold_start_user": {"user": "eve"},
+    "diverse": {"user": "eve"},
+    "explore": {"user": "eve", "share": 0.5},
+    "for_friends": {"user": "eve"},
+    "for_similar_users": {"user": "eve"},
+    "for_user": {"user": "eve"},
+    "for_user_filtered": {"user": "eve", "category": "Market"},
+    "for_users": {"users": ["eve"]},
+    "new_market": {"user": "eve", "category": "Market"},
+    "next_item": {"user": "eve", "items": ["guitar"]},
+}
+"""Queries that know the user, and how they are asked."""
+FOR_ANYONE: dict[str, dict[str, Any]] = {
+    "accessories": {"sku": "guitar"},
+    "similar_products": {"sku": "guitar"},
+    "substitutes": {"sku": "lute"},
+}
+"""Queries that do not: they keep the rules of the shop alone."""
+
+
+@pytest.fixture
+def world(store: GraphStore) -> GraphStore:
+    """Nine products that every query would show alike, if none of them were bought, hidden, sold out and so on."""
+    store.write(f"CYPHER 25\n{WORLD}", rules=RULES)
+    return store
+
+
+def shown(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield from (product["sku"] for product in row["products"]) if "products" in row else (row["sku"],)
+
+
+def test_every_query_of_the_folder_is_asked_for_what_it_never_shows() -> None:
+    # explain tells of a product that was named, and cold_start_product shows users: both have tests of their own.
+    asked = {f"recommend/{name}" for name in (*FOR_EVE, *FOR_ANYONE, "explain", "explain_path", "cold_start_product")}
+    assert asked == QUERIES.keys()
+
+
+@pytest.mark.parametrize("name", FOR_EVE)
+def test_a_user_never_sees_what_is_had_or_unwanted_or_not_for_sale(world: GraphStore, name: str) -> None:
+    assert set(shown(answer(world, name, limit=50, **FOR_EVE[name]))) & set(RULES) == {"eaten", "fine"}
+
+
+@pytest.mark.parametrize("plan", [{"exact": 0}, {"exact": 0, "max_price": 20.0}, {"exact": 4000}])
+def test_no_plan_shows_what_is_had_or_unwanted_or_not_for_sale(world: GraphStore, plan: dict[str, Any]) -> None:
+    assert set(skus(world, "for_user_filtered", user="eve", limit=50, **plan)) == {"eaten", "fine"}
+
+
+@pytest.mark.parametrize("name", FOR_ANYONE)
+def test_nobody_sees_what_is_not_for_sale(world: GraphStore, name: str) -> None:
+    rows = answer(world, name, limit=50, **FOR_ANYONE[name])
+    assert set(shown(rows)) & set(RULES) == set(RULES) - {"inactive", "soldout"}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_nobody_is_addressed_for_what_is_had_or_unwanted_or_not_for_sale(world: GraphStore, rule: str) -> None:
+    users = {row["user"] for row in answer(world, "cold_start_product", sku=rule)}
+    assert ("eve" in users) == (rule in ("eaten", "fine"))
