@@ -406,7 +406,10 @@ class _Server:
         return _json(orjson.dumps({"status": "ok", "neo4j": True, "model": version}))
 
     def _live_model(self) -> str | None:
-        rows = self.store.read("MATCH (m:ModelVersion {live: true})\nRETURN m.id AS version", timeout_s=_HEALTH_S)
+        rows = self.store.read(
+            "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version})\nRETURN m.id AS version",
+            timeout_s=_HEALTH_S,
+        )
         return rows[0]["version"] if rows else None
 
     async def measured(self) -> Response:

@@ -397,7 +397,7 @@ def test_a_bug_is_not_shown() -> None:
 
 def test_health_tells_which_model_is_live(api: TestClient, shop: GraphStore) -> None:
     assert api.get("/health").json() == {"status": "ok", "neo4j": True, "model": None}
-    shop.write("CREATE (:ModelVersion {id: 'v7', live: true})")
+    shop.write("CREATE (:Serving {name: 'model', version: 'v7'}), (:ModelVersion {id: 'v7'})")
     try:
         assert api.get("/health").json()["model"] == "v7"
     finally:
