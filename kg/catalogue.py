@@ -51,6 +51,8 @@ DEFAULT_MAX_ROWS: Final = 10_000
 COUNTS: Final = (0, 1_000_000)
 """What an INTEGER may be unless its header says otherwise: rows, days, places. Nothing here means a minus."""
 
+_FEW: Final = 20
+"""Queries that a message names; more are counted."""
 MOST_ITEMS: Final = 5_000
 """Longest list that is taken: a cart of thousands is a mistake, or an attack. Vectors are shorter, too."""
 
@@ -169,8 +171,14 @@ def find(name: str, queries: Mapping[str, Query] | None = None) -> Query:
         return queries[name]
     near = difflib.get_close_matches(name, queries, n=3, cutoff=0.5)
     near += [q for q in queries if q.rpartition("/")[2] == name and q not in near]
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(queries)}."
-    raise QueryError(f"There is no query {name!r}. {hint}")
+    if near:
+        hint = f"Did you mean {' or '.join(near)}?"
+    elif len(queries) <= _FEW:
+        hint = f"Known are: {', '.join(queries)}."
+    else:
+        folders = ", ".join(sorted({f"{q.partition('/')[0]}/" for q in queries}))
+        hint = f"There are {len(queries)}, in {folders}: kg query without a name lists them."
+    raise QueryError(f"There is no query {name[:100]!r}. {hint}")
 
 
 # --- the header -----------------------------------------------------------------------------------------------

@@ -401,7 +401,7 @@ def test_health_tells_which_model_is_live(api: TestClient, shop: GraphStore) -> 
     try:
         assert api.get("/health").json()["model"] == "v7"
     finally:
-        shop.write("MATCH (m:ModelVersion) DELETE m")
+        shop.write("MATCH (n:ModelVersion|Serving) DELETE n")
 
 
 def measured(api: TestClient, line: str) -> float:
