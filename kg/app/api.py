@@ -1,7 +1,7 @@
 """The HTTP interface: every query of the catalogue is a route, so that a new ``.cypher`` file is one too.
 
 ``GET /query/<folder>/<name>`` takes the parameters in the URL, ``POST`` in a
-JSON object; both are checked by :func:`kg.catalogue.bind` alone. The answer is
+JSON object; both are checked by :func:`kg.queries.bind` alone. The answer is
 ``{"rows", "truncated", "reason"}``, or with ``Accept: application/x-ndjson`` a
 row a line as Neo4j finds it. A request passes three doors, each its own
 section below: the gate (host, key, counting), the parameters, the query.
@@ -38,7 +38,7 @@ import kg
 from kg import catalogue
 from kg.app import metrics, openapi
 from kg.app.slots import BusyError, Slot, Slots
-from kg.catalogue import Query, Rows
+from kg.catalogue import Rows
 from kg.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -48,6 +48,7 @@ from kg.errors import (
     QueryTimeoutError,
 )
 from kg.privacy import Pseudonym
+from kg.queries import DEFAULT_MAX_ROWS, Query
 from kg.store import GraphStore
 
 log = logging.getLogger("kg.api")
@@ -70,7 +71,7 @@ class Limits:
     """What one request may cost."""
 
     timeout_s: float = catalogue.DEFAULT_TIMEOUT_S
-    max_rows: int = catalogue.DEFAULT_MAX_ROWS
+    max_rows: int = DEFAULT_MAX_ROWS
     """Most rows of an answer in one piece."""
     max_stream_rows: int = 1_000_000
     """Most rows of an answer that is read as a stream."""
@@ -406,10 +407,7 @@ class _Server:
         return _json(orjson.dumps({"status": "ok", "neo4j": True, "model": version}))
 
     def _live_model(self) -> str | None:
-        rows = self.store.read(
-            "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version})\nRETURN m.id AS version",
-            timeout_s=_HEALTH_S,
-        )
+        rows = self.store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version AS version", timeout_s=_HEALTH_S)
         return rows[0]["version"] if rows else None
 
     async def measured(self) -> Response:

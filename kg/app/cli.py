@@ -10,16 +10,16 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from kg.app import cli_benchmark
+from kg.app.printing import Json, err, out, short, show
 from kg.errors import KGError, QueryError
 from kg.settings import Settings
 
@@ -36,16 +36,11 @@ app = typer.Typer(
 db = typer.Typer(help="The Neo4j that kg runs itself, without Docker.", no_args_is_help=True)
 evaluate = typer.Typer(help="Measure quality on files that training never saw.", no_args_is_help=True)
 schedule = typer.Typer(help="Run the jobs by the clock, and look at their history.", no_args_is_help=True)
-benchmark = typer.Typer(help="Measure speed; each prints the table that docs/benchmark.md holds.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(schedule, name="schedule")
-app.add_typer(benchmark, name="benchmark")
+app.add_typer(cli_benchmark.app, name="benchmark")
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 Files = Annotated[list[Path], typer.Argument(help="JSON Lines, CSV or Parquet, also .gz.", show_default=False)]
 
 
@@ -78,13 +73,13 @@ def db_start(json: Json = False) -> None:
         raise KGError(f"NEO4J_URI is set to {settings.neo4j_uri}: kg runs no Neo4j of its own. Unset it to let it.")
     connection = start_local(settings)
     password = settings.home / "neo4j" / "password"
-    show = {
+    where = {
         "uri": connection.uri,
         "username": connection.username,
         "password_file": str(password),
         "pid": connection.pid,
     }
-    _print(show, json, f"Neo4j answers at {connection.uri}, user {connection.username}, password in {password}.")
+    show(where, json, f"Neo4j answers at {connection.uri}, user {connection.username}, password in {password}.")
 
 
 @db.command("stop")
@@ -93,7 +88,7 @@ def db_stop(json: Json = False) -> None:
     from kg import localdb
 
     stopped = localdb.stop(Settings.load().home)
-    _print({"stopped": stopped}, json, "Stopped." if stopped else "It was not running.")
+    show({"stopped": stopped}, json, "Stopped." if stopped else "It was not running.")
 
 
 @db.command("status")
@@ -105,7 +100,7 @@ def db_status(json: Json = False) -> None:
     settings = Settings.load()
     if not settings.runs_local_database:
         with open_store(settings, migrated=False) as store:
-            _print({"running": True, "uri": store.uri}, json, f"Neo4j answers at {store.uri} (NEO4J_URI).")
+            show({"running": True, "uri": store.uri}, json, f"Neo4j answers at {store.uri} (NEO4J_URI).")
         return
     status = localdb.status(settings.home)
     words = (
@@ -115,7 +110,7 @@ def db_status(json: Json = False) -> None:
     )
     shown = {name: getattr(status, name) for name in ("running", "pid", "uri", "version", "heap_mb", "page_cache_mb")}
     shown |= {"username": "neo4j", "password_file": str(settings.home / "neo4j" / "password")}
-    _print(shown, json, f"{words} {status.note or ''}".strip())
+    show(shown, json, f"{words} {status.note or ''}".strip())
     if not status.running:
         raise typer.Exit(3)
 
@@ -191,7 +186,7 @@ def ingest(
     if report.deactivated:
         words.append(f"{report.deactivated} products made inactive")
     words.append(f"{report.rejected} rejected" + (f" ({report.rejects})" if report.rejected else ""))
-    _print(report.as_dict(), json, ", ".join(words) + ".")
+    show(report.as_dict(), json, ", ".join(words) + ".")
     for reason, count in list(report.reasons.items())[:5]:
         err.print(f"  {count} × {reason}", markup=False)
 
@@ -208,7 +203,7 @@ def holdout(
     from extraction.corpus import split_last
 
     summary = split_last(file, remaining=remaining, holdout=pairs, format=format)
-    _print(
+    show(
         {"remaining": summary.remaining, "held_out": summary.held_out},
         json,
         f"{summary.remaining} records remain in {remaining}, {summary.held_out} are held out in {pairs}.",
@@ -229,7 +224,7 @@ def extract(
     settings = Settings.load()
     with open_store(settings) as store:
         report = jobs.extract(store, settings, everything=everything)
-    _print(
+    show(
         report.as_dict(),
         json,
         f"{report.documents} texts read, {report.facts} facts found, {report.rejected} candidates dropped, "
@@ -257,7 +252,7 @@ def train_extraction(
     else:
         raise KGError("Give either files and their --format, or --from-corrections FILE.")
     words = f"Learned from {report['read']} texts, {report['examples']} with those before; kept in {report['folder']}."
-    _print(report, json, words)
+    show(report, json, words)
 
 
 @app.command("suggest-corrections")
@@ -289,7 +284,7 @@ def why(
             f"No fact {fact!r} in this graph. `kg query product/why --param sku=…` lists the facts of a product."
         )
     if json:
-        _print([t.as_dict() for t in found], json, "")
+        show([t.as_dict() for t in found], json)
         return
     first = found[0]
     out.print(f"{first.title or first.sku} {first.type or '(no longer asserted)'} {first.object or ''}", markup=False)
@@ -318,7 +313,7 @@ def train(
     settings = Settings.load()
     with open_store(settings) as store:
         report = jobs.train(store, settings, seed=seed, dimensions=dimensions)
-    _print(report, json, f"Trained {report['version']}; validation {_short(report['metrics'])}.")
+    show(report, json, f"Trained {report['version']}; validation {short(report['metrics'])}.")
 
 
 @app.command()
@@ -333,7 +328,7 @@ def promote(
     settings = Settings.load()
     with open_store(settings) as store:
         report = jobs.promote(store, settings, version)
-    _print(report, json, f"{report['version']} is live in slot {report['slot']}.")
+    show(report, json, f"{report['version']} is live in slot {report['slot']}.")
 
 
 @app.command()
@@ -344,7 +339,7 @@ def rollback(json: Json = False) -> None:
 
     with open_store(Settings.load()) as store:
         version = registry.rollback(store)
-    _print({"version": version}, json, f"{version} is live again.")
+    show({"version": version}, json, f"{version} is live again.")
 
 
 # --- evaluation ----------------------------------------------------------------------------------------------
@@ -371,7 +366,7 @@ def evaluate_recommend(
     settings = Settings.load()
     with open_store(settings) as store:
         report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
-    _print(report, True, "")
+    show(report, True, "")
 
 
 @evaluate.command("extraction")
@@ -382,7 +377,7 @@ def evaluate_extraction(
     """Compare what `kg train-extraction` learned with gold labels, counting as the benchmark does; print JSON."""
     from kg.app import jobs
 
-    _print(jobs.evaluate_extraction(Settings.load(), gold, format), True, "")
+    show(jobs.evaluate_extraction(Settings.load(), gold, format), True, "")
 
 
 @evaluate.command("search")
@@ -399,7 +394,7 @@ def evaluate_search(
     total = len({row.query for row in rows})
     with open_store(settings) as store, progress_bar("Searching", unit="queries", total=total) as advance:
         report = evaluated(store, settings, rows, progress=advance)
-    _print(report, True, "")
+    show(report, True, "")
 
 
 # --- questions -----------------------------------------------------------------------------------------------
@@ -439,7 +434,7 @@ def search(
         )
     if prepared.corrected != text and not json:
         err.print(f"Searched for {prepared.corrected}.", markup=False)
-    _print(list(rows), json, "")
+    show(list(rows), json)
     if not rows and not json:
         err.print("No rows.")
 
@@ -457,7 +452,7 @@ def ask(
     settings = Settings.load()
     with open_store(settings) as store:
         answer = Asker(store, settings).ask(question, sku or ())
-    _print(answer.as_dict(), json, answer.text)
+    show(answer.as_dict(), json, answer.text)
     for fact in () if json else answer.facts:
         if fact.quote is not None:
             out.print(f"  “{fact.sentence}” ({fact.document} [{fact.start}:{fact.end}])", markup=False)
@@ -475,7 +470,7 @@ def query(
 
     queries = catalogue.load()
     if name is None:
-        _print([{"name": q.name, "title": q.title} for q in queries.values()], json, "")
+        show([{"name": q.name, "title": q.title} for q in queries.values()], json)
         return
     found = catalogue.find(name, queries)
     given: dict[str, Any] = {}
@@ -489,7 +484,7 @@ def query(
     with open_store(settings) as store:
         rows = catalogue.run(store, found, given, timeout_s=settings.query_timeout_s, max_rows=settings.query_max_rows)
         why = None if rows else catalogue.why_empty(store, found, given)
-    _print(list(rows), json, "")
+    show(list(rows), json)
     if rows.truncated:
         err.print(f"Only the first {len(rows)} rows are shown (KG_QUERY_MAX_ROWS).")
     if why is not None:
@@ -536,7 +531,7 @@ def schedule_list(json: Json = False) -> None:
     settings = Settings.load()
     with open_store(settings) as store:
         described = describe(jobs.scheduled_jobs(store, settings), datetime.now(UTC))
-    _print([item.as_dict() for item in described], json, "")
+    show([item.as_dict() for item in described], json)
 
 
 @schedule.command("trigger")
@@ -573,155 +568,10 @@ def schedule_history(
 
 def _print_runs(runs: list[dict[str, Any]], json: bool) -> None:
     shown = ("job", "outcome", "at", "seconds", "trigger", "detail", "error")
-    _print(runs if json else [{name: run[name] for name in shown} for run in runs], json, "")
+    show(runs if json else [{name: run[name] for name in shown} for run in runs], json)
 
 
-# --- measuring -----------------------------------------------------------------------------------------------
-
-
-@benchmark.command("load")
-def benchmark_load(
-    products: Annotated[int, typer.Option(min=1, help="Products to load.")] = 20_000,
-    events: Annotated[int, typer.Option(min=1, help="Events to load.")] = 100_000,
-    json: Json = False,
-) -> None:
-    """Rows a second of `kg ingest`, beside the naive load that sends row by row, in one run."""
-    from kg.app import benchmark as measured
-
-    report = measured.load_speed(Settings.load(), products=products, events=events)
-    _print(report, json, "")
-
-
-@benchmark.command("brand-recovery")
-def benchmark_brand_recovery(
-    products: Annotated[Path, typer.Option(help="Product file with brands.")],
-    format: Annotated[Literal["native", "amazon"], typer.Option(help="Format of the file.")] = "native",
-    folds: Annotated[int, typer.Option(min=2, help="Parts, each hidden once.")] = 5,
-    json: Json = False,
-) -> None:
-    """Hide the brands of one fold after the other and see which are found in the text."""
-    from kg.app import benchmark as measured
-
-    _print(measured.brand_recovery(Settings.load(), products, format=format, folds=folds), json, "")
-
-
-@benchmark.command("extraction-triplets")
-def benchmark_extraction_triplets(
-    data: Annotated[Path, typer.Option(help="Folder of ASTE-Data-V2: 14lap, 14res and 15res with their parts.")],
-    json: Json = False,
-) -> None:
-    """Train on reviews marked with (aspect, opinion, sentiment) triplets and print F1 on parts held out."""
-    from kg.app import benchmark as measured
-
-    report = measured.extraction_triplets(Settings.load(), data)
-    rows = report.pop("rows")
-    if json:
-        _print({**report, "rows": rows}, True, "")
-    else:
-        _print(report, False, "")
-        _print(rows, False, "")
-
-
-@benchmark.command("extraction-values")
-def benchmark_extraction_values(
-    data: Annotated[Path, typer.Option(help="Folder with `ae110k` and `wdc_pave`.", exists=True, file_okay=False)],
-    sets: Annotated[list[str] | None, typer.Option("--set", help="ae, surface, normalised or new; all.")] = None,
-    variants: Annotated[
-        list[str] | None,
-        typer.Option("--variant", help="whole, without memory, without adapter or memory alone; all."),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
-) -> None:
-    """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""
-    from extraction.valuebench import SETS, VARIANTS
-    from kg.app import benchmark as measured
-
-    for given, known in ((sets, SETS), (variants, tuple(VARIANTS))):
-        if unknown := sorted(set(given or ()) - set(known)):
-            raise KGError(f"{', '.join(unknown)}: expected one of {', '.join(known)}.")
-    rows = measured.extraction_values(
-        Settings.load(), data, sets=sets or SETS, variants=variants or tuple(VARIANTS), epochs=epochs
-    )
-    for row in rows:
-        typer.echo(orjson.dumps(row).decode())
-
-
-@benchmark.command("index")
-def benchmark_index(json: Json = False) -> None:
-    """Share of each user's 20 nearest products, by exact cosine, that the live model's vector index finds."""
-    from embeddings import evaluation
-    from kg.app.session import open_store
-
-    with open_store(Settings.load()) as store:
-        recall = evaluation.index_recall(store)
-    _print({"recall@20": round(recall, 4)}, json, f"recall@20 {recall:.4f}")
-
-
-@benchmark.command("round-trip")
-def benchmark_round_trip(
-    edges: Annotated[int, typer.Option(min=1, help="Relationships to export.")] = 800_000,
-    vectors: Annotated[int, typer.Option(min=1, help="Vectors of 64 numbers to write back.")] = 100_000,
-    json: Json = False,
-) -> None:
-    """Export out of Neo4j and write vectors back, beside the plain way of each, in one run."""
-    from kg.app import benchmark_round_trip as measured
-
-    _print(measured.round_trip(Settings.load(), edges=edges, vectors=vectors), json, "")
-
-
-@benchmark.command("recommend")
-def benchmark_recommend(
-    data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
-    set: Annotated[Literal["gowalla", "beauty", "musical_instruments"], typer.Option(help="Which set it is.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings, with seeds from 0.")] = 1,
-    related: Annotated[bool, typer.Option(help="Use the set's own relations between products.")] = False,
-    cold: Annotated[bool, typer.Option(help="Every tenth product is new: recall of those, warm and cold.")] = False,
-    sasrec: Annotated[bool, typer.Option(help="Train SASRec as a baseline too, which takes minutes.")] = False,
-    users: Annotated[int | None, typer.Option(min=1, help="Rank for as many users, drawn by chance.")] = None,
-    json: Json = False,
-) -> None:
-    """Train and rank through Cypher on a public set, beside every baseline; mean and spread over the seeds."""
-    from kg.app import benchmark_recommend as measured
-
-    report = measured.recommend(
-        Settings.load(), data, set, seeds=range(seeds), related=related, cold=cold, sasrec=sasrec, users=users
-    )
-    _print(report, json, "")
-
-
-@benchmark.command("questions")
-def benchmark_questions(
-    wording: Annotated[
-        Literal["seen", "unseen"], typer.Option(help="Wordings in sight when the reader was written, or others.")
-    ] = "unseen",
-    of_each: Annotated[int, typer.Option(min=1, help="Most questions of a kind.")] = 30,
-    json: Json = False,
-) -> None:
-    """Share of questions about the bundled shop that `kg ask` answers as its planted truths say."""
-    from kg.app.benchmark_questions import questions_benchmark
-
-    report = questions_benchmark(Settings.load(), wording=wording, of_each=of_each)
-    if json:
-        _print(report, True, "")
-        return
-    wrong = report.pop("wrong")
-    _print(report, False, "")
-    _print(wrong, False, "")
-
-
-@benchmark.command("search")
-def benchmark_search(
-    data: Annotated[Path, typer.Option(help="Folder with products.jsonl.gz and judgments.jsonl.gz (Home Depot).")],
-    part: Annotated[
-        Literal["development", "test"], typer.Option(help="Half of the queries, by a digest of their text.")
-    ] = "test",
-    queries: Annotated[int | None, typer.Option(min=1, help="As many queries of the half, drawn by chance.")] = None,
-    json: Json = False,
-) -> None:
-    """Search a public catalogue for judged queries: the whole search beside words alone and meaning alone."""
-    from kg.app.benchmark_search import search_benchmark
-
-    _print(search_benchmark(Settings.load(), data, part=part, queries=queries), json, "")
+# --- the demo ------------------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -730,46 +580,6 @@ def demo() -> None:
     from kg.app.demo import run
 
     run(Settings.load(), out)
-
-
-# --- printing ------------------------------------------------------------------------------------------------
-
-
-def _print(data: Any, json: bool, words: str) -> None:
-    if json:
-        sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS))
-        sys.stdout.flush()
-    elif words:
-        out.print(words, markup=False)
-    elif isinstance(data, list):
-        _print_rows(data)
-    else:
-        for name, value in data.items():
-            out.print(f"{name}: {_short(value)}", markup=False)
-
-
-def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(_short(value) for value in row.values()))
-    # Wrapped at the width of the terminal; a pipe gets whole rows.
-    Console(highlight=False, width=None if out.is_terminal else 200, markup=False).print(table)
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_short(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return "; ".join(_short(v) for v in value)
-    return str(value)
 
 
 if __name__ == "__main__":

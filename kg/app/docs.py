@@ -22,9 +22,10 @@ import typer
 
 from kg import localdb, schema
 from kg.app import cli
-from kg.catalogue import Query, Rows, bind, described_type, load, run
+from kg.catalogue import Rows, load, run
 from kg.errors import KGError
 from kg.migrations import migrate
+from kg.queries import Query, bind, described_type
 from kg.settings import Settings
 from kg.store import GraphStore
 

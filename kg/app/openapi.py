@@ -1,7 +1,7 @@
 """The catalogue in the words of OpenAPI 3.1: what a header says, as JSON Schema, with its example.
 
 Only descriptions are made here. What comes in is checked by
-:func:`kg.catalogue.bind`, the same for the API, the command line and the
+:func:`kg.queries.bind`, the same for the API, the command line and the
 tests, so that there is one rule and one sentence that states it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kg.catalogue import MOST_CHARACTERS, MOST_ITEMS, Parameter, Query
+from kg.queries import MOST_CHARACTERS, MOST_ITEMS, Parameter, Query
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ SECURITY: Final[Json] = {
 
 
 def type_schema(type_: str, *, nullable: bool = False) -> Json:
-    """The JSON Schema of a type of :data:`kg.catalogue.TYPES`."""
+    """The JSON Schema of a type of :data:`kg.queries.TYPES`."""
     if type_.startswith("LIST<"):
         schema: Json = {"type": "array", "items": type_schema(type_[5:-1])}
     else:

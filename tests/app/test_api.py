@@ -14,9 +14,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from kg.app.api import Limits, application, from_url
-from kg.catalogue import Query, bind, load, parse, run
+from kg.catalogue import load, run
 from kg.errors import ConnectionFailedError, ParameterError
 from kg.privacy import pseudonymiser
+from kg.queries import Query, bind, parse
 from kg.store import GraphStore
 from tests.kg.whole_graph import whole_graph
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kg.app.openapi import parameter_schema
-from kg.catalogue import parse
+from kg.queries import parse
 
 
 @pytest.mark.parametrize(

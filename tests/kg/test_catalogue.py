@@ -14,23 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kg import catalogue
-from kg.catalogue import (
-    Column,
-    Parameter,
-    Query,
-    Rows,
-    Tally,
-    bind,
-    find,
-    json_value,
-    load,
-    parse,
-    run,
-    stream,
-    tallies,
-    why_empty,
-)
+from kg.catalogue import Rows, Tally, find, json_value, load, run, stream, tallies, why_empty
 from kg.errors import QueryError, QueryTimeoutError, StoreError
+from kg.queries import Column, Parameter, Query, bind, parse
 from kg.store import GraphStore
 
 HEADER = """\

@@ -15,7 +15,8 @@ import neo4j
 import pytest
 
 from kg import localdb, schema
-from kg.catalogue import Query, bind, json_value, load, run
+from kg.catalogue import json_value, load, run
+from kg.queries import Query, bind
 from kg.store import GraphStore
 
 QUERIES = load()

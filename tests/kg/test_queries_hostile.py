@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from kg.catalogue import Parameter, Query, load, run
+from kg.catalogue import load, run
 from kg.errors import QueryError
+from kg.queries import Parameter, Query
 from kg.store import GraphStore
 from tests.kg.whole_graph import whole_graph
 

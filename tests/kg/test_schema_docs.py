@@ -11,8 +11,9 @@ import typer
 
 from kg import schema
 from kg.app import cli, docs
-from kg.catalogue import load, parse
+from kg.catalogue import load
 from kg.errors import KGError
+from kg.queries import parse
 from kg.store import GraphStore
 
 DOCS = Path(__file__).parents[2] / "docs"

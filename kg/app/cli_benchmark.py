@@ -1,0 +1,163 @@
+"""``kg benchmark``: each command measures one thing and prints the table that docs/benchmark.md holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kg.app.printing import Json, show
+from kg.errors import KGError
+from kg.settings import Settings
+
+# Everything heavy is imported by the command that needs it, as in kg.app.cli.
+
+app = typer.Typer(
+    help="Measure speed and quality; each prints the table that docs/benchmark.md holds.", no_args_is_help=True
+)
+
+
+@app.command("load")
+def load(
+    products: Annotated[int, typer.Option(min=1, help="Products to load.")] = 20_000,
+    events: Annotated[int, typer.Option(min=1, help="Events to load.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Rows a second of `kg ingest`, beside the naive load that sends row by row, in one run."""
+    from kg.app import benchmark as measured
+
+    report = measured.load_speed(Settings.load(), products=products, events=events)
+    show(report, json)
+
+
+@app.command("brand-recovery")
+def brand_recovery(
+    products: Annotated[Path, typer.Option(help="Product file with brands.")],
+    format: Annotated[Literal["native", "amazon"], typer.Option(help="Format of the file.")] = "native",
+    folds: Annotated[int, typer.Option(min=2, help="Parts, each hidden once.")] = 5,
+    json: Json = False,
+) -> None:
+    """Hide the brands of one fold after the other and see which are found in the text."""
+    from kg.app import benchmark as measured
+
+    show(measured.brand_recovery(Settings.load(), products, format=format, folds=folds), json)
+
+
+@app.command("extraction-triplets")
+def extraction_triplets(
+    data: Annotated[Path, typer.Option(help="Folder of ASTE-Data-V2: 14lap, 14res and 15res with their parts.")],
+    json: Json = False,
+) -> None:
+    """Train on reviews marked with (aspect, opinion, sentiment) triplets and print F1 on parts held out."""
+    from kg.app import benchmark as measured
+
+    report = measured.extraction_triplets(Settings.load(), data)
+    rows = report.pop("rows")
+    if json:
+        show({**report, "rows": rows}, True)
+    else:
+        show(report, False)
+        show(rows, False)
+
+
+@app.command("extraction-values")
+def extraction_values(
+    data: Annotated[Path, typer.Option(help="Folder with `ae110k` and `wdc_pave`.", exists=True, file_okay=False)],
+    sets: Annotated[list[str] | None, typer.Option("--set", help="ae, surface, normalised or new; all.")] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option("--variant", help="whole, without memory, without adapter or memory alone; all."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
+) -> None:
+    """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""
+    from extraction.valuebench import SETS, VARIANTS
+    from kg.app import benchmark as measured
+
+    for given, known in ((sets, SETS), (variants, tuple(VARIANTS))):
+        if unknown := sorted(set(given or ()) - set(known)):
+            raise KGError(f"{', '.join(unknown)}: expected one of {', '.join(known)}.")
+    rows = measured.extraction_values(
+        Settings.load(), data, sets=sets or SETS, variants=variants or tuple(VARIANTS), epochs=epochs
+    )
+    for row in rows:
+        show(row, True)
+
+
+@app.command("index")
+def index(json: Json = False) -> None:
+    """Share of each user's 20 nearest products, by exact cosine, that the live model's vector index finds."""
+    from embeddings import evaluation
+    from kg.app.session import open_store
+
+    with open_store(Settings.load()) as store:
+        recall = evaluation.index_recall(store)
+    show({"recall@20": round(recall, 4)}, json, f"recall@20 {recall:.4f}")
+
+
+@app.command("round-trip")
+def round_trip(
+    edges: Annotated[int, typer.Option(min=1, help="Relationships to export.")] = 800_000,
+    vectors: Annotated[int, typer.Option(min=1, help="Vectors of 64 numbers to write back.")] = 100_000,
+    json: Json = False,
+) -> None:
+    """Export out of Neo4j and write vectors back, beside the plain way of each, in one run."""
+    from kg.app import benchmark_round_trip as measured
+
+    show(measured.round_trip(Settings.load(), edges=edges, vectors=vectors), json)
+
+
+@app.command("recommend")
+def recommend(
+    data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
+    set: Annotated[Literal["gowalla", "beauty", "musical_instruments"], typer.Option(help="Which set it is.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings, with seeds from 0.")] = 1,
+    related: Annotated[bool, typer.Option(help="Use the set's own relations between products.")] = False,
+    cold: Annotated[bool, typer.Option(help="Every tenth product is new: recall of those, warm and cold.")] = False,
+    sasrec: Annotated[bool, typer.Option(help="Train SASRec as a baseline too, which takes minutes.")] = False,
+    users: Annotated[int | None, typer.Option(min=1, help="Rank for as many users, drawn by chance.")] = None,
+    json: Json = False,
+) -> None:
+    """Train and rank through Cypher on a public set, beside every baseline; mean and spread over the seeds."""
+    from kg.app import benchmark_recommend as measured
+
+    report = measured.recommend(
+        Settings.load(), data, set, seeds=range(seeds), related=related, cold=cold, sasrec=sasrec, users=users
+    )
+    show(report, json)
+
+
+@app.command("questions")
+def questions(
+    wording: Annotated[
+        Literal["seen", "unseen"], typer.Option(help="Wordings in sight when the reader was written, or others.")
+    ] = "unseen",
+    of_each: Annotated[int, typer.Option(min=1, help="Most questions of a kind.")] = 30,
+    json: Json = False,
+) -> None:
+    """Share of questions about the bundled shop that `kg ask` answers as its planted truths say."""
+    from kg.app.benchmark_questions import questions_benchmark
+
+    report = questions_benchmark(Settings.load(), wording=wording, of_each=of_each)
+    if json:
+        show(report, True)
+        return
+    wrong = report.pop("wrong")
+    show(report, False)
+    show(wrong, False)
+
+
+@app.command("search")
+def search(
+    data: Annotated[Path, typer.Option(help="Folder with products.jsonl.gz and judgments.jsonl.gz (Home Depot).")],
+    part: Annotated[
+        Literal["development", "test"], typer.Option(help="Half of the queries, by a digest of their text.")
+    ] = "test",
+    queries: Annotated[int | None, typer.Option(min=1, help="As many queries of the half, drawn by chance.")] = None,
+    json: Json = False,
+) -> None:
+    """Search a public catalogue for judged queries: the whole search beside words alone and meaning alone."""
+    from kg.app.benchmark_search import search_benchmark
+
+    show(search_benchmark(Settings.load(), data, part=part, queries=queries), json)
