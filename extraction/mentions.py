@@ -36,8 +36,6 @@ class Reason(StrEnum):
     """The product would point to itself."""
     AMBIGUOUS = "ambiguous"
     """It may mean several things that the graph knows, equally well."""
-    CONTRADICTED = "contradicted"
-    """The same text says the opposite with more confidence."""
     TOO_LONG = "too_long"
     """The part of a text beyond the length that is read."""
 

@@ -315,10 +315,6 @@ class OpinionRules:
         return None
 
     @staticmethod
-    def _covering(aspects: Iterable[tuple[Span, str]], token: Token) -> tuple[Span, str] | None:
-        return next((a for a in aspects if a[0].start <= token.i < a[0].end), None)
-
-    @staticmethod
     def _mentions(matcher: Any, sentence: Doc | Span, names: Mapping[str, T]) -> list[tuple[Span, T]]:
         from spacy.util import filter_spans
 

@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Final
 
+from rapidfuzz.distance import OSA
+
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_QUANTITY: Final = re.compile(r"(?P<number>\d)\s*-?\s*(?P<unit>[a-z]+\b\.?|\"|”|''|'|’)", re.IGNORECASE)
+_QUANTITY: Final = re.compile(
+    r"""(?<![^\W_xX]) (?<![\d.,/])             # no letter before it, as in the model r134a, but the x of 2x4in
+    (?P<number> \d[\d.,/]* ) (?<=\d) \s*-?\s*
+    (?P<unit> [a-z]+\b\.? | " | ” | '' | ' | ’ )""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _SPELLINGS: Final[Mapping[str, str]] = {
     **dict.fromkeys(('"', "”", "''", "in", "inch", "inches"), "in"),
     **dict.fromkeys(("'", "’", "ft", "foot", "feet"), "ft"),
@@ -102,25 +108,10 @@ def rewritten(text: str, corrections: Mapping[str, str]) -> str:
     return _WORD.sub(lambda m: corrections.get(m.group().casefold(), m.group()), text)
 
 
-@lru_cache(maxsize=100_000)
-def slips(a: str, b: str) -> int:
-    """Letters left out, put in, taken for another, or swapped with the next (optimal string alignment); at most 3.
+def slips(word: str, other: str) -> int:
+    """Letters left out, put in, taken for another, or swapped with the next (optimal string alignment).
 
     >>> slips("sprkinler", "sprinkler"), slips("frnch", "french"), slips("vynal", "vinyl")
     (2, 1, 2)
     """
-    most = 3
-    if abs(len(a) - len(b)) >= most:
-        return most
-    before: list[int] = []
-    last = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        row = [i, *[0] * len(b)]
-        for j, y in enumerate(b, start=1):
-            row[j] = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                row[j] = min(row[j], before[j - 2] + 1)
-        if min(row) >= most:
-            return most
-        before, last = last, row
-    return min(last[-1], most)
+    return OSA.distance(word, other)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 
@@ -39,7 +39,6 @@ NEW_SEED: Final = 3
 """Of the attributes and categories that are held out."""
 _WDC: Final = {"surface": "wdc_with_all_attributes", "normalised": "wdc_with_all_attributes_normalized"}
 
-Variant = Literal["whole", "without memory", "without adapter", "memory alone"]
 VARIANTS: Final[Mapping[str, Callable[[Recipe], Recipe]]] = {
     "whole": lambda r: r,
     "without memory": lambda r: replace(r, memory=False),

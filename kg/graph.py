@@ -8,7 +8,7 @@ internal id: two values with the same label and key are the same node.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -157,13 +157,6 @@ class Graph:
 
     def __bool__(self) -> bool:
         return bool(self.nodes or self.relationships or self.evidence)
-
-    def refs(self) -> Iterator[NodeRef]:
-        """Every node that the graph names, defined or merely pointed to."""
-        yield from (n.ref for n in self.nodes)
-        for r in self.relationships:
-            yield r.start
-            yield r.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,12 @@ training part has no interaction with any newcomer (cold).
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +31,7 @@ from extraction import corpus
 from kg import intake
 from kg.app import jobs
 from kg.app.benchmark import own_graph
+from kg.app.files import lines, member
 from kg.errors import BenchmarkError
 from kg.records import EventRecord, ProductRecord
 from kg.settings import Settings
@@ -161,21 +161,9 @@ def read_task(folder: Path, name: Set, *, related: bool, seed: int) -> Task:
     Raises:
         BenchmarkError: a file is not there.
     """
-    try:
-        if name == "gowalla":
-            return _gowalla(folder, random.Random(seed))
-        return _beauty(folder, related) if name == "beauty" else _musical_instruments(folder, related)
-    except FileNotFoundError as error:
-        raise BenchmarkError(
-            f"{error.filename} is not there; docs/benchmark.md says what {name} consists of."
-        ) from None
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Of ``path`` or ``path.gz``."""
-    packed = path.with_name(path.name + ".gz")
-    with gzip.open(packed, "rt", encoding="utf-8") if packed.exists() else path.open(encoding="utf-8") as file:
-        yield from (line.rstrip("\n") for line in file)
+    if name == "gowalla":
+        return _gowalla(folder, random.Random(seed))
+    return _beauty(folder, related) if name == "beauty" else _musical_instruments(folder, related)
 
 
 def _nameless(skus: set[str]) -> tuple[ProductRecord, ...]:
@@ -184,7 +172,7 @@ def _nameless(skus: set[str]) -> tuple[ProductRecord, ...]:
 
 def _gowalla(folder: Path, rng: random.Random) -> Task:
     def pairs(name: str) -> list[tuple[str, list[str]]]:
-        rows = [line.split() for line in _lines(folder / name)]
+        rows = [line.split() for line in lines(member(folder, name))]
         return [(row[0], row[1:]) for row in rows if row]
 
     train = pairs("train.txt")
@@ -205,7 +193,7 @@ def _gowalla(folder: Path, rng: random.Random) -> Task:
 def _beauty(folder: Path, related: bool) -> Task:
     start = datetime(2014, 1, 1, tzinfo=UTC)
     events, heldout = [], []
-    for line in _lines(folder / "sequences.txt"):
+    for line in lines(member(folder, "sequences.txt")):
         user, *skus = line.split()
         heldout.append((user, skus.pop()))
         events += [
@@ -221,11 +209,11 @@ def _beauty(folder: Path, related: bool) -> Task:
 
 def _beauty_relations(folder: Path, products: Sequence[ProductRecord]) -> tuple[ProductRecord, ...]:
     """Relations of the knowledge graph on the same products, whose names are Amazon's there and numbers here."""
-    number = {asin: sku for sku, asin in json.loads("".join(_lines(folder / "datamaps.json")))["id2item"].items()}
-    asins, others = (list(_lines(folder / "graph" / f"{name}.txt")) for name in ("product", "related_product"))
+    number = {asin: sku for sku, asin in json.loads("".join(lines(member(folder, "datamaps.json"))))["id2item"].items()}
+    asins, others = (list(lines(member(folder / "graph", f"{name}.txt"))) for name in ("product", "related_product"))
     related: dict[str, dict[str, tuple[str, ...]]] = {}
     for kind in ("also_bought", "bought_together", "also_viewed"):
-        for asin, line in zip(asins, _lines(folder / "graph" / f"{kind}_p_p.txt"), strict=False):
+        for asin, line in zip(asins, lines(member(folder / "graph", f"{kind}_p_p.txt")), strict=False):
             found = tuple(number[others[int(i)]] for i in line.split() if others[int(i)] in number)
             if found and asin in number:
                 related.setdefault(number[asin], {})[kind] = found
@@ -234,11 +222,11 @@ def _beauty_relations(folder: Path, products: Sequence[ProductRecord]) -> tuple[
 
 def _musical_instruments(folder: Path, related: bool) -> Task:
     silent: Any = lambda _: None  # noqa: E731
-    products = tuple(corpus.read_products(_file(folder, "meta.jsonl"), format="amazon", rejects=silent))
+    products = tuple(corpus.read_products(member(folder, "meta.jsonl"), format="amazon", rejects=silent))
     if not related:
         products = tuple(replace(p, related={}) for p in products)
     known = {p.sku for p in products}
-    rated = list(corpus.read_events(_file(folder, "reviews.jsonl"), format="amazon", rejects=silent))
+    rated = list(corpus.read_events(member(folder, "reviews.jsonl"), format="amazon", rejects=silent))
     by_user: dict[str, list[EventRecord]] = {}
     for event in rated:
         if event.sku in known:
@@ -249,8 +237,3 @@ def _musical_instruments(folder: Path, related: bool) -> Task:
         heldout.append((user, str(mine[-1].sku)))
         events += mine[:-1]
     return Task(products, tuple(events), tuple(heldout))
-
-
-def _file(folder: Path, name: str) -> Path:
-    packed = folder / f"{name}.gz"
-    return packed if packed.exists() else folder / name

@@ -8,15 +8,12 @@ vector alone, and without the correction of the spelling.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
-
-import orjson
 
 from extraction import corpus
 from extraction.encoder import Encoder
@@ -25,9 +22,9 @@ from extraction.workers import ExtractorSpec, Workers
 from kg import intake, vocabulary
 from kg.app import jobs
 from kg.app.benchmark import own_graph
+from kg.app.files import json_rows, member
 from kg.app.search import Judgment, Prepared, evaluate_search, read_judgments
 from kg.app.session import progress_bar
-from kg.errors import BenchmarkError
 from kg.records import ProductRecord
 from kg.settings import Settings
 
@@ -63,9 +60,15 @@ def part_of(judgments: list[Judgment], part: Part, *, queries: int | None, seed:
 
 def search_benchmark(settings: Settings, data: Path, *, part: Part, queries: int | None) -> dict[str, Any]:
     """Load the titles into a Neo4j of its own, encode them, and search in every variant."""
-    judgments = part_of(_judgments(data), part, queries=queries, seed=settings.seed)
+    everything = list(read_judgments(member(data, "judgments.jsonl")))
+    judgments = part_of(everything, part, queries=queries, seed=settings.seed)
+    products = json_rows(
+        member(data, "products.jsonl"),
+        lambda row: ProductRecord(sku=str(row["product_uid"]), title=row["title"]),
+        '{"product_uid": 1, "title": "Cordless drill"}',
+    )
     with own_graph(settings, "search") as store:
-        intake.load_products(store, _products(data), document_of=corpus.product_document)
+        intake.load_products(store, products, document_of=corpus.product_document)
         spec = ExtractorSpec(vocabulary.load(settings.vocabulary), encoder=settings.encoder, device=settings.device)
         # Only the vectors are asked of the texts here: titles alone state next to nothing that they do not spell out.
         with Workers(spec, settings.workers or 1) as workers:
@@ -76,21 +79,3 @@ def search_benchmark(settings: Settings, data: Path, *, part: Part, queries: int
             with progress_bar(f"Searching, {name}", unit="queries", total=total) as advance:
                 rows[name] = evaluate_search(store, settings, judgments, variant=variant, progress=advance)
     return {"part": part, "rows": rows}
-
-
-def _judgments(data: Path) -> list[Judgment]:
-    return list(read_judgments(_file(data, "judgments.jsonl")))
-
-
-def _products(data: Path) -> list[ProductRecord]:
-    path = _file(data, "products.jsonl")
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    rows = (orjson.loads(line) for line in content.splitlines() if line.strip())
-    return [ProductRecord(sku=str(row["product_uid"]), title=row["title"]) for row in rows]
-
-
-def _file(data: Path, name: str) -> Path:
-    for path in (data / f"{name}.gz", data / name):
-        if path.is_file():
-            return path
-    raise BenchmarkError(f"{data / name} is not there, nor {name}.gz; docs/benchmark.md says what the set consists of.")

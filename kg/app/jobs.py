@@ -6,7 +6,6 @@ none of them knows more than this module of how the packages fit together.
 
 from __future__ import annotations
 
-import gzip
 import os
 import time
 from collections import deque
@@ -17,16 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import orjson
-
 from extraction import corpus
 from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import NAME
 from extraction.workers import ExtractorSpec, Workers
 from kg import intake, provenance, schema, vocabulary, writer
+from kg.app.files import json_rows
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
-from kg.errors import InputError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
@@ -88,9 +85,7 @@ def ingest(
             load = {"reviews": loader.reviews, "events": loader.events, "users": loader.users}[kind]
             for file in files:
                 summary += load(file)
-            if kind in ("reviews", "events") and not store.read(
-                "MATCH (serving:Serving {name: 'model'}), (m:ModelVersion {id: serving.version}) RETURN m.id"
-            ):
+            if kind in ("reviews", "events") and not store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version"):
                 intake.rank_popularity(store)
     return IngestReport(
         kind=kind,
@@ -456,24 +451,9 @@ def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
     """The pairs of a holdout file, ``{user, sku}`` a line.
 
     Raises:
-        InputError: the file cannot be read, or a line is not such a pair: an evaluation must not lose any silently.
+        InputError: the file cannot be read, or a line is not such a pair.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = orjson.loads(line)
-            user, sku = row["user"], row["sku"]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(
-                f'{path}, line {number}: expected an object such as {{"user": "u1", "sku": "A1"}}, '
-                f"found {line[:80].decode('utf-8', 'replace')!r}."
-            ) from error
-        yield str(user), str(sku)
+    return json_rows(path, lambda row: (str(row["user"]), str(row["sku"])), '{"user": "u1", "sku": "A1"}')
 
 
 # --- the clock -----------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ titles write them, and the encoder makes the vector.
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 from collections import defaultdict
@@ -17,12 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from extraction.encoder import Encoder
 from extraction.querytext import corrected, halves, is_near, rewritten, tidied, unknown_words
 from kg import catalogue
-from kg.errors import InputError
+from kg.app.files import json_rows
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -219,21 +216,11 @@ def read_judgments(path: Path) -> Iterator[Judgment]:
     """The rows of a file of judgments, ``{query, sku, relevance}`` a line; ``product_uid`` may stand for ``sku``.
 
     Raises:
-        InputError: the file cannot be read, or a line is no such row: an evaluation must not lose any silently.
+        InputError: the file cannot be read, or a line is no such row.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = orjson.loads(line)
-            sku = row["sku"] if "sku" in row else row["product_uid"]
-            yield Judgment(str(row["query"]), str(sku), float(row["relevance"]))
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f'{path}, line {number}: expected an object such as {{"query": "drill", "sku": "A1", "relevance": 3}}, '
-                f"found {line[:80].decode('utf-8', 'replace')!r}."
-            ) from error
+    return json_rows(path, _judgment, '{"query": "drill", "sku": "A1", "relevance": 3}')
+
+
+def _judgment(row: Any) -> Judgment:
+    sku = row["sku"] if "sku" in row else row["product_uid"]
+    return Judgment(str(row["query"]), str(sku), float(row["relevance"]))

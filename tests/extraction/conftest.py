@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from extraction.benchmarks import MarkedProduct
+from extraction.benchmarks import MarkedProduct, MarkedSentence, Triplet
 from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry
 from extraction.pipeline import Extractor
@@ -95,6 +95,19 @@ def quotes(extraction: Extraction, key: str) -> list[str]:
 
 BRANDS = ("SEAFOX", "KINGFISH", "TROUTER", "BASSO", "PIKELORD", "CARPER")
 COLOURS = ("red", "green", "blue", "silver")
+
+
+def spoken() -> list[MarkedSentence]:
+    """The sound is great , the strap is poor . and the like."""
+    found = []
+    for noun in ("sound", "strap", "screen"):
+        for other in ("sound", "strap", "screen"):
+            for first, second in (("great", "poor"), ("poor", "great")):
+                tokens = ("the", noun, "is", first, ",", second, other, ".")
+                sentiments = {"great": "POS", "poor": "NEG"}
+                triplets = (Triplet((1,), (3,), sentiments[first]), Triplet((6,), (5,), sentiments[second]))
+                found.append(MarkedSentence(tokens, triplets))
+    return found
 
 
 def lures(count: int, *, first: int = 0) -> list[MarkedProduct]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extraction.benchmarks import MarkedSentence, Triplet, read_products
+from extraction.benchmarks import read_products
 from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry
 from extraction.pipeline import Extractor
@@ -15,23 +15,10 @@ from extraction.values import Recipe
 from kg.errors import ExtractionError
 from kg.graph import Document, DocumentKind
 from kg.vocabulary import Vocabulary
-from tests.extraction.conftest import NOW, as_file, facts, lures
+from tests.extraction.conftest import NOW, as_file, facts, lures, spoken
 
 QUICK = Recipe(epochs=2, rank=2, first_layer=5)
 """Little training: these worlds are easy."""
-
-
-def spoken() -> list[MarkedSentence]:
-    """The sound is great , the strap is poor . and the like."""
-    found = []
-    for noun in ("sound", "strap", "screen"):
-        for other in ("sound", "strap", "screen"):
-            for first, second in (("great", "poor"), ("poor", "great")):
-                tokens = ("the", noun, "is", first, ",", second, other, ".")
-                sentiments = {"great": "POS", "poor": "NEG"}
-                triplets = (Triplet((1,), (3,), sentiments[first]), Triplet((6,), (5,), sentiments[second]))
-                found.append(MarkedSentence(tokens, triplets))
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from extraction.encoder import Encoder
 from extraction.sentences import PlainReader
 from extraction.triplets import Calibration, Recipe, TripletModel, best_threshold, once, split
 from kg.errors import ExtractionError
+from tests.extraction.conftest import spoken
 
 RECIPE = Recipe(rank=8, first_layer=5, epochs=12, batch=6, rate=3e-3)
 ODD = (
@@ -21,19 +22,6 @@ ODD = (
     ("MATCH", "(n)", "DETACH", "DELETE", "n"),
     ("一", "<b>", "\x00", "\ud800"),
 )
-
-
-def spoken() -> list[MarkedSentence]:
-    """The sound is great , the strap is poor . and the like."""
-    found = []
-    for noun in ("sound", "strap", "screen"):
-        for other in ("sound", "strap", "screen"):
-            for first, second in (("great", "poor"), ("poor", "great")):
-                tokens = ("the", noun, "is", first, ",", second, other, ".")
-                sentiments = {"great": "POS", "poor": "NEG"}
-                triplets = (Triplet((1,), (3,), sentiments[first]), Triplet((6,), (5,), sentiments[second]))
-                found.append(MarkedSentence(tokens, triplets))
-    return found
 
 
 @pytest.fixture(scope="module")
