@@ -212,6 +212,17 @@ def test_without_the_known_filter_nothing_is_hidden(board: tuple[GraphStore, lis
     assert shown["cypher"]["recall@20"] == shown["exact"]["recall@20"] == 1.0
 
 
+def test_what_was_bought_is_known_to_an_evaluation_even_if_it_is_consumed(
+    board: tuple[GraphStore, list[tuple[str, str]]],
+) -> None:
+    """A shop sells coffee twice; whoever measures wants to know what is foretold that the user did not have."""
+    store, _ = board
+    known = [(row["u"], row["p"]) for row in store.read("MATCH (u:User)-[:BOUGHT]->(p) RETURN u.id AS u, p.sku AS p")]
+    store.write("MATCH (p:Product) SET p.consumable = true")
+    report = evaluate_recommend(store, known, (20,), compare=False)
+    assert report["cypher"]["hr@20"] == report["exact"]["hr@20"] == 0.0
+
+
 def test_unknown_users_and_products_are_counted_and_left_out(shop: GraphStore) -> None:
     pairs = [("anna", "T1"), ("anna", "no such sku"), ("nobody", "T1"), ("nobody", "T1"), ("ben", "S1")]
     report = evaluate_recommend(shop, pairs, (10, 20))
