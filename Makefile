@@ -27,7 +27,12 @@ help: ## show this list
 demo: setup ## run the whole main job on the bundled shop
 	@$(ISOLATED) KG_HOME=.kg/demo $(BIN)/kg demo
 
-test: setup lint ## run ruff, mypy and the tests
+# The checks of the text run beside the tests: Neo4j's start leaves them a core.
+test: setup ## run ruff, mypy and the tests
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+.PHONY: pytest
+pytest:
 	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
 
 lint: setup ## run ruff and mypy
