@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 LOCK = Path(__file__).with_name("jgo.lock.toml")
 #: Measured for all 241 jars: eight at once 27 s, one at a time 44 s, sixteen at once 32 s.
 DOWNLOADS_AT_ONCE = 8
-#: Our own folder within the repository: stamps, the staging area and the lock between processes.
+#: Our own folder within the repository: stamps, the staging area, the lock between processes, Java's classes.
 _OWN_FOLDER = ".shopgraph"
 _ATTEMPTS = 3
 _RETRY_AFTER_S = 0.5
@@ -127,6 +127,11 @@ def maven_context(repository: Path | None = None) -> MavenContext:
     context = MavenContext(repo_cache=repository or settings.repo_cache, timeout=60)
     context.remote_repos.update(settings.repositories)
     return context
+
+
+def own_folder() -> Path:
+    """Our own folder within the local repository, for what is made from the jars and shared by all homes."""
+    return _local_repository() / _OWN_FOLDER
 
 
 def _local_repository() -> Path:

@@ -60,7 +60,8 @@ def test_memory_beyond_the_machine_is_refused() -> None:
 
 
 def test_the_configuration_names_each_setting_once_and_keeps_to_this_machine() -> None:
-    lines = [line for line in render_conf(7001, Memory(512, 256)).splitlines() if line and not line.startswith("#")]
+    conf = render_conf(7001, Memory(512, 256), {"server.threads.worker_count": "2"})
+    lines = [line for line in conf.splitlines() if line and not line.startswith("#")]
     settings = dict(line.split("=", maxsplit=1) for line in lines)
 
     assert len(settings) == len(lines)
@@ -489,6 +490,28 @@ def test_a_home_that_loses_the_race_for_its_port_to_another_neo4j_takes_another(
         assert names(second) == []
     finally:
         stop(tmp_path)
+
+
+def test_what_one_server_leaves_of_its_classes_serves_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "repository"
+    monkeypatch.setattr(jars, "own_folder", lambda: shared)
+    small_start(tmp_path / "one")
+    assert list(shared.glob("*")) == []
+    stop(tmp_path / "one")
+    (classes,) = shared.glob("*")
+
+    second = small_start(tmp_path / "two")
+    try:
+        assert str(classes) in {mapped.path for mapped in psutil.Process(second.pid).memory_maps()}
+        assert "error" not in (tmp_path / "two" / "neo4j" / "logs" / "console.log").read_text()
+        with classes.open("r+b") as file:  # what this Java does not know costs it time, and nothing else
+            file.write(bytes(4096))
+        stop(tmp_path / "two")
+        assert names(small_start(tmp_path / "two")) == []
+    finally:
+        stop(tmp_path / "two")
 
 
 def test_a_stopped_home_can_be_dumped(home: Path, tmp_path: Path) -> None:
