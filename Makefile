@@ -8,7 +8,7 @@
 # .kg/test): they never touch somebody's graph. The other targets obey the environment like kg itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock setup db-start db-stop clean
+.PHONY: help demo test lint format lock setup browser db-start db-stop clean
 
 PYTHONS := python3 python3.13 python3.12 python3.14 python3.11
 BIN := .venv/bin
@@ -34,6 +34,11 @@ test: setup ## run ruff, mypy and the tests
 .PHONY: pytest
 pytest:
 	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
+
+# Debian's package: it comes from where the machine's other packages come from. Elsewhere install any Chromium or Chrome.
+browser: ## install the Chromium in which the web page is tested (Debian and Ubuntu, as root); without one these tests skip
+	@command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; }
 
 lint: setup ## run ruff and mypy
 	$(BIN)/ruff check .

@@ -212,6 +212,10 @@ _NAMED: Final = {
 """Parameters that name nodes by their business key, and the label of those nodes."""
 
 
+NOTHING_MATCHES: Final = "Nothing in the graph matches."
+"""The reason of :func:`why_empty` where everything that was named is there."""
+
+
 def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *, timeout_s: float = 5.0) -> str:
     """One sentence on why these parameters gave no row: what they name that the graph lacks, or that nothing matches.
 
@@ -233,7 +237,7 @@ def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *,
             return f"The graph has no {label} with the {key} given as {name}."
         if found < len(set(asked)):
             return f"The graph has only {found} of the {len(set(asked))} {label} nodes given as {name}; none matches."
-    return "Nothing in the graph matches."
+    return NOTHING_MATCHES
 
 
 @dataclass(frozen=True, slots=True)
