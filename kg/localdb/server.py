@@ -35,9 +35,18 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from kg import jars
 from kg.errors import LocalDatabaseError, PortTakenError
-from kg.localdb import bolt, jars
-from kg.localdb.config import Memory, admin_arguments, java_arguments, plan_memory, render_argument_file, render_conf
+from kg.localdb import bolt
+from kg.localdb.config import (
+    LOCK,
+    Memory,
+    admin_arguments,
+    java_arguments,
+    plan_memory,
+    render_argument_file,
+    render_conf,
+)
 from kg.localdb.java import Java, find_java
 
 _log = logging.getLogger(__name__)
@@ -145,7 +154,7 @@ def start(
             _check_space(folder, free_space)
             # Java first: it is looked up at once, the jars may take a minute.
             program = find_java(java)
-            running = _start_stopped(folder, memory, program, jars.classpath(progress=progress), port, timeout_s)
+            running = _start_stopped(folder, memory, program, jars.classpath(LOCK, progress=progress), port, timeout_s)
         elif port is not None and port != running.port:
             raise LocalDatabaseError(
                 f"The Neo4j of {folder.parent} already runs on port {running.port}, not {port}. "
@@ -226,7 +235,7 @@ def admin(home: Path, *command: str, java: Path | None = None) -> str:
             raise LocalDatabaseError(
                 f"The Neo4j of {folder.parent} is running (pid {running.pid}). Stop it first (kg db stop)."
             )
-        return _run_admin(folder, find_java(java), jars.classpath(), *command)
+        return _run_admin(folder, find_java(java), jars.classpath(LOCK), *command)
 
 
 # --- starting -------------------------------------------------------------------------------------------------
@@ -254,7 +263,7 @@ def _start_stopped(
 
 
 def _our_version() -> str:
-    return jars.neo4j_version(jars.read_lock())
+    return next(jar.version for jar in jars.read_lock(LOCK) if (jar.group, jar.artifact) == ("org.neo4j", "neo4j"))
 
 
 def _check_version(folder: Path) -> None:
