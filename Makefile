@@ -27,13 +27,12 @@ help: ## show this list
 demo: setup ## run the whole main job on the bundled shop
 	@$(ISOLATED) KG_HOME=.kg/demo $(BIN)/kg demo
 
-# The checks of the text run beside the tests: Neo4j's start leaves them a core.
 test: setup ## run ruff, mypy and the tests
 	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 
 .PHONY: pytest
 pytest:
-	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
+	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 # Debian's package: it comes from where the machine's other packages come from. Elsewhere install any Chromium or Chrome.
 browser: ## install the Chromium in which the web page is tested (Debian and Ubuntu, as root); without one these tests skip

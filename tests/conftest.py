@@ -1,4 +1,7 @@
-"""One real Neo4j for the whole run, emptied for each test, and a small named shop to put into it."""
+"""One real Neo4j for the whole run, emptied for each test, and a small named shop to put into it.
+
+`make test` runs two processes: one has the tests of this Neo4j, the other those that need none.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,13 @@ import pytest
 from kg import localdb
 from kg.migrations import migrate
 from kg.store import GraphStore
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what stays together: all that shares the one Neo4j, and each module of the rest."""
+    for item in items:
+        of_database = isinstance(item, pytest.Function) and "database" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("neo4j" if of_database else item.path.stem))
 
 
 @pytest.fixture(scope="session")
