@@ -16,6 +16,7 @@ from kg.migrations import migrate
 from kg.store import GraphStore
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-xdist what stays together: all that shares the one Neo4j, and each module of the rest."""
     for item in items:
@@ -37,6 +38,11 @@ def database(home: Path) -> Iterator[localdb.Connection]:
     yield localdb.start(home, heap_mb=512, page_cache_mb=256, settings={"dbms.cypher.min_replan_interval": "1h"})
     if not ran_before:
         localdb.stop(home)
+
+
+BRIEF_JAVA = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+"""Environment for a server that lives for seconds: what Java's second compiler does in them, a start does not need,
+and it takes 40 % of the processor's time."""
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from kg.records import ProductRecord
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
+from tests.conftest import BRIEF_JAVA
 from tests.kg.whole_graph import whole_graph
 
 SHOP = [
@@ -183,8 +184,10 @@ def test_an_extraction_that_dies_goes_on_where_it_was(
 
 
 @pytest.fixture
-def fragile(tmp_path: Path) -> Iterator[tuple[Path, localdb.Connection]]:
+def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, localdb.Connection]]:
     """A Neo4j of this test's own, to be killed."""
+    for name, value in BRIEF_JAVA.items():
+        monkeypatch.setenv(name, value)
     home = tmp_path / "fragile"
     yield home, localdb.start(home, heap_mb=384, page_cache_mb=64)
     localdb.stop(home)
