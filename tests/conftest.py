@@ -20,8 +20,9 @@ from kg.store import GraphStore
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-xdist what stays together: all that shares the one Neo4j, and each module of the rest."""
     for item in items:
-        of_database = isinstance(item, pytest.Function) and "database" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group("neo4j" if of_database else item.path.stem))
+        if item.get_closest_marker("xdist_group") is None:
+            of_database = isinstance(item, pytest.Function) and "database" in item.fixturenames
+            item.add_marker(pytest.mark.xdist_group("neo4j" if of_database else item.path.stem))
 
 
 @pytest.fixture(scope="session")
