@@ -7,7 +7,7 @@ the end the whole graph, are trained for as long as was best there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from kg.errors import EmbeddingError
 
 Report = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done, and how much there is."""
+Start = Callable[[HeteroLightGCN], None]
+"""Sets the parameters from which training goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,10 @@ class Network:
 
     temperature: float
     epochs: int
-    vectors: tuple[tuple[np.ndarray, np.ndarray], ...]
+    vectors: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     """Users' and products' vectors of each split."""
-    state: Mapping[str, torch.Tensor] | None = None
-    """The parameters of a large graph's network on the first split, to go on from."""
+    start: Start | None = None
+    """Where to go on from: a large graph's network on the first split, or that of an earlier checkpoint."""
 
 
 def choose_network(
@@ -50,7 +52,7 @@ def choose_network(
 ) -> Network:
     """Stop early on the first split, for each temperature; train the other splits for as long."""
     if not folds:
-        return Network(settings.temperatures[0], settings.epochs // 2, ())
+        return Network(settings.temperatures[0], settings.epochs // 2)
     temperatures = settings.temperatures[-1:] if large else settings.temperatures
     best: tuple[float, float, int, HeteroLightGCN] | None = None
     for temperature in temperatures:
@@ -66,7 +68,8 @@ def choose_network(
     for fold in folds[1:]:
         other, _ = Fit(shop, fold.train, settings, temperature, epochs, seed).run(device, report)
         vectors.append(vectors_of(other, fold.train))
-    return Network(temperature, epochs, tuple(vectors), model.state_dict() if large else None)
+    trained = model.state_dict()
+    return Network(temperature, epochs, tuple(vectors), (lambda m: m.load_state_dict(trained)) if large else None)
 
 
 def fit_chosen(
@@ -80,13 +83,13 @@ def fit_chosen(
 ) -> HeteroLightGCN:
     """The network on everything, trained as was chosen.
 
-    Of a large graph the split held hardly anything out, so the network that was trained there only goes on a little
-    with what was missing.
+    Of a large graph the split held hardly anything out, and little is new since an earlier checkpoint, so a network
+    that was trained there only goes on a little with what was missing.
     """
     epochs = network.epochs
-    if network.state is not None:
+    if network.start is not None:
         epochs = max(1, round(settings.finishing * epochs))
-    model, _ = Fit(shop, x, settings, network.temperature, epochs, seed, network.state).run(device, report)
+    model, _ = Fit(shop, x, settings, network.temperature, epochs, seed, network.start).run(device, report)
     return model
 
 
@@ -110,8 +113,8 @@ class Fit:
     temperature: float
     epochs: int
     seed: int
-    state: Mapping[str, torch.Tensor] | None = None
-    """Parameters to go on from; None to begin anew."""
+    start: Start | None = None
+    """Where to go on from; None to begin anew."""
 
     def run(
         self, device: torch.device, report: Report, *, validation: Holdout | None = None, logs: Path | None = None
@@ -127,8 +130,8 @@ class Fit:
         met = x.matrix().tocoo()
         users, products = torch.from_numpy(met.row.astype(np.int64)), torch.from_numpy(met.col.astype(np.int64))
         model = _network(self.shop, x, settings, rng, generator)
-        if self.state is not None:
-            model.load_state_dict(self.state)
+        if self.start is not None:
+            self.start(model)
         model.to(device)
         optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
         batch = _batch(len(users), settings)

@@ -71,6 +71,10 @@ class Checkpoint:
     commit: str | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = schema.VERSION
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Keys of the network's other nodes, by label, in the order of their rows; for training on."""
+    met: np.ndarray | None = None
+    """Users who had met each product, int64 ``[n_products]``; for training on. None in a checkpoint without it."""
 
     @property
     def dimensions(self) -> int:
@@ -127,6 +131,7 @@ def save(checkpoint: Checkpoint, home: Path) -> Path:
             "following_indices": following.indices.astype(np.int32),
             "following_data": following.data.astype(np.float32),
             "popularity": checkpoint.popularity.astype(np.float32),
+            **({} if checkpoint.met is None else {"met": checkpoint.met.astype(np.int64)}),
             **{f"state.{name}": np.ascontiguousarray(value) for name, value in checkpoint.state.items()},
         }
         save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, part / _ARRAYS)
@@ -142,6 +147,7 @@ def save(checkpoint: Checkpoint, home: Path) -> Path:
             "timings": dict(checkpoint.timings),
             "users": checkpoint.users,
             "products": checkpoint.products,
+            "others": dict(checkpoint.others),
         }
         with (part / _ABOUT).open("w", encoding="utf-8") as file:
             json.dump(about, file)
@@ -220,6 +226,8 @@ def load(home: Path, version: str | None = None) -> Checkpoint:
             commit=about["commit"],
             libraries=about["libraries"],
             schema_version=about["schema_version"],
+            others={label: tuple(keys) for label, keys in about.get("others", {}).items()},
+            met=arrays.get("met"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(broken.format(error)) from error

@@ -53,20 +53,21 @@ Tick = Callable[[int, int], None]
 
 
 def ridge_weights(
-    met: sp.csr_matrix, penalties: Sequence[float], *, tick: Tick | None = None
+    met: sp.csr_matrix, penalties: Sequence[float], *, columns: np.ndarray | None = None, tick: Tick | None = None
 ) -> tuple[sp.csr_matrix, ...]:
     """Item–item weights from interactions for each penalty, ``[n_products, n_products]``, diagonal zero.
 
     Args:
         met: 1 where user and product met, ``[n_users, n_products]``.
         penalties: λ of the ridge, in units of co-occurrences.
+        columns: bool ``[n_products]``, the products for which weights are wanted; the rest may stay empty.
     """
     per_user = np.asarray(met.sum(axis=1)).ravel()
     scale = np.power(np.maximum(per_user, 1.0), -ROW_POWER)
     weighted = (sp.diags(scale) @ met).tocsr()
     if met.shape[1] <= EXACT_PRODUCTS:
         return tuple(_ease(weighted, penalty) for penalty in penalties)
-    return _local_ridge(weighted, weighted, penalties, tick)
+    return _local_ridge(weighted, weighted, penalties, columns, tick)
 
 
 def _ease(weighted: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
@@ -78,7 +79,9 @@ def _ease(weighted: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
     return sp.csr_matrix(B.astype(np.float32))
 
 
-def following_weights(x: Interactions, recency: float, penalty: float, *, tick: Tick | None = None) -> sp.csr_matrix:
+def following_weights(
+    x: Interactions, recency: float, penalty: float, *, columns: np.ndarray | None = None, tick: Tick | None = None
+) -> sp.csr_matrix:
     """What comes after what, ``[n_products, n_products]``, diagonal zero: ``next`` of SIMILAR_TO from row to column.
 
     Every product that a user met after others is a row: the products before it,
@@ -87,7 +90,7 @@ def following_weights(x: Interactions, recency: float, penalty: float, *, tick: 
     (After the linear session model of Choi et al., WWW 2021, arXiv:2103.16104.)
     """
     before, after = prefixes(x, recency)
-    return _local_ridge(before, after, (penalty,), tick)[0]
+    return _local_ridge(before, after, (penalty,), columns, tick)[0]
 
 
 def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -113,7 +116,11 @@ def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_mat
 
 
 def _local_ridge(
-    sources: sp.csr_matrix, targets: sp.csr_matrix, penalties: Sequence[float], tick: Tick | None
+    sources: sp.csr_matrix,
+    targets: sp.csr_matrix,
+    penalties: Sequence[float],
+    wanted: np.ndarray | None,
+    tick: Tick | None,
 ) -> tuple[sp.csr_matrix, ...]:
     """Column j: the source columns nearest to target column j by cosine, and the weights that predict it from them.
 
@@ -126,8 +133,12 @@ def _local_ridge(
     heads, tails = [], []
     weights: list[list[np.ndarray]] = [[] for _ in penalties]
     for begin in range(0, n, _BLOCK):
+        if wanted is not None and not wanted[begin : begin + _BLOCK].any():
+            continue
         common = (goals[:, begin : begin + _BLOCK].T @ rows).tocoo()
         apart = common.row + begin != common.col
+        if wanted is not None:
+            apart &= wanted[begin + common.row]
         row, col, data = common.row[apart], common.col[apart], common.data[apart]
         nearest = prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
         for j in range(nearest.shape[0]):
@@ -273,6 +284,22 @@ def prune_together(
     kept = prune((similar + onward * np.float32(next_weight)).tocsr(), most)
     kept.data[:] = 1.0
     return similar.multiply(kept).tocsr().astype(np.float32), onward.multiply(kept).tocsr().astype(np.float32)
+
+
+def renewed(old: sp.csr_matrix, fresh: sp.csr_matrix, rows: np.ndarray, columns: np.ndarray) -> sp.csr_matrix:
+    """``fresh`` in the given rows and columns, ``old`` everywhere else.
+
+    Args:
+        old: ``[n, n]``.
+        fresh: ``[n, n]``.
+        rows: bool ``[n]``.
+        columns: bool ``[n]``.
+    """
+    parts = []
+    for matrix, takes_new in ((old.tocoo(), False), (fresh.tocoo(), True)):
+        kept = (rows[matrix.row] | columns[matrix.col]) == takes_new
+        parts.append(sp.csr_matrix((matrix.data[kept], (matrix.row[kept], matrix.col[kept])), shape=matrix.shape))
+    return (parts[0] + parts[1]).tocsr()
 
 
 def _strongest(dense: np.ndarray, most: int) -> sp.csr_matrix:

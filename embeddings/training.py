@@ -7,11 +7,11 @@ The order of things:
 3. on each split fit what a mixture can be made of: ridge weights, the sequence's weights, text, shared brands,
    explicit relations (:mod:`embeddings.relations`), and the graph network with early stopping
    (:mod:`embeddings.network`);
-4. choose the mixture's weights by their mean over the splits (:mod:`embeddings.mixture`);
+4. choose the mixture's weights by their mean over the splits (:mod:`embeddings.choosing`, :mod:`embeddings.mixture`);
 5. fit everything once more on the whole graph with what was chosen.
 
-Choosing on several splits guards against luck: on small data any single one is
-won by accident.
+With a checkpoint to go on from, 2 to 4 are left out and the network is trained on
+a little (:mod:`embeddings.finetuning`).
 """
 
 from __future__ import annotations
@@ -19,38 +19,30 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from torch_geometric.data import HeteroData
 
-from embeddings import newcomers
-from embeddings.baselines import Ranker
-from embeddings.evaluation import fit_baselines, metrics, rank_all, targets_of
-from embeddings.export import SHOP, NodeIndex, export_subgraph
-from embeddings.mixture import Mixture, Ridge, choose_mixture, followings_of, ridges_of
-from embeddings.network import Network, Report, choose_network, cosines, fit_chosen, vectors_of
-from embeddings.newcomers import lifted
+from embeddings import finetuning
+from embeddings.choosing import Clock, choose, similar_to
+from embeddings.export import SHARED, SHOP, NodeIndex, export_subgraph
+from embeddings.finetuning import Renewal, met_by
+from embeddings.network import Report, fit_chosen, vectors_of
 from embeddings.registry import Checkpoint, environment, new_version, save
-from embeddings.relations import combine, following_weights, prune_together, ridge_weights
-from embeddings.scoring import Scorer, no_weights, popularity
+from embeddings.relations import following_weights, ridge_weights
+from embeddings.scoring import popularity
 from embeddings.settings import TrainSettings
-from embeddings.shop import Shop, folds_of
-from embeddings.split import Holdout, Interactions, interactions
+from embeddings.shop import Shop
+from embeddings.split import Interactions, interactions
 from kg.errors import EmbeddingError
 from kg.store import GraphStore
-
-_NEWCOMERS: Final = 5
-"""First of the products that are made new for choosing their lift; every tenth follows."""
 
 
 def train(
@@ -61,6 +53,7 @@ def train(
     device: str = "auto",
     dimensions: int = 64,
     settings: TrainSettings | None = None,
+    base: Checkpoint | None = None,
     progress: Report | None = None,
     now: datetime | None = None,
 ) -> Checkpoint:
@@ -68,6 +61,8 @@ def train(
 
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1`` … or ``auto``: the GPU if there is one.
+        base: a checkpoint to go on from; its settings and width are then kept, and ``settings`` and ``dimensions``
+            do not matter.
         progress: told of every step; by default a bar on a terminal and silence elsewhere.
 
     Raises:
@@ -82,7 +77,14 @@ def train(
         data, index = export_subgraph(store, SHOP)
         exported = time.perf_counter() - begun
         fitted = fit(
-            data, index, seed=seed, device=device, settings=chosen, report=report, logs=home / "runs" / version
+            data,
+            index,
+            seed=seed,
+            device=device,
+            settings=chosen,
+            base=base,
+            report=report,
+            logs=home / "runs" / version,
         )
     checkpoint = replace(fitted, version=version, timings={"export": exported, **fitted.timings})
     save(checkpoint, home)
@@ -96,15 +98,16 @@ def fit(
     seed: int,
     device: str = "cpu",
     settings: TrainSettings | None = None,
+    base: Checkpoint | None = None,
     report: Report | None = None,
     logs: Path | None = None,
 ) -> Checkpoint:
     """The whole training on an exported graph, without database or files (but ``logs``, for TensorBoard)."""
-    settings = settings or TrainSettings()
+    settings = (settings or TrainSettings()) if base is None else finetuning.settings_of(base)
     report = report or (lambda *_: None)
     x = interactions(data)
     with _threads(1 if len(x) < settings.large else None):
-        return _fit(data, index, x, seed, _device(device), settings, report, logs)
+        return _fit(data, index, x, seed, _device(device), settings, report, logs, base)
 
 
 def _fit(
@@ -116,37 +119,36 @@ def _fit(
     settings: TrainSettings,
     report: Report,
     logs: Path | None,
+    base: Checkpoint | None,
 ) -> Checkpoint:
-    rng = np.random.default_rng(seed)
-    clock = _Clock()
+    clock = Clock()
     shop = Shop.of(data, x)
-    large = len(x) >= settings.large
-    folds = folds_of(x, rng, large)
-    clock.lap("side relations")
-    ridges = ridges_of(folds, x.n_products, settings, report)
-    followings = followings_of(folds, settings)
-    clock.lap("relations, validation")
-    network = choose_network(shop, folds, settings, where, seed, report, logs, large)
-    clock.lap("network, validation")
-    ridge, mixture = choose_mixture(folds, shop, ridges, followings, network, settings.recency, report)
-    clock.lap("mixture")
-    lift, lifts = _lift(folds, shop, ridge, mixture, settings, rng) if folds else (newcomers.DEFAULT, {})
-    clock.lap("newcomers")
-    compared = _compare(folds, shop, ridge, followings, network, mixture, lift, settings, rng) if folds else {}
-    clock.lap("baselines, validation")
+    if base is None:
+        choice = choose(shop, x, settings, seed=seed, device=where, report=report, logs=logs, clock=clock)
+        renewal = Renewal.of_everything(x)
+    else:
+        clock.lap("side relations")
+        choice, renewal = finetuning.choice_of(base, index), Renewal.since(base, index, x)
 
     report("Relations", 0, 1)
-    similar, following = _relations(
+    columns = None if renewal.columns.all() else renewal.columns
+    similar, following = similar_to(
         shop,
         x,
-        ridge_weights(x.matrix(), (ridge.penalty,), tick=lambda done, of: report("Relations", done, of))[0],
-        following_weights(x, settings.recency, settings.next_penalty),
-        mixture,
-        lift,
+        ridge_weights(
+            x.matrix(),
+            (choice.penalty,),
+            columns=columns,
+            tick=lambda done, of: report("Relations", done, of),
+        )[0],
+        following_weights(x, settings.recency, settings.next_penalty, columns=columns),
+        choice.mixture,
+        choice.lift,
         settings.outgoing,
     )
+    similar, following = renewal.joined(similar, following, choice.mixture.weights.next, settings.outgoing)
     clock.lap("relations")
-    model = fit_chosen(shop, x, network, settings, where, seed, report)
+    model = fit_chosen(shop, x, choice.network, settings, where, seed, report)
     clock.lap("network")
     users, products = vectors_of(model, x)
     commit, libraries = environment()
@@ -159,122 +161,26 @@ def _fit(
         similar=similar,
         following=following,
         popularity=popularity(x),
-        weights=mixture.weights,
+        weights=choice.mixture.weights,
         state={name: value.cpu().numpy() for name, value in model.state_dict().items()},
-        metrics=compared,
+        metrics=choice.metrics,
         settings={
             **asdict(settings),
             "seed": seed,
             "device": str(where),
-            "penalty": ridge.penalty,
-            "temperature": network.temperature,
-            "epochs_chosen": network.epochs,
-            "factors": dict(mixture.factors),
-            "sequence": dict(mixture.sequence),
-            "lift": lift,
-            "lifts": {str(tried): recalls for tried, recalls in lifts.items()},
+            **choice.as_settings(),
             "edge_weights": model.type_weights(),
+            "based_on": None if base is None else base.version,
         },
         timings=clock.laps,
         commit=commit,
         libraries=libraries,
+        others={label: index.keys[label] for _, label in SHARED if label in index.keys},
+        met=met_by(x),
     )
 
 
-def _relations(
-    shop: Shop,
-    x: Interactions,
-    weights: sp.csr_matrix,
-    following: sp.csr_matrix,
-    mixture: Mixture,
-    lift: float,
-    most: int,
-) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """``weight`` and ``next`` of SIMILAR_TO as they will stand in the graph."""
-    parts = {"ridge": combine({"ridge": weights}, mixture.factors)}
-    if shop.side:
-        met = np.asarray(x.matrix().sum(axis=0)).ravel()
-        parts["side"] = lifted(combine(shop.side, mixture.factors), met, lift)
-    similar = combine(parts, dict.fromkeys(parts, 1.0))
-    onward = combine({"next": following, "ridge": weights}, mixture.sequence)
-    return prune_together(similar, onward, mixture.weights.next, most)
-
-
-def _lift(
-    folds: Sequence[Holdout],
-    shop: Shop,
-    ridge: Ridge,
-    mixture: Mixture,
-    settings: TrainSettings,
-    rng: np.random.Generator,
-) -> tuple[float, Mapping[float, tuple[float, float]]]:
-    """How far newcomers are lifted, by the relations alone: a network would have to be trained without them first."""
-    if not shop.side:
-        return newcomers.DEFAULT, {}
-    fold = folds[0]
-    left, new = newcomers.without_a_tenth(fold.train, _NEWCOMERS)
-    if len(left) == 0:
-        return newcomers.DEFAULT, {}
-    (weights,) = ridge_weights(left.matrix(), (ridge.penalty,))
-    nothing = no_weights(left.n_products, left.n_products)
-    users = np.zeros((left.n_users, 1), dtype=np.float32)
-    products = np.zeros((left.n_products, 1), dtype=np.float32)
-
-    def ranker(lift: float) -> Ranker:
-        similar, onward = _relations(shop, left, weights, nothing, mixture, lift, settings.outgoing)
-        return Scorer(users, products, similar, shop.related, popularity(left), mixture.weights, onward).ranker(left)
-
-    return newcomers.choose_lift(fold, new, left, ranker, rng)
-
-
-def _compare(
-    folds: Sequence[Holdout],
-    shop: Shop,
-    ridge: Ridge,
-    followings: Sequence[sp.csr_matrix],
-    network: Network,
-    mixture: Mixture,
-    lift: float,
-    settings: TrainSettings,
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    """The mixture, its parts alone and quick baselines on the first split, side by side."""
-    fold = folds[0]
-    x = fold.train
-    users, products = network.vectors[0]
-    similar, following = _relations(shop, x, ridge.weights[0], followings[0], mixture, lift, settings.outgoing)
-    scorer = Scorer(users, products, similar, shop.related, popularity(x), mixture.weights, following)
-    without = replace(scorer, weights=replace(mixture.weights, embedding=0.0, popularity=0.0))
-    rankers = {
-        "model": scorer.ranker(x),
-        "embedding alone": cosines(users, products),
-        "relations alone": without.ranker(x),
-        **{name: fit().rank for name, fit in fit_baselines(x, rng, quick=True).items()},
-    }
-    targets = targets_of(fold.users, fold.products)
-    hidden = x.matrix(known_only=True)
-    barred = np.zeros(x.n_products, dtype=bool)
-    out = {}
-    for name, rank in rankers.items():
-        ranking = rank_all(rank, targets, hidden, barred, 20)
-        out[name] = metrics(ranking.ranks, targets.owner, len(targets.users), (10, 20))
-    return out
-
-
 # --- rims -------------------------------------------------------------------------------------------------------------
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = round(now - self._last, 3)
-        self._last = now
 
 
 def _device(name: str) -> torch.device:

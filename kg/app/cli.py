@@ -304,6 +304,10 @@ def why(
 def train(
     seed: Annotated[int | None, typer.Option(help="Seed; by default KG_SEED.")] = None,
     dimensions: Annotated[int, typer.Option(min=2, max=1024, help="Width of the embeddings.")] = 64,
+    base: Annotated[
+        str | None,
+        typer.Option("--from", help="Go on from this checkpoint (`live`: the live one): quick, and chooses nothing."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train the graph network on the graph as it stands; the checkpoint waits for `kg promote`."""
@@ -312,8 +316,9 @@ def train(
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.train(store, settings, seed=seed, dimensions=dimensions)
-    show(report, json, f"Trained {report['version']}; validation {short(report['metrics'])}.")
+        report = jobs.train(store, settings, seed=seed, dimensions=dimensions, base=base)
+    how = f"going on from {report['based_on']}" if base else f"validation {short(report['metrics'])}"
+    show(report, json, f"Trained {report['version']}; {how}.")
 
 
 @app.command()

@@ -24,6 +24,7 @@ from extraction.workers import ExtractorSpec, Workers
 from kg import intake, provenance, schema, vocabulary, writer
 from kg.app.files import json_rows
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
+from kg.errors import CheckpointError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
@@ -390,13 +391,30 @@ def _heads_folder(settings: Settings) -> Path:
 
 
 def train(
-    store: GraphStore, settings: Settings, *, seed: int | None = None, dimensions: int | None = None
+    store: GraphStore,
+    settings: Settings,
+    *,
+    seed: int | None = None,
+    dimensions: int | None = None,
+    base: str | None = None,
 ) -> dict[str, Any]:
-    """Train on the graph as it stands and keep the checkpoint; see :func:`embeddings.training.train`."""
-    from embeddings import training  # torch takes seconds to import
+    """Train on the graph as it stands and keep the checkpoint; see :func:`embeddings.training.train`.
+
+    Args:
+        base: a checkpoint to go on from, or ``live`` for the one that queries read.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or no model is live.
+    """
+    from embeddings import registry, training  # torch takes seconds to import
     from embeddings.settings import TrainSettings
 
     started = time.perf_counter()
+    if base == "live":
+        live = registry.live(store)
+        if live is None:
+            raise CheckpointError("No model is live, so there is none to go on from. Train one: kg train; kg promote.")
+        base = live.version
     with stage_bar() as report:
         checkpoint = training.train(
             store,
@@ -404,6 +422,7 @@ def train(
             seed=settings.seed if seed is None else seed,
             device=settings.device,
             dimensions=dimensions or TrainSettings().dimensions,
+            base=None if base is None else registry.load(settings.home, base),
             progress=report,
         )
     return {
@@ -412,6 +431,7 @@ def train(
         "products": len(checkpoint.products),
         "dimensions": checkpoint.dimensions,
         "metrics": dict(checkpoint.metrics),
+        "based_on": base,
         "seconds": round(time.perf_counter() - started, 1),
     }
 

@@ -1,0 +1,158 @@
+"""Training on from an earlier checkpoint when the graph has grown: what was chosen stays, what was learned goes on.
+
+A full training chooses on several splits before it fits the whole graph, and that
+is most of its work. Little is chosen anew by a hundredth of new events, so a
+fine-tuning takes the mixture, the penalty and the network's settings from the
+checkpoint. Then
+
+- the network begins with the vectors of the nodes that the checkpoint knows; a new node begins where its neighbours
+  are; and it is trained on for a share of the epochs (``TrainSettings.finishing``);
+- in a large catalogue, where each product's relations are solved on its neighbours, only the products are solved
+  again whose users have changed in number, and the others keep the relations that they have.
+
+Both drift, if slowly: a full training now and then is the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from embeddings.choosing import Choice
+from embeddings.export import SHARED, NodeIndex
+from embeddings.gcn import HeteroLightGCN
+from embeddings.mixture import Mixture
+from embeddings.network import Network, Start
+from embeddings.registry import Checkpoint
+from embeddings.relations import EXACT_PRODUCTS, prune_together, renewed
+from embeddings.scoring import no_weights
+from embeddings.settings import TrainSettings
+from embeddings.split import Interactions
+from kg.errors import CheckpointError
+
+
+def settings_of(checkpoint: Checkpoint) -> TrainSettings:
+    """The settings that the checkpoint was trained with."""
+    kept: dict[str, Any] = {}
+    for field in fields(TrainSettings):
+        if field.name in checkpoint.settings:
+            value = checkpoint.settings[field.name]
+            kept[field.name] = tuple(value) if isinstance(value, list) else value
+    return TrainSettings(**kept)
+
+
+def choice_of(checkpoint: Checkpoint, index: NodeIndex) -> Choice:
+    """What was chosen for the checkpoint, with its network to go on from.
+
+    Raises:
+        CheckpointError: it was made before checkpoints kept all that is needed.
+    """
+    if "free" not in checkpoint.state or checkpoint.met is None:
+        raise CheckpointError(
+            f"Checkpoint {checkpoint.version} does not hold what training on needs. Train anew once: kg train."
+        )
+    chosen = checkpoint.settings
+    return Choice(
+        penalty=chosen["penalty"],
+        mixture=Mixture(chosen["factors"], chosen["sequence"], checkpoint.weights),
+        lift=chosen["lift"],
+        network=Network(chosen["temperature"], chosen["epochs_chosen"], start=start_from(checkpoint, index)),
+    )
+
+
+def start_from(checkpoint: Checkpoint, index: NodeIndex) -> Start:
+    """The checkpoint's parameters for a network over the nodes of ``index``."""
+    labels = [label for _, label in SHARED]
+    then = {"User": checkpoint.users, "Product": checkpoint.products, **checkpoint.others}
+    before = {
+        (label, key): row
+        for row, (label, key) in enumerate(
+            (label, key) for label in ("User", "Product", *labels) for key in then.get(label, ())
+        )
+    }
+    now = [(label, key) for label in ("User", "Product", *labels) for key in index.keys.get(label, ())]
+    rows = torch.tensor([before.get(node, -1) for node in now])
+    state = {name: torch.from_numpy(np.array(value)) for name, value in checkpoint.state.items()}
+    types = dict(zip(checkpoint.settings["edge_weights"], state["theta"].tolist(), strict=True))
+
+    def start(model: HeteroLightGCN) -> None:
+        known = rows >= 0
+        with torch.no_grad():
+            for place, type_ in enumerate(model.types):
+                if type_ in types:
+                    model.theta[place] = types[type_]
+            weight = state.get("project.weight")
+            if model.project is not None and weight is not None and weight.shape == model.project.weight.shape:
+                model.project.weight.copy_(weight)
+            free = torch.zeros_like(model.free)
+            free[known] = state["free"][rows[known]]
+            around = sum(
+                share * (getattr(model, f"adjacency_{place}") @ free)
+                for place, share in enumerate(torch.softmax(model.theta, 0))
+            )
+            model.free.copy_(torch.where(known[:, None], free, around))
+
+    return start
+
+
+def met_by(x: Interactions) -> np.ndarray:
+    """Users who met each product, int64 ``[n_products]``."""
+    return np.asarray(x.matrix().sum(axis=0)).ravel().astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Which relations are learned anew, and those that stay."""
+
+    rows: np.ndarray
+    """Products whose outgoing relations are all new, bool ``[n_products]``."""
+    columns: np.ndarray
+    """Products whose incoming relations are new, bool ``[n_products]``."""
+    similar: sp.csr_matrix
+    """What the checkpoint has, over the products as they are now."""
+    following: sp.csr_matrix
+
+    @classmethod
+    def of_everything(cls, x: Interactions) -> Renewal:
+        """Nothing stays."""
+        whole = np.ones(x.n_products, dtype=bool)
+        nothing = no_weights(x.n_products, x.n_products)
+        return cls(whole, whole, nothing, nothing)
+
+    @classmethod
+    def since(cls, checkpoint: Checkpoint, index: NodeIndex, x: Interactions) -> Renewal:
+        """What has changed since the checkpoint; everything where the whole catalogue is solved at once."""
+        if x.n_products <= EXACT_PRODUCTS or checkpoint.met is None:
+            return cls.of_everything(x)
+        place = index.rows("Product", checkpoint.products)
+        there = place >= 0
+        met = np.full(x.n_products, -1, dtype=np.int64)
+        met[place[there]] = checkpoint.met[there]
+
+        def moved(matrix: sp.csr_matrix | None) -> sp.csr_matrix:
+            shape = (x.n_products, x.n_products)
+            if matrix is None:
+                return no_weights(*shape)
+            old = matrix.tocoo()
+            row, column = place[old.row], place[old.col]
+            kept = (row >= 0) & (column >= 0)
+            return sp.csr_matrix((old.data[kept], (row[kept], column[kept])), shape=shape)
+
+        return cls(met < 0, met != met_by(x), moved(checkpoint.similar), moved(checkpoint.following))
+
+    def joined(
+        self, similar: sp.csr_matrix, following: sp.csr_matrix, next_weight: float, most: int
+    ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """Fresh relations beside those that stay, at most ``most`` a product."""
+        if self.columns.all():
+            return similar, following
+        return prune_together(
+            renewed(self.similar, similar, self.rows, self.columns),
+            renewed(self.following, following, self.rows, self.columns),
+            next_weight,
+            most,
+        )
