@@ -99,7 +99,7 @@ def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: b
     with own_graph(settings, "recommend") as store, tempfile.TemporaryDirectory() as home:
         begun = time.perf_counter()
         intake.load_products(store, task.products, document_of=corpus.product_document)
-        intake.load_events(store, task.events, refuse=_refuse, pseudonym=str)
+        intake.load_events(store, task.events, refuse=refuse, pseudonym=str)
         loaded = time.perf_counter() - begun
         if any(p.title != p.sku for p in task.products):
             jobs.extract(store, settings)
@@ -148,7 +148,8 @@ def _spread(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _refuse(record: object, reason: str) -> None:
+def refuse(record: object, reason: str) -> None:
+    """For a loader: a bad record in a benchmark's own set ends it."""
     raise BenchmarkError(f"{record}: {reason}")
 
 

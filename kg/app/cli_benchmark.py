@@ -131,6 +131,19 @@ def recommend(
     show(report, json)
 
 
+@app.command("growth")
+def growth(
+    data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
+    set: Annotated[Literal["beauty", "musical_instruments"], typer.Option(help="Which set it is.")],
+    related: Annotated[bool, typer.Option(help="Use the set's own relations between products.")] = False,
+    json: Json = False,
+) -> None:
+    """Train on ten times when the graph has grown by a hundredth, beside a full training in the end."""
+    from kg.app import benchmark_growth as measured
+
+    show(measured.growth(Settings.load(), data, set, related=related), json)
+
+
 @app.command("questions")
 def questions(
     wording: Annotated[

@@ -1,0 +1,142 @@
+"""``kg benchmark growth``: a graph that grows by hundredths, trained on each time, beside a full training in the end.
+
+A public set is exported once, and its interactions come in the order of their
+times: the first nine tenths are trained in full, then ten times as much of what
+is left is added and trained on (:mod:`embeddings.finetuning`), and the whole is
+trained in full for comparison. Users and products appear when something is known
+that they did. What was held out of each user is what both should find.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from extraction import corpus
+from kg import intake
+from kg.app import jobs
+from kg.app.benchmark import own_graph
+from kg.app.benchmark_recommend import Set, Task, read_task, refuse
+from kg.errors import BenchmarkError
+from kg.settings import Settings
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
+
+    from embeddings.export import NodeIndex
+    from embeddings.registry import Checkpoint
+
+_FIRST: Final = 0.9
+_STEPS: Final = 10
+
+
+def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dict[str, Any]:
+    """Figures of the fine-tuned and of the full model, and the processor's seconds of each.
+
+    Raises:
+        BenchmarkError: the set has no times, or a file is not there.
+    """
+    from embeddings import export, registry, training  # torch takes seconds to import
+
+    task = read_task(folder, name, related=related, seed=settings.seed)
+    with own_graph(settings, "growth") as store:
+        intake.load_products(store, task.products, document_of=corpus.product_document)
+        intake.load_events(store, task.events, refuse=refuse, pseudonym=str)
+        if any(p.title != p.sku for p in task.products):
+            jobs.extract(store, settings)
+        data, index = export.export_subgraph(store)
+    times = _times(data)
+    if not len(times):
+        raise BenchmarkError(f"{name} has no times, so nothing says what came first. Take another set.")
+
+    def fit(until: float, base: registry.Checkpoint | None) -> tuple[registry.Checkpoint, float]:
+        begun = time.process_time()
+        part, names = _until(data, index, until)
+        fitted = training.fit(part, names, seed=settings.seed, device=settings.device, base=base)
+        return replace(fitted, version=f"{until:.0f}"), time.process_time() - begun
+
+    ends = np.quantile(times, np.linspace(_FIRST, 1.0, _STEPS + 1))
+    first, _ = fit(ends[0], None)
+    model, tunings = first, []
+    for end in ends[1:]:
+        model, seconds = fit(end, model)
+        tunings.append(round(seconds, 1))
+    full, seconds = fit(ends[-1], None)
+    report = {
+        kind: _figures(data, index, task, checkpoint)
+        for kind, checkpoint in (("first nine tenths", first), ("fine-tuned", model), ("full training", full))
+    }
+    return {
+        "set": name,
+        "interactions": len(times),
+        **report,
+        "relative": {
+            metric: round(report["fine-tuned"][metric] / value - 1.0, 4)
+            for metric, value in report["full training"].items()
+        },
+        "cpu seconds": {"each fine-tuning": tunings, "full training": round(seconds, 1)},
+    }
+
+
+def _times(data: HeteroData) -> np.ndarray:
+    from embeddings.split import interactions
+
+    at = interactions(data).at
+    return np.sort(at[~np.isnan(at)])
+
+
+def _until(data: HeteroData, index: NodeIndex, end: float) -> tuple[HeteroData, NodeIndex]:
+    """The graph as it was at ``end``: later interactions, and users and products without any, are not there."""
+    import torch
+
+    from embeddings.export import INTERACTIONS, NodeIndex
+
+    part = data.clone()
+    there = {label: torch.zeros(int(data[label].num_nodes or 0), dtype=torch.bool) for label in ("User", "Product")}
+    for type_ in INTERACTIONS:
+        edges = part["User", type_, "Product"]
+        kept = edges.at <= end
+        edges.edge_index, edges.at, edges.strength = edges.edge_index[:, kept], edges.at[kept], edges.strength[kept]
+        there["User"][edges.edge_index[0]] = True
+        there["Product"][edges.edge_index[1]] = True
+    part["User"].last_at = torch.fmin(part["User"].last_at, torch.tensor(end, dtype=torch.float64))
+    keys = {
+        label: tuple(key for key, kept in zip(names, there[label].tolist(), strict=True) if kept)
+        if label in there
+        else names
+        for label, names in index.keys.items()
+    }
+    return part.subgraph(there), NodeIndex(keys)
+
+
+def _figures(data: HeteroData, index: NodeIndex, task: Task, checkpoint: Checkpoint) -> dict[str, float]:
+    """HR@10 and NDCG@10 of what was held out, of all users; whom the model does not know it recommends nothing."""
+    from embeddings.evaluation import metrics, rank_all, targets_of
+    from embeddings.export import NodeIndex
+    from embeddings.scoring import Scorer
+    from embeddings.shop import Shop
+    from embeddings.split import interactions
+
+    names = NodeIndex({"User": checkpoint.users, "Product": checkpoint.products})
+    part, _ = _until(data, index, float(checkpoint.version))
+    x = interactions(part)
+    scorer = Scorer(
+        checkpoint.user_vectors,
+        checkpoint.product_vectors,
+        checkpoint.similar,
+        Shop.of(part, x).related,
+        checkpoint.popularity,
+        checkpoint.weights,
+        checkpoint.following,
+    )
+    users = names.rows("User", [user for user, _ in task.heldout])
+    products = names.rows("Product", [sku for _, sku in task.heldout])
+    known = (users >= 0) & (products >= 0)
+    targets = targets_of(users[known], products[known])
+    ranking = rank_all(scorer.ranker(x), targets, x.matrix(known_only=True), np.zeros(x.n_products, dtype=bool), 10)
+    found = metrics(ranking.ranks, targets.owner, len({user for user, _ in task.heldout}), (10,))
+    return {metric: round(found[metric], 4) for metric in ("hr@10", "ndcg@10")}
