@@ -247,6 +247,14 @@ class LiveModel:
     version: str
     slot: str
     weights: ScoreWeights
+    dimensions: int = schema.DEFAULT_DIMENSIONS
+    """Width of its vectors."""
+    at: datetime | None = None
+    """When it was written."""
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """Factor of each part of SIMILAR_TO that what a product is decides, by its name."""
+    lift: float = 0.0
+    """Of newcomers (:mod:`embeddings.newcomers`)."""
 
 
 def live(store: GraphStore) -> LiveModel | None:
@@ -258,7 +266,15 @@ def live(store: GraphStore) -> LiveModel | None:
     if not rows:
         return None
     model = rows[0]["model"]
-    return LiveModel(model["id"], model["slot"], ScoreWeights.from_properties(model))
+    return LiveModel(
+        version=model["id"],
+        slot=model["slot"],
+        weights=ScoreWeights.from_properties(model),
+        dimensions=model.get("dimensions", schema.DEFAULT_DIMENSIONS),
+        at=model["at"].to_native() if "at" in model else None,
+        factors={n.removeprefix("f_"): value for n, value in model.items() if n.startswith("f_")},
+        lift=model.get("lift", 0.0),
+    )
 
 
 LOCK_MODELS: Final = "MATCH (m:ModelVersion)\nWITH m\nORDER BY m.id\nSET m.status = m.status"

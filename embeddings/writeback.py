@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from embeddings.export import SHARED
 from embeddings.registry import LOCK_MODELS, Checkpoint, live
 from embeddings.scoring import no_weights
 from kg import schema
@@ -143,11 +144,21 @@ def _claim(store: GraphStore, checkpoint: Checkpoint, slot: str, now: datetime) 
                     "slot": slot,
                     "now": now,
                     "dimensions": checkpoint.dimensions,
-                    "weights": checkpoint.weights.as_properties(),
+                    "weights": {**checkpoint.weights.as_properties(), **_factors(checkpoint)},
                 },
             ),
         ]
     )
+
+
+def _factors(checkpoint: Checkpoint) -> dict[str, float]:
+    """What :mod:`embeddings.foldin` needs to know of a model, as properties of its ``ModelVersion``."""
+    factors = checkpoint.settings.get("factors", {})
+    parts = ("text", *(type_.lower() for type_, _ in SHARED))
+    return {
+        "lift": float(checkpoint.settings.get("lift", 0.0)),
+        **{f"f_{part}": float(factors.get(part, 0.0)) for part in parts},
+    }
 
 
 def _clear(store: GraphStore, slot: str, kept: str | None, report: Report) -> None:

@@ -294,6 +294,14 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("w_popularity", "FLOAT", "Weight of the product's popularity."),
             Property("w_next", "FLOAT", "Weight of SIMILAR_TO's next from what the user met last."),
             Property("recency", "FLOAT", "What a product counts in that sequence, relative to the one after it."),
+            Property("lift", "FLOAT", "How far relations onto products that hardly anyone has met are raised."),
+            Property(
+                "f_text", "FLOAT", "Factor of the texts' squared cosine in SIMILAR_TO, for products not trained on."
+            ),
+            *(
+                Property(f"f_{name}", "FLOAT", f"Factor of a shared {name.upper()} in SIMILAR_TO, for the same.")
+                for name in ("made_by", "in_category", "has_attribute", "praised_for")
+            ),
             *(
                 Property(f"w_{name}", "FLOAT", f"Weight of {name.upper()} from the user's history.")
                 for name in (

@@ -27,6 +27,7 @@ from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stag
 from kg.errors import CheckpointError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
+from kg.privacy import Pseudonym
 from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
 from kg.scheduler import Job
 from kg.settings import Settings
@@ -54,6 +55,8 @@ class IngestReport:
     unknown_targets: int = 0
     unknown_kinds: int = 0
     deactivated: int = 0
+    users_placed: int = 0
+    """Users whose vector of the live model follows what they did."""
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -79,6 +82,7 @@ def ingest(
         InputError: a file cannot be read, or there are more than ``max_rejects`` bad records.
     """
     path = rejects or settings.home / "rejects.jsonl"
+    placed = 0
     with RejectFile(path, limit=max_rejects) as refused, progress_bar(f"Loading {kind}", unit=kind) as advance:
         loader = _Loader(store, settings, refused, advance, format, create_missing)
         summary = IntakeSummary()
@@ -89,8 +93,8 @@ def ingest(
             load = {"reviews": loader.reviews, "events": loader.events, "users": loader.users}[kind]
             for file in files:
                 summary += load(file)
-            if kind in ("reviews", "events") and not store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version"):
-                intake.rank_popularity(store)
+            if kind in ("reviews", "events"):
+                placed = _follow(store, loader.seen)
     return IngestReport(
         kind=kind,
         files=len(files),
@@ -102,7 +106,22 @@ def ingest(
         unknown_targets=summary.unknown_targets,
         unknown_kinds=summary.unknown_kinds,
         deactivated=summary.deactivated,
+        users_placed=placed,
     )
+
+
+def _is_live(store: GraphStore) -> bool:
+    return bool(store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version"))
+
+
+def _follow(store: GraphStore, users: set[str]) -> int:
+    """What is served follows what users did: their vectors; before the first model, what is popular."""
+    if not _is_live(store):
+        intake.rank_popularity(store)
+        return 0
+    from embeddings import foldin  # torch takes seconds to import
+
+    return foldin.fold_in_users(store, sorted(users))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +132,8 @@ class _Loader:
     advance: Advance
     format: corpus.Format
     create_missing: bool
+    seen: set[str] = field(default_factory=set)
+    """Users of the events and reviews, as the graph knows them."""
 
     def products(self, files: Sequence[Path], *, sync: bool, related: bool) -> IntakeSummary:
         def records() -> Iterator[ProductRecord]:
@@ -160,7 +181,7 @@ class _Loader:
             records,
             document_of=corpus.review_document,
             refuse=self._refuse(file),
-            pseudonym=pseudonym_of(self.settings),
+            pseudonym=self._noting(),
             batch_size=self.settings.batch_size,
             progress=self.advance,
         )
@@ -170,11 +191,21 @@ class _Loader:
             self.store,
             records,
             refuse=refuse,
-            pseudonym=pseudonym_of(self.settings),
+            pseudonym=self._noting(),
             create_missing=self.create_missing,
             batch_size=5 * self.settings.batch_size,
             progress=self.advance,
         )
+
+    def _noting(self) -> Pseudonym:
+        pseudonym = pseudonym_of(self.settings)
+
+        def noted(user: str) -> str:
+            name = pseudonym(user)
+            self.seen.add(name)
+            return name
+
+        return noted
 
     def _refuse(self, file: Path) -> intake.Refuse:
         def refuse(record: ReviewRecord | EventRecord, reason: str) -> None:
@@ -195,6 +226,8 @@ class ExtractReport:
     rejected: int
     vectors: int
     """Products whose text was encoded."""
+    placed: int = 0
+    """New products that the live model can recommend now."""
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -226,7 +259,12 @@ def extract(
                 pipeline.put(partial(_record, run, documents, extractions, advance))
         vectors = encode_products(store, workers, Encoder(settings.encoder).fingerprint)
     run.close(now=clock())
-    return ExtractReport(version, run.documents, run.facts, run.rejected, vectors)
+    placed = 0
+    if _is_live(store):
+        from embeddings import foldin  # torch takes seconds to import
+
+        placed = foldin.fold_in_products(store, foldin.unplaced_products(store))
+    return ExtractReport(version, run.documents, run.facts, run.rejected, vectors, placed)
 
 
 PAGE: Final = 256

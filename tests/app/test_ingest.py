@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
+from embeddings.registry import Checkpoint, promote
+from embeddings.scoring import ScoreWeights, no_weights
+from embeddings.writeback import write_embeddings
+from kg.schema import DEFAULT_DIMENSIONS
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
 
@@ -109,3 +115,30 @@ def test_holding_out_the_last_record_of_each_user(kg: Kg, tmp_path: Path) -> Non
 def test_sync_of_anything_but_products_is_refused(kg: Kg, tmp_path: Path) -> None:
     answer = kg("ingest", "events", lines(tmp_path / "e.jsonl", {}), "--sync")
     assert (answer.code, "--sync" in answer.err) == (1, True)
+
+
+def test_while_a_model_is_live_a_newcomer_gets_a_place_in_it_at_once(kg: Kg, store: GraphStore, tmp_path: Path) -> None:
+    old = [{"sku": f"P{n}", "title": f"Cotton strap {n}", "brand": "Birch"} for n in range(3)]
+    kg("ingest", "products", lines(tmp_path / "old.jsonl", *old))
+    checkpoint = Checkpoint(
+        version="m1",
+        users=(),
+        products=("P0", "P1", "P2"),
+        user_vectors=np.zeros((0, DEFAULT_DIMENSIONS), dtype=np.float32),
+        product_vectors=np.eye(DEFAULT_DIMENSIONS, dtype=np.float32)[[0, 0, 1]],
+        similar=no_weights(3, 3),
+        popularity=np.array([1.0, 0.5, 0.0], dtype=np.float32),
+        weights=ScoreWeights(embedding=1.0, similar=1.0),
+        settings={"factors": {"made_by": 1.0, "text": 1.0}},
+    )
+    write_embeddings(store, checkpoint)
+    promote(store, "m1")
+
+    new = lines(tmp_path / "new.jsonl", {"sku": "N1", "title": "Cotton strap, green", "brand": "Birch"})
+    assert kg("ingest", "products", new).code == 0
+    assert kg("extract", "--json").json["placed"] == 1
+    seen = lines(tmp_path / "events.jsonl", {"user": "anna", "sku": "P2", "type": "bought", "at": 1})
+    assert kg("ingest", "events", seen, "--json").json["users_placed"] == 1
+    (row,) = kg("query", "recommend/for_user", "--param", "user=anna", "--param", "limit=1", "--json").json
+    assert row["sku"] == "N1"
+    assert {reason["term"] for reason in row["reasons"]} >= {"SIMILAR_TO", "EMBEDDING"}
