@@ -84,7 +84,8 @@ LET free = {
 LET without = {brands: coalesce(size($not_brands), 0) = 0, values: coalesce(size($not_attributes), 0) = 0}
 LET entries = [
   {by: 'everything', n: 1.0e300},
-  {by: 'price', n: ofPrice},
+  // Counted no further than $exact: beyond it any other filter, whose number is known, is the better way in.
+  {by: 'price', n: CASE WHEN ofPrice > $exact THEN 1.0e299 ELSE ofPrice END},
   {by: 'category', n: CASE WHEN NOT free.category THEN onShelves END},
   {by: 'brands', n: CASE WHEN NOT free.brand THEN ofBrands END},
   {by: 'attribute', n: CASE WHEN NOT free.all THEN ofRarest END},
@@ -207,32 +208,30 @@ CALL (u) {
   WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
   RETURN collect(DISTINCT p) AS known
 }
-// 4. Which candidates pass the filters.
-CALL (pool, led, entry, free, without, that, kinds, shelves) {
-  WHEN entry.n > $exact THEN {
-    UNWIND pool + [one IN led | one.p] AS p
-    LET is = free
-    FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
-    FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
-    FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
-    FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
-    FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
-    FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
-    FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
-      OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
-    FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
-    FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
-    RETURN collect(DISTINCT p) AS passed
-  }
-  ELSE {
-    RETURN [] AS passed
-  }
+// 4. Which candidates pass the filters: the pool, where there is one, and in any case what the history leads to.
+LET ledTo = [one IN led | one.p]
+CALL (pool, ledTo, free, without, that, kinds, shelves) {
+  UNWIND pool + ledTo AS p
+  LET is = free
+  FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
+  FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+  FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+  FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
+  FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
+  FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
+  FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
+    OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
+  FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
+  FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
+  RETURN collect(DISTINCT p) AS passed
 }
-// 5. Where the rarest filter leaves few, or too few candidates passed to be sure of the best: every match.
+// 5. Where the rarest filter leaves few, or too few candidates passed to be sure of the best: every match. Those to
+// which the history leads are among the candidates already; of the others, whose score is what they are alone, the
+// best are enough.
 LET enough = entry.n > $exact AND size(passed) >= 100 + 4 * $limit + size(known)
-CALL (passed, enough, entry, rarest, low, high, free, without, that, kinds, shelves) {
+CALL (u, live, known, ledTo, enough, entry, rarest, low, high, free, without, that, kinds, shelves) {
   WHEN enough THEN {
-    RETURN passed AS matches
+    RETURN [] AS best
   }
   ELSE {
     CALL (entry, rarest, low, high, that, kinds, shelves) {
@@ -298,13 +297,29 @@ CALL (passed, enough, entry, rarest, low, high, free, without, that, kinds, shel
       OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
     FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
     FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
-    RETURN collect(p) AS matches
+    FILTER NOT p IN known AND NOT p IN ledTo
+    LET cosine = CASE live.slot
+                   WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+                   WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+                 END,
+        lift = CASE
+                 WHEN size(keys($boosts)) + size(keys($brand_boosts)) = 0 THEN 0.0
+                 ELSE coalesce(toFloatOrNull($boosts[p.sku]), 0.0)
+                      + reduce(s = 0.0, key IN COLLECT { MATCH (p)-[:MADE_BY]->(b) RETURN DISTINCT b.key } |
+                               s + coalesce(toFloatOrNull($brand_boosts[key]), 0.0))
+               END,
+        pin = [i IN range(0, coalesce(size($pins), 0) - 1) WHERE $pins[i] = p.sku][0]
+    WITH p, pin, coalesce(live.w_embedding * coalesce(cosine, 0.0), 0.0)
+                 + coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0) + lift AS alone
+    ORDER BY coalesce(pin, 1000000), alone DESC, p.sku
+    LIMIT $limit
+    RETURN collect(p) AS best
   }
 }
 LET plan = CASE WHEN NOT enough THEN 'exact subset' WHEN withinIndex THEN 'in-index filter' ELSE 'over-fetch' END
-// 6. The score of each match, and the best.
-CALL (led, known, matches) {
-  UNWIND matches AS p
+// 6. The score of each candidate, and the best.
+CALL (led, known, passed, best) {
+  UNWIND passed + best AS p
   RETURN p, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
 UNION ALL
   UNWIND led AS one
