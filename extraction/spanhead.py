@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from extraction.adapters import States
+from extraction.memory import REGIMES
 from extraction.spans import WIDTH
 
 RANK: Final = 64
@@ -40,11 +41,13 @@ class Question:
     attribute: int
     """Its row, 0 when it is taken for new."""
     pair: int
-    """Row of category and attribute, 0 when new."""
+    """Row of category and attribute, 0 where they were not met together."""
     first: NDArray[np.int32]
     """First word of each candidate; -1 for "not stated", -2 for what stands nowhere; ``[n]``."""
     last: NDArray[np.int32]
     """Last word of each candidate, the same for the two others; ``[n]``."""
+    regime: int
+    """How well it is known, a number in :data:`extraction.memory.REGIMES`."""
     memory: NDArray[np.float32]
     """What the memory gives each candidate, ``[n]``."""
     right: NDArray[np.bool_]
@@ -69,9 +72,9 @@ class SpanHead(nn.Module):
         self.norm = nn.LayerNorm(dimensions)
         self.start, self.end, self.inside, self.none = (nn.Linear(dimensions, dimensions) for _ in range(4))
         self.left, self.right, self.gate = (nn.Linear(dimensions, RANK) for _ in range(3))
-        self.trust = nn.Parameter(torch.ones(2))
-        """Scale of the memory's score: for known attributes, for new ones."""
-        self.silence = nn.Parameter(torch.zeros(2))
+        self.trust = nn.Parameter(torch.ones(len(REGIMES)))
+        """Scale of the memory's score, by how well an attribute is known."""
+        self.silence = nn.Parameter(torch.zeros(len(REGIMES)))
         """Constant for "not stated", the same."""
         self.nowhere = nn.Parameter(torch.zeros(1))
         self.dropout = nn.Dropout(dropout)
@@ -92,7 +95,7 @@ class SpanHead(nn.Module):
         length = states.first.shape[1]
         shape = (len(questions), most)
         names = np.zeros((*shape, self.name.in_features), dtype=np.float32)
-        ids = np.zeros((*shape, 2), dtype=np.int64)
+        ids = np.zeros((*shape, 3), dtype=np.int64)
         place = np.full((*shape, wide), length * WIDTH + 2, dtype=np.int64)
         memory = np.zeros((*shape, wide), dtype=np.float32)
         right = np.zeros((*shape, wide), dtype=bool)
@@ -100,7 +103,7 @@ class SpanHead(nn.Module):
         for t, row in enumerate(questions):
             for k, q in enumerate(row):
                 n = len(q.first)
-                names[t, k], ids[t, k], there[t, k] = q.name, (q.attribute, q.pair), True
+                names[t, k], ids[t, k], there[t, k] = q.name, (q.attribute, q.pair, q.regime), True
                 place[t, k, :n] = _places(q.first, q.last, length)
                 memory[t, k, :n], right[t, k, :n] = q.memory, q.right
         number = torch.from_numpy(ids).to(device)
@@ -110,10 +113,10 @@ class SpanHead(nn.Module):
             + self.pair(number[..., 1])
         )
         query = self.dropout(query)  # [texts, questions, dimensions]
-        is_new = (number[..., 0] == 0).long()
-        scores = self._flat(states, query, self.silence[is_new])
+        regime = number[..., 2]
+        scores = self._flat(states, query, self.silence[regime])
         scores = scores.gather(2, torch.from_numpy(place).to(device))
-        scores = scores + self.trust[is_new][..., None] * torch.from_numpy(memory).to(device)
+        scores = scores + self.trust[regime][..., None] * torch.from_numpy(memory).to(device)
         return scores, torch.from_numpy(right).to(device), torch.from_numpy(there).to(device)
 
     def _flat(self, states: States, query: Tensor, silence: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 import orjson
 from safetensors import SafetensorError
 
+from extraction import language
 from extraction.adapters import AdaptedEncoder
 from extraction.benchmarks import (
     Format,
@@ -32,12 +33,14 @@ from extraction.benchmarks import (
 from extraction.corrections import as_examples, read_corrections
 from extraction.encoder import Encoder
 from extraction.evaluation import ExtractionScore, score_triplets, score_values
+from extraction.kinds import Kinds
 from extraction.memory import Kin
 from extraction.triplets import TripletModel
 from extraction.values import Progress, Recipe, ValueModel
 from kg.errors import ExtractionError
+from kg.vocabulary import Vocabulary, load
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Counts changes of the files' layout."""
 _MANIFEST: Final = "manifest.json"
 
@@ -72,8 +75,11 @@ class Heads:
         return str(_manifest(folder).get("version", ""))
 
     @classmethod
-    def load(cls, folder: Path, encoder: Encoder) -> Heads:
+    def load(cls, folder: Path, encoder: Encoder, vocabulary: Vocabulary | None = None) -> Heads:
         """The heads in ``folder``; empty ones where nothing was trained.
+
+        Args:
+            vocabulary: tells which values attributes never seen may have; by default the one that ships with kg.
 
         Raises:
             ExtractionError: the files are damaged, of another layout, or were trained on another encoder.
@@ -87,7 +93,7 @@ class Heads:
                 f"{encoder.fingerprint}). Set KG_ENCODER back, or delete the folder and train again."
             )
         try:
-            values = _load_values(folder / manifest["values"], encoder) if "values" in manifest else None
+            values = _load_values(folder / manifest["values"], encoder, vocabulary) if "values" in manifest else None
             triplets = _load_triplets(folder / manifest["triplets"], encoder) if "triplets" in manifest else None
         except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(
@@ -102,6 +108,7 @@ def train(
     folder: Path,
     encoder: Encoder,
     *,
+    vocabulary: Vocabulary | None = None,
     recipe: Recipe | None = None,
     progress: Progress = lambda *_: None,
 ) -> TrainingReport:
@@ -110,6 +117,7 @@ def train(
     A training that was cut off goes on after its last epoch when it is started again with the same files.
 
     Args:
+        vocabulary: tells which values attributes never seen may have; by default the one that ships with kg.
         recipe: how attribute values are learned.
         progress: is told of each step.
 
@@ -133,7 +141,7 @@ def train(
         checkpoint = folder / "unfinished.pt"
         values = ValueModel.train(
             [MarkedProduct.of_dict(r) for r in examples],
-            Kin(encoder.encode),
+            kin_of(encoder, vocabulary),
             partial(_adapted, encoder),
             recipe=recipe,
             checkpoint=checkpoint,
@@ -150,6 +158,7 @@ def correct(
     folder: Path,
     encoder: Encoder,
     *,
+    vocabulary: Vocabulary | None = None,
     recipe: Recipe | None = None,
     progress: Progress = lambda *_: None,
 ) -> TrainingReport:
@@ -159,7 +168,7 @@ def correct(
         ExtractionError: the file holds no corrections, or nothing was trained that they could correct.
     """
     corrections = read_corrections(file)
-    heads = Heads.load(folder, encoder)
+    heads = Heads.load(folder, encoder, vocabulary)
     if heads.values is None:
         raise _untrained("ae")
     before = [MarkedProduct.of_dict(r) for r in _examples(folder / _manifest(folder)["values"])]
@@ -261,14 +270,19 @@ def _adapted(encoder: Encoder, recipe: Recipe) -> AdaptedEncoder:
     )
 
 
+def kin_of(encoder: Encoder, vocabulary: Vocabulary | None = None) -> Kin:
+    """What is known of attributes by their names."""
+    return Kin(encoder.encode, Kinds(vocabulary or load(), encoder.encode, language.lemma_index()))
+
+
 def _sentence(row: dict[str, Any]) -> MarkedSentence:
     triplets = (Triplet(tuple(t["aspect"]), tuple(t["opinion"]), t["sentiment"]) for t in row["triplets"])
     return MarkedSentence(tuple(row["tokens"]), tuple(triplets))
 
 
-def _load_values(folder: Path, encoder: Encoder) -> ValueModel:
+def _load_values(folder: Path, encoder: Encoder, vocabulary: Vocabulary | None) -> ValueModel:
     return ValueModel.load(
-        folder, Kin(encoder.encode), partial(AdaptedEncoder.load, folder=encoder.folder, device=encoder.device)
+        folder, kin_of(encoder, vocabulary), partial(AdaptedEncoder.load, folder=encoder.folder, device=encoder.device)
     )
 
 

@@ -5,15 +5,18 @@ Four sets, each trained and tested as far apart as it says:
 ``ae``          AE-110K: its training file, its test file
 ``surface``     WDC PAVE, values as the texts have them: a fifth of the clusters of offers held out
 ``normalised``  WDC PAVE, normalised values: the same clusters held out
-``new``         attributes never seen, then categories never seen, of ``ae`` and of ``surface``: a fifth held out
+``new``         attributes never seen, then categories never seen, of ``ae`` and of ``surface``: a fifth held out, each
+                fifth in turn, and what is counted added up
 
-Beside the whole stand what is left when a part is taken away, and the rules alone.
+Beside the whole stand what is left when a part is taken away, and the rules alone. An attribute never seen is not
+asked of the network, so that set has one variant, without one.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +28,11 @@ from extraction import language
 from extraction.adapters import AdaptedEncoder
 from extraction.benchmarks import MarkedProduct, read_products
 from extraction.encoder import Encoder
-from extraction.evaluation import calibration_error, score_values
-from extraction.memory import Kin
+from extraction.evaluation import Count, calibration_error, score_values
 from extraction.mentions import Lexicon
 from extraction.rules import AttributeRules
-from extraction.values import Recipe, ValueModel
+from extraction.training import kin_of
+from extraction.values import Answer, Recipe, ValueModel
 from kg.vocabulary import Vocabulary
 
 SETS: Final = ("ae", "surface", "normalised", "new")
@@ -37,6 +40,7 @@ SPLIT_SEED: Final = 0
 """Of the clusters that are held out."""
 NEW_SEED: Final = 3
 """Of the attributes and categories that are held out."""
+PARTS: Final = 5
 _WDC: Final = {"surface": "wdc_with_all_attributes", "normalised": "wdc_with_all_attributes_normalized"}
 
 VARIANTS: Final[Mapping[str, Callable[[Recipe], Recipe]]] = {
@@ -54,29 +58,35 @@ class Split:
     name: str
     training: tuple[MarkedProduct, ...]
     test: tuple[MarkedProduct, ...]
-    attributes: frozenset[str] = frozenset()
-    """Held-out attributes, where these are asked alone."""
+    asked: Mapping[str, frozenset[str]]
+    """Category → the attributes that anyone marked in it; of held-out attributes alone, where these are asked alone."""
+    has_new: bool = False
+    """Whether it asks attributes that were never seen, and no others."""
 
 
-def splits(data: Path, sets: Sequence[str]) -> Iterator[Split]:
-    """The splits of these sets; ``data`` has folders ``ae110k`` and ``wdc_pave``."""
+def splits(data: Path, sets: Sequence[str], *, parts: int = PARTS) -> Iterator[list[Split]]:
+    """The splits of these sets, those of one set together; ``data`` has folders ``ae110k`` and ``wdc_pave``.
+
+    Args:
+        parts: how many fifths of the attributes, and of the categories, are held out in turn.
+    """
     ae, surface = None, None
     if {"ae", "new"} & set(sets):
-        learned, asked = (tuple(read_products(data / "ae110k" / f"{n}.jsonl", "ae")) for n in ("train", "test"))
-        ae = Split("ae", learned, asked)
+        learned, test = (tuple(read_products(data / "ae110k" / f"{n}.jsonl", "ae")) for n in ("train", "test"))
+        ae = Split("ae", learned, test, _asked((*learned, *test)))
     if {"surface", "new"} & set(sets):
         surface = _by_cluster("surface", data / "wdc_pave" / _WDC["surface"] / "train_large.jsonl")
     if ae and "ae" in sets:
-        yield ae
+        yield [ae]
     if surface and "surface" in sets:
-        yield surface
+        yield [surface]
     if "normalised" in sets:
-        yield _by_cluster("normalised", data / "wdc_pave" / _WDC["normalised"] / "train_large.jsonl")
+        yield [_by_cluster("normalised", data / "wdc_pave" / _WDC["normalised"] / "train_large.jsonl")]
     if "new" in sets:
-        for whole in (ae, surface):
-            if whole:
-                yield new_attributes(whole)
-                yield new_categories(whole)
+        for hold_out in (new_attributes, new_categories):
+            for whole in (ae, surface):
+                if whole:
+                    yield hold_out(whole)[:parts]
 
 
 def _by_cluster(name: str, file: Path) -> Split:
@@ -88,7 +98,15 @@ def _by_cluster(name: str, file: Path) -> Split:
         name,
         tuple(p for p, c in zip(products, clusters, strict=True) if c not in held),
         tuple(p for p, c in zip(products, clusters, strict=True) if c in held),
+        _asked(products),
     )
+
+
+def _asked(products: Iterable[MarkedProduct]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for product in products:
+        found[product.category] |= product.targets.keys()
+    return {category: frozenset(attributes) for category, attributes in found.items()}
 
 
 def fifth(names: Iterable[str], seed: int) -> frozenset[str]:
@@ -98,67 +116,107 @@ def fifth(names: Iterable[str], seed: int) -> frozenset[str]:
     return frozenset(order[: max(1, len(order) // 5)])
 
 
-def new_attributes(split: Split) -> Split:
-    """A fifth of the attributes is never learned, and they alone are asked, in the test's texts."""
-    held = fifth((a for p in split.training for a in p.targets), NEW_SEED)
-    training = _only(split.training, lambda a: a not in held)
-    return Split(f"{split.name}, new attributes", training, _only(split.test, held.__contains__), held)
+def fifths(names: Iterable[str], seed: int) -> list[frozenset[str]]:
+    """The distinct names in up to five parts, drawn by chance."""
+    order = sorted(set(names))
+    random.Random(seed).shuffle(order)
+    return [frozenset(part) for n in range(PARTS) if (part := order[n::PARTS])]
 
 
-def new_categories(split: Split) -> Split:
-    """No text of a fifth of the categories is learned from; all texts of these are asked."""
-    held = fifth((p.category for p in split.training), NEW_SEED)
-    return Split(
-        f"{split.name}, new categories",
-        tuple(p for p in split.training if p.category not in held),
-        tuple(p for p in (*split.training, *split.test) if p.category in held),
-    )
+def new_attributes(split: Split) -> list[Split]:
+    """Each fifth of the attributes in turn: it is never learned, and it alone is asked, in the test's texts."""
+    found = []
+    every = frozenset(a for p in split.training for a in p.targets)
+    for held in fifths(every, NEW_SEED):
+        training = _only(split.training, every - held)
+        asked = {category: attributes & held for category, attributes in split.asked.items()}
+        found.append(Split(f"{split.name}, new attributes", training, _only(split.test, held), asked, has_new=True))
+    return found
 
 
-def _only(products: Iterable[MarkedProduct], wanted: Callable[[str], bool]) -> tuple[MarkedProduct, ...]:
-    found = (replace(p, targets={a: v for a, v in p.targets.items() if wanted(a)}) for p in products)
+def new_categories(split: Split) -> list[Split]:
+    """Each fifth of the categories in turn: no text of it is learned from, and all its texts are asked."""
+    return [
+        Split(
+            f"{split.name}, new categories",
+            tuple(p for p in split.training if p.category not in held),
+            tuple(p for p in (*split.training, *split.test) if p.category in held),
+            split.asked,
+        )
+        for held in fifths((p.category for p in split.training), NEW_SEED)
+    ]
+
+
+def _only(products: Iterable[MarkedProduct], wanted: frozenset[str]) -> tuple[MarkedProduct, ...]:
+    found = (replace(p, targets={a: v for a, v in p.targets.items() if a in wanted}) for p in products)
     return tuple(p for p in found if p.targets)
 
 
+def variants(parts: Sequence[Split], wanted: Sequence[str]) -> list[str]:
+    """Those of the wanted variants that differ on this set."""
+    if any(split.has_new for split in parts):
+        return ["memory alone"] if {"whole", "memory alone"} & set(wanted) else []
+    return list(wanted)
+
+
 def measure(
-    split: Split, variant: str, encoder: Encoder, recipe: Recipe, progress: Callable[[str, int, int], None]
+    parts: Sequence[Split],
+    variant: str,
+    encoder: Encoder,
+    vocabulary: Vocabulary,
+    recipe: Recipe,
+    progress: Callable[[str, int, int], None],
 ) -> dict[str, Any]:
-    """Learn and ask; the figures of one line of the table."""
+    """Learn and ask, part by part; the figures of one line of the table."""
     recipe = VARIANTS[variant](recipe)
-    started, busy = time.perf_counter(), time.process_time()
-    model = ValueModel.train(
-        split.training,
-        Kin(encoder.encode),
-        None if variant == "memory alone" else lambda r: _adapted(encoder, r),
-        recipe=recipe,
-        progress=progress,
-    )
-    trained, worked = time.perf_counter() - started, time.process_time() - busy
-    started = time.perf_counter()
-    answers = model.answer(split.test)
-    seconds = time.perf_counter() - started
-    asked = _all_asked(model, split)
-    every = score_values(asked, [{a: x.value for a, x in row.items()} for row in model.answer(asked)])
-    score = score_values(split.test, [{a: x.value for a, x in row.items()} for row in answers])
-    sure = [
-        (answer.probability, answer.value in product.targets[attribute])
-        for product, row in zip(split.test, answers, strict=True)
-        for attribute, answer in row.items()
-        if answer.value is not None
-    ]
+    count, all_asked = Count(), Count()
+    sure: list[tuple[float, bool]] = []
+    texts, training, processor, asking = 0, 0.0, 0.0, 0.0
+    for split in parts:
+        started, busy = time.perf_counter(), time.process_time()
+        model = ValueModel.train(
+            split.training,
+            kin_of(encoder, vocabulary),
+            None if variant == "memory alone" else lambda r: _adapted(encoder, r),
+            recipe=recipe,
+            progress=progress,
+        )
+        training += time.perf_counter() - started
+        processor += time.process_time() - busy
+        started = time.perf_counter()
+        answers = model.answer(split.test)
+        asking += time.perf_counter() - started
+        texts += len(split.test)
+        every = [
+            replace(p, targets={**dict.fromkeys(sorted(split.asked.get(p.category, ())), ()), **p.targets})
+            for p in split.test
+        ]
+        count += score_values(split.test, [_values(row) for row in answers]).total
+        all_asked += score_values(every, [_values(row) for row in model.answer(every)]).total
+        sure += [
+            (answer.probability, answer.value in product.targets[attribute])
+            for product, row in zip(split.test, answers, strict=True)
+            for attribute, answer in row.items()
+            if answer.value is not None
+        ]
     return {
-        "set": split.name,
+        "set": parts[0].name,
         "variant": variant,
-        "f1": round(100 * score.total.f1, 1),
-        "precision": round(100 * score.total.precision, 1),
-        "recall": round(100 * score.total.recall, 1),
-        "f1_all_attributes": round(100 * every.total.f1, 1),
+        "parts": len(parts),
+        "f1": round(100 * count.f1, 1),
+        "precision": round(100 * count.precision, 1),
+        "recall": round(100 * count.recall, 1),
+        "f1_all_attributes": round(100 * all_asked.f1, 1),
         "calibration_error": round(calibration_error(sure), 3),
-        "training_seconds": round(trained),
-        "training_processor_seconds": round(worked),
-        "texts_per_second": round(len(split.test) / max(seconds, 1e-9)),
-        "texts": len(split.test),
+        "training_seconds": round(training),
+        "training_processor_seconds": round(processor),
+        "texts_per_second": round(texts / max(asking, 1e-9)),
+        "texts": texts,
     }
+
+
+def _values(row: Mapping[str, Answer]) -> dict[str, str | None]:
+    return {attribute: answer.value for attribute, answer in row.items()}
 
 
 def _adapted(encoder: Encoder, recipe: Recipe) -> AdaptedEncoder:
@@ -167,25 +225,18 @@ def _adapted(encoder: Encoder, recipe: Recipe) -> AdaptedEncoder:
     )
 
 
-def _all_asked(model: ValueModel, split: Split) -> list[MarkedProduct]:
-    """The test's texts with every attribute of their category asked; what nobody marked counts as not stated."""
-    return [
-        replace(p, targets={**dict.fromkeys(sorted(model.attributes(p.category) | split.attributes), ()), **p.targets})
-        for p in split.test
-    ]
-
-
-def rules_alone(split: Split, vocabulary: Vocabulary) -> dict[str, Any]:
+def rules_alone(parts: Sequence[Split], vocabulary: Vocabulary) -> dict[str, Any]:
     """What the rules find that need no training."""
     nlp = language.load()
     rules = AttributeRules(vocabulary, Lexicon(), nlp)
-    answers: list[dict[str, str | None]] = []
-    for product, doc in zip(split.test, nlp.pipe((p.text for p in split.test), batch_size=64), strict=True):
+    count = Count()
+    test = [product for split in parts for product in split.test]
+    for product, doc in zip(test, nlp.pipe((p.text for p in test), batch_size=64), strict=True):
         found = rules.find(doc, 0, document="", title=product.title, is_title=False, names=[])
         said = {
             str(c.node.properties.get("attribute")): doc.text[c.start : c.end]
             for c in sorted(found.claims, key=lambda c: c.confidence)
         }
-        answers.append({a: said.get(rules.attribute_named(a) or "") for a in product.targets})
-    score = score_values(split.test, answers)
-    return {"set": split.name, "variant": "rules alone", "f1": round(100 * score.total.f1, 1), "texts": len(split.test)}
+        answers = {a: said.get(rules.attribute_named(a) or "") for a in product.targets}
+        count += score_values([product], [answers]).total
+    return {"set": parts[0].name, "variant": "rules alone", "f1": round(100 * count.f1, 1), "texts": len(test)}

@@ -6,7 +6,9 @@ place; one softmax runs over all candidates, "not stated" among them. Candidates
 with one spelling add up, and the answer is the best spelling if it is probable
 enough. Probabilities are calibrated on texts that were held out of the training.
 
-Attributes never seen are asked too: by their name alone, see :class:`extraction.memory.Kin`.
+Attributes never seen are asked too, by their name alone, and attributes in categories where they were never looked
+for: :mod:`extraction.memory` tells the three regimes apart. Each has a calibration of its own, fitted on the held-out
+texts with the attribute, or the category, hidden from the memory.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 
 from extraction.adapters import AdaptedEncoder, Coded
 from extraction.benchmarks import MarkedProduct
-from extraction.memory import Candidates, Kin, Memory, Weights, fit
+from extraction.memory import REGIMES, Candidates, Kin, Memory, Regime, Weights, fit, without_category
 from extraction.normalforms import NormalForms
 from extraction.spans import cut
 from kg.errors import ExtractionError
@@ -45,6 +47,9 @@ MIN_REPLAY: Final = 256
 """Least number of them: a handful of corrections must not turn the whole."""
 MIN_CALIBRATED: Final = 100
 """Questions below which a threshold would be chance; the default is kept."""
+THRESHOLDS: Final[Mapping[Regime, float]] = {"moved": 0.25, "new": 0.15}
+"""Least softmax probability of a value of what is not known here. How silent an attribute is cannot be learned from
+others: thresholds fitted on those ranged from .1 to .6, and answered nothing for some. Chosen on validation texts."""
 CHOICES: Final = 40
 """Of a question's candidates the most probable ones whose spellings are compared."""
 
@@ -64,8 +69,8 @@ class Recipe:
     head_rate: float = 1e-3
     decay: float = 0.01
     """Weight decay."""
-    new_share: float = 0.25
-    """Share of the questions that are asked a second time as if the attribute were new."""
+    moved_share: float = 0.25
+    """Share of the questions that are asked a second time as if the category were new."""
     held_out: float = 0.1
     """Share of the texts on which threshold and calibration are fitted."""
     memory: bool = True
@@ -134,7 +139,7 @@ class _Parts:
     attributes: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     """(category, attribute)."""
-    calibration: Calibration = field(default_factory=Calibration)
+    calibrations: dict[Regime, Calibration] = field(default_factory=lambda: dict.fromkeys(REGIMES, Calibration()))
     trusts_memory: bool = True
     examples: list[MarkedProduct] = field(default_factory=list)
     """What the memory counts: marked products with what their texts say in place of normal forms."""
@@ -192,7 +197,7 @@ class ValueModel:
         else:
             model = cls(parts)
         if held:
-            parts.calibration = calibrate([products[i] for i in held], model.beliefs([products[i] for i in held]))
+            parts.calibrations = model._calibrated([products[i] for i in held], training)
             for i in held:
                 memory.add(surfaced[i])
         parts.examples = [surfaced[i] for i in (*kept, *held)]
@@ -204,40 +209,78 @@ class ValueModel:
 
     def answer(self, products: Sequence[MarkedProduct]) -> list[dict[str, Answer]]:
         """For each product an answer to each attribute in its targets; the values there are not looked at."""
-        decide = self._parts.calibration.decide
         return [
-            {attribute: decide(belief) for attribute, belief in beliefs.items()} for beliefs in self.beliefs(products)
+            {a: self._calibration(product.category, a).decide(belief) for a, belief in beliefs.items()}
+            for product, beliefs in zip(products, self.beliefs(products), strict=True)
         ]
 
-    def beliefs(self, products: Sequence[MarkedProduct]) -> Iterator[dict[str, Belief]]:
-        """For each product, for each attribute in its targets, what the softmax makes of it."""
+    def _calibration(self, category: str, attribute: str) -> Calibration:
+        return self._parts.calibrations[self._parts.memory.regime(category, attribute)]
+
+    def beliefs(self, products: Sequence[MarkedProduct], *, as_new: bool = False) -> Iterator[dict[str, Belief]]:
+        """For each product, for each attribute in its targets, what the softmax makes of it.
+
+        Args:
+            as_new: take all attributes for ones that were never looked for.
+        """
         for start in range(0, len(products), 256):
-            yield from self._beliefs(products[start : start + 256])
+            yield from self._beliefs(products[start : start + 256], as_new)
 
-    def _beliefs(self, products: Sequence[MarkedProduct]) -> list[dict[str, Belief]]:
+    def _beliefs(self, products: Sequence[MarkedProduct], as_new: bool) -> list[dict[str, Belief]]:
         parts = self._parts
-        found = [self._candidates(product) for product in products]
-        if parts.encoder is None or parts.head is None:
-            return [
-                {a: self._belief(a, c, self._remembered(c, self._is_known(p.category, a))) for a, c in f.items()}
-                for p, f in zip(products, found, strict=True)
-            ]
-        import torch
+        beliefs: list[dict[str, Belief]] = []
+        asked: list[list[tuple[str, Candidates, Question]]] = []  # by the network
+        for product in products:
+            reading = parts.memory.read(product)
+            found: dict[str, Belief] = {}
+            open_: list[tuple[str, Candidates, Question]] = []
+            for attribute in product.targets:
+                candidates = parts.memory.candidates(reading, attribute, parts.kin, as_new=as_new)
+                regime: Regime = "new" if as_new else parts.memory.regime(product.category, attribute)
+                found[attribute] = self._belief(attribute, candidates, self._remembered(candidates, regime))
+                if parts.head is not None and regime != "new":
+                    open_.append((attribute, candidates, self._question(product, attribute, candidates, regime)))
+            beliefs.append(found)
+            asked.append(open_)
+        if parts.encoder is not None and parts.head is not None:
+            import torch
 
-        coded = _code(parts.encoder, products)
-        beliefs: list[dict[str, Belief]] = [{} for _ in products]
-        parts.head.eval()
-        with torch.inference_mode():
-            for batch in parts.encoder.batches(coded):
-                rows = [[self._question(products[i], a, c) for a, c in found[i].items()] for i in batch]
-                states = parts.encoder.states([coded[i] for i in batch])
-                scores, _, _ = parts.head(states, rows)
-                for i, scored in zip(batch, scores.float().cpu().numpy(), strict=True):
-                    beliefs[i] = {
-                        a: self._belief(a, c, row[: len(c)])
-                        for (a, c), row in zip(found[i].items(), scored, strict=False)
-                    }
+            numbers = [n for n, row in enumerate(asked) if row]
+            coded = _code(parts.encoder, [products[n] for n in numbers])
+            parts.head.eval()
+            with torch.inference_mode():
+                for batch in parts.encoder.batches(coded):
+                    rows = [asked[numbers[i]] for i in batch]
+                    states = parts.encoder.states([coded[i] for i in batch])
+                    scores, _, _ = parts.head(states, [[q for *_, q in row] for row in rows])
+                    for i, row, scored in zip(batch, rows, scores.float().cpu().numpy(), strict=True):
+                        beliefs[numbers[i]] |= {
+                            a: self._belief(a, c, one[: len(c)]) for (a, c, _), one in zip(row, scored, strict=False)
+                        }
         return beliefs
+
+    def _calibrated(
+        self, held: Sequence[MarkedProduct], training: Sequence[MarkedProduct]
+    ) -> dict[Regime, Calibration]:
+        """Calibrations from texts that were held out of the training: as they are, with their category out of the
+        memory, with each attribute taken for new."""
+        memory = self._parts.memory
+        moved: list[tuple[MarkedProduct, dict[str, Belief]]] = []
+        for numbers in without_category(memory, training):
+            category = training[numbers[0]].category
+            mine = [self._only(p, "moved") for p in held if p.category == category]
+            moved += zip(mine, self.beliefs(mine), strict=True)
+        known = [self._only(p, "known") for p in held]
+        return {
+            "known": calibrate(known, self.beliefs(known)),
+            "moved": calibrate([p for p, _ in moved], [b for _, b in moved], threshold=THRESHOLDS["moved"]),
+            "new": calibrate(held, self.beliefs(held, as_new=True), threshold=THRESHOLDS["new"]),
+        }
+
+    def _only(self, product: MarkedProduct, regime: Regime) -> MarkedProduct:
+        """A product with those of its questions whose attributes are so well known."""
+        mine = {a: v for a, v in product.targets.items() if self._parts.memory.regime(product.category, a) == regime}
+        return replace(product, targets=mine)
 
     def _belief(self, attribute: str, found: Candidates, scores: NDArray[np.float32]) -> Belief:
         """The probabilities of the most probable values; candidates with one normal form add up."""
@@ -254,62 +297,46 @@ class ValueModel:
         values = sorted(total, key=lambda v: (-total[v], v))
         return Belief(float(chances[0]), tuple(Answer(v, total[v], quotes[v]) for v in values))
 
-    def _candidates(self, product: MarkedProduct) -> dict[str, Candidates]:
-        memory = self._parts.memory
-        reading = memory.read(product)
-        return {a: memory.candidates(reading, a, self._kin(product.category, a)) for a in product.targets}
-
-    def _is_known(self, category: str, attribute: str) -> bool:
-        return self._parts.memory.asked[category, attribute] > 0
-
-    def _kin(self, category: str, attribute: str) -> NDArray[np.float32] | None:
-        """Which attributes are asked in an attribute's place; in a new category these are itself and its likes."""
-        if self._is_known(category, attribute):
-            return None
-        known = self._parts.memory.attributes
-        kin = self._parts.kin.weights(attribute, known)
-        if attribute in known:
-            kin[known[attribute]] = 1.0
-        return kin
-
-    def _remembered(self, candidates: Candidates, known: bool) -> NDArray[np.float32]:
-        weights = self._parts.weights.known if known else self._parts.weights.new
-        scores: NDArray[np.float32] = candidates.features @ weights
+    def _remembered(self, candidates: Candidates, regime: Regime) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = candidates.features @ self._parts.weights.of(regime)
         return scores
 
-    def _question(self, product: MarkedProduct, attribute: str, found: Candidates, *, as_new: bool = False) -> Question:
+    def _question(self, product: MarkedProduct, attribute: str, found: Candidates, regime: Regime) -> Question:
         from extraction.spanhead import Question
 
         first, last = found.spans()
-        known = self._is_known(product.category, attribute) and not as_new
-        memory = self._remembered(found, known)
+        memory = self._remembered(found, regime)
         return Question(
             self._parts.kin.vector(attribute),
-            self._attribute.get(attribute, 0) if known else 0,
-            self._pair.get((product.category, attribute), 0) if known else 0,
+            self._attribute.get(attribute, 0),
+            self._pair.get((product.category, attribute), 0) if regime == "known" else 0,
             first.astype(np.int32),
             last.astype(np.int32),
+            REGIMES.index(regime),
             memory if self._parts.trusts_memory else np.zeros_like(memory),
             found.right(product.targets[attribute]),
         )
 
     def _questions(self, products: Sequence[MarkedProduct], recipe: Recipe) -> list[list[Question]]:
-        """The questions of the training texts, each text out of the memory, some a second time as if they were new."""
+        """The questions of the training texts, each text out of the memory, some a second time with its whole category
+        out of it."""
         rng = random.Random(recipe.seed + 1)
-        parts = self._parts
-        rows = []
+        memory, kin = self._parts.memory, self._parts.kin
+        rows: list[list[Question]] = []
         for product in products:
-            parts.memory.add(product, times=-1)
-            reading = parts.memory.read(product)
-            row = [self._question(product, a, parts.memory.candidates(reading, a, None)) for a in product.targets]
-            for attribute in product.targets:
-                if rng.random() < recipe.new_share:
-                    kin = parts.kin.weights(attribute, parts.memory.attributes)
-                    found = parts.memory.candidates(reading, attribute, kin)
-                    row.append(self._question(product, attribute, found, as_new=True))
-            parts.memory.add(product)
-            rows.append([q for q in row if q.right.any()])
-        return rows
+            memory.add(product, times=-1)
+            reading = memory.read(product)
+            rows.append([self._question(product, a, memory.candidates(reading, a), "known") for a in product.targets])
+            memory.add(product)
+        for numbers in without_category(memory, products):
+            for number in numbers:
+                product = products[number]
+                reading = memory.read(product)
+                for attribute in product.targets:
+                    if rng.random() < recipe.moved_share and memory.regime(product.category, attribute) == "moved":
+                        found = memory.candidates(reading, attribute, kin)
+                        rows[number].append(self._question(product, attribute, found, "moved"))
+        return [[q for q in row if q.right.any()] for row in rows]
 
     def _learn(
         self, products: Sequence[MarkedProduct], recipe: Recipe, checkpoint: Path | None, progress: Progress
@@ -387,7 +414,7 @@ class ValueModel:
             _copy(old.head, parts.head)
         model = ValueModel(parts)
         gentle = replace(
-            recipe, epochs=2, adapter_rate=recipe.adapter_rate / 3, head_rate=recipe.head_rate / 3, new_share=0.1
+            recipe, epochs=2, adapter_rate=recipe.adapter_rate / 3, head_rate=recipe.head_rate / 3, moved_share=0.0
         )
         model._learn([*corrected, *replayed], gentle, None, progress)
         return model
@@ -398,14 +425,13 @@ class ValueModel:
         The least certain come first: those where the best value's probability is nearest to the threshold at which
         it would be answered, so that a person's word decides most.
         """
-        calibration = self._parts.calibration
         found = [
-            (abs(belief.best.probability - calibration.threshold), n, a, belief.best)
-            for n, beliefs in enumerate(self.beliefs(products))
+            (abs(belief.best.probability - self._calibration(p.category, a).threshold), n, a, belief.best)
+            for n, (p, beliefs) in enumerate(zip(products, self.beliefs(products), strict=True))
             for a, belief in beliefs.items()
         ]
         return [
-            (n, a, replace(best, probability=calibration(best.probability)))
+            (n, a, replace(best, probability=self._calibration(products[n].category, a)(best.probability)))
             for _, n, a, best in sorted(found, key=lambda f: f[:3])
         ]
 
@@ -418,8 +444,8 @@ class ValueModel:
         content = {
             "attributes": parts.attributes,
             "pairs": parts.pairs,
-            "calibration": asdict(parts.calibration),
-            "weights": {name: getattr(parts.weights, name).tolist() for name in ("known", "new")},
+            "calibrations": {regime: asdict(c) for regime, c in parts.calibrations.items()},
+            "weights": {regime: parts.weights.of(regime).tolist() for regime in REGIMES},
             "forms": parts.forms.as_dict(),
             "trusts_memory": parts.trusts_memory,
             "network": parts.head is not None,
@@ -457,7 +483,7 @@ class ValueModel:
             None,
             tuple(content["attributes"]),
             tuple((c, a) for c, a in content["pairs"]),
-            Calibration(**content["calibration"]),
+            {regime: Calibration(**content["calibrations"][regime]) for regime in REGIMES},
             content["trusts_memory"],
             examples,
         )
@@ -568,11 +594,13 @@ class _Course:
         return int(content["epochs"])
 
 
-def calibrate(products: Sequence[MarkedProduct], beliefs: Iterable[Mapping[str, Belief]]) -> Calibration:
+def calibrate(
+    products: Sequence[MarkedProduct], beliefs: Iterable[Mapping[str, Belief]], *, threshold: float | None = None
+) -> Calibration:
     """Threshold and calibration from texts that were held out of the training.
 
-    The threshold is the one with the best F1, drawn towards :class:`Calibration`'s own by ties. The two numbers
-    of the calibration maximise the likelihood (Platt scaling), held to the identity by a weak penalty.
+    The threshold, unless it is given, is the one with the best F1, drawn towards :class:`Calibration`'s own by ties.
+    The two numbers of the calibration maximise the likelihood (Platt scaling), held to the identity by a weak penalty.
     """
     rows: list[tuple[float, bool, bool]] = []  # probability of the best value, is it right, is a value stated
     for product, belief in zip(products, beliefs, strict=True):
@@ -581,16 +609,17 @@ def calibrate(products: Sequence[MarkedProduct], beliefs: Iterable[Mapping[str, 
             rows.append((best.probability, best.value in values, bool(values)))
     chances = np.array([r[0] for r in rows])
     right, stated = np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
+    default = Calibration() if threshold is None else Calibration(threshold=threshold)
     if len(rows) < MIN_CALIBRATED:
-        return Calibration()
+        return default
     options = [t / 100 for t in range(20, 61, 5)]
 
     def f1(threshold: float) -> float:
         answered = chances >= threshold
         return 2 * float(right[answered].sum()) / max(1, int(answered.sum()) + int(stated.sum()))
 
-    default = Calibration()
-    threshold = max(options, key=lambda t: (round(f1(t), 3), -abs(t - default.threshold)))
+    if threshold is None:
+        threshold = max(options, key=lambda t: (round(f1(t), 3), -abs(t - default.threshold)))
     answered = chances >= threshold
     return replace(_platt(chances[answered], right[answered]), threshold=threshold)
 

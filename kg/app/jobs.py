@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from extraction import corpus
 from extraction.encoder import Encoder
@@ -30,6 +30,9 @@ from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
 from kg.scheduler import Job
 from kg.settings import Settings
 from kg.store import GraphStore
+
+if TYPE_CHECKING:
+    from extraction.training import Heads
 
 KINDS = ("products", "reviews", "events", "users")
 """What ``kg ingest`` reads."""
@@ -332,6 +335,7 @@ def train_extraction(
             format,
             _heads_folder(settings),
             Encoder(settings.encoder, device=settings.device),
+            vocabulary=vocabulary.load(settings.vocabulary),
             recipe=values.Recipe(seed=settings.seed),
             progress=progress,
         )
@@ -347,6 +351,7 @@ def correct_extraction(settings: Settings, corrections: Path) -> dict[str, Any]:
             corrections,
             _heads_folder(settings),
             Encoder(settings.encoder, device=settings.device),
+            vocabulary=vocabulary.load(settings.vocabulary),
             recipe=values.Recipe(seed=settings.seed),
             progress=progress,
         )
@@ -359,7 +364,7 @@ def suggest_corrections(
     """What a person should look at next in a file; see :func:`extraction.training.suggest`."""
     from extraction import training
 
-    heads = training.Heads.load(_heads_folder(settings), Encoder(settings.encoder, device=settings.device))
+    heads = _heads(settings)
     return training.suggest(file, format, heads, limit=limit)
 
 
@@ -367,9 +372,14 @@ def evaluate_extraction(settings: Settings, gold: Path, format: Literal["pave", 
     """Score what this home has learned on a gold file; see :func:`extraction.training.evaluate`."""
     from extraction import training
 
+    return training.evaluate(gold, format, _heads(settings)).as_dict()
+
+
+def _heads(settings: Settings) -> Heads:
+    from extraction.training import Heads
+
     encoder = Encoder(settings.encoder, device=settings.device)
-    heads = training.Heads.load(_heads_folder(settings), encoder)
-    return training.evaluate(gold, format, heads).as_dict()
+    return Heads.load(_heads_folder(settings), encoder, vocabulary.load(settings.vocabulary))
 
 
 def _heads_folder(settings: Settings) -> Path:

@@ -11,6 +11,8 @@ from types import MappingProxyType
 from kg.errors import LocalDatabaseError
 from kg.localdb.java import VECTOR_MODULE, Java
 
+#: The committed lock of Neo4j's jars.
+LOCK = Path(__file__).with_name("jgo.lock.toml")
 #: Floors for a small machine. Neo4j starts with less, but little is then left for loading and for vector indexes.
 SMALLEST_HEAP_MB = 512
 SMALLEST_PAGE_CACHE_MB = 256

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from jgo.env import EnvironmentSpec, LockFile, compute_spec_hash
 
-from kg.localdb.jars import DOWNLOADS_AT_ONCE, LOCK, maven_context
+from kg.jars import DOWNLOADS_AT_ONCE, maven_context
+from kg.localdb.config import LOCK
 
 SPEC = LOCK.with_name("jgo.toml")
 

@@ -37,9 +37,11 @@ from types import MappingProxyType
 import psutil
 from filelock import FileLock, Timeout
 
+from kg import jars
 from kg.errors import LocalDatabaseError, PortTakenError
-from kg.localdb import bolt, classes, jars
+from kg.localdb import bolt, classes
 from kg.localdb.config import (
+    LOCK,
     Memory,
     admin_arguments,
     java_arguments,
@@ -159,7 +161,7 @@ def start(
             _check_space(folder, free_space)
             # Java first: it is looked up at once, the jars may take a minute.
             program = find_java(java)
-            classpath = jars.classpath(progress=progress)
+            classpath = jars.classpath(LOCK, progress=progress)
             running = _start_stopped(folder, memory, settings, program, classpath, port, timeout_s)
         elif port is not None and port != running.port:
             raise LocalDatabaseError(
@@ -243,7 +245,7 @@ def admin(home: Path, *command: str, java: Path | None = None) -> str:
             raise LocalDatabaseError(
                 f"The Neo4j of {folder.parent} is running (pid {running.pid}). Stop it first (kg db stop)."
             )
-        return _run_admin(folder, find_java(java), jars.classpath(), *command)
+        return _run_admin(folder, find_java(java), jars.classpath(LOCK), *command)
 
 
 # --- starting -------------------------------------------------------------------------------------------------
@@ -278,7 +280,7 @@ def _start_stopped(
 
 
 def _our_version() -> str:
-    return jars.neo4j_version(jars.read_lock())
+    return next(jar.version for jar in jars.read_lock(LOCK) if (jar.group, jar.artifact) == ("org.neo4j", "neo4j"))
 
 
 def _check_version(folder: Path) -> None:

@@ -194,7 +194,7 @@ def test_a_server_killed_in_mid_load_loses_nothing_that_was_committed(
     fragile: tuple[Path, localdb.Connection], store: GraphStore
 ) -> None:
     home, connection = fragile
-    records = [ProductRecord(sku=f"P{n}", title=f"Product {n}", brand=f"Brand {n % 7}") for n in range(3000)]
+    records = [ProductRecord(sku=f"P{n}", title=f"Product {n}", brand=f"Brand {n % 7}") for n in range(600)]
     committed = threading.Event()
     with GraphStore.connect(connection.uri, connection.username, connection.password, retry_s=1) as doomed:
         migrate(doomed)

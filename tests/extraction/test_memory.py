@@ -30,8 +30,7 @@ def remembering(products: list[MarkedProduct]) -> Memory:
 
 
 def best(memory: Memory, product: MarkedProduct, attribute: str, weights: NDArray[np.float32], kin: Kin | None) -> str:
-    own = kin.weights(attribute, memory.attributes) if kin else None
-    found = memory.candidates(memory.read(product), attribute, own)
+    found = memory.candidates(memory.read(product), attribute, kin)
     return str(found.value(int((found.features @ weights).argmax())))
 
 
@@ -58,8 +57,7 @@ def test_an_attribute_taken_for_new_knows_nothing_of_itself() -> None:
     without = [replace(p, targets={a: v for a, v in p.targets.items() if a != "Size"}) for p in products]
     (product,) = lures(1, first=3)
     for memory in (remembering(products), remembering(without)):
-        kin = Kin(named).weights("Size", memory.attributes)
-        found = memory.candidates(memory.read(product), "Size", kin)
+        found = memory.candidates(memory.read(product), "Size", Kin(named), as_new=True)
         rivals = found.features[:, FEATURES.index("rivals")]
         assert {found.value(int(n)) for n in np.flatnonzero(rivals)} == {"BASSO"}
 
@@ -69,7 +67,7 @@ def test_a_text_taken_out_leaves_no_trace() -> None:
     memory, without = remembering(products), remembering(products[1:])
     memory.add(products[0], times=-1)
     for attribute in products[0].targets:
-        one, other = (m.candidates(m.read(products[0]), attribute, None) for m in (memory, without))
+        one, other = (m.candidates(m.read(products[0]), attribute) for m in (memory, without))
         assert [one.value(n) for n in range(len(one))] == [other.value(n) for n in range(len(other))]
         assert np.allclose(one.features, other.features)
 
@@ -84,7 +82,7 @@ def test_weights_do_not_depend_on_the_order_of_seeds() -> None:
 def test_a_known_value_inside_a_word_is_a_candidate() -> None:
     memory = remembering([MarkedProduct("Print shirt", "", "Shirt", {"Pattern": ("Print",)})])
     product = MarkedProduct("Printed shirt", "", "Shirt", {})
-    found = memory.candidates(memory.read(product), "Pattern", None)
+    found = memory.candidates(memory.read(product), "Pattern")
     inside = found.features[:, FEATURES.index("inside")].argmax()
     assert found.value(int(inside)) == "Print"
 
@@ -92,7 +90,7 @@ def test_a_known_value_inside_a_word_is_a_candidate() -> None:
 def test_right_is_right_to_the_letter() -> None:
     memory = remembering(lures(4))
     product = MarkedProduct("red Red RED", "", "Lure", {})
-    found = memory.candidates(memory.read(product), "Colour", None)
+    found = memory.candidates(memory.read(product), "Colour")
     assert [found.value(int(n)) for n in np.flatnonzero(found.right(("Red",)))] == ["Red"]
     assert found.right(()).tolist() == [True] + [False] * (len(found) - 1)
 

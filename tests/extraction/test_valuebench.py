@@ -9,7 +9,7 @@ import pytest
 
 from extraction.encoder import Encoder
 from extraction.evaluation import calibration_error
-from extraction.valuebench import Split, measure, new_attributes, new_categories, rules_alone, splits
+from extraction.valuebench import Split, measure, new_attributes, new_categories, rules_alone, splits, variants
 from extraction.values import Recipe
 from kg.vocabulary import Vocabulary
 from tests.extraction.conftest import as_file, lures
@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_offers_of_one_cluster_stay_together(data: Path) -> None:
-    surface, normalised = splits(data, ["surface", "normalised"])
+    (surface,), (normalised,) = splits(data, ["surface", "normalised"])
     assert (len(surface.training), len(surface.test)) == (16, 4)
     numbers = [int(p.title.split("mm")[0].split()[-1]) - 10 for p in surface.test]
     assert {n // 2 for n in numbers} == {n // 2 for n in numbers if n + 1 in numbers or n - 1 in numbers}
@@ -47,20 +47,33 @@ def test_offers_of_one_cluster_stay_together(data: Path) -> None:
 
 
 def test_what_is_new_was_not_learned(data: Path) -> None:
-    (ae,) = splits(data, ["ae"])
-    attributes = new_attributes(ae)
-    (held,) = attributes.attributes
-    assert all(held not in p.targets for p in attributes.training)
-    assert all(set(p.targets) == {held} for p in attributes.test)
-    both = Split("x", (*ae.training, *(type(p)(p.title, "", "Rod", p.targets) for p in ae.training)), ae.test)
-    categories = new_categories(both)
-    assert {p.category for p in categories.training}.isdisjoint(p.category for p in categories.test)
+    ((ae,),) = splits(data, ["ae"])
+    parts = new_attributes(ae)
+    assert sorted(a for p in parts for a in p.asked["Lure"]) == ["Brand", "Colour", "Size"]
+    for part in parts:
+        (held,) = part.asked["Lure"]
+        assert all(held not in p.targets for p in part.training)
+        assert all(set(p.targets) == {held} for p in part.test)
+    rods = [type(p)(p.title, "", "Rod", p.targets) for p in ae.training]
+    both = Split("x", (*ae.training, *rods), ae.test, {})
+    for part in new_categories(both):
+        assert {p.category for p in part.training}.isdisjoint(p.category for p in part.test)
+    assert sum(len(part.test) for part in new_categories(both)) == 24 + 24 + 8
+
+
+def test_attributes_never_seen_are_measured_in_turn(data: Path, encoder: Encoder, vocabulary: Vocabulary) -> None:
+    _, attributes, *_ = [*splits(data, ["ae", "new"])]
+    assert variants(attributes, ["whole", "without adapter"]) == ["memory alone"]
+    row = measure(attributes, "memory alone", encoder, vocabulary, Recipe(), lambda *_: None)
+    assert (row["set"], row["parts"], row["texts"]) == ("ae, new attributes", 3, 24)
+    # The vocabulary knows colours and lengths, and a title begins with its maker.
+    assert row["f1"] > 50
 
 
 @pytest.mark.parametrize("variant", ["whole", "memory alone"])
-def test_a_line_has_all_figures(data: Path, encoder: Encoder, variant: str) -> None:
-    (ae,) = splits(data, ["ae"])
-    row = measure(ae, variant, encoder, Recipe(epochs=1, rank=2, first_layer=5), lambda *_: None)
+def test_a_line_has_all_figures(data: Path, encoder: Encoder, vocabulary: Vocabulary, variant: str) -> None:
+    ((ae,),) = splits(data, ["ae"])
+    row = measure([ae], variant, encoder, vocabulary, Recipe(epochs=1, rank=2, first_layer=5), lambda *_: None)
     assert (row["set"], row["variant"], row["texts"]) == ("ae", variant, 8)
     assert row["f1"] > 50
     # All attributes of the one category are asked anyway.
@@ -69,8 +82,8 @@ def test_a_line_has_all_figures(data: Path, encoder: Encoder, variant: str) -> N
 
 
 def test_rules_read_what_they_know(data: Path, vocabulary: Vocabulary) -> None:
-    (ae,) = splits(data, ["ae"])
-    row = rules_alone(ae, vocabulary)
+    ((ae,),) = splits(data, ["ae"])
+    row = rules_alone([ae], vocabulary)
     # They know colours and sizes, and no brands.
     assert 0 < row["f1"] < 100
 

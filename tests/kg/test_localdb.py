@@ -7,29 +7,26 @@ it as it likes, since ``start`` brings it back.
 from __future__ import annotations
 
 import functools
-import gc
-import http.server
 import json
 import multiprocessing
 import os
 import re
-import shutil
 import socket
 import stat
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import neo4j
 import psutil
 import pytest
 
-from kg.errors import ChecksumError, JavaNotFoundError, LocalDatabaseError, PortTakenError
-from kg.localdb import Connection, admin, bolt, jars, start, status, stop
-from kg.localdb.config import Memory, java_arguments, plan_memory, render_argument_file, render_conf
+from kg import jars
+from kg.errors import JavaNotFoundError, LocalDatabaseError, PortTakenError
+from kg.localdb import Connection, admin, bolt, start, status, stop
+from kg.localdb.config import LOCK, Memory, java_arguments, plan_memory, render_argument_file, render_conf
 from kg.localdb.java import Java, find_java, inspect, parse_release
 from kg.localdb.server import last_words
 
@@ -164,123 +161,15 @@ def test_a_java_that_was_asked_for_is_used_or_refused_but_never_replaced(tmp_pat
         find_java(tmp_path / "nowhere")
 
 
-# --- jars -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A small Maven world: a repository to fill, a lock of two jars, and the files that a mirror serves."""
-
-    repository: Path
-    lock: Path
-    mirror: Path
-
-    @property
-    def files(self) -> list[Path]:
-        return [self.repository / jar.path for jar in jars.read_lock(self.lock)]
-
-    def fetch(self, jar: jars.Jar, staging: Path) -> Path:
-        staged = staging / jar.path
-        staged.parent.mkdir(parents=True)
-        shutil.copy(self.mirror / jar.path, staged)
-        return staged
-
-    def classpath(self) -> tuple[Path, ...]:
-        return jars.classpath(self.repository, self.lock, fetch=self.fetch)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    entries = []
-    for artifact, classifier in (("kernel", ""), ("epoll", "linux-x86_64")):
-        jar = jars.Jar("org.shop", artifact, "1.0", classifier, sha256="")
-        served = tmp_path / "mirror" / jar.path
-        served.parent.mkdir(parents=True)
-        served.write_bytes(f"the jar {artifact}".encode())
-        entries.append(
-            f'[[dependencies]]\ngroupId = "org.shop"\nartifactId = "{artifact}"\nversion = "1.0"\n'
-            + (f'classifier = "{classifier}"\n' if classifier else "")
-            + f'sha256 = "{jars.sha256(served)}"\n'
-        )
-    lock = tmp_path / "jgo.lock.toml"
-    lock.write_text("\n".join(entries))
-    return Shelf(tmp_path / "repository", lock, tmp_path / "mirror")
-
-
-def test_missing_jars_are_fetched_to_where_maven_keeps_them(shelf: Shelf) -> None:
-    folder = shelf.repository / "org" / "shop"
-    assert shelf.classpath() == (
-        folder / "kernel" / "1.0" / "kernel-1.0.jar",
-        folder / "epoll" / "1.0" / "epoll-1.0-linux-x86_64.jar",
-    )
-    assert [file.read_bytes() for file in shelf.files] == [b"the jar kernel", b"the jar epoll"]
-    assert not list((shelf.repository / ".shopgraph").glob("staging-*"))
-
-
-def test_a_corrupted_jar_is_named_and_fetched_anew_once_deleted(shelf: Shelf) -> None:
-    shelf.classpath()
-    kernel = shelf.files[0]
-    kernel.write_bytes(b"the jar kerneL")  # as long as before: only its time tells the stamp
-
-    with pytest.raises(ChecksumError) as wrong:
-        shelf.classpath()
-    assert f"The file {kernel} is not the jar org.shop:kernel:1.0" in str(wrong.value)
-    assert "Delete it and start again" in str(wrong.value)
-
-    kernel.unlink()
-    shelf.classpath()
-    assert kernel.read_bytes() == b"the jar kernel"
-
-
-def test_a_jar_served_wrong_never_reaches_the_repository(shelf: Shelf) -> None:
-    (shelf.mirror / jars.read_lock(shelf.lock)[1].path).write_bytes(b"something else")
-    with pytest.raises(ChecksumError, match=r"The jar org.shop:epoll:1.0:linux-x86_64 was served with sha256"):
-        shelf.classpath()
-    assert not shelf.files[1].exists()
-
-
-def test_a_warm_start_reads_no_jar(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf.classpath()
-    hashed: list[Path] = []
-    original = jars.sha256
-
-    def counting(path: Path) -> str:
-        hashed.append(path)
-        return original(path)
-
-    monkeypatch.setattr(jars, "sha256", counting)
-    shelf.classpath()
-    assert hashed == [shelf.lock]
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # jgo leaves the answer "404" open
-def test_jars_come_from_the_mirror_in_jgo_conf(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    handler = functools.partial(Quiet, directory=str(shelf.mirror))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as mirror:
-        conf = tmp_path / "jgo.conf"
-        conf.write_text(f"[repositories]\ncentral = http://127.0.0.1:{mirror.server_port}\n")
-        monkeypatch.setenv("JGO_CONFIG_FILE", str(conf))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        threading.Thread(target=mirror.serve_forever, daemon=True).start()
-        jars.classpath(shelf.repository, shelf.lock)
-        (shelf.mirror / jars.read_lock(shelf.lock)[0].path).unlink()
-        shelf.files[0].unlink()
-        with pytest.raises(LocalDatabaseError, match=r"Cannot download org.shop:kernel:1.0.*\[repositories\]"):
-            jars.classpath(shelf.repository, shelf.lock)
-        mirror.shutdown()
-    gc.collect()  # here, where the warning is expected
-    assert shelf.files[1].read_bytes() == b"the jar epoll"
+# --- the lock ---------------------------------------------------------------------------------------------------
 
 
 def test_the_committed_lock_is_whole_and_names_no_host() -> None:
-    locked = jars.read_lock()
-    assert jars.neo4j_version(locked) == "2026.09.0"
+    locked = jars.read_lock(LOCK)
+    assert {j.version for j in locked if (j.group, j.artifact) == ("org.neo4j", "neo4j")} == {"2026.09.0"}
     assert all(re.fullmatch(r"[0-9a-f]{64}", jar.sha256) for jar in locked)
     assert len({(jar.group, jar.artifact, jar.classifier) for jar in locked}) == len(locked) > 200
-    assert "://" not in jars.LOCK.read_text() + jars.LOCK.with_name("jgo.toml").read_text()
+    assert "://" not in LOCK.read_text() + LOCK.with_name("jgo.toml").read_text()
 
 
 # --- before the server is started -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from kg.errors import KGError
-from kg.localdb.jars import classpath
+from kg.jars import classpath
 
 log = logging.getLogger("kg.web")
 

@@ -1,12 +1,13 @@
-"""The jars of Neo4j: named by ``jgo.lock.toml``, kept in the Maven local repository, checked once.
+"""Jars that a committed lock names: kept in the Maven local repository, checked once.
 
+Those of Neo4j (``kg/localdb/jgo.lock.toml``) and of WordNet (``extraction/wordnet.lock.toml``).
 A start reads nothing but the lock: each line gives a jar's place in the
 repository and its sha256, so no POM is resolved. What is missing is fetched
 through jgo, several files at a time, first into a staging folder beside the
 repository's own files; only a file whose sum agrees is moved to its place, in
 one rename. A repository shared by many homes thus never holds half a jar of ours.
 
-Hashing these 172 MiB took 0.4 s from the page cache, and takes longer from a
+Hashing the 172 MiB of Neo4j took 0.4 s from the page cache, and takes longer from a
 cold disk, so a stamp remembers size and modification time of what was found
 good; a file that still looks the same is not read again (a warm start: 0.02 s).
 """
@@ -30,16 +31,14 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from kg.errors import ChecksumError, LocalDatabaseError
+from kg.errors import ChecksumError, JarError
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
 _log = logging.getLogger(__name__)
 
-#: The committed lock.
-LOCK = Path(__file__).with_name("jgo.lock.toml")
-#: Measured for all 241 jars: eight at once 27 s, one at a time 44 s, sixteen at once 32 s.
+#: Measured for the 241 jars of Neo4j: eight at once 27 s, one at a time 44 s, sixteen at once 32 s.
 DOWNLOADS_AT_ONCE = 8
 #: Our own folder within the repository: stamps, the staging area, the lock between processes, Java's classes.
 _OWN_FOLDER = ".shopgraph"
@@ -74,7 +73,7 @@ Fetch = Callable[[Jar, Path], Path]
 Progress = Callable[[int, int], None]
 
 
-def read_lock(lock: Path = LOCK) -> tuple[Jar, ...]:
+def read_lock(lock: Path) -> tuple[Jar, ...]:
     """The jars that the lock names, in its order."""
     entries = tomllib.loads(lock.read_text(encoding="utf-8"))["dependencies"]
     return tuple(
@@ -82,14 +81,9 @@ def read_lock(lock: Path = LOCK) -> tuple[Jar, ...]:
     )
 
 
-def neo4j_version(jars: Iterable[Jar]) -> str:
-    """The version of Neo4j among the jars."""
-    return next(jar.version for jar in jars if (jar.group, jar.artifact) == ("org.neo4j", "neo4j"))
-
-
 def classpath(
+    lock: Path,
     repository: Path | None = None,
-    lock: Path = LOCK,
     *,
     fetch: Fetch | None = None,
     progress: Progress | None = None,
@@ -97,14 +91,14 @@ def classpath(
     """Every locked jar, present and checked; missing ones are fetched first.
 
     Args:
-        repository: The Maven local repository; by default the one that jgo is configured to use.
         lock: The lock to go by.
+        repository: The Maven local repository; by default the one that jgo is configured to use.
         fetch: How to get one missing jar; by default through jgo and the repositories it is configured to use.
         progress: Told after each jar fetched.
 
     Raises:
         ChecksumError: A jar differs from the lock, and is named.
-        LocalDatabaseError: A jar could not be fetched or stored.
+        JarError: A jar could not be fetched or stored.
     """
     repository = repository or _local_repository()
     jars = read_lock(lock)
@@ -145,7 +139,7 @@ def _fetch_all(missing: list[Jar], repository: Path, fetch: Fetch, progress: Pro
     try:
         own.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LocalDatabaseError(
+        raise JarError(
             f"Cannot write to the Maven repository {repository} ({error.strerror}). "
             "Make it writable, or set M2_REPO to a folder that is."
         ) from error
@@ -154,7 +148,7 @@ def _fetch_all(missing: list[Jar], repository: Path, fetch: Fetch, progress: Pro
         missing = [jar for jar in missing if not (repository / jar.path).is_file()]
         if not missing:
             return
-        _log.info("Fetching %d jars of Neo4j into %s.", len(missing), repository)
+        _log.info("Fetching %d jars into %s.", len(missing), repository)
         with (
             tempfile.TemporaryDirectory(prefix="staging-", dir=own) as staging,
             ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
@@ -178,7 +172,7 @@ def _fetch_one(jar: Jar, repository: Path, staging: Path, fetch: Fetch) -> None:
             staged.replace(target)
             return
     except OSError as error:
-        raise LocalDatabaseError(
+        raise JarError(
             f"Cannot store {target} ({error.strerror}). Check space and permissions there, or set M2_REPO to another "
             "folder, and start again."
         ) from error
@@ -201,7 +195,7 @@ def _fetch_with_jgo(jar: Jar, staging: Path) -> Path:
             _log.debug("Attempt %d for %s failed: %s", attempt, jar, error)
         (staging / jar.path).unlink(missing_ok=True)  # or jgo would take a torn file for the jar
         time.sleep(_RETRY_AFTER_S * attempt)
-    raise LocalDatabaseError(
+    raise JarError(
         f"Cannot download {jar}, tried {_ATTEMPTS} times ({type(failure).__name__}). Check the network, or name a "
         "mirror under [repositories] in jgo.conf, and start again: what has arrived is kept."
     ) from failure
