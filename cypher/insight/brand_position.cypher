@@ -15,15 +15,13 @@
 
 CYPHER 25
 MATCH (this:Brand {key: $brand})
+// The rivals first: what is sorted or made distinct is held together with all that is in scope, so no list may be.
 CALL (this) {
   MATCH (this)<-[:MADE_BY]-(p:Product)-[:IN_CATEGORY]->(shelf:Category)
   WHERE $category IS NULL OR shelf.path = $category OR shelf.path STARTS WITH $category + ' > '
-  WITH p, collect(shelf) AS shelves
+  WITH this, p, collect(shelf) AS shelves
   ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
   LIMIT 2000
-  RETURN collect(p) AS own, reduce(found = [], x IN collect(shelves) | found + x) AS shelves
-}
-CALL (this, shelves) {
   UNWIND shelves AS shelf
   WITH DISTINCT this, shelf
   MATCH (shelf)<-[:IN_CATEGORY]-(p:Product)
@@ -32,6 +30,14 @@ CALL (this, shelves) {
   ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
   LIMIT 5000
   RETURN collect(p) AS others
+}
+CALL (this) {
+  MATCH (this)<-[:MADE_BY]-(p:Product)-[:IN_CATEGORY]->(shelf:Category)
+  WHERE $category IS NULL OR shelf.path = $category OR shelf.path STARTS WITH $category + ' > '
+  WITH DISTINCT p
+  ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
+  LIMIT 2000
+  RETURN collect(p) AS own
 }
 CALL (own, others) {
   UNWIND own AS p

@@ -11,7 +11,6 @@
 // returns: user STRING, risk FLOAT, silent_days FLOAT, usual_days FLOAT, purchases INTEGER, reasons LIST<STRING>
 
 CYPHER 25
-// Read twice, first for what holds for all: a list of all users and their days would not fit into memory.
 CALL () {
   MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
   WITH DISTINCT p
@@ -19,29 +18,31 @@ CALL () {
   UNWIND did.times AS at
   WITH u, at / 86400 AS day
   FILTER day >= 0
-  WITH u, min(day) AS first, max(day) AS last, count(DISTINCT day) AS visits
-  RETURN max(last) AS latest, avg(CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) END) AS rhythm
+  WITH u, min(day) AS first, max(day) AS last, count(DISTINCT day) AS visits, count(*) AS purchases
+  RETURN collect({u: u, first: first, last: last, visits: visits, purchases: purchases}) AS users, max(last) AS latest,
+         avg(CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) END) AS rhythm
 }
-CALL () {
-  MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-  WITH DISTINCT p
-  MATCH (u:User)-[did:BOUGHT]->(p)
-  UNWIND did.times AS at
-  WITH u, at / 86400 AS day
-  FILTER day >= 0
-  RETURN u, min(day) AS first, max(day) AS last, collect(DISTINCT day) AS days, count(*) AS purchases
-}
-LET visits = size(days)
-LET silent = coalesce($now.epochSeconds / 86400, latest) - last
-LET usual = CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) ELSE coalesce(rhythm, 30.0) END
+UNWIND users AS x
+LET u = x.u, visits = x.visits, silent = coalesce($now.epochSeconds / 86400, latest) - x.last
+LET usual = CASE WHEN visits > 1 THEN 1.0 * (x.last - x.first) / (visits - 1) ELSE coalesce(rhythm, 30.0) END
 // Nobody's rhythm is shorter than a day.
 LET beat = CASE WHEN usual < 1.0 THEN 1.0 ELSE usual END
 LET risk = CASE WHEN silent <= beat THEN 0.0 ELSE 1.0 - 0.5 ^ (silent / beat - 1.0) END
-LET half = (first + last) / 2
-LET early = size([d IN days WHERE d <= half]), late = size([d IN days WHERE d > half])
-RETURN u.id AS user, risk, 1.0 * silent AS silent_days, beat AS usual_days, purchases,
+WITH u, x, visits, silent, beat, risk
+ORDER BY risk DESC, silent DESC, u.id
+LIMIT $limit
+// The days one by one of those alone that are shown: of all users they would not fit into memory.
+LET half = (x.first + x.last) / 2
+CALL (u, half) {
+  MATCH (u)-[did:BOUGHT]->(p:Product)
+  WHERE EXISTS { (p)-[:IN_CATEGORY]->(:Category)-[:SUBCATEGORY_OF]->{0,10}(:Category {path: $category}) }
+  UNWIND did.times AS at
+  WITH DISTINCT half, at / 86400 AS day
+  FILTER day >= 0
+  RETURN count(CASE WHEN day <= half THEN 1 END) AS early, count(CASE WHEN day > half THEN 1 END) AS late
+}
+RETURN u.id AS user, risk, 1.0 * silent AS silent_days, beat AS usual_days, x.purchases AS purchases,
        ['silent for ' + silent + ' days'] +
        CASE WHEN visits > 1 THEN ['usually back after ' + round(beat, 1) + ' days'] ELSE ['bought on one day'] END +
        CASE WHEN late < early AND visits > 2 THEN ['fewer visits lately than before'] ELSE [] END AS reasons
 ORDER BY risk DESC, silent_days DESC, user
-LIMIT $limit

@@ -3,7 +3,8 @@
 //   empty list, filters nothing. Never fewer rows than the limit while enough products match. How they are found is
 //   chosen by cheap counts and told in the column plan: 'exact subset' scores every match, entered through the
 //   rarest filter; 'in-index filter' lets the vector index itself keep to the prices; 'over-fetch' filters the nearest,
-//   the most popular and what the history leads to, and falls back on the exact subset where too few of those match.
+//   the most popular and what the history leads to. Where few of these match, and something beyond them might score
+//   higher than the last row, the exact subset is scored after all.
 //   Pins come first, in their order, where they match; boosts are added to the score. Left out in any case is what the
 //   user rated, disliked, returned or hid, what was bought unless it is consumed, what is inactive or out of stock.
 // param user: STRING -- the user's id
@@ -20,7 +21,7 @@
 // param pins: LIST<STRING> = null -- skus that stand first
 // param boosts: MAP = {} -- sku to what is added to its score
 // param brand_boosts: MAP = {} -- key of a brand to what is added to the score of its products
-// param exact: INTEGER = 4000 -- with fewer products behind the rarest filter, every match is scored
+// param exact: INTEGER = 2000 -- with fewer products behind the rarest filter, every match is scored
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"user": "anna", "category": "Accessories", "max_price": 20.0, "limit": 3}
 // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>, plan STRING
@@ -84,7 +85,8 @@ LET free = {
 LET without = {brands: coalesce(size($not_brands), 0) = 0, values: coalesce(size($not_attributes), 0) = 0}
 LET entries = [
   {by: 'everything', n: 1.0e300},
-  {by: 'price', n: ofPrice},
+  // Counted no further than $exact: beyond it any other filter, whose number is known, is the better way in.
+  {by: 'price', n: CASE WHEN ofPrice > $exact THEN 1.0e299 ELSE ofPrice END},
   {by: 'category', n: CASE WHEN NOT free.category THEN onShelves END},
   {by: 'brands', n: CASE WHEN NOT free.brand THEN ofBrands END},
   {by: 'attribute', n: CASE WHEN NOT free.all THEN ofRarest END},
@@ -92,69 +94,78 @@ LET entries = [
   {by: 'fits', n: CASE WHEN NOT free.fitting THEN COUNT { (that)-[:ACCESSORY_OF|COMPATIBLE_WITH]-() } + ofKinds END}
 ]
 LET entry = reduce(least = entries[0], e IN entries[1..] | CASE WHEN e.n < least.n THEN e ELSE least END)
-LET withinIndex = ofPrice IS NOT NULL AND all(name IN keys(free) WHERE free[name]) AND without.brands AND without.values
-// 2. Where even the rarest filter leaves many: the nearest and the most popular. (This comes before any long list is
-// in scope: what is sorted or made distinct is held together with all that is in scope.)
-CALL (u, live, entry, withinIndex, low, high) {
+LET priced = ofPrice IS NOT NULL
+// 2. Where even the rarest filter leaves many: the nearest and the most popular, and how high something that is neither
+// can score. (This comes before any long list is in scope: what is sorted or made distinct is held together with all
+// that is in scope.)
+CALL (u, live, entry, priced, low, high) {
   WHEN entry.n > $exact THEN {
-    CALL (u, live, withinIndex, low, high) {
-      // The name of an index cannot be a parameter, nor its depth a variable: each has its branch.
-      CALL (u, live, withinIndex, low, high) {
-        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND withinIndex THEN {
+    CALL (u, live, priced, low, high) {
+      // The name of an index cannot be a parameter: each has its branch.
+      CALL (u, live, priced, low, high) {
+        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND priced THEN {
           MATCH (p:Product)
             SEARCH p IN (
               VECTOR INDEX product_embedding_blue FOR u.embedding_blue
               WHERE p.active = true AND p.price >= low AND p.price <= high
-              LIMIT 200 + 4 * $limit
+              LIMIT 400 + 4 * $limit
             )
-          RETURN p
+            SCORE AS s
+          RETURN p, s
         }
-        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND withinIndex THEN {
+        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND priced THEN {
           MATCH (p:Product)
             SEARCH p IN (
               VECTOR INDEX product_embedding_green FOR u.embedding_green
               WHERE p.active = true AND p.price >= low AND p.price <= high
-              LIMIT 200 + 4 * $limit
+              LIMIT 400 + 4 * $limit
             )
-          RETURN p
+            SCORE AS s
+          RETURN p, s
         }
         WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT 1000 + 4 * $limit
+              VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT 400 + 4 * $limit
             )
-          RETURN p
+            SCORE AS s
+          RETURN p, s
         }
         WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_green FOR u.embedding_green WHERE p.active = true LIMIT 1000 + 4 * $limit
+              VECTOR INDEX product_embedding_green FOR u.embedding_green WHERE p.active = true LIMIT 400 + 4 * $limit
             )
-          RETURN p
+            SCORE AS s
+          RETURN p, s
         }
       }
-      RETURN p
+      // The index gives (1 + cosine) / 2.
+      RETURN p, 2.0 * s - 1.0 AS cosine, null AS popularity
     UNION ALL
       MATCH (p:Product)
       WHERE p.popularity >= 0.0
-      WITH p
+      WITH p, p.popularity AS popularity
       ORDER BY p.popularity DESC
-      LIMIT 1000 + 4 * $limit
-      RETURN p
+      LIMIT 400 + 4 * $limit
+      RETURN p, null AS cosine, popularity
     UNION ALL
       MATCH (p:Product)
       WHERE p.sku IN coalesce($pins, []) + keys($boosts)
-      RETURN p
+      RETURN p, null AS cosine, null AS popularity
     UNION ALL
       MATCH (b:Brand)
       WHERE b.key IN keys($brand_boosts)
       MATCH (b)<-[:MADE_BY]-(p:Product)
-      RETURN p
+      RETURN p, null AS cosine, null AS popularity
     }
-    RETURN collect(DISTINCT p) AS pool
+    WITH live, collect(DISTINCT p) AS pool, coalesce(live.w_embedding * min(cosine), 0.0) AS near,
+         coalesce(live.w_popularity, 1.0) * coalesce(min(popularity), 0.0) AS popular
+    // What has no vector is as good as at a right angle.
+    RETURN pool, CASE WHEN near > 0.0 THEN near ELSE 0.0 END + popular AS beyond
   }
   ELSE {
-    RETURN [] AS pool
+    RETURN [] AS pool, null AS beyond
   }
 }
 // 3. The history, as recommend/for_user weighs it, and the parts of the score to which it leads.
@@ -207,34 +218,79 @@ CALL (u) {
   WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
   RETURN collect(DISTINCT p) AS known
 }
-// 4. Which candidates pass the filters.
-CALL (pool, led, entry, free, without, that, kinds, shelves) {
-  WHEN entry.n > $exact THEN {
+// 4. Which candidates pass the filters: the pool, where there is one, and in any case what the history leads to.
+CALL (pool, led, free, without, that, kinds, shelves) {
+  // By their own properties first, which are at hand; only what is left is looked at from node to node.
+  CALL (pool, led) {
     UNWIND pool + [one IN led | one.p] AS p
-    LET is = free
     FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
     FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
-    FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
-    FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
-    FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
-    FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
-    FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
-      OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
-    FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
-    FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
-    RETURN collect(DISTINCT p) AS passed
+    RETURN collect(DISTINCT p) AS possible
   }
-  ELSE {
-    RETURN [] AS passed
-  }
+  UNWIND possible AS p
+  LET is = free
+  FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+  FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
+  FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
+  FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
+  FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
+    OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
+  FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
+  FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
+  RETURN collect(p) AS passed
 }
-// 5. Where the rarest filter leaves few, or too few candidates passed to be sure of the best: every match.
-LET enough = entry.n > $exact AND size(passed) >= 100 + 4 * $limit + size(known)
-CALL (passed, enough, entry, rarest, low, high, free, without, that, kinds, shelves) {
+// 5. The score of each that passed, and the best of them.
+CALL (u, live, led, known, passed) {
+  CALL (led, known, passed) {
+    UNWIND passed AS p
+    RETURN p, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
+  UNION ALL
+    UNWIND led AS one
+    RETURN one.p AS p, one.parts AS part, one.paths AS some, 0 AS passing, 0 AS met
+  UNION ALL
+    UNWIND known AS p
+    RETURN p, 0.0 AS part, [] AS some, 0 AS passing, 1 AS met
+  }
+  WITH u, live, p, sum(part) AS parts, max(passing) AS passing, max(met) AS met, collect(some) AS paths
+  FILTER passing = 1 AND met = 0
+  LET cosine = CASE live.slot
+                 WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+                 WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+               END,
+      popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0),
+      lift = CASE
+               WHEN size(keys($boosts)) + size(keys($brand_boosts)) = 0 THEN 0.0
+               ELSE coalesce(toFloatOrNull($boosts[p.sku]), 0.0)
+                    + reduce(s = 0.0, key IN COLLECT { MATCH (p)-[:MADE_BY]->(b) RETURN DISTINCT b.key } |
+                             s + coalesce(toFloatOrNull($brand_boosts[key]), 0.0))
+             END,
+      pin = CASE WHEN size($pins) > 0 THEN [i IN range(0, size($pins) - 1) WHERE $pins[i] = p.sku][0] END
+  LET near = live.w_embedding * coalesce(cosine, 0.0)
+  WITH p, paths, near, popular, lift, pin, parts + coalesce(near, 0.0) + popular + lift AS score
+  ORDER BY coalesce(pin, 1000000), score DESC, p.sku
+  LIMIT $limit
+  RETURN collect({p: p, paths: paths, near: near, popular: popular, lift: lift, pin: pin, score: score}) AS top
+}
+// 6. Where the rarest filter leaves few, or few candidates passed and something beyond them might be of the best: every
+// match. Those to which the history leads are among the candidates already; of the others, whose score is what they are
+// alone, the best are enough. (Where one of the former stands among these best, its score is no less than what it is
+// alone.) What passes by the dozen, nearest first, held over .99 of the best on the synthetic shop.
+LET enough = entry.n > $exact AND size(top) = $limit
+             AND (size(passed) >= 40 + 2 * $limit + size(known)
+                  OR all(x IN top WHERE x.pin IS NOT NULL OR x.score >= beyond))
+CALL (u, live, known, enough, entry, rarest, low, high, free, without, that, kinds, shelves) {
   WHEN enough THEN {
-    RETURN passed AS matches
+    RETURN [] AS best
   }
   ELSE {
+    // The filters again, word for word, save the one by which it is entered.
+    LET is = {
+      category: free.category OR entry.by = 'category',
+      brand: free.brand OR entry.by = 'brands',
+      all: free.all,
+      any: free.any OR entry.by = 'any attribute',
+      fitting: free.fitting OR entry.by = 'fits'
+    }
     CALL (entry, rarest, low, high, that, kinds, shelves) {
       WHEN entry.by = 'category' THEN {
         UNWIND shelves AS shelf
@@ -280,14 +336,6 @@ CALL (passed, enough, entry, rarest, low, high, free, without, that, kinds, shel
         RETURN p
       }
     }
-    // The filters again, word for word, save the one by which it was entered.
-    LET is = {
-      category: free.category OR entry.by = 'category',
-      brand: free.brand OR entry.by = 'brands',
-      all: free.all,
-      any: free.any OR entry.by = 'any attribute',
-      fitting: free.fitting OR entry.by = 'fits'
-    }
     FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
     FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
     FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
@@ -298,37 +346,36 @@ CALL (passed, enough, entry, rarest, low, high, free, without, that, kinds, shel
       OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
     FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
     FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
-    RETURN collect(p) AS matches
+    FILTER NOT p IN known
+    LET cosine = CASE live.slot
+                   WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+                   WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+                 END,
+        popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0),
+        lift = CASE
+                 WHEN size(keys($boosts)) + size(keys($brand_boosts)) = 0 THEN 0.0
+                 ELSE coalesce(toFloatOrNull($boosts[p.sku]), 0.0)
+                      + reduce(s = 0.0, key IN COLLECT { MATCH (p)-[:MADE_BY]->(b) RETURN DISTINCT b.key } |
+                               s + coalesce(toFloatOrNull($brand_boosts[key]), 0.0))
+               END,
+        pin = CASE WHEN size($pins) > 0 THEN [i IN range(0, size($pins) - 1) WHERE $pins[i] = p.sku][0] END
+    LET near = live.w_embedding * coalesce(cosine, 0.0)
+    WITH p, near, popular, lift, pin, coalesce(near, 0.0) + popular + lift AS score
+    ORDER BY coalesce(pin, 1000000), score DESC, p.sku
+    LIMIT $limit
+    RETURN collect({p: p, paths: [], near: near, popular: popular, lift: lift, pin: pin, score: score}) AS best
   }
 }
-LET plan = CASE WHEN NOT enough THEN 'exact subset' WHEN withinIndex THEN 'in-index filter' ELSE 'over-fetch' END
-// 6. The score of each match, and the best.
-CALL (led, known, matches) {
-  UNWIND matches AS p
-  RETURN p, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
-UNION ALL
-  UNWIND led AS one
-  RETURN one.p AS p, one.parts AS part, one.paths AS some, 0 AS passing, 0 AS met
-UNION ALL
-  UNWIND known AS p
-  RETURN p, 0.0 AS part, [] AS some, 0 AS passing, 1 AS met
+LET within = priced AND all(name IN keys(free) WHERE free[name]) AND without.brands AND without.values
+LET plan = CASE WHEN NOT enough THEN 'exact subset' WHEN within THEN 'in-index filter' ELSE 'over-fetch' END
+CALL (top, best) {
+  UNWIND top + best AS x
+  WITH x
+  ORDER BY x.score DESC
+  WITH x.p AS p, collect(x)[0] AS x
+  RETURN x
 }
-WITH u, live, plan, p, sum(part) AS parts, max(passing) AS passing, max(met) AS met, collect(some) AS paths
-FILTER passing = 1 AND met = 0
-LET cosine = CASE live.slot
-               WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
-               WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
-             END,
-    popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0),
-    lift = CASE
-             WHEN size(keys($boosts)) + size(keys($brand_boosts)) = 0 THEN 0.0
-             ELSE coalesce(toFloatOrNull($boosts[p.sku]), 0.0)
-                  + reduce(s = 0.0, key IN COLLECT { MATCH (p)-[:MADE_BY]->(b) RETURN DISTINCT b.key } |
-                           s + coalesce(toFloatOrNull($brand_boosts[key]), 0.0))
-           END,
-    pin = [i IN range(0, coalesce(size($pins), 0) - 1) WHERE $pins[i] = p.sku][0]
-LET near = live.w_embedding * coalesce(cosine, 0.0)
-WITH plan, p, paths, near, popular, lift, pin, parts + coalesce(near, 0.0) + popular + lift AS score
+LET p = x.p, paths = x.paths, near = x.near, popular = x.popular, lift = x.lift, pin = x.pin, score = x.score
 ORDER BY coalesce(pin, 1000000), score DESC, p.sku
 LIMIT $limit
 // The three strongest terms are the reasons.

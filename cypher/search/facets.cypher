@@ -1,7 +1,7 @@
 // title: By what a shelf can be narrowed
 // description: For the products of a category and its sub-categories: each attribute with its values and how many
 //   products have each, and brands likewise, so that a page can offer them as filters. A facet that fits every product
-//   or one alone narrows nothing and is left out.
+//   or one alone narrows nothing and is left out. Of a larger shelf the 10,000 most popular products are counted.
 // param category: STRING -- path of a category
 // param values: INTEGER = 10 -- most values of a facet
 // param limit: INTEGER = 20 -- most facets
@@ -11,15 +11,20 @@
 CYPHER 25
 MATCH (c:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
 WHERE p.active
-WITH collect(DISTINCT p) AS found
+WITH DISTINCT p
+ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
+LIMIT 10000
+WITH collect(p) AS found
 CALL (found) {
   UNWIND found AS p
   MATCH (p)-[:HAS_ATTRIBUTE]->(v:AttributeValue)
-  RETURN v.attribute AS facet, v.value + coalesce(' ' + v.unit, '') AS value, v.key AS key, count(DISTINCT p) AS n
+  WITH v, count(DISTINCT p) AS n
+  RETURN v.attribute AS facet, v.value + coalesce(' ' + v.unit, '') AS value, v.key AS key, n
 UNION ALL
   UNWIND found AS p
   MATCH (p)-[:MADE_BY]->(b:Brand)
-  RETURN 'brand' AS facet, b.name AS value, b.key AS key, count(DISTINCT p) AS n
+  WITH b, count(DISTINCT p) AS n
+  RETURN 'brand' AS facet, b.name AS value, b.key AS key, n
 }
 FILTER n < size(found)
 WITH facet, value, key, n

@@ -82,10 +82,11 @@ def synthetic_shop(
             say(f"Found the shop of {products:,} products.")
         else:
             say(f"Writing a shop of {products:,} products.")
-            store.close()
-            localdb.stop(home)
-            shutil.rmtree(home)
-            store = _connect(settings, home)
+            if store.read("MATCH (n:Product) RETURN n LIMIT 1"):  # an earlier writing broke off
+                store.close()
+                localdb.stop(home)
+                shutil.rmtree(home)
+                store = _connect(settings, home)
             migrate(store)
             rng = np.random.default_rng(settings.seed)
             began = time.perf_counter()
@@ -357,57 +358,94 @@ def _filters(store: GraphStore, products: int, rng: np.random.Generator) -> dict
 # --- the whole catalogue --------------------------------------------------------------------------------------
 
 REASONABLE: Final[Mapping[str, float]] = {"insight": 10.0, "quality": 10.0}
-"""Seconds that a query of a folder may take; of the others one."""
+"""Seconds that a query of a folder for analysts may take; one for those that a customer waits for."""
+
+
+PATIENCE_S: Final = 30.0
+"""After so long a query is given up."""
+AGAIN_S: Final = 3.0
+"""For so long a query is asked again and again, until Java has compiled what it needs."""
 
 
 def every_query(
-    settings: Settings, products: int, *, keep: bool = False, say: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    products: int,
+    *,
+    of: str = "",
+    keep: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """The slowest of the warm runs of each query of the catalogue, the first one aside, which is planned."""
+    """How long each query takes whose name begins with ``of``: when it is asked first, and in the runs after that.
+
+    A query that takes longer than its folder is allowed says so in ``remark``.
+    """
     rng = np.random.default_rng(settings.seed + 3)
     with synthetic_shop(settings, products, keep=keep, say=say) as (_, store, _):
         rows = []
+        skus, users = pools(store, products, rng)
         for name, query in catalogue.load().items():
+            if not name.startswith(of):
+                continue
             allowed = REASONABLE.get(name.partition("/")[0], 1.0)
-            for what, given in like_example(query.example, products, rng).items():
-                times, found = [], 0
+            for what, given in like_example(query.example, skus, users, rng).items():
+                times: list[float] = []
+                found, remark = 0, ""
                 try:
-                    for parameters in given:
+                    # Each once for the plan, then again while there is time.
+                    began = time.perf_counter()
+                    while len(times) < 2 * len(given) or time.perf_counter() - began < AGAIN_S:
                         start = time.perf_counter()
-                        found = len(store.read(query.text, timeout_s=120.0, **bind(query, parameters)))
+                        asked = bind(query, given[len(times) % len(given)])
+                        found = len(store.read(query.text, timeout_s=PATIENCE_S, **asked))
                         times.append(time.perf_counter() - start)
-                    worst = max(times[1:])
-                    said = "" if worst <= allowed else f"more than {allowed:g} s"
                 except KGError as error:
-                    worst, said = float("nan"), str(error)[:80]
-                say(f"{name} {what}: {worst:.2f} s {said}")
+                    remark = str(error)[:80]
+                warm = times[len(given) :]
+                if warm and max(warm) > allowed:
+                    remark = f"more than {allowed:g} s"
                 rows.append(
                     {
                         "query": name,
                         "asked": what,
                         "first_s": round(times[0], 2) if times else None,
-                        "slowest_s": round(worst, 3),
+                        "median_s": round(float(np.median(warm)), 3) if warm else None,
+                        "slowest_s": round(max(warm), 3) if warm else None,
                         "rows": found,
-                        "remark": said,
+                        "remark": remark,
                     }
                 )
+                say(" ".join(str(value) for value in rows[-1].values()))
     return rows
 
 
+def pools(store: GraphStore, products: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Skus and users to ask for: half of them those of whom most is known, which cost most; half drawn by chance."""
+    popular = store.read(
+        "MATCH (p:Product) WHERE p.popularity >= 0.0 WITH p ORDER BY p.popularity DESC LIMIT 100 RETURN p.sku AS id"
+    )
+    busy = store.read(
+        "MATCH (u:User) WHERE u.id >= '' WITH u ORDER BY COUNT { (u)-->() } DESC LIMIT 100 RETURN u.id AS id"
+    )
+    return (
+        [row["id"] for row in popular] + [f"p{i}" for i in rng.integers(products, size=100)],
+        [row["id"] for row in busy] + [f"u{i}" for i in rng.integers(products // 4, size=100)],
+    )
+
+
 def like_example(
-    example: Mapping[str, Any], products: int, rng: np.random.Generator
+    example: Mapping[str, Any], skus: Sequence[str], users: Sequence[str], rng: np.random.Generator
 ) -> dict[str, list[dict[str, Any]]]:
-    """Requests like a query's example with what this shop has: products and users by chance, shelves of all sizes."""
+    """Requests like a query's example, with products and users of these and shelves of all sizes."""
     said: dict[str, Any] = {k: v for k, v in example.items() if k not in ("now", "since", "model", "least", "days")}
 
     def one(category: str) -> dict[str, Any]:
-        sku = f"p{int(rng.integers(products))}"
+        sku = str(rng.choice(skus))
         made: dict[str, Any] = dict(said)
         values = {
             "sku": sku,
-            "skus": [sku, f"p{int(rng.integers(products))}"],
-            "user": f"u{int(rng.integers(products // 4))}",
-            "users": [f"u{int(rng.integers(products // 4))}" for _ in range(20)],
+            "skus": [sku, str(rng.choice(skus))],
+            "user": str(rng.choice(users)),
+            "users": [str(user) for user in rng.choice(users, size=20)],
             "category": category,
             "brand": f"brand {int(rng.integers(50))}",
             "attributes": ["colour=3"],
@@ -420,7 +458,7 @@ def like_example(
         return made
 
     if "category" not in said:
-        return {"products and users by chance": [one("") for _ in range(5)]}
+        return {"products and users": [one("") for _ in range(6)]}
     return {
         "a shelf": [one(f"Department 1 > Shelf {10 + i}") for i in range(4)],
         "a department": [one(powerlaw.department(i)) for i in range(4)],

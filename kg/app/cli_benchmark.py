@@ -219,11 +219,16 @@ def filters(
 
 
 @app.command("catalogue")
-def every_query(products: Products = 100_000, keep: Keep = False, json: Json = False) -> None:
+def every_query(
+    products: Products = 100_000,
+    of: Annotated[str, typer.Option(help="Beginning of the queries' names, such as insight/; all.")] = "",
+    keep: Keep = False,
+    json: Json = False,
+) -> None:
     """How long each query of the catalogue takes on a large shop, the slowest of a few runs."""
     from kg.app import benchmark_serving as measured
 
-    show(measured.every_query(Settings.load(), products, keep=keep, say=_say), json)
+    show(measured.every_query(Settings.load(), products, of=of, keep=keep, say=_say), json)
 
 
 def _say(words: str) -> None:

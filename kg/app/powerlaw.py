@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
+from embeddings.intent import WAVES, IntentModel, write_intent
 from kg import schema
 from kg.migrations import fulltext_index_statement, vector_index_statement
 from kg.store import GraphStore, vector_parameter
@@ -27,6 +29,7 @@ DIMENSIONS: Final = 64
 SIMILAR: Final = 10
 """Learned relations of a product."""
 _BATCH: Final = 5_000
+_SEGMENTS: Final = 12
 _START: Final = 1_735_689_600
 """2025-01-01, in Unix seconds; events fall into the year that follows."""
 _YEAR: Final = 365 * 86_400
@@ -240,6 +243,7 @@ def write(store: GraphStore, shop: PowerLawShop, rng: np.random.Generator, *, te
     _write_relations(store, shop)
     _write_behaviour(store, shop, rng)
     _write_reviews(store, shop, rng)
+    _write_insight(store, shop)
     for vector_index in (schema.embedding_index("blue", DIMENSIONS), *schema.VECTOR_INDEXES[:1]):
         store.autocommit(vector_index_statement(vector_index))
     for text_index in schema.FULLTEXT_INDEXES:
@@ -288,6 +292,11 @@ def _write_products(store: GraphStore, shop: PowerLawShop, rng: np.random.Genera
                 "title": f"Product {i} of brand {shop.brand[i]}, colour {shop.values['colour'][i]}",
                 "description": f"Stands on shelf {shop.shelf[i]}, belongs to series {shop.values['series'][i]}.",
                 "price": float(shop.price[i]),
+                # Every second product cost more in the first half of the year.
+                "prices": [float(shop.price[i])]
+                if i % 2
+                else [round(1.2 * float(shop.price[i]), 2), float(shop.price[i])],
+                "price_times": [0] if i % 2 else [0, _START + _YEAR // 2],
                 "active": bool(shop.active[i]),
                 "stock": None if np.isnan(shop.stock[i]) else int(shop.stock[i]),
                 "consumable": bool(shop.consumable[i]),
@@ -306,6 +315,7 @@ def _write_products(store: GraphStore, shop: PowerLawShop, rng: np.random.Genera
         store,
         "MATCH (b:Brand {key: row.brand})\nMATCH (c:Category {path: row.shelf})\n"
         "CREATE (p:Product {sku: row.sku, title: row.title, description: row.description, price: row.price,\n"
+        "                   prices: row.prices, price_times: row.price_times,\n"
         "                   currency: 'EUR', active: row.active, stock: row.stock, consumable: row.consumable,\n"
         "                   popularity: row.popularity, embedding_blue: toFloatList(row.vector),\n"
         "                   text_embedding: CASE WHEN row.text IS NOT NULL THEN toFloatList(row.text) END})\n"
@@ -441,4 +451,36 @@ def _write_reviews(store: GraphStore, shop: PowerLawShop, rng: np.random.Generat
         "FOREACH (_ IN CASE WHEN row.new THEN [1] ELSE [] END |\n"
         "  CREATE (p)-[:PRAISED_FOR {source: 'extraction', fact: row.fact, confidence: 0.8, count: 1}]->(a))",
         rows(),
+    )
+
+
+def _write_insight(store: GraphStore, shop: PowerLawShop) -> None:
+    """What the job "insight" would leave: a model of purchases with plain numbers, and each user in a segment."""
+    end = _START + _YEAR
+    model = IntentModel(
+        until=end,
+        rate=0.02,
+        shape=1.0,
+        own=0.5,
+        share_total=shop.met["BOUGHT"].shape[1] + 0.5 * shop.products + 1.0,
+        level=1.0,
+        amounts=dict.fromkeys(WAVES, 0.05),
+        half_lives=dict.fromkeys(WAVES, 14.0),
+        visit_viewed=0.02,
+        visit_carted=0.2,
+    )
+    write_intent(store, model, datetime.fromtimestamp(end, UTC))
+    store.write(
+        "UNWIND range(0, $segments - 1) AS n\n"
+        "CREATE (:Segment {id: 's' + n, name: 'Segment ' + n, users: $users / $segments, traits: ['colour = 1'],\n"
+        "                  inside: [0.5], outside: [0.1], z: [3.0], at: datetime({epochSeconds: $at})})",
+        segments=_SEGMENTS,
+        users=shop.users,
+        at=end,
+    )
+    _send(
+        store,
+        "MATCH (u:User {id: 'u' + row[0]})\nMATCH (s:Segment {id: 's' + row[1]})\n"
+        "CREATE (u)-[:IN_SEGMENT {strength: row[2]}]->(s)",
+        ([user, user % _SEGMENTS, 1.0 / (1 + user % 97)] for user in range(shop.users)),
     )

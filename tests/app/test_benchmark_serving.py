@@ -37,7 +37,7 @@ def test_clients_ask_at_once_and_each_begins_somewhere_else() -> None:
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_every_query_can_be_asked_of_the_synthetic_shop(query: Query) -> None:
-    asked = like_example(query.example, 1000, np.random.default_rng(0))
+    asked = like_example(query.example, ["p1", "p2"], ["u1"], np.random.default_rng(0))
     for given in (one for some in asked.values() for one in some):
         bound = bind(query, given)
         assert "Instruments" not in str(bound)
