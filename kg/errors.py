@@ -21,7 +21,8 @@ KGError
 ├── EmbeddingError           export, training or write-back cannot go on
 │   ├── EmptyGraphError
 │   └── CheckpointError
-├── SchedulerError           a job is unknown, or a run failed
+├── SchedulerError           a job is unknown, or jobs do not fit together
+│   └── LeaseLostError       a run went on after its lease had passed to another; what it wrote was refused
 └── BenchmarkError           a benchmark or an evaluation lacks what it needs
 
 Each message says what happened, where, and what to do. ``kg`` prints it as one
@@ -116,7 +117,11 @@ class CheckpointError(EmbeddingError):
 
 
 class SchedulerError(KGError):
-    """A job is unknown, or a run failed."""
+    """A job is unknown, or jobs do not fit together."""
+
+
+class LeaseLostError(SchedulerError):
+    """A run went on after its lease had passed to another; what it wrote was refused."""
 
 
 class BenchmarkError(KGError):
