@@ -82,7 +82,7 @@ def _line(report: Report) -> str:
     faults = " ".join(f"{fault.kind}@{fault.at:.1f}" for fault in report.plan.faults)
     head = (
         f"seed {report.plan.seed}: {report.plan.processes} processes, {faults}: {report.runs} runs, "
-        f"{report.abandoned} abandoned, whole after {report.recovery_s:.1f} s"
+        f"{report.abandoned} abandoned, at work after {report.recovery_s:.1f} s, whole after {report.whole_s:.1f} s"
     )
     return "\n   BROKEN: ".join([head, *report.violations])
 
@@ -97,6 +97,7 @@ def _summary(reports: list[Report]) -> dict[str, object]:
         "abandoned": sum(report.abandoned for report in reports),
         "longest_takeover_s": round(taken[-1], 1) if taken else 0.0,
         "longest_recovery_s": round(max(report.recovery_s for report in reports), 1),
+        "longest_until_whole_s": round(max(report.whole_s for report in reports), 1),
     }
 
 

@@ -31,7 +31,7 @@ class Fault:
     """One thing that goes wrong."""
 
     at: float
-    """Seconds after the start."""
+    """Seconds after the first run has begun."""
     kind: Kind
     victim: str
     """``leader``: the process that runs a job just then; else the process of this ``place``."""
@@ -61,7 +61,7 @@ def plan(seed: int) -> Plan:
             kind=rng.choices((Kind.KILL, Kind.FREEZE, Kind.LEAVE), (5, 5, 1))[0],
             victim=rng.choices((LEADER, ANYBODY), (3, 1))[0],
             place=rng.randrange(processes),
-            seconds=rng.uniform(0.1, 2.5),
+            seconds=rng.uniform(0.1, 2.0),
         )
         for _ in range(rng.randint(3, 7))
     ]
