@@ -11,7 +11,8 @@ KGError
 │   ├── ConnectionFailedError
 │   ├── AuthenticationError
 │   ├── VersionError
-│   └── QueryTimeoutError
+│   ├── QueryTimeoutError
+│   └── StatementError       it refused a statement, or a value that it was given
 ├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
 ├── InputError               a file cannot be read at all (bad records are rejects, not errors)
 │   └── TooManyRejectsError
@@ -78,6 +79,10 @@ class VersionError(StoreError):
 
 class QueryTimeoutError(StoreError):
     """The database ended a transaction that ran longer than it was given."""
+
+
+class StatementError(StoreError):
+    """The database refused a statement or a value that it was given; the same again would be refused again."""
 
 
 class SchemaError(KGError):

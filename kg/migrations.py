@@ -144,5 +144,6 @@ MIGRATIONS = (
             "SET run.outcome = 'abandoned', run.error = 'It began under a version of kg that had no leases.'",
         ),
     ),
+    Migration("0006 offsets", (constraint_statement(schema.LABEL["Offset"]),)),
 )
 """The first always makes the schema as it is now; each later one, what a graph made before it lacks."""

@@ -24,7 +24,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, timedelta, tzinfo
 from types import FrameType
 from typing import Final, Self
@@ -171,28 +172,11 @@ class Scheduler:
 
         To be called from the main thread, which alone may handle signals.
         """
-        stopped = threading.Event()
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            restore()
-            stopped.set()
-            log.info("stopping; a job that runs is waited for, a second signal ends it", signal=number)
-
-        for number in before:
-            signal.signal(number, stop)
-        try:
-            with self:
-                # Not in one wait: the system may give a signal to another thread, as it does when a process is woken by
-                # SIGCONT, and then Python's handler is run only when the main thread next looks up.
-                while not stopped.wait(0.5):
-                    pass
-        finally:
-            restore()
+        with until_signalled() as stopped, self:
+            # Not in one wait: the system may give a signal to another thread, as it does when a process is woken by
+            # SIGCONT, and then Python's handler is run only when the main thread next looks up.
+            while not stopped.wait(0.5):
+                pass
 
     def _keep_looking(self) -> None:
         while not self._stopping.is_set():
@@ -302,6 +286,29 @@ class Scheduler:
                 self._alert(run)
             except Exception:
                 log.exception("the alert failed", job=run.job, run=run.id)
+
+
+@contextmanager
+def until_signalled() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; a second signal does what it always does. For the main thread alone."""
+    stopped = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        restore()
+        stopped.set()
+        log.info("stopping; what runs is waited for, a second signal ends it", signal=number)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        restore()
 
 
 class _Work:

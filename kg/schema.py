@@ -387,6 +387,18 @@ LABELS: Final[tuple[Label, ...]] = (
         ),
     ),
     Label(
+        "Offset",
+        "source",
+        "How far a source that is followed has been read; changed in the transaction that loads what was read.",
+        (
+            Property("source", "STRING", "Kind and path of the file.", required=True),
+            Property("bytes", "INTEGER", "Bytes read.", required=True),
+            Property("lines", "INTEGER", "Lines read.", required=True),
+            Property("head", "STRING", "Digest of its first bytes, by which a replaced file is known.", required=True),
+            Property("at", "ZONED DATETIME", "When that was.", required=True),
+        ),
+    ),
+    Label(
         "Migration",
         "id",
         "A change of the schema that was applied to this graph.",

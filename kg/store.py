@@ -30,7 +30,14 @@ from neo4j.exceptions import (
 )
 from neo4j.vector import Vector
 
-from kg.errors import AuthenticationError, ConnectionFailedError, QueryTimeoutError, StoreError, VersionError
+from kg.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    QueryTimeoutError,
+    StatementError,
+    StoreError,
+    VersionError,
+)
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -307,7 +314,11 @@ class GraphStore:
         except ClientError as error:
             raise _client_error(error, self.uri) from error
         except (DatabaseError, Neo4jError, DriverError) as error:
-            raise StoreError(f"Neo4j at {self.uri} failed: {_first_line(error)}") from error
+            # A value that no index takes is called a failure of the database's own.
+            lasting = isinstance(error, Neo4jError) and (error.code or "").startswith("Neo.DatabaseError.Statement.")
+            raise (StatementError if lasting else StoreError)(
+                f"Neo4j at {self.uri} failed: {_first_line(error)}"
+            ) from error
 
 
 class _GuardedStore(GraphStore):
@@ -398,7 +409,9 @@ def _client_error(error: ClientError, uri: str) -> StoreError:
         return QueryTimeoutError(f"Neo4j at {uri} ended a query that ran too long. Narrow it, or raise its timeout.")
     if "Database.DatabaseNotFound" in code:
         return StoreError(f"Neo4j at {uri} has no such database: {_first_line(error)} Set NEO4J_DATABASE.")
-    return StoreError(f"Neo4j at {uri} refused a statement ({code}): {_first_line(error)}")
+    lasting = ("Neo.ClientError.Statement.", "Neo.ClientError.Schema.ConstraintValidationFailed")
+    kind = StatementError if code.startswith(lasting) else StoreError
+    return kind(f"Neo4j at {uri} refused a statement ({code}): {_first_line(error)}")
 
 
 def _check_version(agent: str, uri: str) -> None:

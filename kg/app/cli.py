@@ -145,7 +145,10 @@ def init(
 @app.command()
 def ingest(
     kind: Annotated[Literal["products", "reviews", "events", "users"], typer.Argument(help="What the files hold.")],
-    files: Files,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="JSON Lines, CSV or Parquet, also .gz; with --follow one folder.", show_default=False),
+    ],
     format: Annotated[Literal["native", "amazon"], typer.Option(help="docs/data.md describes both.")] = "native",
     rejects: Annotated[
         Path | None, typer.Option(help="Where bad records go; by default rejects.jsonl in KG_HOME.")
@@ -158,6 +161,9 @@ def ingest(
     related: Annotated[
         bool, typer.Option("--related/--no-related", help="Make the relations to other products that the file names.")
     ] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Load what is appended to the .jsonl files of a folder, until stopped.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Load a shop's files. Loading twice equals loading once; bad records go to a file with their reason."""
@@ -167,6 +173,11 @@ def ingest(
     if sync and kind != "products":
         raise KGError(f"--sync compares product files with the catalogue; it means nothing for {kind}.")
     settings = Settings.load()
+    if follow:
+        if len(files) != 1 or format != "native" or sync or max_rejects is not None or not related:
+            raise KGError("--follow takes one folder, and of the other options --rejects and --create-missing.")
+        _follow(settings, kind, files[0], rejects, create_missing)
+        return
     with open_store(settings) as store:
         report = jobs.ingest(
             store,
@@ -193,6 +204,25 @@ def ingest(
     show(report.as_dict(), json, ", ".join(words) + ".")
     for reason, count in list(report.reasons.items())[:5]:
         err.print(f"  {count} × {reason}", markup=False)
+
+
+def _follow(
+    settings: Settings,
+    kind: Literal["products", "reviews", "events", "users"],
+    folder: Path,
+    rejects: Path | None,
+    create_missing: bool,
+) -> None:
+    from kg.app import logs
+    from kg.app.follow import Source, follow
+    from kg.app.session import open_store
+    from kg.scheduler import until_signalled
+
+    logs.configure()
+    source = Source(kind, folder, rejects or settings.home / f"rejects-{kind}.jsonl", create_missing)
+    with open_store(settings) as store, until_signalled() as stopped:
+        err.print(f"Following {folder}; Ctrl-C stops. Bad records go to {source.rejects}.", markup=False)
+        follow(store, settings, source, stopped)
 
 
 @app.command()
