@@ -124,9 +124,12 @@ class _Following:
         self._know(self._source.files())
         rejects.keep_only({str(file): place.bytes for file, place in self._places.items()})
         while not stop.is_set():
-            files = self._source.files()
-            self._know([file for file in files if file not in self._places])
-            moved = [self._step(file, rejects) for file in files if not stop.is_set()]
+            try:
+                files = self._source.files()
+                self._know([file for file in files if file not in self._places])
+                moved = [self._step(file, rejects) for file in files if file in self._places and not stop.is_set()]
+            except FileNotFoundError:  # taken away since it was listed; the next list lacks it
+                moved = []
             if not any(moved):
                 self._keep()
                 stop.wait(self._source.poll_s)
@@ -136,11 +139,14 @@ class _Following:
         found = streams.places(self._bare, [self._source.source_of(file) for file in files])
         for file in files:
             place = found[self._source.source_of(file)]
-            if place.bytes and not corpus.is_same_file(file, place):
-                log.warning("a file was replaced; it is read from its beginning", file=str(file))
-                place = Place()
+            try:
+                if place.bytes and not corpus.is_same_file(file, place):
+                    log.warning("a file was replaced; it is read from its beginning", file=str(file))
+                    place = Place()
+                self._repeats[file] = self._counted(file, place)
+            except FileNotFoundError:  # taken away since it was listed
+                continue
             self._places[file] = place
-            self._repeats[file] = self._counted(file, place)
 
     def _counted(self, file: Path, until: Place) -> Counter[int]:
         """Events without a time are told apart by their number: those read before are counted once more."""
