@@ -4,11 +4,11 @@
 #   make test    every check: ruff, mypy, pytest
 #
 # Each does all its own set-up, into .venv and .kg of this folder; nothing else is written but the ordinary
-# package caches. Both ignore NEO4J_* and KG_* of the environment and use graphs of their own (.kg/demo,
+# package caches. Both (and make faults) ignore NEO4J_* and KG_* of the environment and use graphs of their own (.kg/demo,
 # .kg/test): they never touch somebody's graph. The other targets obey the environment like kg itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock setup browser db-start db-stop clean
+.PHONY: help demo test faults lint format lock setup browser db-start db-stop clean
 
 PYTHONS := python3 python3.13 python3.12 python3.14 python3.11
 BIN := .venv/bin
@@ -33,6 +33,9 @@ test: setup ## run ruff, mypy and the tests
 .PHONY: pytest
 pytest:
 	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+faults: setup ## kill and freeze scheduler processes in 200 seeded runs, and check the record in the graph
+	$(ISOLATED) KG_HOME=.kg/faults $(BIN)/python -m tests.faults --runs 200
 
 # Debian's package: it comes from where the machine's other packages come from. Elsewhere install any Chromium or Chrome.
 browser: ## install the Chromium in which the web page is tested (Debian and Ubuntu, as root); without one these tests skip
@@ -60,10 +63,10 @@ db-stop: setup ## stop it
 	@$(BIN)/kg db stop
 
 clean: ## stop the demo's and the tests' Neo4j; remove their graphs, .venv and caches (never your own .kg)
-	@for home in .kg/demo .kg/test; do \
+	@for home in .kg/demo .kg/test .kg/faults; do \
 		if [ -d $$home/neo4j ] && [ -x $(BIN)/kg ]; then $(ISOLATED) KG_HOME=$$home $(BIN)/kg db stop; fi; \
 	done
-	rm -rf .kg/demo .kg/test .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .kg/demo .kg/test .kg/faults .venv .mypy_cache .pytest_cache .ruff_cache
 
 # All is compiled once, as pip does and uv does not: where Python may not write its caches
 # (PYTHONDONTWRITEBYTECODE), each command would compile torch and transformers anew, 12 s a time. A few files of

@@ -11,7 +11,8 @@ KGError
 │   ├── ConnectionFailedError
 │   ├── AuthenticationError
 │   ├── VersionError
-│   └── QueryTimeoutError
+│   ├── QueryTimeoutError
+│   └── StatementError       it refused a statement, or a value that it was given
 ├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
 ├── InputError               a file cannot be read at all (bad records are rejects, not errors)
 │   └── TooManyRejectsError
@@ -21,7 +22,8 @@ KGError
 ├── EmbeddingError           export, training or write-back cannot go on
 │   ├── EmptyGraphError
 │   └── CheckpointError
-├── SchedulerError           a job is unknown, or a run failed
+├── SchedulerError           a job is unknown, or jobs do not fit together
+│   └── LeaseLostError       a run went on after its lease had passed to another; what it wrote was refused
 └── BenchmarkError           a benchmark or an evaluation lacks what it needs
 
 Each message says what happened, where, and what to do. ``kg`` prints it as one
@@ -83,6 +85,10 @@ class QueryTimeoutError(StoreError):
     """The database ended a transaction that ran longer than it was given."""
 
 
+class StatementError(StoreError):
+    """The database refused a statement or a value that it was given; the same again would be refused again."""
+
+
 class SchemaError(KGError):
     """A value does not fit ``kg/schema.py``, or the graph is of another schema version."""
 
@@ -120,7 +126,11 @@ class CheckpointError(EmbeddingError):
 
 
 class SchedulerError(KGError):
-    """A job is unknown, or a run failed."""
+    """A job is unknown, or jobs do not fit together."""
+
+
+class LeaseLostError(SchedulerError):
+    """A run went on after its lease had passed to another; what it wrote was refused."""
 
 
 class BenchmarkError(KGError):

@@ -127,9 +127,9 @@ def load_products(
         with Pipeline() as pipeline:
             for batch in batched(records, batch_size):
                 products = list({r.sku: r for r in batch}.values())
-                statements = _product_statements(products, [document_of(r) for r in products], at)
+                statements = product_statements(products, [document_of(r) for r in products], at)
                 pipeline.put(partial(_commit, store, statements, len(batch), progress))
-                pairs = [r for product in products for r in _related(product)]
+                pairs = [r for product in products for r in related_of(product)]
                 if pairs:
                     pickle.dump(pairs, spool)
                     spooled += 1
@@ -171,7 +171,7 @@ def load_reviews(
                 known.append(r)
         if known:
             reviews = list({r.id: r for r in known}.values())
-            store.change_all(_review_statements(reviews, [document_of(r) for r in reviews], pseudonym))
+            store.change_all(review_statements(reviews, [document_of(r) for r in reviews], pseudonym))
         loaded += len(known)
         if progress is not None:
             progress(len(batch))
@@ -189,22 +189,7 @@ def load_users(
     """Merge users with what they said of themselves; friends are made known by it."""
     loaded = 0
     for batch in batched(records, batch_size):
-        nodes: list[Node] = []
-        friends: list[Relationship] = []
-        for r in batch:
-            me = NodeRef("User", pseudonym(r.user))
-            nodes.append(Node("User", me.key, {"interests": list(r.interests), "language": r.language}))
-            for friend in r.friends:
-                other = NodeRef("User", pseudonym(friend))
-                nodes.append(Node("User", other.key))
-                friends.append(Relationship(me, "FRIEND_OF", other, schema.CATALOGUE))
-        # A friend without properties must not undo what the same batch says of them.
-        store.change_all(
-            [
-                *node_statements(merged_nodes(nodes)),
-                *relationship_statements(merged_relationships(friends)),
-            ]
-        )
+        store.change_all(user_statements(batch, pseudonym))
         loaded += len(batch)
         if progress is not None:
             progress(len(batch))
@@ -254,9 +239,15 @@ def load_events(
                 else:
                     known.append(r)
             if known:
-                pipeline.put(partial(commit, _event_statements(known, pseudonym, repeats), len(batch)))
+                pipeline.put(partial(commit, event_statements(known, pseudonym, repeats), len(batch)))
             loaded += len(known)
     return IntakeSummary(loaded=loaded, unchanged_events=loaded - sum(added))
+
+
+def count_repeats(events: Iterable[EventRecord], pseudonym: Pseudonym, repeats: Counter[int]) -> None:
+    """Count events without a time that were loaded before, so that the next equal one is known to be another."""
+    for e in events:
+        _event_id(e, pseudonym(e.user), repeats)
 
 
 def rank_popularity(store: GraphStore, *, batch_size: int = 5 * BATCH_SIZE) -> int:
@@ -298,7 +289,31 @@ SET p.price_times = CASE WHEN p.prices IS NULL THEN [0] ELSE p.price_times + $at
 """
 
 
-def _product_statements(products: Sequence[ProductRecord], documents: Sequence[Document], at: int) -> list[Statement]:
+def user_statements(users: Sequence[UserRecord], pseudonym: Pseudonym) -> list[Statement]:
+    """The statements that merge ``users`` and make their friends known."""
+    nodes: list[Node] = []
+    friends: list[Relationship] = []
+    for r in users:
+        me = NodeRef("User", pseudonym(r.user))
+        nodes.append(Node("User", me.key, {"interests": list(r.interests), "language": r.language}))
+        for friend in r.friends:
+            other = NodeRef("User", pseudonym(friend))
+            nodes.append(Node("User", other.key))
+            friends.append(Relationship(me, "FRIEND_OF", other, schema.CATALOGUE))
+    # A friend without properties must not undo what the same batch says of them.
+    return [
+        *node_statements(merged_nodes(nodes)),
+        *relationship_statements(merged_relationships(friends)),
+    ]
+
+
+def product_statements(products: Sequence[ProductRecord], documents: Sequence[Document], at: int) -> list[Statement]:
+    """The statements that merge ``products`` with what their file owns, but for relations to other products.
+
+    Args:
+        documents: their texts, in the same order.
+        at: Unix seconds at which a price that differs is taken to have changed.
+    """
     nodes: list[Node] = []
     relationships: list[Relationship] = []
     for p in products:
@@ -358,7 +373,8 @@ def _product_statements(products: Sequence[ProductRecord], documents: Sequence[D
     ]
 
 
-def _related(p: ProductRecord) -> Iterator[Relationship]:
+def related_of(p: ProductRecord) -> Iterator[Relationship]:
+    """The relations to other products that a product's file names, of the kinds in :data:`RELATED`."""
     start = NodeRef("Product", p.sku)
     for kind, skus in p.related.items():
         type_ = RELATED.get(kind)
@@ -369,9 +385,10 @@ def _related(p: ProductRecord) -> Iterator[Relationship]:
         yield Relationship(start, "VARIANT_OF", NodeRef("Product", p.variant_of), schema.CATALOGUE)
 
 
-def _review_statements(
+def review_statements(
     reviews: Sequence[ReviewRecord], documents: Sequence[Document], pseudonym: Pseudonym
 ) -> list[Statement]:
+    """The statements that merge ``reviews`` with their authors and texts; their products must be there."""
     nodes: list[Node] = []
     relationships: list[Relationship] = []
     for r in reviews:
@@ -517,7 +534,7 @@ _MEASURE_OTHERS: Final = _Measure(
 )
 
 
-def _event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeats: Counter[int]) -> list[Statement]:
+def event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeats: Counter[int]) -> list[Statement]:
     """The statements that add ``events``; those of interactions return how many were ``added``."""
     groups: dict[str, dict[tuple[str, ...], list[tuple[int, int, float, str]]]] = defaultdict(lambda: defaultdict(list))
     last: dict[str, int] = {}

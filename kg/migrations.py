@@ -135,5 +135,15 @@ MIGRATIONS = (
             *(range_index_statement(i) for i in schema.RANGE_INDEXES if i.name == "fact_does_not_fit"),
         ),
     ),
+    Migration(
+        "0005 leases",
+        (
+            constraint_statement(schema.LABEL["Lease"]),
+            # Runs without a lease: nobody could tell of them whether they go on.
+            "MATCH (run:JobRun {outcome: 'running'})\nWHERE run.token IS NULL\n"
+            "SET run.outcome = 'abandoned', run.error = 'It began under a version of kg that had no leases.'",
+        ),
+    ),
+    Migration("0006 offsets", (constraint_statement(schema.LABEL["Offset"]),)),
 )
 """The first always makes the schema as it is now; each later one, what a graph made before it lacks."""

@@ -110,7 +110,19 @@ class Reject:
     """One sentence."""
     excerpt: str = ""
     """At most the first 200 characters."""
+    offset: int | None = None
+    """The byte at which it begins, in a file that is followed."""
 
     def as_dict(self) -> dict[str, Any]:
         """As a row of ``rejects.jsonl``."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a file that grows has been read."""
+
+    bytes: int = 0
+    lines: int = 0
+    head: str = ""
+    """Digest of the file's first bytes, up to there: by it a file that was replaced is known."""

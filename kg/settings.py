@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(
         default=None, description="When set, user ids enter the graph only as keyed hashes (HMAC-SHA256)."
     )
+    alert_webhook: SecretStr | None = Field(
+        default=None,
+        description="URL to which a run of a scheduled job that went wrong is posted, as JSON; may hold a secret.",
+    )
     query_timeout_s: float = Field(default=30.0, gt=0, description="Longest time a catalogue query may run.")
     query_max_rows: int = Field(default=10_000, ge=1, description="Most rows a catalogue query may return.")
     api_keys: tuple[SecretStr, ...] = Field(
@@ -89,6 +93,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what :meth:`load` gives: pydantic would read ``os.environ`` a second time, behind its back."""
         return (init_settings,)
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_a_url(cls, value: SecretStr | None) -> SecretStr | None:
+        # The message must not hold the URL, whose path is often the key.
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("expected a URL that begins with http:// or https://")
+        return value
 
     @field_validator("api_keys", mode="before")
     @classmethod

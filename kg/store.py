@@ -8,11 +8,12 @@ query costs a round trip to ask for the default one.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, LiteralString, Self
+from typing import Any, Final, LiteralString, Self, TypeVar
 
 import neo4j
 import numpy as np
@@ -33,12 +34,14 @@ from kg.errors import (
     AuthenticationError,
     ConnectionFailedError,
     QueryTimeoutError,
+    StatementError,
     StoreError,
     VersionError,
     WriteRefusedError,
 )
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 MINIMUM_VERSION: Final = (2026, 1)
 """First server whose Cypher 25 has the SEARCH clause, on which the catalogue stands."""
@@ -62,6 +65,34 @@ class Counters:
             self.relationships_deleted + other.relationships_deleted,
             self.properties_set + other.properties_set,
         )
+
+
+class Transaction:
+    """A write transaction that is open, as the work of :meth:`GraphStore.transact` sees it."""
+
+    def __init__(self, tx: neo4j.ManagedTransaction) -> None:
+        self._tx = tx
+
+    def run(self, cypher: str, /, **parameters: Any) -> list[Row]:
+        """Run one statement and return all rows."""
+        return self._tx.run(_query(cypher), parameters).data()
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must hold for whoever writes through :meth:`GraphStore.guarded`."""
+
+    look: Callable[[], None]
+    """Called before anything is asked of the database; raises when it is known here to hold no more."""
+    check: Callable[[Transaction], None]
+    """The last thing in each write transaction; raises, so that all is rolled back, when it does not hold. It must take
+    the lock of what it reads, so that it still holds when the transaction is committed."""
+    condition: str
+    """Clauses that give one row while it holds, else none: put before statements that manage their own transactions."""
+    parameters: Mapping[str, Any]
+    """Those of ``condition``."""
+    metadata: Mapping[str, Any]
+    """Shown with each transaction by ``SHOW TRANSACTIONS``, so that others can find and end them."""
 
 
 class GraphStore:
@@ -149,8 +180,7 @@ class GraphStore:
                 total += _counters(tx.run(_query(cypher), dict(parameters)).consume())
             return total
 
-        with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
-            return session.execute_write(work)
+        return self._write(work)
 
     def write_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[list[Row]]:
         """Like :meth:`change_all`, but return the rows of each statement."""
@@ -160,8 +190,27 @@ class GraphStore:
             results = [tx.run(_query(cypher), dict(parameters)) for cypher, parameters in statements]
             return [result.data() for result in results]
 
-        with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
-            return session.execute_write(work)
+        return self._write(work)
+
+    def transact(
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        timeout_s: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Do ``work`` in one write transaction; what it raises rolls it back. It may be tried again, as a write.
+
+        For a decision between statements; where there is none, :meth:`write_all` is the simpler way.
+
+        Args:
+            metadata: shown with the transaction by ``SHOW TRANSACTIONS``.
+        """
+        return self._write(lambda tx: work(Transaction(tx)), timeout_s, metadata)
+
+    def guarded(self, guard: Guard) -> GraphStore:
+        """The same store for somebody who may write only while something holds."""
+        return _GuardedStore(self._driver, self.database, self.uri, guard)
 
     def autocommit(self, cypher: str, /, **parameters: Any) -> list[Row]:
         """Run a statement that manages its own transactions (``CALL … IN TRANSACTIONS``) or is DDL."""
@@ -183,12 +232,7 @@ class GraphStore:
     def _stream(
         self, cypher: str, parameters: Mapping[str, Any], fetch_size: int, timeout_s: float | None
     ) -> Iterator[neo4j.Record]:
-        with (
-            self._errors_explained(),
-            self._driver.session(
-                database=self.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=fetch_size
-            ) as session,
-        ):
+        with self._errors_explained(), self._session(neo4j.READ_ACCESS, fetch_size=fetch_size) as session:
             yield from session.run(neo4j.Query(_query(cypher), timeout=timeout_s), dict(parameters))
 
     def explain(self, cypher: str, /, **parameters: Any) -> dict[str, Any]:
@@ -208,8 +252,18 @@ class GraphStore:
                 f"Index {failed[0]['name']} failed: {failed[0]['failureMessage']}. Drop it, and run kg init again."
             )
 
-    def _session(self, mode: str) -> neo4j.Session:
-        return self._driver.session(database=self.database, default_access_mode=mode)
+    def _session(self, mode: str, **how: Any) -> neo4j.Session:
+        return self._driver.session(database=self.database, default_access_mode=mode, **how)
+
+    def _write(
+        self,
+        work: Callable[[neo4j.ManagedTransaction], T],
+        timeout_s: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> T:
+        unit = neo4j.unit_of_work(metadata=dict(metadata or {}), timeout=timeout_s)(work)
+        with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
+            return session.execute_write(unit)
 
     def _run(
         self,
@@ -219,7 +273,6 @@ class GraphStore:
         timeout_s: float | None,
         max_rows: int | None = None,
     ) -> tuple[list[Row], Counters]:
-        @neo4j.unit_of_work(timeout=timeout_s)
         def work(tx: neo4j.ManagedTransaction) -> tuple[list[Row], Counters]:
             try:
                 result = tx.run(_query(cypher), dict(parameters))
@@ -234,8 +287,10 @@ class GraphStore:
                     "or raise db.memory.transaction.max."
                 ) from error
 
+        if mode == neo4j.WRITE_ACCESS:
+            return self._write(work, timeout_s)
         with self._errors_explained(), self._session(mode) as session:
-            return session.execute_read(work) if mode == neo4j.READ_ACCESS else session.execute_write(work)
+            return session.execute_read(neo4j.unit_of_work(timeout=timeout_s)(work))
 
     @contextmanager
     def _errors_explained(self) -> Iterator[None]:
@@ -260,7 +315,86 @@ class GraphStore:
         except ClientError as error:
             raise _client_error(error, self.uri) from error
         except (DatabaseError, Neo4jError, DriverError) as error:
-            raise StoreError(f"Neo4j at {self.uri} failed: {_first_line(error)}") from error
+            # A value that no index takes is called a failure of the database's own.
+            lasting = isinstance(error, Neo4jError) and (error.code or "").startswith("Neo.DatabaseError.Statement.")
+            raise (StatementError if lasting else StoreError)(
+                f"Neo4j at {self.uri} failed: {_first_line(error)}"
+            ) from error
+
+
+class _GuardedStore(GraphStore):
+    """See :meth:`GraphStore.guarded`."""
+
+    def __init__(self, driver: neo4j.Driver, database: str, uri: str, guard: Guard) -> None:
+        super().__init__(driver, database, uri)
+        self._guard = guard
+
+    def close(self) -> None:
+        """The pool belongs to the store of which this is a view."""
+
+    def autocommit(self, cypher: str, /, **parameters: Any) -> list[Row]:
+        """See :meth:`GraphStore.autocommit`; what holds is looked at before, in the statement itself where that has
+        transactions of its own, and afterwards.
+
+        While such a statement runs in the server, nothing here can stop it: whoever makes the guard fail must also end
+        the transactions that have its metadata.
+        """
+        guard = self._guard
+        self._look()
+        own = _MANAGES_TRANSACTIONS.search(cypher) is not None
+        query = neo4j.Query(_query(_behind(guard.condition, cypher) if own else cypher), metadata=dict(guard.metadata))
+        with self._reason_known(), self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
+            rows = [record.data() for record in session.run(query, {**parameters, **(guard.parameters if own else {})})]
+        if own:
+            self._look()
+        return rows
+
+    def _look(self) -> None:
+        """Raise unless it holds."""
+        super()._write(lambda tx: self._guard.check(Transaction(tx)))
+
+    def _session(self, mode: str, **how: Any) -> neo4j.Session:
+        self._guard.look()
+        return super()._session(mode, **how)
+
+    def _write(
+        self,
+        work: Callable[[neo4j.ManagedTransaction], T],
+        timeout_s: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> T:
+        def guarded(tx: neo4j.ManagedTransaction) -> T:
+            result = work(tx)
+            # Last, not first: the lock is held for the length of a commit, not for that of the work.
+            self._guard.check(Transaction(tx))
+            return result
+
+        with self._reason_known():
+            return super()._write(guarded, timeout_s, {**(metadata or {}), **self._guard.metadata})
+
+    @contextmanager
+    def _reason_known(self) -> Iterator[None]:
+        """A transaction that the server ended may have been ended because the guard holds no more."""
+        try:
+            yield
+        except QueryTimeoutError:
+            self._look()
+            raise
+
+
+_MANAGES_TRANSACTIONS: Final = re.compile(r"\bIN\s+(\S+\s+CONCURRENT\s+)?TRANSACTIONS\b", re.IGNORECASE)
+_VERSION: Final = re.compile(r"\s*CYPHER\s+\d+\s+", re.IGNORECASE)
+
+
+def _behind(condition: str, cypher: str) -> str:
+    """The statement, to be run only where the condition gives a row.
+
+    >>> _behind("MATCH (l:Lease)\\nWITH 1 AS held", "CYPHER 25 MATCH (n) DELETE n")
+    'CYPHER 25 MATCH (l:Lease)\\nWITH 1 AS held\\nMATCH (n) DELETE n'
+    """
+    version = _VERSION.match(cypher)
+    start = version.end() if version else 0
+    return f"{cypher[:start]}{condition}\n{cypher[start:]}"
 
 
 def vector_parameter(vector: np.ndarray) -> Vector:
@@ -270,13 +404,17 @@ def vector_parameter(vector: np.ndarray) -> Vector:
 
 def _client_error(error: ClientError, uri: str) -> StoreError:
     code = error.code or ""
-    if "Transaction.TransactionTimedOut" in code or "Transaction.Terminated" in code:
+    # The last is what a query gets that waited for a lock when its time was up.
+    ended = ("Transaction.TransactionTimedOut", "Transaction.Terminated", "Transaction.LockClientStopped")
+    if any(word in code for word in ended):
         return QueryTimeoutError(f"Neo4j at {uri} ended a query that ran too long. Narrow it, or raise its timeout.")
     if "Statement.AccessMode" in code:  # by the plan, before anything of it is run
         return WriteRefusedError(f"Neo4j at {uri} refused a statement that writes, where only reading is allowed.")
     if "Database.DatabaseNotFound" in code:
         return StoreError(f"Neo4j at {uri} has no such database: {_first_line(error)} Set NEO4J_DATABASE.")
-    return StoreError(f"Neo4j at {uri} refused a statement ({code}): {_first_line(error)}")
+    lasting = ("Neo.ClientError.Statement.", "Neo.ClientError.Schema.ConstraintValidationFailed")
+    kind = StatementError if code.startswith(lasting) else StoreError
+    return kind(f"Neo4j at {uri} refused a statement ({code}): {_first_line(error)}")
 
 
 def _check_version(agent: str, uri: str) -> None:

@@ -2,7 +2,8 @@
 
 ``sources`` opens files and cuts them into rows, ``fields`` turns cells into
 values and ``text`` cleans prose; ``native`` and ``amazon`` make records of rows;
-``readers`` is what callers use; ``holdout`` parts a file for evaluation.
+``readers`` is what callers use; ``tail`` reads files that grow; ``holdout`` parts
+a file for evaluation.
 """
 
 from extraction.corpus.amazon import rating_of as amazon_rating
@@ -18,17 +19,22 @@ from extraction.corpus.readers import (
     read_users,
     review_document,
 )
+from extraction.corpus.tail import Kind, Piece, is_same_file, read_piece
 from extraction.corpus.text import clean_line, clean_text
 
 __all__ = [
     "Format",
     "HoldoutSummary",
+    "Kind",
+    "Piece",
     "Rejects",
     "amazon_rating",
     "clean_line",
     "clean_text",
+    "is_same_file",
     "product_document",
     "read_events",
+    "read_piece",
     "read_products",
     "read_rated_reviews",
     "read_reviews",

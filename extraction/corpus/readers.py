@@ -68,7 +68,7 @@ def read_rated_reviews(path: Path, *, rejects: Rejects) -> Iterator[EventRecord 
         try:
             review = amazon.review(row.values or {})
         except BadRecord as bad:
-            rejects(_reject(path, row, str(bad), "amazon"))
+            rejects(reject_of(path, row, str(bad), "amazon"))
             yield rated
             continue
         if _is_new(seen, review.id, review, row, path, "amazon", rejects):
@@ -105,7 +105,7 @@ def _read(path: Path, kind: type[R], parse: Callable[[Row], R], format: Format, 
     is_table = suffix(path) in (".csv", ".tsv", ".parquet")
     for row in rows(path):
         if row.values is None:
-            rejects(_reject(path, row, row.problem, format))
+            rejects(reject_of(path, row, row.problem, format))
             continue
         if is_table:
             if missing := [name for name in required if name not in row.values]:
@@ -114,7 +114,7 @@ def _read(path: Path, kind: type[R], parse: Callable[[Row], R], format: Format, 
         try:
             record = parse(row.values)
         except BadRecord as bad:
-            rejects(_reject(path, row, str(bad), format))
+            rejects(reject_of(path, row, str(bad), format))
         else:
             if isinstance(record, EventRecord | ReviewRecord):
                 # These name a product that the catalogue may lack; the refusal must say where they stand.
@@ -138,7 +138,7 @@ def _is_new(
         seen[key] = content
         return True
     if seen[key] != content:
-        rejects(_reject(path, row, f"{key!r} stands in this file before, with other content; that is kept.", format))
+        rejects(reject_of(path, row, f"{key!r} stands in this file before, with other content; that is kept.", format))
     return False
 
 
@@ -155,7 +155,8 @@ def _is_amazon(format: str) -> bool:
     return format == "amazon"
 
 
-def _reject(path: Path, row: SourceRow, reason: str, format: Format) -> Reject:
+def reject_of(path: Path, row: SourceRow, reason: str, format: Format) -> Reject:
+    """The reject of a row, with what may be shown of it."""
     return Reject(file=str(path), line=row.line, reason=reason, excerpt=_excerpt(row, format))
 
 

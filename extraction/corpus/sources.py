@@ -170,24 +170,28 @@ def _refuse_doubles(names: list[str], path: Path) -> None:
 
 
 def _json_rows(lines: Iterable[bytes], path: Path, kind: str) -> Iterator[SourceRow]:
-    loads, blank = orjson.loads, True
+    blank = True
     for number, line in enumerate(lines, start=1):
         if line.isspace():
             continue
         if blank and kind == ".json" and line.lstrip().startswith(b"["):
             raise InputError(f"{path} is one JSON array. Write one object a line (JSON Lines).")
         blank = False
-        try:
-            value = loads(line)
-        except orjson.JSONDecodeError as error:
-            value = _second_opinion(line, error)
-        if isinstance(value, dict):
-            yield SourceRow(number, value, raw=line)
-        elif isinstance(value, _Problem):
-            yield SourceRow(number, None, value, line)
-        else:
-            yield SourceRow(number, None, f"expected a JSON object, found {_json_type(value)}.", line)
+        yield json_row(number, line)
     _refuse_empty(blank, path)
+
+
+def json_row(number: int, line: bytes) -> SourceRow:
+    """One line of JSON Lines."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        value = _second_opinion(line, error)
+    if isinstance(value, dict):
+        return SourceRow(number, value, raw=line)
+    if isinstance(value, _Problem):
+        return SourceRow(number, None, value, line)
+    return SourceRow(number, None, f"expected a JSON object, found {_json_type(value)}.", line)
 
 
 class _Problem(str):

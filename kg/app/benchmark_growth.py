@@ -110,7 +110,12 @@ def _until(data: HeteroData, index: NodeIndex, end: float) -> tuple[HeteroData, 
         else names
         for label, names in index.keys.items()
     }
-    return part.subgraph(there), NodeIndex(keys)
+    # What the codes of a text property stand for belongs to all edges; PyG would cut it like a tensor of theirs.
+    texts = {edge: part[edge].pop("source_texts") for edge in part.edge_types if "source_texts" in part[edge]}
+    part = part.subgraph(there)
+    for edge, names in texts.items():
+        part[edge].source_texts = names
+    return part, NodeIndex(keys)
 
 
 def _figures(data: HeteroData, index: NodeIndex, task: Task, checkpoint: Checkpoint) -> dict[str, float]:

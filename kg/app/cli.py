@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
@@ -22,6 +22,10 @@ from kg.app import cli_benchmark
 from kg.app.printing import Json, err, out, short, show
 from kg.errors import KGError, QueryError
 from kg.settings import Settings
+
+if TYPE_CHECKING:
+    from kg.scheduler import Scheduler
+    from kg.store import GraphStore
 
 # Everything heavy (torch, spaCy, transformers) is imported by the command that needs it: `kg query` must not
 # wait seconds for libraries that it does not use.
@@ -141,7 +145,10 @@ def init(
 @app.command()
 def ingest(
     kind: Annotated[Literal["products", "reviews", "events", "users"], typer.Argument(help="What the files hold.")],
-    files: Files,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="JSON Lines, CSV or Parquet, also .gz; with --follow one folder.", show_default=False),
+    ],
     format: Annotated[Literal["native", "amazon"], typer.Option(help="docs/data.md describes both.")] = "native",
     rejects: Annotated[
         Path | None, typer.Option(help="Where bad records go; by default rejects.jsonl in KG_HOME.")
@@ -154,6 +161,9 @@ def ingest(
     related: Annotated[
         bool, typer.Option("--related/--no-related", help="Make the relations to other products that the file names.")
     ] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Load what is appended to the .jsonl files of a folder, until stopped.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Load a shop's files. Loading twice equals loading once; bad records go to a file with their reason."""
@@ -163,6 +173,11 @@ def ingest(
     if sync and kind != "products":
         raise KGError(f"--sync compares product files with the catalogue; it means nothing for {kind}.")
     settings = Settings.load()
+    if follow:
+        if len(files) != 1 or format != "native" or sync or max_rejects is not None or not related:
+            raise KGError("--follow takes one folder, and of the other options --rejects and --create-missing.")
+        _follow(settings, kind, files[0], rejects, create_missing)
+        return
     with open_store(settings) as store:
         report = jobs.ingest(
             store,
@@ -189,6 +204,25 @@ def ingest(
     show(report.as_dict(), json, ", ".join(words) + ".")
     for reason, count in list(report.reasons.items())[:5]:
         err.print(f"  {count} × {reason}", markup=False)
+
+
+def _follow(
+    settings: Settings,
+    kind: Literal["products", "reviews", "events", "users"],
+    folder: Path,
+    rejects: Path | None,
+    create_missing: bool,
+) -> None:
+    from kg.app import logs
+    from kg.app.follow import Source, follow
+    from kg.app.session import open_store
+    from kg.scheduler import until_signalled
+
+    logs.configure()
+    source = Source(kind, folder, rejects or settings.home / f"rejects-{kind}.jsonl", create_missing)
+    with open_store(settings) as store, until_signalled() as stopped:
+        err.print(f"Following {folder}; Ctrl-C stops. Bad records go to {source.rejects}.", markup=False)
+        follow(store, settings, source, stopped)
 
 
 @app.command()
@@ -514,14 +548,12 @@ def serve(
 
 @schedule.command("run")
 def schedule_run() -> None:
-    """Run the jobs by the clock until stopped."""
-    from kg.app import jobs
+    """Run the jobs by the clock until stopped. Several processes may: each job still runs once."""
     from kg.app.session import open_store
-    from kg.scheduler import Scheduler
 
     settings = Settings.load()
     with open_store(settings) as store:
-        scheduler = Scheduler(store, jobs.scheduled_jobs(store, settings))
+        scheduler = _scheduler(store, settings)
         err.print(f"Running {', '.join(scheduler.jobs)} by the clock (UTC); Ctrl-C stops.")
         scheduler.run_forever()
 
@@ -529,13 +561,15 @@ def schedule_run() -> None:
 @schedule.command("list")
 def schedule_list(json: Json = False) -> None:
     """List the jobs and when each runs."""
+    from kg import runs
     from kg.app import jobs
     from kg.app.session import open_store
-    from kg.scheduler import describe
+    from kg.timetable import checked, describe
 
     settings = Settings.load()
     with open_store(settings) as store:
-        described = describe(jobs.scheduled_jobs(store, settings), datetime.now(UTC))
+        paused = runs.paused(store)
+    described = describe(checked(jobs.scheduled_jobs(settings)), datetime.now(UTC), paused=paused)
     show([item.as_dict() for item in described], json)
 
 
@@ -546,16 +580,27 @@ def schedule_trigger(
     json: Json = False,
 ) -> None:
     """Run one job now, in this process, and record it."""
-    from kg.app import jobs
     from kg.app.session import open_store
-    from kg.scheduler import Outcome, Scheduler
+    from kg.runs import Outcome
 
     settings = Settings.load()
     with open_store(settings) as store:
-        runs = Scheduler(store, jobs.scheduled_jobs(store, settings)).trigger(job, chain=chain)
+        runs = _scheduler(store, settings).trigger(job, chain=chain)
     _print_runs([run.as_dict() for run in runs], json)
     if any(run.outcome != Outcome.SUCCEEDED for run in runs):
         raise typer.Exit(1)
+
+
+@schedule.command("pause")
+def schedule_pause(job: Annotated[str, typer.Argument(help="Name of the job.")]) -> None:
+    """Let the clock start a job no more, in whichever process, until `kg schedule resume`; a run goes on to its end."""
+    _pause(job, True)
+
+
+@schedule.command("resume")
+def schedule_resume(job: Annotated[str, typer.Argument(help="Name of the job.")]) -> None:
+    """Let the clock start a job again that was paused."""
+    _pause(job, False)
 
 
 @schedule.command("history")
@@ -564,15 +609,32 @@ def schedule_history(
 ) -> None:
     """Show the latest runs, newest first."""
     from kg.app.session import open_store
-    from kg.scheduler import history
+    from kg.runs import history
 
     with open_store(Settings.load()) as store:
         runs = history(store, limit=limit)
     _print_runs([run.as_dict() for run in runs], json)
 
 
+def _scheduler(store: GraphStore, settings: Settings) -> Scheduler:
+    from kg.app import alerts, jobs, logs
+    from kg.scheduler import Scheduler
+
+    logs.configure()
+    return Scheduler(store, jobs.scheduled_jobs(settings), alert=alerts.hook(settings))
+
+
+def _pause(job: str, paused: bool) -> None:
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        _scheduler(store, settings).pause(job, paused)
+    err.print(f"The clock {'leaves' if paused else 'starts'} {job} {'alone' if paused else 'again'}.")
+
+
 def _print_runs(runs: list[dict[str, Any]], json: bool) -> None:
-    shown = ("job", "outcome", "at", "seconds", "trigger", "detail", "error")
+    shown = ("job", "outcome", "at", "seconds", "trigger", "attempt", "detail", "error")
     show(runs if json else [{name: run[name] for name in shown} for run in runs], json)
 
 

@@ -29,9 +29,9 @@ from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
-from kg.scheduler import Job
 from kg.settings import Settings
 from kg.store import GraphStore
+from kg.timetable import Job
 
 if TYPE_CHECKING:
     from extraction.training import Heads
@@ -527,21 +527,21 @@ def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
 # --- the clock -----------------------------------------------------------------------------------------------
 
 
-def scheduled_jobs(store: GraphStore, settings: Settings) -> tuple[Job, ...]:
+def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
     """The jobs of a shop: every night read new texts, then train and promote, and find segments and intent."""
 
-    def run_extract() -> str:
+    def run_extract(store: GraphStore) -> str:
         report = extract(store, settings)
         return f"{report.documents} texts, {report.facts} facts"
 
-    def run_train() -> str:
+    def run_train(store: GraphStore) -> str:
         return str(train(store, settings)["version"])
 
-    def run_promote() -> str:
+    def run_promote(store: GraphStore) -> str:
         promoted = promote(store, settings)
         return f"{promoted['version']} in slot {promoted['slot']}"
 
-    def run_insight() -> str:
+    def run_insight(store: GraphStore) -> str:
         report = insight(store, settings)
         fitted = "fitted" if report["intent"] else "not fitted: too few purchases"
         return f"{report['segments']} segments, intent {fitted}"

@@ -43,7 +43,7 @@ def test_a_dry_run_changes_nothing_then_all_is_made_once_and_recorded(unmigrated
         | {index.name for index in (*schema.RANGE_INDEXES, *schema.FULLTEXT_INDEXES, *schema.VECTOR_INDEXES)}
     )
     assert migrate(unmigrated) == ()
-    assert unmigrated.read("MATCH (m:Migration) RETURN m.id AS id") == [{"id": m.id} for m in MIGRATIONS]
+    assert unmigrated.read("MATCH (m:Migration) RETURN m.id AS id ORDER BY id") == [{"id": m.id} for m in MIGRATIONS]
 
 
 def test_a_migration_that_was_cut_off_is_completed(unmigrated: GraphStore) -> None:
@@ -51,6 +51,21 @@ def test_a_migration_that_was_cut_off_is_completed(unmigrated: GraphStore) -> No
         unmigrated.autocommit(statement)
     assert migrate(unmigrated) == MIGRATIONS
     assert len(names(unmigrated)) == len(MIGRATIONS[0].statements)
+
+
+def test_runs_from_before_leases_are_settled(unmigrated: GraphStore) -> None:
+    migrate(unmigrated)
+    unmigrated.write("MATCH (m:Migration) WHERE m.id STARTS WITH '0005' DELETE m")
+    unmigrated.write(
+        "CREATE (:JobRun {id: 'old', job: 'train', outcome: 'running', at: datetime(), trigger: 'manual', "
+        "process: 'shop/1/1'}), (:JobRun {id: 'new', job: 'train', outcome: 'running', at: datetime(), "
+        "trigger: 'manual', process: 'shop/2', token: 1})"
+    )
+    assert [m.id for m in migrate(unmigrated)] == ["0005 leases"]
+    assert unmigrated.read("MATCH (run:JobRun) RETURN run.id AS id, run.outcome AS outcome ORDER BY id") == [
+        {"id": "new", "outcome": "running"},
+        {"id": "old", "outcome": "abandoned"},
+    ]
 
 
 def test_a_graph_of_a_newer_version_is_refused(unmigrated: GraphStore) -> None:

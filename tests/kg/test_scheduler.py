@@ -1,10 +1,11 @@
-"""The scheduler on a real Neo4j, with tiny jobs: what is recorded, what follows what, what a dead process leaves."""
+"""The scheduler on a real Neo4j, with tiny jobs: what is recorded, what follows what, what others do after a death."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,36 +14,41 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Any
 
-import psutil
 import pytest
 
-from kg import localdb
-from kg.errors import ExtractionError, SchedulerError
-from kg.scheduler import (
-    Job,
-    JobRun,
-    LocalLease,
-    Outcome,
-    Process,
-    Scheduler,
-    abandon_dead,
-    chain_from,
-    checked,
-    describe,
-    history,
-    named_weekdays,
-)
+from kg import localdb, runs
+from kg.errors import ExtractionError, LeaseLostError, SchedulerError
+from kg.runs import JobRun, Outcome, history
+from kg.scheduler import Scheduler
 from kg.store import GraphStore
+from kg.timetable import Job
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATIENCE_S = 60
 """How long a test waits for something that must happen; nothing is asserted of how long it took."""
+OFTEN = timedelta(seconds=0.05)
+QUICK: dict[str, Any] = {"tick": timedelta(seconds=0.02)}
 
 
-def job(name: str, run: Callable[[], str | None] = lambda: None, **how: object) -> Job:
-    return Job(name=name, run=run, **how)  # type: ignore[arg-type]
+def job(name: str, run: Callable[[], str | None] = lambda: None, **how: Any) -> Job:
+    return Job(name=name, run=lambda _: run(), **how)
+
+
+def slow_clock(name: str, run: Callable[[], str | None] = lambda: None, **how: Any) -> Job:
+    """A job with one slot in ten years, so that no second one comes while a test looks."""
+    return job(name, run, trigger=timedelta(days=3650), grace=timedelta(days=36500), **how)
+
+
+def long_known(store: GraphStore, *names: str) -> None:
+    """The jobs have been known for long, so that a slot of theirs is due."""
+    runs.look(store, names)
+    store.write("MATCH (l:Lease) WHERE l.name IN $names SET l.since = datetime('2001-01-01')", names=names)
+
+
+def let_time_pass(store: GraphStore) -> None:
+    """Whoever holds a lease has not renewed it in time."""
+    store.write("MATCH (l:Lease) WHERE l.holder IS NOT NULL SET l.until = datetime.realtime() - duration('PT1S')")
 
 
 def ticking(step: float) -> Callable[[], float]:
@@ -63,26 +69,28 @@ def shown(runs: tuple[JobRun, ...]) -> list[tuple[str, str, str]]:
 
 
 def test_a_run_is_recorded_with_outcome_and_duration(store: GraphStore) -> None:
-    scheduler = Scheduler(store, [job("extract", lambda: "12 texts")], clock=lambda: NOON, timer=ticking(2.5))
-    (run,) = scheduler.trigger("extract")
+    before = datetime.now(UTC)
+    (run,) = Scheduler(store, [job("extract", lambda: "12 texts")], timer=ticking(2.5)).trigger("extract")
     assert run == JobRun(
         id=run.id,
         job="extract",
         outcome=Outcome.SUCCEEDED,
-        at=NOON,
+        at=run.at,
         trigger="manual",
-        process=str(Process.this()),
+        process=f"{socket.gethostname()}/{os.getpid()}",
+        token=1,
         seconds=2.5,
         detail="12 texts",
     )
+    assert before <= run.at <= datetime.now(UTC)
     assert history(store) == (run,)
-    assert json.loads(json.dumps(run.as_dict()))["at"] == "2026-03-01T12:00:00+00:00"
+    assert json.loads(json.dumps(run.as_dict()))["at"] == run.at.isoformat()
 
 
 def test_a_run_stands_as_running_while_it_runs(store: GraphStore) -> None:
     seen: list[JobRun] = []
-    Scheduler(store, [job("extract", lambda: seen.extend(history(store)))], clock=lambda: NOON).trigger("extract")
-    assert [(run.outcome, run.at, run.seconds) for run in seen] == [(Outcome.RUNNING, NOON, None)]
+    Scheduler(store, [job("extract", lambda: seen.extend(history(store)))]).trigger("extract")
+    assert [(run.outcome, run.seconds) for run in seen] == [(Outcome.RUNNING, None)]
 
 
 def test_a_failure_is_recorded_with_its_message(store: GraphStore) -> None:
@@ -109,19 +117,40 @@ def test_an_unknown_job_is_named_with_the_known_ones(store: GraphStore) -> None:
     scheduler = Scheduler(store, [job("extract"), job("train")])
     with pytest.raises(SchedulerError, match=r"no job 'trian'\. Known are: extract, train\."):
         scheduler.trigger("trian")
+    with pytest.raises(SchedulerError, match=r"no job 'trian'"):
+        scheduler.pause("trian")
 
 
 def test_history_is_newest_first_and_can_be_of_one_job(store: GraphStore) -> None:
-    moments = iter([NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)])
-    scheduler = Scheduler(store, [job("extract"), job("train")], clock=lambda: next(moments))
-    for name in ("extract", "train", "extract"):
-        scheduler.trigger(name)
-    assert [(run.job, run.at.hour) for run in history(store)] == [("extract", 14), ("train", 13), ("extract", 12)]
-    assert [run.at.hour for run in history(store, limit=1)] == [14]
-    assert [run.at.hour for run in history(store, job="train")] == [13]
+    scheduler = Scheduler(store, [job("extract"), job("train")])
+    first, second, third = (scheduler.trigger(name)[0] for name in ("extract", "train", "extract"))
+    assert history(store) == (third, second, first)
+    assert history(store, limit=1) == (third,)
+    assert history(store, job="train") == (second,)
 
 
-# --- chains ---------------------------------------------------------------------------------------------------
+def test_a_job_that_takes_too_long_has_failed_and_writes_no_more(store: GraphStore) -> None:
+    go_on, written = threading.Event(), threading.Event()
+    refused: list[LeaseLostError] = []
+
+    def late(fenced: GraphStore) -> None:
+        go_on.wait(PATIENCE_S)
+        try:
+            fenced.write("CREATE (:Brand {key: 'late', name: 'Late'})")
+        except LeaseLostError as error:
+            refused.append(error)
+        written.set()
+
+    jobs = [Job(name="train", run=late, timeout=timedelta(seconds=0.1))]
+    (run,) = Scheduler(store, jobs).trigger("train")
+    assert (run.outcome, run.error) == ("failed", "It took longer than 0:00:00.100000.")
+    go_on.set()
+    assert written.wait(PATIENCE_S)
+    assert len(refused) == 1
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
+
+
+# --- chains by hand -------------------------------------------------------------------------------------------
 
 
 def main_job(**runs: Callable[[], str | None]) -> list[Job]:
@@ -178,26 +207,121 @@ def test_a_job_that_follows_two_waits_for_both(store: GraphStore) -> None:
     assert names(diamond(fail)) == ["extract", "resolve", "train"]
 
 
-def test_the_members_of_a_chain() -> None:
-    jobs = checked(main_job())
-    assert [member.name for member in chain_from(jobs, "train")] == ["train", "promote"]
-    assert [member.name for member in chain_from(jobs, "promote")] == ["promote"]
+# --- one look at the graph ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("jobs", "message"),
-    [
-        ([job("a"), job("a")], "Two jobs have the same name among a, a"),
-        ([job("a", after=("b",))], "Job a follows b, which is no job"),
-        ([job("a", after=("b",)), job("b", after=("a",))], "follow one another in a circle: [ab] → [ab] → [ab]"),
-        ([job("a", trigger="every day")], "Job a: expected five cron fields.* found 'every day'"),
-        ([job("a", trigger="0 25 * * *")], "Job a: expected five cron fields.* found '0 25"),
-        ([job("a", trigger=timedelta(0))], "Job a: expected an interval above zero, found 0:00:00"),
-    ],
-)
-def test_jobs_that_do_not_fit_together_are_refused(jobs: list[Job], message: str) -> None:
-    with pytest.raises(SchedulerError, match=message):
-        checked(jobs)
+def test_a_slot_is_run_once_whoever_looks(store: GraphStore) -> None:
+    long_known(store, "extract")
+    schedulers = [Scheduler(store, [slow_clock("extract")]) for _ in range(3)]
+    found = [scheduler.tick() for scheduler in (*schedulers, *schedulers)]
+    assert [run is None for run in found] == [False, True, True, True, True, True]
+    assert found[0] is not None
+    assert (found[0].trigger, found[0].attempt, found[0].token) == ("schedule", 1, 1)
+    assert found[0].slot is not None
+    assert found[0].slot < found[0].at
+    assert history(store) == (found[0],)
+
+
+def test_a_chain_goes_on_in_whichever_process_looks(store: GraphStore) -> None:
+    def jobs() -> list[Job]:
+        return [slow_clock("extract"), job("train", after=("extract",)), job("promote", after=("train",))]
+
+    long_known(store, "extract", "train", "promote")
+    found = [Scheduler(store, jobs()).tick() for _ in range(4)]
+    assert found[3] is None
+    done = tuple(run for run in found if run is not None)
+    assert shown(done) == [
+        ("extract", "succeeded", "schedule"),
+        ("train", "succeeded", "chain"),
+        ("promote", "succeeded", "chain"),
+    ]
+    assert len({run.slot for run in done}) == 1
+
+
+def test_what_follows_a_failure_is_not_run(store: GraphStore) -> None:
+    jobs = [slow_clock("extract", fail, retries=0), job("train", after=("extract",))]
+    long_known(store, "extract", "train")
+    scheduler = Scheduler(store, jobs)
+    assert [scheduler.tick() is None for _ in range(3)] == [False, True, True]
+    assert [run.job for run in history(store)] == ["extract"]
+
+
+def test_a_failed_slot_is_tried_again_and_then_given_up(store: GraphStore) -> None:
+    long_known(store, "extract")
+    told: list[JobRun] = []
+    jobs = [slow_clock("extract", fail, retries=2, backoff=timedelta(0))]
+    scheduler = Scheduler(store, jobs, alert=told.append)
+    assert [scheduler.tick() is None for _ in range(4)] == [False, False, False, True]
+    assert [(run.attempt, run.outcome) for run in told] == [(1, "failed"), (2, "failed"), (3, "failed")]
+    assert len({run.slot for run in told}) == 1
+    assert history(store) == tuple(reversed(told))
+
+
+def test_a_retry_waits(store: GraphStore) -> None:
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract", fail, backoff=timedelta(hours=1))])
+    assert scheduler.tick() is not None
+    assert scheduler.tick() is None
+    store.write("MATCH (l:Lease) SET l.again_at = l.again_at - duration('PT1H')")
+    second = scheduler.tick()
+    assert second is not None
+    assert second.attempt == 2
+
+
+def test_a_success_after_a_failure_finishes_the_slot(store: GraphStore) -> None:
+    answers = iter([fail, lambda: "at last"])
+    long_known(store, "extract", "train")
+    jobs = [
+        slow_clock("extract", lambda: next(answers)(), backoff=timedelta(0)),
+        job("train", after=("extract",)),
+    ]
+    scheduler = Scheduler(store, jobs)
+    found = [scheduler.tick() for _ in range(4)]
+    assert [(run.job, run.outcome) for run in found if run is not None] == [
+        ("extract", "failed"),
+        ("extract", "succeeded"),
+        ("train", "succeeded"),
+    ]
+
+
+def test_a_paused_job_waits_until_it_is_resumed(store: GraphStore) -> None:
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract")])
+    scheduler.pause("extract")
+    assert runs.paused(store) == {"extract"}
+    assert Scheduler(store, [slow_clock("extract")]).tick() is None
+    # By hand it runs nevertheless.
+    assert shown(scheduler.trigger("extract")) == [("extract", "succeeded", "manual")]
+    scheduler.pause("extract", False)
+    run = scheduler.tick()
+    assert run is not None
+    assert run.trigger == "schedule"
+
+
+def test_slots_that_nobody_ran_in_time_are_recorded_and_left_out(store: GraphStore) -> None:
+    long_known(store, "extract")
+    told: list[JobRun] = []
+    often = replace(slow_clock("extract"), grace=timedelta(hours=1), trigger=timedelta(days=365))
+    scheduler = Scheduler(store, [often], alert=told.append)
+    assert scheduler.tick() is None
+    assert scheduler.tick() is None
+    (run,) = history(store)
+    assert told == [run]
+    assert (run.outcome, run.trigger) == ("skipped", "schedule")
+    assert run.slot is not None
+    assert run.slot.year == 2001
+    assert run.error is not None
+    assert run.error.startswith("Missed: it was due at 2001-")
+
+
+def test_the_slot_that_is_due_longest_comes_first(store: GraphStore) -> None:
+    long_known(store, "a", "b", "c")
+    store.write("MATCH (l:Lease {name: 'b'}) SET l.since = datetime('1991-01-01')")
+    each = {"coalesce": False}
+    scheduler = Scheduler(store, [slow_clock("a", **each), slow_clock("b", **each), slow_clock("c", **each)])
+    first = scheduler.tick()
+    assert first is not None
+    assert first.job == "b"
 
 
 # --- the clock ------------------------------------------------------------------------------------------------
@@ -214,11 +338,11 @@ def test_an_interval_really_fires_and_starts_the_chain(store: GraphStore) -> Non
         return "live"
 
     jobs = [
-        job("extract", trigger=timedelta(seconds=0.05)),
+        job("extract", trigger=OFTEN),
         job("train", after=("extract",)),
         job("promote", promote, after=("train",)),
     ]
-    with Scheduler(store, jobs):
+    with Scheduler(store, jobs, **QUICK):
         assert promoted.wait(PATIENCE_S)
     runs = history(store, limit=1000)
     assert {run.outcome for run in runs} == {Outcome.SUCCEEDED}
@@ -239,14 +363,14 @@ def test_a_job_that_fails_is_started_again_the_next_time(store: GraphStore) -> N
             twice.set()
         return fail()
 
-    with Scheduler(store, [job("extract", flaky, trigger=timedelta(seconds=0.05))]):
+    with Scheduler(store, [job("extract", flaky, trigger=OFTEN, retries=0)], **QUICK):
         assert twice.wait(PATIENCE_S)
     assert {run.outcome for run in history(store)} == {Outcome.FAILED}
 
 
 def test_a_stopped_clock_starts_nothing_and_can_be_started_again(store: GraphStore) -> None:
     fired = threading.Event()
-    scheduler = Scheduler(store, [job("extract", fired.set, trigger=timedelta(seconds=0.05))])
+    scheduler = Scheduler(store, [job("extract", fired.set, trigger=OFTEN)], **QUICK)
     with scheduler:
         assert fired.wait(PATIENCE_S)
         with pytest.raises(SchedulerError, match="runs already"):
@@ -259,54 +383,25 @@ def test_a_stopped_clock_starts_nothing_and_can_be_started_again(store: GraphSto
         assert fired.wait(PATIENCE_S)
 
 
-def test_the_list_tells_when_each_job_is_next(store: GraphStore) -> None:
-    jobs = [
-        job("extract", trigger="30 2 * * *", doc="Reads new texts."),
-        job("train", after=("extract",)),
-        job("warm", trigger=timedelta(hours=6)),
-    ]
-    assert [row.as_dict() for row in describe(jobs, NOON, ZoneInfo("Europe/Berlin"))] == [
-        {
-            "name": "extract",
-            "doc": "Reads new texts.",
-            "trigger": "30 2 * * *",
-            "after": [],
-            "next_at": "2026-03-02T02:30:00+01:00",
-        },
-        {
-            "name": "warm",
-            "doc": "",
-            "trigger": "every 6:00:00",
-            "after": [],
-            "next_at": "2026-03-01T18:00:00+00:00",
-        },
-        {"name": "train", "doc": "", "trigger": "by hand or in a chain", "after": ["extract"], "next_at": None},
-    ]
+def test_nothing_that_a_job_raises_ends_the_clock(store: GraphStore) -> None:
+    rounds = threading.Semaphore(0)
+
+    def leave() -> str:
+        rounds.release()
+        sys.exit("I leave")
+
+    with Scheduler(store, [job("extract", leave, trigger=OFTEN, retries=0)], **QUICK):
+        assert rounds.acquire(timeout=PATIENCE_S)
+        assert rounds.acquire(timeout=PATIENCE_S)
+    assert {run.error for run in history(store)} == {"Interrupted: SystemExit."}
 
 
-@pytest.mark.parametrize(
-    ("cron", "names"),
-    [
-        ("*", "*"),
-        ("*/2", "*/2"),
-        ("0", "sun"),
-        ("7", "sun"),
-        ("1-5", "mon,tue,wed,thu,fri"),
-        ("5-7", "fri,sat,sun"),
-        ("0,3", "sun,wed"),
-        ("1-5/2", "mon,wed,fri"),
-        ("1/2", "mon,wed,fri"),
-        ("mon-fri", "mon-fri"),
-    ],
-)
-def test_weekdays_count_as_cron_counts_them(cron: str, names: str) -> None:
-    assert named_weekdays(cron) == names
+def test_an_alert_that_fails_hurts_no_run(store: GraphStore) -> None:
+    def dead(_: JobRun) -> None:
+        raise OSError("no such host")
 
-
-def test_sunday_is_a_sunday() -> None:
-    (row,) = describe([job("extract", trigger="0 0 * * 0")], datetime(2026, 3, 3, tzinfo=UTC))
-    assert row.next_at is not None
-    assert row.next_at.strftime("%A") == "Sunday"
+    (run,) = Scheduler(store, [job("extract", fail)], alert=dead).trigger("extract")
+    assert history(store) == (run,)
 
 
 # --- once at a time -------------------------------------------------------------------------------------------
@@ -321,12 +416,10 @@ def test_a_job_that_runs_is_not_run_again_beside_itself(store: GraphStore) -> No
         return "done"
 
     # The chain that the second run would have started stops with it.
-    scheduler = Scheduler(
-        store, [job("train", slow, trigger=timedelta(seconds=0.05)), job("promote", after=("train",))]
-    )
-    with scheduler:
+    jobs = [job("train", slow, trigger=OFTEN), job("promote", after=("train",))]
+    with Scheduler(store, jobs, **QUICK):
         assert began.wait(PATIENCE_S)
-        (skipped,) = scheduler.trigger("train", chain=True)
+        (skipped,) = Scheduler(store, jobs).trigger("train", chain=True)
         go_on.set()
     assert (skipped.outcome, skipped.error, skipped.seconds) == (
         "skipped",
@@ -336,52 +429,94 @@ def test_a_job_that_runs_is_not_run_again_beside_itself(store: GraphStore) -> No
     assert skipped in history(store, limit=1000)
 
 
-def test_a_lease_has_one_holder_at_a_time() -> None:
-    lease = LocalLease()
-    with lease("train") as first, lease("train") as second, lease("extract") as other:
-        assert (first, second, other) == (True, False, True)
-    with lease("train") as again:
-        assert again
-    with pytest.raises(ZeroDivisionError), lease("train"):
-        _ = 1 / 0
-    with lease("train") as after_error:
-        assert after_error
+def test_schedulers_beside_each_other_run_every_slot_once(store: GraphStore) -> None:
+    """Three clocks on one graph; with ``coalesce`` off each multiple of the interval is a slot to be run."""
+    enough = threading.Semaphore(0)
+    often = job("extract", lambda: enough.release(), trigger=timedelta(seconds=0.2), coalesce=False)
+    schedulers = [Scheduler(store, [often], **QUICK) for _ in range(3)]
+    for scheduler in schedulers:
+        scheduler.start()
+    for _ in range(10):
+        assert enough.acquire(timeout=PATIENCE_S)
+    for scheduler in schedulers:
+        scheduler.stop()
+    done = history(store, limit=1000)
+    slots = sorted(run.slot for run in done if run.slot is not None)
+    assert {(run.outcome, run.attempt) for run in done} == {("succeeded", 1)}
+    assert slots == [slots[0] + number * timedelta(seconds=0.2) for number in range(len(done))]
 
 
-def test_another_lease_can_take_its_place(store: GraphStore) -> None:
-    asked: list[str] = []
+def test_a_run_that_lost_its_lease_settles_nothing(store: GraphStore) -> None:
+    long_known(store, "train")
+    taken_over: list[JobRun | None] = []
 
-    @contextmanager
-    def refuse(job: str) -> Iterator[bool]:
-        asked.append(job)
-        yield False
+    def overtaken(fenced: GraphStore) -> str:
+        if not taken_over:  # the second run is the one that takes its place
+            taken_over.append(None)
+            let_time_pass(store)
+            taken_over[0] = Scheduler(store, jobs).tick()
+            fenced.write("CREATE (:Brand {key: 'late', name: 'Late'})")
+        return "done"
 
-    runs = Scheduler(store, main_job(), lease=refuse).trigger("extract", chain=True)
-    assert (asked, shown(runs)) == (["extract"], [("extract", "skipped", "manual")])
+    jobs = [replace(slow_clock("train"), run=overtaken)]
+    first = Scheduler(store, jobs).tick()
+    assert first is not None
+    assert first.outcome is Outcome.ABANDONED
+    (other,) = taken_over
+    assert other is not None
+    assert (other.outcome, other.attempt, other.token) == ("succeeded", 2, 2)
+    assert [(run.attempt, run.outcome) for run in history(store)] == [(2, "succeeded"), (1, "abandoned")]
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
 
 
-# --- processes that died --------------------------------------------------------------------------------------
+def test_a_lease_is_kept_alive_while_its_job_runs(store: GraphStore) -> None:
+    """The job outlasts its lease's time twice over; another scheduler looks all the while."""
+    ttl = timedelta(seconds=1)
+
+    def long() -> str:
+        beats = {row["until"] for _ in range(40) for row in store.read(UNTIL) if not threading.Event().wait(0.05)}
+        return f"{len(beats)} moments"
+
+    UNTIL = "MATCH (l:Lease {name: 'train'}) RETURN l.until AS until"
+    with Scheduler(store, [job("train")], ttl=ttl, **QUICK):
+        (run,) = Scheduler(store, [job("train", long)], ttl=ttl).trigger("train")
+    assert run.outcome is Outcome.SUCCEEDED
+    assert int((run.detail or "0").split()[0]) > 2
+
+
+# --- processes that died or froze -----------------------------------------------------------------------------
 
 CHILD = """
-import json, sys, threading
+import json, sys
 from datetime import timedelta
-from kg.scheduler import Job, Scheduler
+from kg.app import logs
+from kg.scheduler import Scheduler
 from kg.store import GraphStore
+from kg.timetable import Job
 
+logs.configure()
 how = json.loads(sys.argv[1])
 
-def hang():
+def hang(store):
     print("began", flush=True)
-    threading.Event().wait()
+    sys.stdin.readline()
+    store.write("CREATE (:Brand {key: 'late', name: 'Late'})")
 
-def quick():
+def quick(store):
     print("began", flush=True)
 
+OFTEN, SELDOM = timedelta(seconds=0.05), timedelta(days=3650)
+job = {
+    "by hand": Job(name="train", run=hang),
+    "slot": Job(name="train", run=hang, trigger=SELDOM, grace=10 * SELDOM),
+    "clock": Job(name="train", run=quick, trigger=OFTEN),
+}[how["mode"]]
 with GraphStore.connect(how["uri"], how["username"], how["password"]) as store:
-    if how["mode"] == "hang":
-        Scheduler(store, [Job(name="train", run=hang)]).trigger("train")
+    scheduler = Scheduler(store, [job], tick=OFTEN)
+    if how["mode"] == "by hand":
+        scheduler.trigger("train")
     else:
-        Scheduler(store, [Job(name="train", run=quick, trigger=timedelta(seconds=0.05))]).run_forever()
+        scheduler.run_forever()
 """
 
 
@@ -391,6 +526,7 @@ def child(database: localdb.Connection, mode: str) -> Iterator[subprocess.Popen[
     how = {"uri": database.uri, "username": database.username, "password": database.password, "mode": mode}
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, json.dumps(how)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -404,52 +540,62 @@ def child(database: localdb.Connection, mode: str) -> Iterator[subprocess.Popen[
         process.communicate()
 
 
-def test_a_run_of_a_killed_process_is_found_abandoned_by_the_next(
-    store: GraphStore, database: localdb.Connection
-) -> None:
-    with child(database, "hang") as process:
-        # While it lives, its run stands; whoever starts meanwhile leaves it alone.
-        Scheduler(store, [job("extract")]).trigger("extract")
-        assert [run.outcome for run in history(store, job="train")] == [Outcome.RUNNING]
+def test_the_slot_of_a_killed_process_is_run_again_by_another(store: GraphStore, database: localdb.Connection) -> None:
+    long_known(store, "train")
+    told: list[JobRun] = []
+    scheduler = Scheduler(store, [slow_clock("train")], alert=told.append)
+    with child(database, "slot") as process:
+        # While it lives, its run stands; whoever looks meanwhile leaves it alone.
+        assert scheduler.tick() is None
+        assert [run.outcome for run in history(store)] == [Outcome.RUNNING]
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE_S)
-    with Scheduler(store, [job("extract")]):
-        pass
-    (run,) = history(store, job="train")
-    assert (run.outcome, run.seconds, run.error) == (
+    let_time_pass(store)
+    second = scheduler.tick()
+    assert second is not None
+    assert (second.outcome, second.attempt, second.trigger) == ("succeeded", 2, "schedule")
+    first = history(store)[1]
+    assert told == [first]
+    assert (first.outcome, first.attempt, first.slot, first.seconds, first.error) == (
         "abandoned",
+        1,
+        second.slot,
         None,
-        "Its process ended, or lost the database, before the run was recorded.",
+        "Its process died, was frozen or lost the database: nobody renewed its lease.",
     )
+
+
+def test_a_frozen_process_that_wakes_up_writes_nothing(store: GraphStore, database: localdb.Connection) -> None:
+    long_known(store, "train")
+    with child(database, "slot") as process:
+        process.send_signal(signal.SIGSTOP)
+        let_time_pass(store)
+        second = Scheduler(store, [slow_clock("train")]).tick()
+        assert second is not None
+        assert (second.outcome, second.attempt) == ("succeeded", 2)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    assert [run.outcome for run in history(store)] == [Outcome.SUCCEEDED, Outcome.ABANDONED]
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
+
+
+def test_a_run_by_hand_that_was_killed_is_abandoned_and_not_run_again(
+    store: GraphStore, database: localdb.Connection
+) -> None:
+    with child(database, "by hand") as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE_S)
+    let_time_pass(store)
+    assert Scheduler(store, [job("train")]).tick() is None
+    assert [(run.outcome, run.seconds) for run in history(store)] == [("abandoned", None)]
 
 
 def test_a_terminated_scheduler_ends_what_runs_and_leaves(store: GraphStore, database: localdb.Connection) -> None:
-    with child(database, "run") as process:
+    with child(database, "clock") as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
     assert {run.outcome for run in history(store, limit=1000)} == {Outcome.SUCCEEDED}
-
-
-def test_a_run_whose_end_could_not_be_recorded_is_settled_by_the_next(store: GraphStore) -> None:
-    # As after a restart of Neo4j in mid-run: the node says running, this process knows of no such run.
-    store.write(
-        "CREATE (:JobRun {id: 'lost', job: 'train', outcome: 'running', at: datetime(), trigger: 'manual', "
-        "process: $p})",
-        p=str(Process.this()),
-    )
-    here = Process.this()
-    assert abandon_dead(store, here, active=frozenset({"lost"})) == 0
-    Scheduler(store, [job("extract")]).trigger("extract")
-    assert [run.outcome for run in history(store, job="train")] == [Outcome.ABANDONED]
-    assert abandon_dead(store, here) == 0
-
-
-def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
-    here = Process.this()
-    assert Process.parse(str(here)) == here
-    assert here.pid == os.getpid()
-    assert not here.is_dead(here)
-    assert replace(here, began=here.began - 3600).is_dead(here)
-    assert not replace(here, host="elsewhere", pid=1).is_dead(here)
-    unused = max(psutil.pids()) + 1_000_000
-    assert replace(here, pid=unused).is_dead(here)

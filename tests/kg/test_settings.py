@@ -75,3 +75,11 @@ def test_secrets_are_masked_and_settings_are_frozen() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_a_webhook_is_a_url_and_a_secret() -> None:
+    settings = Settings.load({"KG_ALERT_WEBHOOK": "https://chat.example.org/hook/s3cret"})
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingsError, match=r"KG_ALERT_WEBHOOK: expected a URL that begins with http") as error:
+        Settings.load({"KG_ALERT_WEBHOOK": "chat.example.org/hook/s3cret"})
+    assert "s3cret" not in str(error.value)

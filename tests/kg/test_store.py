@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kg import localdb
-from kg.errors import AuthenticationError, ConnectionFailedError, StoreError, VersionError
-from kg.store import GraphStore, _check_version
+from kg.errors import AuthenticationError, ConnectionFailedError, InputError, StoreError, VersionError
+from kg.store import GraphStore, Transaction, _check_version
 
 
 def test_all_statements_take_effect_or_none(store: GraphStore) -> None:
@@ -72,3 +72,18 @@ def test_a_server_that_is_too_old_is_named(agent: str) -> None:
     with pytest.raises(VersionError, match=r"2026\.01"):
         _check_version(agent, "bolt://x")
     _check_version("Neo4j/2026.09.0", "bolt://x")
+
+
+def test_what_the_work_of_a_transaction_raises_rolls_it_back(store: GraphStore) -> None:
+    def work(tx: Transaction) -> list[dict[str, object]]:
+        tx.run("CREATE (:Brand {key: 'a', name: 'A'})")
+        rows = tx.run("MATCH (b:Brand) RETURN b.key AS key ORDER BY key")
+        if len(rows) == 1:
+            raise InputError("One brand is too few.")
+        return rows
+
+    with pytest.raises(InputError):
+        store.transact(work)
+    assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
+    store.write("CREATE (:Brand {key: 'b', name: 'B'})")
+    assert store.transact(work) == [{"key": "a"}, {"key": "b"}]

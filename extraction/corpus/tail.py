@@ -1,0 +1,95 @@
+"""A JSON Lines file that grows: the records of whole lines from a place on, and the place where they end.
+
+A line counts once its line end is there; what is being written is left for the
+next look. Places are bytes, since a file can be opened there without reading
+what stands before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from extraction.corpus import native
+from extraction.corpus.fields import BadRecord, Row
+from extraction.corpus.readers import reject_of
+from extraction.corpus.sources import MAX_LINE_BYTES, json_row
+from kg.records import EventRecord, Place, Record, Reject, ReviewRecord
+
+Kind = Literal["products", "reviews", "events", "users"]
+
+_PARSE: Final[dict[Kind, Callable[[Row], Record]]] = {
+    "products": native.product,
+    "reviews": native.review,
+    "events": native.event,
+    "users": native.user,
+}
+_BOM: Final = b"\xef\xbb\xbf"
+_HEAD_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some lines, read."""
+
+    records: tuple[tuple[int, Record], ...]
+    """Each with the byte at which its line begins."""
+    rejects: tuple[Reject, ...]
+    end: Place
+
+
+def read_piece(path: Path, kind: Kind, start: Place, *, most_lines: int, most_bytes: int = 8_388_608) -> Piece:
+    """The whole lines after ``start``, as many as are there or allowed; ``end`` is ``start`` when there are none."""
+    records: list[tuple[int, Record]] = []
+    rejects: list[Reject] = []
+    lines, at = start.lines, start.bytes
+    with path.open("rb") as stream:
+        stream.seek(at)
+        while lines - start.lines < most_lines and at - start.bytes < most_bytes:
+            raw = stream.readline(MAX_LINE_BYTES + 1)
+            size = len(raw)
+            while raw and not raw.endswith(b"\n"):  # too long: only its beginning is kept
+                rest = stream.readline(MAX_LINE_BYTES)
+                if not rest:
+                    break
+                size += len(rest)
+                if rest.endswith(b"\n"):
+                    raw += b"\n"
+            if not raw.endswith(b"\n"):
+                break
+            lines += 1
+            if found := _parsed(path, kind, raw.removeprefix(_BOM) if at == 0 else raw, lines, at):
+                if isinstance(found, Reject):
+                    rejects.append(found)
+                else:
+                    records.append((at, found))
+            at += size
+    head = start.head if start.bytes >= _HEAD_BYTES else head_of(path, at)
+    return Piece(tuple(records), tuple(rejects), Place(at, lines, head) if at > start.bytes else start)
+
+
+def head_of(path: Path, until: int) -> str:
+    """The digest of a file's first bytes, at most those before ``until``."""
+    with path.open("rb") as stream:
+        return hashlib.sha256(stream.read(min(until, _HEAD_BYTES))).hexdigest()
+
+
+def is_same_file(path: Path, place: Place) -> bool:
+    """Whether the file still begins as it did when it was read up to ``place``."""
+    return path.stat().st_size >= place.bytes and head_of(path, place.bytes) == place.head
+
+
+def _parsed(path: Path, kind: Kind, raw: bytes, line: int, offset: int) -> Record | Reject | None:
+    if raw.isspace():
+        return None
+    row = json_row(line, raw)
+    if row.values is None:
+        return replace(reject_of(path, row, row.problem, "native"), offset=offset)
+    try:
+        record: Record = _PARSE[kind](row.values)
+    except BadRecord as bad:
+        return replace(reject_of(path, row, str(bad), "native"), offset=offset)
+    return replace(record, line=line) if isinstance(record, EventRecord | ReviewRecord) else record

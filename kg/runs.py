@@ -1,0 +1,308 @@
+"""Runs of jobs as the graph records them: one ``JobRun`` node each.
+
+A run is written as ``running`` in the transaction that takes the job's lease, and
+settled in the one that gives it back. So a job's record and its lease never
+disagree, and of several processes that want one slot a single one gets it::
+
+    running ──▶ succeeded   the callable returned; its report is in ``detail``
+        │  ├──▶ failed      it raised, or took too long; ``error`` says what
+        │  └──▶ abandoned   its process died, froze or lost the database, and its lease expired
+    skipped                 it did not begin: the job was running already, or the slot was too long ago
+
+How far a job is (:class:`~kg.timetable.Progress`) stands on its lease.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from kg import leases
+from kg.leases import Lease
+from kg.store import GraphStore, Row, Transaction
+from kg.timetable import Due, Progress, again_after_abandonment
+
+ERROR_LENGTH: Final = 2000
+
+
+class Outcome(StrEnum):
+    """How a run stands; see the module's drawing."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """One run of a job, as the graph holds it."""
+
+    id: str
+    job: str
+    outcome: Outcome
+    at: datetime
+    """When it began, by the database's clock."""
+    trigger: str
+    """``schedule``, ``manual`` or ``chain``."""
+    process: str
+    """The process that runs or ran it: host and process id."""
+    slot: datetime | None = None
+    """The moment for which the clock started it; None by hand."""
+    attempt: int = 1
+    """Counts the runs of this slot."""
+    token: int | None = None
+    """The lease's, while it ran; None when it did not begin."""
+    seconds: float | None = None
+    """How long it took; None while it runs, or when nobody was left to look at the clock."""
+    error: str | None = None
+    detail: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a row of ``kg schedule history --json``."""
+        return {
+            **asdict(self),
+            "outcome": str(self.outcome),
+            "at": self.at.isoformat(),
+            "slot": self.slot.isoformat() if self.slot else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A job's lease, as somebody saw it who passed by."""
+
+    progress: Progress
+    token: int
+    holder: str | None
+    expired: bool
+    """It has a holder, whose time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that a scheduler needs to know in order to decide what to do."""
+
+    now: datetime
+    """By the database's clock."""
+    standings: Mapping[str, Standing]
+
+    @property
+    def progress(self) -> dict[str, Progress]:
+        """How far each job is."""
+        return {name: standing.progress for name, standing in self.standings.items()}
+
+
+# --- reading --------------------------------------------------------------------------------------------------
+
+_STANDINGS: Final = """
+WITH datetime.realtime() AS now
+UNWIND $names AS name
+OPTIONAL MATCH (lease:Lease {name: name})
+RETURN name, now, lease {.*} AS lease, lease.until <= now AS expired
+"""
+
+# The condition on `at` lets the index on it give the order.
+_HISTORY: Final = """
+MATCH (run:JobRun)
+WHERE run.at IS NOT NULL AND ($job IS NULL OR run.job = $job)
+RETURN run {.*} AS run
+ORDER BY run.at DESC, run.id
+LIMIT $limit
+"""
+
+
+def look(store: GraphStore, names: tuple[str, ...]) -> Look:
+    """How the jobs stand. A job that the graph does not know is made known: its first slot is the next one."""
+    rows = store.read(_STANDINGS, names=names)
+    unknown = tuple(row["name"] for row in rows if row["lease"] is None)
+    if unknown:
+        leases.create(store, unknown)
+        rows = store.read(_STANDINGS, names=names)
+    return Look(
+        now=rows[0]["now"].to_native(), standings={row["name"]: _standing(row["lease"], row["expired"]) for row in rows}
+    )
+
+
+def _standing(lease: Row, expired: bool | None) -> Standing:
+    return Standing(
+        progress=Progress(
+            slot=_moment(lease.get("slot") or lease["since"]),
+            attempt=lease.get("attempt", 0),
+            done=_moment(lease.get("done")),
+            again_at=_moment(lease.get("again_at")),
+            paused=lease.get("paused", False),
+        ),
+        token=lease["token"],
+        holder=lease.get("holder"),
+        expired=bool(expired),
+    )
+
+
+def history(store: GraphStore, *, limit: int = 20, job: str | None = None) -> tuple[JobRun, ...]:
+    """The latest runs, of one job or of all, newest first."""
+    return tuple(_run_of(row["run"]) for row in store.read(_HISTORY, limit=limit, job=job))
+
+
+def _run_of(properties: Row) -> JobRun:
+    known: dict[str, Any] = {
+        field.name: properties[field.name] for field in fields(JobRun) if properties.get(field.name) is not None
+    }
+    known |= {name: _moment(known[name]) for name in ("at", "slot") if name in known}
+    return JobRun(**(known | {"outcome": Outcome(known["outcome"])}))
+
+
+def _moment(value: Any) -> Any:
+    return None if value is None else value.to_native()
+
+
+# --- a run from beginning to end ------------------------------------------------------------------------------
+
+# MERGE on the id: a write may be tried again by the driver.
+_RECORD: Final = """
+MERGE (run:JobRun {id: $run.id})
+SET run += $run,
+    run.at = coalesce(run.at, datetime.realtime())
+RETURN run {.*} AS run
+"""
+
+_TAKE_SLOT: Final = """
+MATCH (lease:Lease {name: $name})
+SET lease.slot = $slot,
+    lease.attempt = $attempt,
+    lease.again_at = NULL
+"""
+
+_SETTLE_SLOT: Final = """
+MATCH (lease:Lease {name: $name})
+SET lease.again_at = datetime.realtime() + $again,
+    lease.done = CASE WHEN $succeeded THEN $slot ELSE lease.done END
+"""
+
+_RUNNING: Final = "MATCH (run:JobRun {id: $id, outcome: 'running'})\nRETURN run {.*} AS run"
+
+
+def begin(
+    store: GraphStore,
+    job: str,
+    *,
+    ttl: timedelta,
+    trigger: str,
+    process: str,
+    due: Due | None = None,
+    seen: int | None = None,
+) -> tuple[JobRun, Lease] | None:
+    """Take the job's lease and record the run; None when another has, or since ``seen`` had, the lease.
+
+    Args:
+        ttl: how long the lease holds unless it is renewed.
+        due: the slot that is taken with it; None by hand.
+        seen: the lease's token when the slot was found to be due.
+    """
+    id = uuid.uuid4().hex
+    recorded: list[Row] = []
+
+    def record(tx: Transaction, lease: Lease) -> None:
+        run = _begun(id, job, Outcome.RUNNING, trigger, process, due) | {"token": lease.token}
+        recorded[:] = tx.run(_RECORD, run=run)
+        if due is not None:
+            tx.run(_TAKE_SLOT, name=job, slot=due.slot, attempt=due.attempt)
+
+    lease = leases.take(store, job, id, ttl, seen=seen, then=record)
+    return None if lease is None else (_run_of(recorded[0]["run"]), lease)
+
+
+def end(store: GraphStore, run: JobRun, lease: Lease, *, again: timedelta | None = None) -> bool:
+    """Record how a run ended and give its lease back; False, and nothing is recorded, when it had lost the lease.
+
+    Args:
+        again: after how long the slot is to be tried again, if it is.
+    """
+    return leases.release(store, lease, then=lambda tx, _: _settle(tx, run, again))
+
+
+def abandon(store: GraphStore, job: str) -> JobRun | None:
+    """Settle the run that holds the job's lease though its time has passed; its slot is to be tried again.
+
+    Returns:
+        The run; None when there is none, or another process was quicker.
+    """
+    abandoned: list[JobRun] = []
+
+    def settle(tx: Transaction, lease: Lease) -> None:
+        abandoned.clear()
+        for row in tx.run(_RUNNING, id=lease.holder):
+            run = settled(_run_of(row["run"]), Outcome.ABANDONED, error=ABANDONED)
+            _settle(tx, run, again_after_abandonment(run.attempt))
+            abandoned.append(run)
+
+    leases.expire(store, job, then=settle)
+    return abandoned[0] if abandoned else None
+
+
+ABANDONED: Final = "Its process died, was frozen or lost the database: nobody renewed its lease."
+
+
+def pass_over(store: GraphStore, job: str, *, process: str, due: Due, seen: int) -> JobRun | None:
+    """Record that slots are left out because they are too late; None when another process was quicker."""
+    recorded: list[Row] = []
+
+    def record(tx: Transaction) -> None:
+        error = f"Missed: it was due at {due.slot.isoformat()}, and nobody ran it until {due.too_late}."
+        run = _begun(uuid.uuid4().hex, job, Outcome.SKIPPED, "schedule", process, due)
+        recorded[:] = tx.run(_RECORD, run=run | {"error": error})
+        tx.run(_TAKE_SLOT, name=job, slot=due.too_late, attempt=0)
+
+    leases.change(store, job, seen=seen, then=record)
+    return _run_of(recorded[0]["run"]) if recorded else None
+
+
+def refuse(store: GraphStore, job: str, *, trigger: str, process: str) -> JobRun:
+    """Record that a run did not begin because another had the lease."""
+    run = _begun(uuid.uuid4().hex, job, Outcome.SKIPPED, trigger, process, None)
+    error = f"Another run of {job} was under way."
+    return _run_of(store.write(_RECORD, run=run | {"error": error})[0]["run"])
+
+
+def pause(store: GraphStore, job: str, paused: bool) -> None:
+    """Let the clock start a job no more, or again. A run that has begun goes on."""
+    leases.create(store, (job,))
+    store.write("MATCH (lease:Lease {name: $name})\nSET lease.paused = $paused", name=job, paused=paused)
+
+
+def paused(store: GraphStore) -> frozenset[str]:
+    """The jobs that the clock leaves alone."""
+    rows = store.read("MATCH (lease:Lease {paused: true})\nRETURN lease.name AS name")
+    return frozenset(row["name"] for row in rows)
+
+
+def settled(
+    run: JobRun, outcome: Outcome, *, seconds: float | None = None, error: str | None = None, detail: str | None = None
+) -> JobRun:
+    """The run, ended."""
+    shortened = error[:ERROR_LENGTH] if error else None
+    return replace(run, outcome=outcome, seconds=seconds, error=shortened, detail=detail)
+
+
+def _begun(id: str, job: str, outcome: Outcome, trigger: str, process: str, due: Due | None) -> Row:
+    return {
+        "id": id,
+        "job": job,
+        "outcome": str(outcome),
+        "trigger": trigger,
+        "process": process,
+        "slot": None if due is None else due.slot,
+        "attempt": 1 if due is None else due.attempt,
+    }
+
+
+def _settle(tx: Transaction, run: JobRun, again: timedelta | None) -> None:
+    tx.run(_RECORD, run={**asdict(run), "outcome": str(run.outcome)})
+    if run.slot is not None:
+        succeeded = run.outcome is Outcome.SUCCEEDED
+        tx.run(_SETTLE_SLOT, name=run.job, slot=run.slot, again=again, succeeded=succeeded)

@@ -1,0 +1,309 @@
+"""What is to run, and when: jobs as data, and what is due at a moment.
+
+Nothing here looks at a clock or at the graph. :func:`due` computes, from how far
+each job is (:class:`Progress`) and from the moment, which slot of a job is to be
+run. A *slot* is a moment for which the clock starts a job: a fire time of its
+cron fields, or a multiple of its interval since 1970, so that every process
+counts the same slots.
+
+A job that names others in ``after`` has no clock of its own. It runs for a slot
+once those that it follows have succeeded for that slot or a later one. So a chain
+goes on from wherever it was cut off, in whichever process looks first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Final
+
+from apscheduler.triggers.cron import CronTrigger
+
+from kg.errors import SchedulerError
+from kg.store import GraphStore
+
+Work = Callable[[GraphStore], str | None]
+
+MOST_ATTEMPTS: Final = 10
+"""Runs begun for one slot, however they ended: a job that kills its process (no memory left) must not do so forever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something that can be run, and when."""
+
+    name: str
+    run: Work
+    """Does it, by the store that it is given, and returns a line on what it did.
+
+    It may be cut off anywhere and run again, elsewhere, so it must be idempotent. The store refuses its writes with
+    :class:`~kg.errors.LeaseLostError` once another run has taken its place; let that error pass."""
+    trigger: str | timedelta | None = None
+    """Five cron fields (weekdays as cron counts them: 0 and 7 are Sunday), an interval, or None: never by the clock."""
+    after: tuple[str, ...] = ()
+    """Jobs that it follows in a chain."""
+    doc: str = ""
+    """What it does, in one sentence."""
+    retries: int = 2
+    """Times that a slot is tried again after a failure. By hand nothing is tried again: somebody is watching."""
+    backoff: timedelta = timedelta(minutes=1)
+    """Wait before the first retry; each further wait is twice as long."""
+    timeout: timedelta = timedelta(hours=12)
+    """A run that takes longer has failed: what it still writes is refused."""
+    grace: timedelta = timedelta(hours=1)
+    """A slot that is late by more is left out: a nightly extraction that missed its hour waits for the next night."""
+    coalesce: bool = True
+    """Of several slots that are due only the latest is run; False runs each of them, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job is."""
+
+    slot: datetime
+    """The slot last taken; at first, the moment at which the job became known."""
+    attempt: int = 0
+    """Runs begun for that slot."""
+    done: datetime | None = None
+    """The latest slot for which it succeeded."""
+    again_at: datetime | None = None
+    """When the slot last taken is to be tried again; None when it is finished with."""
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A run that is to begin, or to be left out."""
+
+    slot: datetime
+    attempt: int = 1
+    """Counts the runs of this slot, from 1."""
+    too_late: datetime | None = None
+    """The slot and all others up to this moment are late by more than the grace: they are not run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """A job as ``kg schedule list`` shows it."""
+
+    name: str
+    doc: str
+    trigger: str
+    """The cron fields, ``every 6:00:00``, or ``by hand or in a chain``."""
+    after: tuple[str, ...]
+    next_at: datetime | None
+    """When the clock starts it next."""
+    paused: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a row of ``kg schedule list --json``."""
+        return {
+            **asdict(self),
+            "after": list(self.after),
+            "next_at": self.next_at.isoformat() if self.next_at else None,
+        }
+
+
+# --- jobs that fit together -----------------------------------------------------------------------------------
+
+
+def checked(jobs: Sequence[Job]) -> Mapping[str, Job]:
+    """The jobs by name, predecessors first.
+
+    Raises:
+        SchedulerError: two have one name, one follows an unknown job or, in a circle, itself, one has a trigger and
+            follows another, or a trigger is no trigger or names no moment.
+    """
+    by_name = {job.name: job for job in jobs}
+    if len(by_name) < len(jobs):
+        raise SchedulerError(f"Two jobs have the same name among {', '.join(job.name for job in jobs)}.")
+    for job in jobs:
+        unknown = [name for name in job.after if name not in by_name]
+        if unknown:
+            raise SchedulerError(f"Job {job.name} follows {', '.join(unknown)}, which is no job.")
+        if job.after and job.trigger is not None:
+            raise SchedulerError(
+                f"Job {job.name} has a trigger and follows {', '.join(job.after)}: expected one of the two. "
+                "For both, give a job of another name the trigger."
+            )
+        following = next_slot(job, UTC)
+        if following is not None:
+            following(_EPOCH)
+    try:
+        order = tuple(TopologicalSorter({job.name: job.after for job in jobs}).static_order())
+    except CycleError as error:
+        raise SchedulerError(f"Jobs follow one another in a circle: {' → '.join(error.args[1])}.") from error
+    return {name: by_name[name] for name in order}
+
+
+def chain_from(jobs: Mapping[str, Job], name: str) -> tuple[Job, ...]:
+    """The job and all that follow it, directly or not, in an order in which predecessors come first."""
+    members = {name}
+    for job in jobs.values():  # predecessors first, so one pass finds them all
+        if members.intersection(job.after):
+            members.add(job.name)
+    return tuple(job for job in jobs.values() if job.name in members)
+
+
+def clocked(jobs: Mapping[str, Job]) -> frozenset[str]:
+    """The jobs that the clock starts, and those that follow them."""
+    return frozenset(
+        member.name for job in jobs.values() if job.trigger is not None for member in chain_from(jobs, job.name)
+    )
+
+
+# --- slots ----------------------------------------------------------------------------------------------------
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def next_slot(job: Job, timezone: tzinfo) -> Callable[[datetime], datetime] | None:
+    """The function from a moment to the job's first slot after it; None for a job without a trigger.
+
+    Raises:
+        SchedulerError: the trigger is no trigger.
+    """
+    if job.trigger is None:
+        return None
+    if isinstance(job.trigger, timedelta):
+        period = job.trigger
+        if period <= timedelta(0):
+            raise SchedulerError(f"Job {job.name}: expected an interval above zero, found {job.trigger}.")
+        return lambda moment: _EPOCH + ((moment - _EPOCH) // period + 1) * period
+    try:
+        minute, hour, day, month, weekday = job.trigger.split()
+        cron = CronTrigger(
+            minute=minute, hour=hour, day=day, month=month, day_of_week=named_weekdays(weekday), timezone=timezone
+        )
+    except ValueError as error:
+        raise SchedulerError(
+            f"Job {job.name}: expected five cron fields, minute hour day month weekday; "
+            f"found {job.trigger!r} ({error})."
+        ) from error
+    # APScheduler gives the first fire time at or after a moment.
+    return lambda moment: _fire_time(cron, job, moment + _MICROSECOND)
+
+
+def _fire_time(cron: CronTrigger, job: Job, moment: datetime) -> datetime:
+    found: datetime | None = cron.get_next_fire_time(None, moment)
+    if found is None:
+        raise SchedulerError(f"Job {job.name}: the cron fields {job.trigger!r} name a day that never comes.")
+    return found
+
+
+_WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_NUMBERED: Final = re.compile(r"(?P<first>[0-7])(-(?P<last>[0-7]))?(/(?P<step>[1-9]))?")
+
+
+def named_weekdays(field: str) -> str:
+    """A cron weekday field with names for numbers: APScheduler 3 counts from Monday (its issue 286), cron from Sunday.
+
+    >>> named_weekdays("1-5"), named_weekdays("0,6"), named_weekdays("*/2")
+    ('mon,tue,wed,thu,fri', 'sun,sat', '*/2')
+    """
+    parts = []
+    for part in field.split(","):
+        numbered = _NUMBERED.fullmatch(part)
+        if numbered is None:
+            parts.append(part)
+            continue
+        first = int(numbered["first"])
+        last = int(numbered["last"] or (6 if numbered["step"] else first))
+        parts += [_WEEKDAYS[day] for day in range(first, last + 1, int(numbered["step"] or 1))]
+    return ",".join(parts)
+
+
+# --- what is due ----------------------------------------------------------------------------------------------
+
+
+def due(
+    job: Job, jobs: Mapping[str, Job], progress: Mapping[str, Progress], now: datetime, timezone: tzinfo = UTC
+) -> Due | None:
+    """What the clock wants of a job at the moment ``now``; None for nothing.
+
+    A slot that was taken is finished, by success or by its last failure, before another one begins.
+    """
+    own = progress[job.name]
+    if own.paused:
+        return None
+    if own.again_at is not None:
+        return Due(slot=own.slot, attempt=own.attempt + 1) if own.again_at <= now else None
+    following = next_slot(job, timezone)
+    if following is not None:
+        return _by_clock(job, own.slot, now, following)
+    return _in_chain(job, clocked(jobs), progress)
+
+
+def _by_clock(job: Job, last: datetime, now: datetime, following: Callable[[datetime], datetime]) -> Due | None:
+    first = following(last)
+    if first > now:
+        return None
+    oldest = now - job.grace
+    slots = _between(max(last, oldest - _MICROSECOND), now, following)
+    slot = next(slots, None)
+    if slot is None:
+        return Due(slot=first, too_late=oldest)
+    if job.coalesce:
+        for later in slots:
+            slot = later
+    return Due(slot=slot)
+
+
+def _between(after: datetime, until: datetime, following: Callable[[datetime], datetime]) -> Iterator[datetime]:
+    while (slot := following(after)) <= until:
+        yield slot
+        after = slot
+
+
+def _in_chain(job: Job, started_by_clock: frozenset[str], progress: Mapping[str, Progress]) -> Due | None:
+    # A predecessor that only people start is not waited for: nobody may ever start it.
+    done = [progress[name].done for name in job.after if name in started_by_clock]
+    slots = [slot for slot in done if slot is not None]
+    if not slots or len(slots) < len(done) or min(slots) <= progress[job.name].slot:
+        return None
+    return Due(slot=min(slots))
+
+
+def again_after_failure(job: Job, attempt: int) -> timedelta | None:
+    """How long to wait until a slot is tried again that has just failed; None when it is given up."""
+    return job.backoff * 2 ** (attempt - 1) if attempt <= job.retries else None
+
+
+def again_after_abandonment(attempt: int) -> timedelta | None:
+    """The same of a slot whose run was lost with its process. The first times at once: processes are stopped and move.
+
+    >>> [again_after_abandonment(attempt).total_seconds() for attempt in (1, 2, 3, 4, 5)]
+    [0.0, 0.0, 0.0, 60.0, 120.0]
+    """
+    if attempt >= MOST_ATTEMPTS:
+        return None
+    return timedelta(minutes=2 ** (attempt - 4)) if attempt > 3 else timedelta(0)
+
+
+def describe(
+    jobs: Mapping[str, Job], now: datetime, timezone: tzinfo = UTC, *, paused: frozenset[str] = frozenset()
+) -> tuple[Scheduled, ...]:
+    """What ``kg schedule list`` shows: each job, and when the clock starts it next."""
+    rows = []
+    for job in jobs.values():
+        following = next_slot(job, timezone)
+        if following is None:
+            words = "by hand or in a chain"
+        else:
+            words = f"every {job.trigger}" if isinstance(job.trigger, timedelta) else str(job.trigger)
+        waits = following is None or job.name in paused
+        rows.append(
+            Scheduled(
+                name=job.name,
+                doc=job.doc,
+                trigger=words,
+                after=job.after,
+                next_at=None if waits or following is None else following(now),
+                paused=job.name in paused,
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,263 @@
+"""What is due, computed from moments alone: cron fields, intervals, chains, retries, what comes too late."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from kg.errors import SchedulerError
+from kg.timetable import (
+    MOST_ATTEMPTS,
+    Due,
+    Job,
+    Progress,
+    again_after_abandonment,
+    again_after_failure,
+    chain_from,
+    checked,
+    clocked,
+    describe,
+    due,
+    named_weekdays,
+)
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def job(name: str, **how: Any) -> Job:
+    return Job(name=name, run=lambda _: None, **how)
+
+
+def at(hour: int, minute: int = 0, second: int = 0, *, day: int = 1) -> datetime:
+    return datetime(2026, 3, day, hour, minute, second, tzinfo=UTC)
+
+
+def due_alone(job: Job, now: datetime, **progress: Any) -> Due | None:
+    return due(job, {job.name: job}, {job.name: Progress(**progress)}, now)
+
+
+# --- jobs that fit together -----------------------------------------------------------------------------------
+
+
+def main_job() -> list[Job]:
+    """extract → train → promote."""
+    return [job("promote", after=("train",)), job("extract", trigger="0 2 * * *"), job("train", after=("extract",))]
+
+
+def test_the_members_of_a_chain() -> None:
+    jobs = checked(main_job())
+    assert [member.name for member in chain_from(jobs, "train")] == ["train", "promote"]
+    assert [member.name for member in chain_from(jobs, "promote")] == ["promote"]
+
+
+def test_what_follows_a_job_of_the_clock_is_started_by_it_too() -> None:
+    jobs = checked([*main_job(), job("resolve"), job("report", after=("resolve",))])
+    assert clocked(jobs) == {"extract", "train", "promote"}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "message"),
+    [
+        ([job("a"), job("a")], "Two jobs have the same name among a, a"),
+        ([job("a", after=("b",))], "Job a follows b, which is no job"),
+        ([job("a", after=("b",)), job("b", after=("a",))], "follow one another in a circle: [ab] → [ab] → [ab]"),
+        ([job("a"), job("b", after=("a",), trigger=MINUTE)], "Job b has a trigger and follows a: expected one"),
+        ([job("a", trigger="every day")], "Job a: expected five cron fields.* found 'every day'"),
+        ([job("a", trigger="0 25 * * *")], "Job a: expected five cron fields.* found '0 25"),
+        ([job("a", trigger="0 0 30 2 *")], "Job a: the cron fields '0 0 30 2 .*' name a day that never comes"),
+        ([job("a", trigger=timedelta(0))], "Job a: expected an interval above zero, found 0:00:00"),
+    ],
+)
+def test_jobs_that_do_not_fit_together_are_refused(jobs: list[Job], message: str) -> None:
+    with pytest.raises(SchedulerError, match=message):
+        checked(jobs)
+
+
+# --- by the clock ---------------------------------------------------------------------------------------------
+
+
+def test_a_slot_is_due_from_its_moment_on_until_it_is_taken() -> None:
+    nightly = job("extract", trigger="0 2 * * *")
+    assert due_alone(nightly, at(1, 59, 59), slot=at(0)) is None
+    assert due_alone(nightly, at(2), slot=at(0)) == Due(slot=at(2))
+    assert due_alone(nightly, at(2, 30), slot=at(0)) == Due(slot=at(2))
+    assert due_alone(nightly, at(2, 30), slot=at(2), attempt=1) is None
+
+
+def test_every_process_counts_the_same_slots_of_an_interval() -> None:
+    often = job("warm", trigger=timedelta(seconds=90))
+    # 1 March 2026, noon, is a multiple of 90 s since 1970; where a process starts counting does not matter.
+    assert due_alone(often, at(12, 1, 40), slot=at(11, 59, 59)) == Due(slot=at(12, 1, 30))
+    assert due_alone(often, at(12, 1, 40), slot=at(12, 0, 7)) == Due(slot=at(12, 1, 30))
+    assert due_alone(often, at(12, 1, 40), slot=at(12, 1, 30)) is None
+
+
+def test_of_several_slots_the_latest_is_run_or_each_in_order() -> None:
+    now, last = at(12, 3, 30), at(12)
+    assert due_alone(job("a", trigger=MINUTE), now, slot=last) == Due(slot=at(12, 3))
+    each = job("a", trigger=MINUTE, coalesce=False)
+    taken = []
+    while (found := due_alone(each, now, slot=last)) is not None:
+        taken.append(found.slot)
+        last = found.slot
+    assert taken == [at(12, 1), at(12, 2), at(12, 3)]
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+def test_a_slot_that_is_too_late_is_passed_over(coalesce: bool) -> None:
+    nightly = job("extract", trigger="0 2 * * *", coalesce=coalesce)
+    assert due_alone(nightly, at(3, day=2), slot=at(2)) == Due(slot=at(2, day=2))
+    late = due_alone(nightly, at(3, 0, 1, day=3), slot=at(2))
+    assert late == Due(slot=at(2, day=2), too_late=at(2, 0, 1, day=3))
+    assert late is not None
+    assert late.too_late is not None
+    # The scheduler then takes that moment for the last slot, and the job waits for the next night.
+    assert due_alone(nightly, at(3, 0, 1, day=3), slot=late.too_late) is None
+    assert due_alone(nightly, at(2, day=4), slot=late.too_late) == Due(slot=at(2, day=4))
+
+
+def test_of_slots_that_are_partly_too_late_the_others_are_run() -> None:
+    each = job("a", trigger=timedelta(minutes=20), coalesce=False)
+    assert due_alone(each, at(12, 10), slot=at(8)) == Due(slot=at(11, 20))
+    assert due_alone(each, at(12, 20), slot=at(8)) == Due(slot=at(11, 20))
+
+
+def test_a_job_by_hand_is_never_due() -> None:
+    assert due_alone(job("resolve"), at(12), slot=at(0)) is None
+
+
+def test_a_paused_job_is_not_due_neither_for_a_new_slot_nor_again() -> None:
+    assert due_alone(job("a", trigger=MINUTE), at(12), slot=at(11), paused=True) is None
+    assert due_alone(job("a", trigger=MINUTE), at(12), slot=at(11), attempt=1, again_at=at(11), paused=True) is None
+
+
+def test_a_slot_is_tried_again_before_another_begins() -> None:
+    often = job("a", trigger=MINUTE)
+    failed = {"slot": at(12), "attempt": 2, "again_at": at(12, 5)}
+    assert due_alone(often, at(12, 4), **failed) is None
+    assert due_alone(often, at(12, 5), **failed) == Due(slot=at(12), attempt=3)
+
+
+def test_failures_are_tried_again_at_doubling_distances_and_then_given_up() -> None:
+    often = job("a", retries=3, backoff=MINUTE)
+    assert [again_after_failure(often, attempt) for attempt in (1, 2, 3, 4)] == [MINUTE, 2 * MINUTE, 4 * MINUTE, None]
+    assert again_after_failure(job("a", retries=0), 1) is None
+
+
+def test_a_job_that_takes_its_process_with_it_is_given_up_in_the_end() -> None:
+    waits = [again_after_abandonment(attempt) for attempt in range(1, MOST_ATTEMPTS + 1)]
+    assert waits[:3] == [timedelta(0)] * 3
+    assert waits[3:5] == [MINUTE, 2 * MINUTE]
+    assert None not in waits[:-1]
+    assert waits[-1] is None
+
+
+# --- in a chain -----------------------------------------------------------------------------------------------
+
+
+def due_in_chain(name: str, jobs: list[Job], **progress: Progress) -> Due | None:
+    return due(checked(jobs)[name], checked(jobs), progress, at(12))
+
+
+def test_a_job_follows_for_the_slot_for_which_its_predecessor_succeeded() -> None:
+    waiting = {"train": Progress(slot=at(0)), "promote": Progress(slot=at(0))}
+    begun = Progress(slot=at(2), attempt=1)
+    assert due_in_chain("train", main_job(), extract=begun, **waiting) is None
+    ended = Progress(slot=at(2), attempt=1, done=at(2))
+    assert due_in_chain("train", main_job(), extract=ended, **waiting) == Due(slot=at(2))
+    assert due_in_chain("promote", main_job(), extract=ended, **waiting) is None
+    taken = Progress(slot=at(2), attempt=1)
+    assert due_in_chain("train", main_job(), extract=ended, train=taken, promote=Progress(slot=at(0))) is None
+
+
+def test_a_chain_that_was_left_behind_goes_on_with_what_succeeded() -> None:
+    # While train ran for two o'clock, extract went on to four; promote takes what train has done.
+    ahead = Progress(slot=at(4), attempt=1, done=at(4))
+    trained = Progress(slot=at(2), attempt=1, done=at(2))
+    jobs = {"extract": ahead, "train": trained, "promote": Progress(slot=at(0))}
+    assert due_in_chain("promote", main_job(), **jobs) == Due(slot=at(2))
+    assert due_in_chain("train", main_job(), **jobs) == Due(slot=at(4))
+
+
+def test_a_job_that_follows_two_waits_for_both() -> None:
+    jobs = [
+        job("extract", trigger="0 2 * * *"),
+        job("resolve", after=("extract",)),
+        job("train", after=("extract",)),
+        job("promote", after=("train", "resolve")),
+    ]
+    done, waits = Progress(slot=at(2), attempt=1, done=at(2)), Progress(slot=at(0))
+    failed = Progress(slot=at(2), attempt=1)
+    assert due_in_chain("promote", jobs, extract=done, train=done, resolve=failed, promote=waits) is None
+    assert due_in_chain("promote", jobs, extract=done, train=done, resolve=done, promote=waits) == Due(slot=at(2))
+
+
+def test_what_only_people_start_is_not_waited_for() -> None:
+    jobs = [job("extract", trigger="0 2 * * *"), job("tidy"), job("train", after=("extract", "tidy"))]
+    done, waits = Progress(slot=at(2), attempt=1, done=at(2)), Progress(slot=at(0))
+    assert due_in_chain("train", jobs, extract=done, tidy=waits, train=waits) == Due(slot=at(2))
+    alone = [job("tidy"), job("train", after=("tidy",))]
+    assert due_in_chain("train", alone, tidy=done, train=waits) is None
+
+
+# --- the list, and weekdays -----------------------------------------------------------------------------------
+
+
+def test_the_list_tells_when_each_job_is_next() -> None:
+    jobs = checked(
+        [
+            job("extract", trigger="30 2 * * *", doc="Reads new texts."),
+            job("train", after=("extract",)),
+            job("warm", trigger=timedelta(hours=6)),
+        ]
+    )
+    rows = describe(jobs, NOON, ZoneInfo("Europe/Berlin"), paused=frozenset({"warm"}))
+    assert [row.as_dict() for row in rows] == [
+        {
+            "name": "extract",
+            "doc": "Reads new texts.",
+            "trigger": "30 2 * * *",
+            "after": [],
+            "next_at": "2026-03-02T02:30:00+01:00",
+            "paused": False,
+        },
+        {"name": "warm", "doc": "", "trigger": "every 6:00:00", "after": [], "next_at": None, "paused": True},
+        {
+            "name": "train",
+            "doc": "",
+            "trigger": "by hand or in a chain",
+            "after": ["extract"],
+            "next_at": None,
+            "paused": False,
+        },
+    ]
+    assert describe(jobs, NOON)[1].next_at == at(18)
+
+
+@pytest.mark.parametrize(
+    ("cron", "names"),
+    [
+        ("*", "*"),
+        ("*/2", "*/2"),
+        ("0", "sun"),
+        ("7", "sun"),
+        ("1-5", "mon,tue,wed,thu,fri"),
+        ("5-7", "fri,sat,sun"),
+        ("0,3", "sun,wed"),
+        ("1-5/2", "mon,wed,fri"),
+        ("1/2", "mon,wed,fri"),
+        ("mon-fri", "mon-fri"),
+    ],
+)
+def test_weekdays_count_as_cron_counts_them(cron: str, names: str) -> None:
+    assert named_weekdays(cron) == names
+
+
+def test_sunday_is_a_sunday() -> None:
+    (row,) = describe(checked([job("extract", trigger="0 0 * * 0")]), datetime(2026, 3, 3, tzinfo=UTC))
+    assert row.next_at is not None
+    assert row.next_at.strftime("%A") == "Sunday"
