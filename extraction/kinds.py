@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,8 +97,6 @@ class _Read:
     """How far each run is of each kind, ``[runs, kinds]``."""
     nouns: tuple[tuple[int, Mapping[int, float]], ...]
     """Short runs that are nouns, and what they are kinds of."""
-    vectors: NDArray[np.float32]
-    """Unit vector of each run: the mean of its words', each read by itself, ``[runs, dimensions]``."""
 
 
 class Kinds:
@@ -138,6 +136,20 @@ class Kinds:
         self._own: list[NDArray[np.float32]] | None = None
         self._like: dict[str, NDArray[np.float32]] = {}
         self._last: tuple[Text, _Read] | None = None
+        self._vectored: tuple[Text, NDArray[np.float32]] | None = None
+
+    def prepare(self, texts: Iterable[Text]) -> None:
+        """Encode the words of these texts that were not met before, all at once."""
+        if self._encode is None:
+            return
+        if len(self._words) > MAX_REMEMBERED:
+            self._words.clear()
+        # A number or a mark is like no name.
+        words = dict.fromkeys(w for text in texts for w in text.folded)
+        new = [w for w in words if w not in self._words and w.isalpha()]
+        if new:
+            self._words.update(zip(new, self._encode(new), strict=True))
+            self._nothing = np.zeros_like(self._words[new[0]])
 
     def signs(
         self,
@@ -145,14 +157,14 @@ class Kinds:
         runs: NDArray[np.int32],
         attribute: str,
         name: NDArray[np.float32],
-        others: NDArray[np.float32],
+        usual: NDArray[np.float32] | None,
     ) -> Signs:
         """The signs of a question.
 
         Args:
             runs: numbers of the runs that are candidates, ``[runs]``.
             name: vector of the attribute's name, ``[dimensions]``.
-            others: vectors of the names of known attributes, ``[others, dimensions]``.
+            usual: mean vector of the names of known attributes, ``[dimensions]``; or ``None``: likeness is not asked.
         """
         read = self._read(text)
         found = np.zeros((len(runs), len(SIGNS)), dtype=np.float32)
@@ -174,8 +186,11 @@ class Kinds:
             found[:, 3] = is_a[runs]
             found[:, 4] = found[:, 3] == 0
             silence[1] = 1.0 - found[:, 3].max()
-        if read.vectors.shape[1] == len(name):
-            found[:, 5] = read.vectors[runs] @ (name - others.mean(axis=0) if len(others) else name)
+        if usual is not None:
+            vectors = self._vectors(text)
+            if vectors.shape[1] == len(name):
+                found[:, 5] = vectors[runs] @ (name - usual)
+            silence[2] = 0.5 - float(found[:, 5].max())
         said = set(_content(attribute))
         named = np.array([singular(w) in said for w in text.folded], dtype=np.int32)
         sums = np.concatenate([[0], np.cumsum(named)])
@@ -188,7 +203,6 @@ class Kinds:
         digits = np.array([w.isdigit() for w in text.words], dtype=bool)
         found[:, 8] = digits[first] & digits[last - 1] & (behind > 0)
         silence[0] = most - float(kind.max())
-        silence[2] = 0.5 - float(found[:, 5].max())
         return Signs(found, silence)
 
     def _kind(self, *names: str) -> int:
@@ -220,21 +234,21 @@ class Kinds:
             nouns = hypernyms.load()
             short = np.flatnonzero(text.plain & (text.last - text.first <= MAX_WORDS)).tolist()
             above = ((run, nouns.above(text.keys[run])) for run in short)
-            self._last = (text, _Read(self._kinds(text), tuple(a for a in above if a[1]), self._vectors(text)))
+            self._last = (text, _Read(self._kinds(text), tuple(a for a in above if a[1])))
         return self._last[1]
 
     def _vectors(self, text: Text) -> NDArray[np.float32]:
+        """Unit vector of each run: the mean of its words', each read by itself, ``[runs, dimensions]``."""
+        if self._vectored is None or self._vectored[0] is not text:
+            self._vectored = (text, self._mean_vectors(text))
+        return self._vectored[1]
+
+    def _mean_vectors(self, text: Text) -> NDArray[np.float32]:
         if self._encode is None:
             return np.zeros((len(text.keys), 0), dtype=np.float32)
         if not text.folded:
             return np.zeros((0, 0), dtype=np.float32)
-        if len(self._words) > MAX_REMEMBERED:
-            self._words.clear()
-        # A number or a mark is like no name.
-        new = [w for w in dict.fromkeys(text.folded) if w not in self._words and w.isalpha()]
-        if new:
-            self._words.update(zip(new, self._encode(new), strict=True))
-            self._nothing = np.zeros_like(self._words[new[0]])
+        self.prepare([text])
         words = np.stack([self._words.get(w, self._nothing) for w in text.folded])
         sums = np.concatenate([np.zeros_like(words[:1]), np.cumsum(words, axis=0)])
         found: NDArray[np.float32] = sums[text.last] - sums[text.first]

@@ -3,7 +3,8 @@
 For a text and an attribute every run of words is a candidate; so is each value
 that the memory knows for the category, where it stands inside a word or nowhere
 in the text; so is "not stated". A candidate's score is linear in the features
-below, and one softmax runs over all candidates of a question. While the weights
+below, and one softmax runs over all candidates of a question. Some features need no
+example of the attribute: the signs of :mod:`extraction.kinds`. While the weights
 are fitted each text is taken out of the memory, so that they learn how far to
 trust it on texts never seen.
 
@@ -12,8 +13,7 @@ has weights of its own. *Known*: it was looked for in this category. *Moved*: it
 was looked for in others, and is asked of them; the weights are fitted with one
 category after another out of the memory. *New*: it was never looked for, and is
 asked of its likes: every count is a sum over the known attributes, weighted by
-how like their names are (:class:`Kin`), beside the signs of :mod:`extraction.kinds`
-that need no example; the weights are fitted by treating each known attribute
+how like their names are (:class:`Kin`); the weights are fitted by treating each known attribute
 as if it were new.
 """
 
@@ -61,7 +61,7 @@ FEATURES: Final = (
     *SIGNS,
     *SILENCES,
 )
-"""The features, in the order of the weights; the signs are those of what is not known here."""
+"""The features, in the order of the weights; the signs are :mod:`extraction.kinds`'."""
 Regime = Literal["known", "moved", "new"]
 REGIMES: Final[tuple[Regime, ...]] = get_args(Regime)
 MIN_PLURAL: Final = 3
@@ -241,8 +241,9 @@ class Memory:
         features[0, _COLUMN["none_prior"]] = math.log((silent + 0.5) / (asked - silent + 0.5)) if asked > 0 else 0.0
         if len(runs):
             self._fill(features[1:], reading, runs, attribute, weights, here[runs], elsewhere[runs], rivals[runs])
-        if kin is not None and regime != "known":
-            signs = kin.signs(text, runs, attribute, self.attributes)
+        if kin is not None:
+            # Where there are examples, likeness to the name adds nothing (AE-110K) and costs a pass of the encoder.
+            signs = kin.signs(text, runs, attribute, None if regime == "known" else self.attributes)
             features[1:, _SIGNS] = signs.runs
             features[0, _SILENCES] = signs.silence
         others, rows = (
@@ -465,6 +466,7 @@ class Kin:
         self._encode = encode
         self._kinds = kinds
         self._seen: dict[str, NDArray[np.float32]] = {}
+        self._sum: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 
     def vector(self, attribute: str) -> NDArray[np.float32]:
         """Vector of an attribute's name."""
@@ -481,13 +483,33 @@ class Kin:
             return
         self._seen.update(zip(new, self._encode(new), strict=True))
 
-    def signs(self, text: Text, runs: NDArray[np.int32], attribute: str, known: Iterable[str]) -> Signs:
-        """The signs by which an attribute's values are told without an example of them."""
+    def prepare(self, texts: Iterable[Text]) -> None:
+        """Get ready for questions about these texts: one pass of the encoder instead of one for each text."""
+        if self._kinds is not None:
+            self._kinds.prepare(texts)
+
+    def signs(self, text: Text, runs: NDArray[np.int32], attribute: str, known: Iterable[str] | None) -> Signs:
+        """The signs by which an attribute's values are told without an example of them.
+
+        Args:
+            known: the known attributes, to whose names words may be more like; ``None``: likeness is not asked.
+        """
         if self._kinds is None:
             return Signs(np.zeros((len(runs), len(SIGNS)), np.float32), np.zeros(len(SILENCES), np.float32))
-        self.read([attribute, *known])
-        others = [self._seen[a] for a in known if a != attribute]
-        return self._kinds.signs(text, runs, attribute, self._seen[attribute], np.array(others, dtype=np.float32))
+        usual = None if known is None else self._usual(attribute, tuple(known))
+        return self._kinds.signs(text, runs, attribute, self.vector(attribute), usual)
+
+    def _usual(self, attribute: str, known: tuple[str, ...]) -> NDArray[np.float32]:
+        """The mean of the vectors of the other attributes' names; zeros where there are none."""
+        own = self.vector(attribute)
+        others = len(known) - (attribute in known)
+        if not others:
+            return np.zeros_like(own)
+        if self._sum is None or self._sum[0] != known:
+            self.read(known)
+            total: NDArray[np.float32] = np.stack([self._seen[a] for a in known]).sum(axis=0)
+            self._sum = (known, total)
+        return np.asarray((self._sum[1] - own * (attribute in known)) / others, dtype=np.float32)
 
     def weights(self, attribute: str, known: Mapping[str, int]) -> NDArray[np.float32]:
         """Weight of each known attribute for one that is taken for new, ``[attributes]``; its own is 0."""
