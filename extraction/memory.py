@@ -58,12 +58,20 @@ FEATURES: Final = (
     "inside",
     "absent",
     "absent_odds",
+    "usual",
+    "usual_here",
+    "repeats",
+    "in_both",
+    "labelled_kind",
+    "taken",
     *SIGNS,
     *SILENCES,
 )
 """The features, in the order of the weights; the signs are :mod:`extraction.kinds`'."""
 Regime = Literal["known", "moved", "new"]
 REGIMES: Final[tuple[Regime, ...]] = get_args(Regime)
+PHRASE: Final = 3
+"""Words of the longest run of which is counted in how many texts it stands."""
 MIN_PLURAL: Final = 3
 """Letters of the longest word whose s is no plural's."""
 MIN_KIN: Final = 0.001
@@ -75,6 +83,8 @@ _SILENCES: Final = [_COLUMN[name] for name in SILENCES]
 
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit vectors, ``[texts, dimensions]``."""
+Claims = Mapping[str, Sequence[int]]
+"""Known attribute → the runs of a text that are its value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +148,9 @@ class Reading:
     """Runs that are known values, and how often of what."""
     keys: frozenset[str]
     folded: str
+    usual: NDArray[np.float32]
+    """How usual each run is: the logarithm of the texts in which it stands, and that of its odds to stand in a text of
+    this category, ``[runs, 2]``; zeros for runs that are long, or that no other text has."""
 
 
 class Memory:
@@ -158,6 +171,9 @@ class Memory:
         self._spellings: dict[str, Counter[str]] = defaultdict(Counter)
         self._word_ids: dict[str, int] = {"": 0}
         self._shape_ids: dict[str, int] = {"": 0}
+        self._phrases: Counter[str] = Counter()
+        self._phrases_here: dict[str, Counter[str]] = defaultdict(Counter)
+        """In how many texts a short run of words stands; of a category, the same."""
         self._general = np.zeros(1024, dtype=np.float32)
         """In how many texts a word stands at all, ``[words]``."""
         # Of the words in, before and after values and of their shapes: [attributes, words or shapes].
@@ -169,6 +185,11 @@ class Memory:
         text = cut(product)
         for number in [self._word(word) for word in dict.fromkeys(text.folded)]:
             self._general[number] += times
+        phrases = _phrases(text)
+        here = self._phrases_here[product.category]
+        for phrase in phrases:
+            self._phrases[phrase] += times
+            here[phrase] += times
         for attribute, values in product.targets.items():
             question = (product.category, attribute)
             self.asked[question] += times
@@ -208,7 +229,18 @@ class Memory:
             frozenset(text.keys),
             # Where folding changes the length, places in the folded text are not those in the text.
             folded if len(folded) == len(text.raw) else "",
+            self._usual(text, product.category),
         )
+
+    def _usual(self, text: Text, category: str) -> NDArray[np.float32]:
+        found = np.zeros((len(text.keys), 2), dtype=np.float32)
+        own = self._phrases_here[category]
+        for run in np.flatnonzero(text.last - text.first <= PHRASE).tolist():
+            count = self._phrases[text.keys[run]]
+            if count > 1:
+                inside = own[text.keys[run]]
+                found[run] = math.log(count), math.log((inside + 0.5) / (count - inside + 0.5))
+        return found
 
     def regime(self, category: str, attribute: str) -> Regime:
         """How well an attribute is known in a category."""
@@ -218,13 +250,20 @@ class Memory:
         return "new" if row is None or not self._total[row] else "moved"
 
     def candidates(
-        self, reading: Reading, attribute: str, kin: Kin | None = None, *, as_new: bool = False
+        self,
+        reading: Reading,
+        attribute: str,
+        kin: Kin | None = None,
+        *,
+        as_new: bool = False,
+        claims: Claims | None = None,
     ) -> Candidates:
         """What may answer a question, with the features of each candidate.
 
         Args:
             kin: whom an attribute is asked of that is not known in the category; without it, itself alone.
             as_new: take the attribute for one that was never looked for.
+            claims: what known attributes claim of the text; looked at where the attribute is new.
         """
         text = reading.text
         regime: Regime = "new" if as_new else self.regime(reading.category, attribute)
@@ -239,12 +278,15 @@ class Memory:
         features[0, _COLUMN["none"]] = 1.0
         asked, silent = self._asked(reading.category, weights)
         features[0, _COLUMN["none_prior"]] = math.log((silent + 0.5) / (asked - silent + 0.5)) if asked > 0 else 0.0
+        if claims and regime == "new":
+            features[1:, _COLUMN["taken"]] = _taken(text, claims, attribute)[runs]
         if len(runs):
             self._fill(features[1:], reading, runs, attribute, weights, here[runs], elsewhere[runs], rivals[runs])
         if kin is not None:
             # Where there are examples, likeness to the name adds nothing (AE-110K) and costs a pass of the encoder.
             signs = kin.signs(text, runs, attribute, None if regime == "known" else self.attributes)
             features[1:, _SIGNS] = signs.runs
+            features[1:, _COLUMN["labelled_kind"]] = features[1:, _COLUMN["label_next"]] * features[1:, _COLUMN["kind"]]
             features[0, _SILENCES] = signs.silence
         others, rows = (
             self._others(reading, attribute) if regime != "new" else _without_plural(text, runs, features[1:])
@@ -299,6 +341,9 @@ class Memory:
         features[:, column["in_title"]] = starts < text.title_end
         features[:, column["length"]] = np.log(width)
         features[:, column["broken"]] = text.broken[runs]
+        features[:, column["repeats"]] = np.log(text.repeats[runs])
+        features[:, column["in_both"]] = text.in_both[runs]
+        features[:, [column["usual"], column["usual_here"]]] = reading.usual[runs]
         features[:, column["rivals"]] = np.log1p(np.maximum(0.0, rivals))
         for begin, end in _places(reading.folded, attribute):
             gap = starts - end
@@ -399,6 +444,17 @@ class Memory:
         return ids.setdefault(text, len(ids))
 
 
+def _taken(text: Text, claims: Claims, attribute: str) -> NDArray[np.float32]:
+    """Share of each run's words that other attributes claim, ``[runs]``."""
+    words = np.zeros(len(text.words) + 1, dtype=np.float32)
+    for other, runs in claims.items():
+        if other != attribute:
+            for run in runs:
+                words[text.first[run] + 1 : text.last[run] + 1] = 1.0
+    sums = np.cumsum(words)
+    return np.asarray((sums[text.last] - sums[text.first]) / np.maximum(1, text.last - text.first), dtype=np.float32)
+
+
 def _without_plural(
     text: Text, runs: NDArray[np.int32], features: NDArray[np.float32]
 ) -> tuple[list[tuple[str, int, int]], list[NDArray[np.float32]]]:
@@ -439,7 +495,21 @@ def _names(attribute: str) -> tuple[str, ...]:
     """Under which names an attribute may stand in a text: ``Size/Weight`` is size or weight, ``Color(s)`` is color."""
     plain = re.sub(r"\(.*?\)", "", attribute.casefold())
     parts = [" ".join(p.split()) for p in re.split(r"[/,_|]", plain)]
-    return tuple(p for p in parts if len(p) > 1)
+    # Part Number is also Part#, Retail UPC is also UPC:.
+    short = [
+        f"{p.rpartition(' ')[0].rpartition(' ')[2]}{mark}"
+        for p in parts
+        if p.endswith(" number")
+        for mark in ("#", " no.")
+    ]
+    last = [f"{p.rpartition(' ')[2]}{mark}" for p in parts if " " in p for mark in (":", "#")]
+    return tuple(p for p in dict.fromkeys([*parts, *short, *last]) if len(p) > 1)
+
+
+def _phrases(text: Text) -> list[str]:
+    """The distinct short runs of a text."""
+    short = np.flatnonzero(text.plain & (text.last - text.first <= PHRASE)).tolist()
+    return list(dict.fromkeys(text.keys[run] for run in short))
 
 
 def _places(folded: str, attribute: str) -> Iterator[tuple[int, int]]:
@@ -539,6 +609,8 @@ SAMPLE: Final = 48
 """Of the plain candidates of a question those that are looked at while weights are fitted; chosen by chance."""
 MAX_QUESTIONS: Final = 4000
 """Questions that weights are fitted on; chosen by chance."""
+UNCLAIMED: Final = 0.25
+"""Share of the values of other attributes that are not seen while weights are fitted, as some are not later."""
 MAX_OF_ONE: Final = 40
 """Questions of one attribute (in one category) from which is learned how to ask what is not known here: what holds of a
 few frequent attributes need not hold of others."""
@@ -561,7 +633,9 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
         for attribute in mine:
             if reading is None or (regime == "moved" and memory.regime(product.category, attribute) != "moved"):
                 continue
-            found = memory.candidates(reading, attribute, kin, as_new=regime == "new")
+            as_new = regime == "new"
+            claims = _some_claims(reading.text, product, rng) if as_new else None
+            found = memory.candidates(reading, attribute, kin, as_new=as_new, claims=claims)
             group = _sample(found, found.right(product.targets[attribute]), rng)
             if group is not None:
                 groups[regime].append(group)
@@ -578,6 +652,17 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
     if not groups["moved"]:  # all texts are of one category
         weights["moved"] = weights["known"]
     return Weights(**weights)
+
+
+def _some_claims(text: Text, product: MarkedProduct, rng: np.random.Generator) -> Claims:
+    """Most of what a marked text states."""
+    kept = {a: frozenset(values) for a, values in product.targets.items() if values and rng.random() >= UNCLAIMED}
+    keys = {fold(v): a for a, values in kept.items() for v in values}
+    claims: dict[str, list[int]] = {a: [] for a in kept}
+    for run, key in enumerate(text.keys):
+        if key in keys:
+            claims[keys[key]].append(run)
+    return claims
 
 
 def without_category(memory: Memory, products: Sequence[MarkedProduct]) -> Iterator[list[int]]:
