@@ -8,7 +8,7 @@
 # .kg/test): they never touch somebody's graph. The other targets obey the environment like kg itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock setup db-start db-stop clean
+.PHONY: help demo test lint format lock setup browser db-start db-stop clean
 
 PYTHONS := python3 python3.13 python3.12 python3.14 python3.11
 BIN := .venv/bin
@@ -27,8 +27,17 @@ help: ## show this list
 demo: setup ## run the whole main job on the bundled shop
 	@$(ISOLATED) KG_HOME=.kg/demo $(BIN)/kg demo
 
-test: setup lint ## run ruff, mypy and the tests
-	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
+test: setup ## run ruff, mypy and the tests
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+.PHONY: pytest
+pytest:
+	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+# Debian's package: it comes from where the machine's other packages come from. Elsewhere install any Chromium or Chrome.
+browser: ## install the Chromium in which the web page is tested (Debian and Ubuntu, as root); without one these tests skip
+	@command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; }
 
 lint: setup ## run ruff and mypy
 	$(BIN)/ruff check .

@@ -203,8 +203,8 @@ def fit_baselines(
 KNOWN_FILTER: Final = "FILTER known = 0 // the known-filter"
 """The line of ``recommend/for_users.cypher`` that hides what the user has."""
 REPEATS: Final = "WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)"
-"""The line that lets a consumable be bought again. An evaluation asks for what is new to a user, and leaves it out: with
-it, whoever ranks high what everybody buys again and again would seem to foretell well."""
+"""The line that lets a consumable be bought again. An evaluation asks for what is new to a user, and leaves it out:
+with it, whoever ranks high what everybody buys again and again would seem to foretell well."""
 _USERS_A_QUERY: Final = 25
 _CLIENTS: Final = 2
 _INDEX_DEPTH: Final = 20

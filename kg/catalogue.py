@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from kg import schema
-from kg.errors import QueryError, QueryTimeoutError
+from kg.errors import QueryError, QueryTimeoutError, WriteRefusedError
 from kg.queries import COUNTS, DEFAULT_MAX_ROWS, Query, bind, from_json, parse
 from kg.store import GraphStore, Row
 
@@ -167,7 +167,6 @@ def _batches(
     store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout_s: float, max_rows: int
 ) -> Generator[Rows, None, None]:
     bound = bind(query, parameters, max_rows=max_rows)
-    _require_reading(store, query, bound)
     left = max_rows
     with closing(store.stream_rows(query.text, timeout_s=timeout_s, fetch_size=BATCH, **bound)) as raw:
         # One row is held ahead of those that are given, so that the last batch knows whether there was more.
@@ -185,7 +184,6 @@ def _batches(
 
 def _run(store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout_s: float, max_rows: int) -> Rows:
     bound = bind(query, parameters, max_rows=max_rows)
-    _require_reading(store, query, bound)
     # One row more than allowed is asked for, to know whether there are more; the server computes lazily and the
     # rest is never fetched.
     raw = store.read(query.text, timeout_s=timeout_s, max_rows=max_rows + 1, **bound)
@@ -212,6 +210,10 @@ _NAMED: Final = {
 """Parameters that name nodes by their business key, and the label of those nodes."""
 
 
+NOTHING_MATCHES: Final = "Nothing in the graph matches."
+"""The reason of :func:`why_empty` where everything that was named is there."""
+
+
 def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *, timeout_s: float = 5.0) -> str:
     """One sentence on why these parameters gave no row: what they name that the graph lacks, or that nothing matches.
 
@@ -233,7 +235,7 @@ def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *,
             return f"The graph has no {label} with the {key} given as {name}."
         if found < len(set(asked)):
             return f"The graph has only {found} of the {len(set(asked))} {label} nodes given as {name}; none matches."
-    return "Nothing in the graph matches."
+    return NOTHING_MATCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,11 @@ def _tallied(name: str) -> Iterator[Callable[[int], None]]:
     except QueryTimeoutError:
         outcome = "cut"
         raise
+    except WriteRefusedError as error:
+        outcome = "refused"
+        raise QueryError(
+            f"{name} is not a read-only query, and the catalogue runs no other. Nothing was run."
+        ) from error
     except QueryError:
         outcome = "refused"
         raise
@@ -298,23 +305,6 @@ def _count(name: str, outcome: str, rows: int, seconds: float) -> None:
             seconds=before.seconds + seconds,
             **{outcome: getattr(before, outcome) + 1},
         )
-
-
-_READING: Final[set[str]] = set()
-"""Texts that a server's planner has called read-only. Whether a text writes depends on nothing else, so it is asked
-once a process; the read transaction refuses writes in any case, this check says so earlier and better."""
-
-
-def _require_reading(store: GraphStore, query: Query, bound: Mapping[str, Any]) -> None:
-    if query.text in _READING:
-        return
-    kind = store.explain(query.text, **bound)["query_type"]
-    if kind != "r":
-        raise QueryError(
-            f"{query.name} is not a read-only query (Neo4j calls it {kind!r}), and the catalogue runs no other. "
-            "Nothing was run."
-        )
-    _READING.add(query.text)
 
 
 def json_value(value: Any) -> Any:

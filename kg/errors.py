@@ -75,6 +75,10 @@ class VersionError(StoreError):
     """The server is too old for the Cypher that kg runs."""
 
 
+class WriteRefusedError(StoreError):
+    """A statement that writes was sent to be read; nothing of it was run."""
+
+
 class QueryTimeoutError(StoreError):
     """The database ended a transaction that ran longer than it was given."""
 

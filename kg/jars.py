@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 #: Measured for the 241 jars of Neo4j: eight at once 27 s, one at a time 44 s, sixteen at once 32 s.
 DOWNLOADS_AT_ONCE = 8
-#: Our own folder within the repository: stamps, the staging area and the lock between processes.
+#: Our own folder within the repository: stamps, the staging area, the lock between processes, Java's classes.
 _OWN_FOLDER = ".shopgraph"
 _ATTEMPTS = 3
 _RETRY_AFTER_S = 0.5
@@ -121,6 +121,11 @@ def maven_context(repository: Path | None = None) -> MavenContext:
     context = MavenContext(repo_cache=repository or settings.repo_cache, timeout=60)
     context.remote_repos.update(settings.repositories)
     return context
+
+
+def own_folder() -> Path:
+    """Our own folder within the local repository, for what is made from the jars and shared by all homes."""
+    return _local_repository() / _OWN_FOLDER
 
 
 def _local_repository() -> Path:

@@ -29,7 +29,14 @@ from neo4j.exceptions import (
 )
 from neo4j.vector import Vector
 
-from kg.errors import AuthenticationError, ConnectionFailedError, QueryTimeoutError, StoreError, VersionError
+from kg.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    QueryTimeoutError,
+    StoreError,
+    VersionError,
+    WriteRefusedError,
+)
 
 Row = dict[str, Any]
 
@@ -265,6 +272,8 @@ def _client_error(error: ClientError, uri: str) -> StoreError:
     code = error.code or ""
     if "Transaction.TransactionTimedOut" in code or "Transaction.Terminated" in code:
         return QueryTimeoutError(f"Neo4j at {uri} ended a query that ran too long. Narrow it, or raise its timeout.")
+    if "Statement.AccessMode" in code:  # by the plan, before anything of it is run
+        return WriteRefusedError(f"Neo4j at {uri} refused a statement that writes, where only reading is allowed.")
     if "Database.DatabaseNotFound" in code:
         return StoreError(f"Neo4j at {uri} has no such database: {_first_line(error)} Set NEO4J_DATABASE.")
     return StoreError(f"Neo4j at {uri} refused a statement ({code}): {_first_line(error)}")

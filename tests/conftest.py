@@ -1,4 +1,7 @@
-"""One real Neo4j for the whole run, emptied for each test, and a small named shop to put into it."""
+"""One real Neo4j for the whole run, emptied for each test, and a small named shop to put into it.
+
+`make test` runs two processes: one has the tests of this Neo4j, the other those that need none.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,15 @@ from kg.migrations import migrate
 from kg.store import GraphStore
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what stays together: all that shares the one Neo4j, and each module of the rest."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            of_database = isinstance(item, pytest.Function) and "database" in item.fixturenames
+            item.add_marker(pytest.mark.xdist_group("neo4j" if of_database else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def home() -> Path:
     """The test run's own home: never somebody's graph."""
@@ -23,9 +35,15 @@ def home() -> Path:
 def database(home: Path) -> Iterator[localdb.Connection]:
     """A running local Neo4j, stopped again at the end unless it ran before."""
     ran_before = localdb.status(home).running
-    yield localdb.start(home, heap_mb=512, page_cache_mb=256)
+    # Each test empties the graph, which to Neo4j is a reason to plan every query anew: a third of the suite's time.
+    yield localdb.start(home, heap_mb=512, page_cache_mb=256, settings={"dbms.cypher.min_replan_interval": "1h"})
     if not ran_before:
         localdb.stop(home)
+
+
+BRIEF_JAVA = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+"""Environment for a server that lives for seconds: what Java's second compiler does in them, a start does not need,
+and it takes 40 % of the processor's time."""
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,10 @@ LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
 LET begin = e.start - size(before),
     length = size(before) + (e.end - e.start) + size(after) + 1
 RETURN type(f) AS type,
-       CASE WHEN x:AttributeValue THEN x.attribute + ' = ' + x.value ELSE coalesce(x.title, x.name) END AS object,
+       CASE
+         WHEN x:AttributeValue THEN x.attribute + ' = ' + x.value + coalesce(' ' + x.unit, '')
+         ELSE coalesce(x.title, x.name)
+       END AS object,
        e.confidence AS confidence,
        e.quote AS quote,
        trim(substring(d.text, begin, length)) AS sentence,

@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import anyio
@@ -102,14 +102,16 @@ def application(
     limits: Limits | None = None,
     keys: Sequence[str] = (),
     pseudonym: Pseudonym = str,
+    face: Face | None = None,
 ) -> FastAPI:
     """The application over ``queries``, which must not change while it runs.
 
     Args:
         keys: those that may ask; with none everybody may who reaches it under a name of this machine itself.
         pseudonym: from the shop's id of a user to the graph's.
+        face: pages for people, beside the routes for programs.
     """
-    server = _Server(store, queries, limits or Limits(), pseudonym)
+    server = Server(store, queries, limits or Limits(), pseudonym)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -127,6 +129,11 @@ def application(
         lifespan=lifespan,
     )
     server.add_routes(app)
+    if face is not None:
+        face.add_routes(app, server)
+
+    def answer(request: Request, problem: Problem) -> Response:
+        return face.problem(problem) if face is not None and _accepts(request, "text/html") else _error(problem)
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -135,7 +142,7 @@ def application(
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
-    app.add_middleware(_Gate, keys=keys, metrics=server.metrics)
+    app.add_middleware(_Gate, keys=keys, metrics=server.metrics, face=face)
 
     @app.exception_handler(Problem)
     async def _problem(_request: Request, problem: Problem) -> Response:
@@ -145,14 +152,30 @@ def application(
 
     @app.exception_handler(HTTPException)
     async def _not_routed(request: Request, error: HTTPException) -> Response:
-        return _error(_no_route(request, error, app, queries))
+        return answer(request, _no_route(request, error, app, queries))
 
     @app.exception_handler(Exception)
-    async def _failed(_request: Request, _bug: Exception) -> Response:
+    async def _failed(request: Request, _bug: Exception) -> Response:
         # Starlette raises it again, so that the server's log has the traceback.
-        return _error(Problem(500, "Something is wrong in this server; its log says what."))
+        return answer(request, Problem(500, "Something is wrong in this server; its log says what."))
 
     return app
+
+
+class Face(Protocol):
+    """Pages beside the routes: :class:`kg.app.web.pages.Pages`, of which this module need not know more."""
+
+    def add_routes(self, app: FastAPI, server: Server) -> None:
+        """Add the pages to the application."""
+
+    def admits(self, path: str, cookies: str) -> bool:
+        """Whether this path is a page, and open to a caller without a key who sends these cookies."""
+
+    def refusal(self, path: str, query: str, problem: Problem) -> Response | None:
+        """What somebody gets in place of a page for which a key is needed; ``None`` where the path is no page."""
+
+    def problem(self, problem: Problem) -> Response:
+        """A page that says what is wrong."""
 
 
 # --- the gate -------------------------------------------------------------------------------------------------
@@ -161,8 +184,11 @@ def application(
 class _Gate:
     """The first and the last to see a request: asks for the key, counts the answer."""
 
-    def __init__(self, app: ASGIApp, *, keys: Sequence[str], metrics: metrics.Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, keys: Sequence[str], metrics: metrics.Metrics, face: Face | None = None
+    ) -> None:
         self._app = app
+        self._face = face
         # Digests have one length, so that comparing them tells nothing about the key's.
         self._keys = [hashlib.sha256(key.encode()).digest() for key in keys]
         self._metrics = metrics
@@ -183,7 +209,9 @@ class _Gate:
             if (problem := self._problem(scope)) is not None:
                 if problem.refused is not None:
                     self._metrics.refused(problem.refused)
-                await _error(problem)(scope, receive, noting)
+                query = scope["query_string"].decode("latin-1")
+                page = None if self._face is None else self._face.refusal(scope["path"], query, problem)
+                await (page or _error(problem))(scope, receive, noting)
             else:
                 await self._app(scope, receive, noting)
         finally:
@@ -202,6 +230,8 @@ class _Gate:
                 refused="host",
             )
         if scope["path"] in OPEN or self._knows(_key_of(headers)):
+            return None
+        if self._face is not None and self._face.admits(scope["path"], headers.get(b"cookie", b"").decode("latin-1")):
             return None
         return Problem(
             401,
@@ -299,7 +329,7 @@ async def from_body(request: Request, most: int) -> dict[str, Any]:
 # --- the query ------------------------------------------------------------------------------------------------
 
 
-class _Server:
+class Server:
     """What the routes share: the store, the slots, the counters."""
 
     def __init__(self, store: GraphStore, queries: Mapping[str, Query], limits: Limits, pseudonym: Pseudonym) -> None:
@@ -314,10 +344,12 @@ class _Server:
         self._doctor = Slots(1)
 
     def close(self) -> None:
+        """Begin nothing more."""
         self.slots.close()
         self._doctor.close()
 
     def add_routes(self, app: FastAPI) -> None:
+        """Add a route for each query, and those about the server itself."""
         for query in self.queries.values():
             about: dict[str, Any] = {
                 "summary": query.title,
@@ -423,7 +455,7 @@ class _Stream(StreamingResponse):
     """
 
     @classmethod
-    async def begin(cls, server: _Server, slot: Slot, query: Query, given: Mapping[str, Any]) -> _Stream:
+    async def begin(cls, server: Server, slot: Slot, query: Query, given: Mapping[str, Any]) -> _Stream:
         """A stream whose first rows are there: what fails before them is still an error with a status."""
         limits = server.limits
         batches = catalogue.stream(

@@ -32,14 +32,23 @@ NAIVE_ROWS = 500
 """Rows for the row-by-row load: enough to measure a rate, few enough to wait for."""
 
 
-@contextmanager
-def own_graph(settings: Settings, name: str) -> Iterator[GraphStore]:
-    """An empty graph in a Neo4j of its own, gone afterwards."""
+def own_home(settings: Settings, name: str) -> Path:
+    """Where a benchmark has a Neo4j of its own.
+
+    Raises:
+        BenchmarkError: ``NEO4J_URI`` says that somebody's Neo4j is to be used.
+    """
     if not settings.runs_local_database:
         raise BenchmarkError(
             "NEO4J_URI is set, and a benchmark writes synthetic data. Unset it: the benchmark starts its own Neo4j."
         )
-    home = settings.home / "benchmark" / name
+    return settings.home / "benchmark" / name
+
+
+@contextmanager
+def own_graph(settings: Settings, name: str) -> Iterator[GraphStore]:
+    """An empty graph in a Neo4j of its own, gone afterwards."""
+    home = own_home(settings, name)
     shutil.rmtree(home, ignore_errors=True)
     connection = localdb.start(home, heap_mb=settings.heap_mb, page_cache_mb=settings.page_cache_mb, java=settings.java)
     try:

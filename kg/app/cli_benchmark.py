@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kg.app.printing import Json, show
+from kg.app.printing import Json, err, show
 from kg.errors import KGError
 from kg.settings import Settings
 
@@ -178,3 +178,54 @@ def search(
     from kg.app.benchmark_search import search_benchmark
 
     show(search_benchmark(Settings.load(), data, part=part, queries=queries), json)
+
+
+Products = Annotated[int, typer.Option(min=1000, help="Products of the synthetic shop.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the shop for the next run: writing it takes minutes.")]
+
+
+@app.command("serving")
+def serving(
+    products: Products = 100_000,
+    clients: Annotated[list[int] | None, typer.Option(min=1, help="Clients at once; 1, 4 and 16.")] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long each query is asked by as many clients.")] = 20.0,
+    keep: Keep = False,
+    json: Json = False,
+) -> None:
+    """How long filtered recommendations take on a large shop, beside the bare vector search and the naive query."""
+    from kg.app import benchmark_serving as measured
+
+    report = measured.serving(
+        Settings.load(), products, clients=clients or (1, 4, 16), seconds=seconds, keep=keep, say=_say
+    )
+    rows = report.pop("rows")
+    if json:
+        show({**report, "rows": rows}, True)
+    else:
+        show(report, False)
+        show(rows, False)
+
+
+@app.command("filters")
+def filters(
+    products: Products = 100_000,
+    users: Annotated[int, typer.Option(min=2, help="Users drawn by chance, each asked for with every filter.")] = 50,
+    keep: Keep = False,
+    json: Json = False,
+) -> None:
+    """Whether filters starve recommendations: rows and recall@20 beside the exact answer, by selectivity and kind."""
+    from kg.app import benchmark_serving as measured
+
+    show(measured.filters(Settings.load(), products, users=users, keep=keep, say=_say), json)
+
+
+@app.command("catalogue")
+def every_query(products: Products = 100_000, keep: Keep = False, json: Json = False) -> None:
+    """How long each query of the catalogue takes on a large shop, the slowest of a few runs."""
+    from kg.app import benchmark_serving as measured
+
+    show(measured.every_query(Settings.load(), products, keep=keep, say=_say), json)
+
+
+def _say(words: str) -> None:
+    err.print(words, markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -13,7 +14,11 @@ import uvicorn
 
 from kg import catalogue
 from kg.app.api import GRACE_S, Limits, application, is_loopback
+from kg.app.ask import Asker
+from kg.app.search import Searcher
 from kg.app.session import open_store, pseudonym_of
+from kg.app.web.pages import Once, Pages
+from kg.app.web.script import htmx
 from kg.errors import SettingsError
 from kg.settings import Settings
 
@@ -39,7 +44,11 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
             max_body=settings.api_max_body,
             concurrency=settings.api_concurrency,
         )
-        app = application(store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings))
+        searcher = Once(lambda: Searcher(store, settings))
+        pages = Pages(searcher, Once(lambda: Asker(store, settings)), keys=keys, script=htmx())
+        # The encoder takes seconds to load: it does so while nobody waits for it.
+        threading.Thread(target=searcher, name="encoder", daemon=True).start()
+        app = application(store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings), face=pages)
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
         server = uvicorn.Server(
             uvicorn.Config(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from kg.errors import LocalDatabaseError
 from kg.localdb.java import VECTOR_MODULE, Java
@@ -44,8 +46,12 @@ def plan_memory(machine_mb: int, heap_mb: int | None = None, page_cache_mb: int 
     return memory
 
 
-def render_conf(port: int, memory: Memory) -> str:
-    """The text of ``neo4j.conf``, complete: nothing in it is kept from an earlier start."""
+def render_conf(port: int, memory: Memory, settings: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The text of ``neo4j.conf``, complete: nothing in it is kept from an earlier start.
+
+    ``settings`` are further ones, by Neo4j's names; Neo4j refuses to start where one is set twice or unknown.
+    """
+    further = "".join(f"{name}={value}\n" for name, value in settings.items())
     return f"""\
 # Written by kg at each start; changes made here are lost.
 
@@ -72,6 +78,9 @@ server.memory.pagecache.size={memory.page_cache_mb}m
 db.memory.transaction.max={memory.heap_mb // 2}m
 dbms.memory.transaction.total.max={memory.heap_mb * 7 // 10}m
 
+# One plan serves parameters of any size: by default each power of ten of a text's or a list's length is planned anew.
+internal.cypher.use_parameter_size=false
+
 # A new home takes 2 MB instead of the 517 MB of two preallocated logs; old logs go soon.
 db.tx_log.preallocate=false
 db.tx_log.rotation.size=64m
@@ -79,7 +88,7 @@ db.tx_log.rotation.retention_policy=256M size
 
 # Databases are closed within 0.3 s; by default Bolt then waits twice 5 s for nobody.
 internal.dbms.bolt.netty_server_shutdown_quiet_period_duration=0s
-"""
+{further}"""
 
 
 def java_arguments(java: Java, jars: tuple[Path, ...], folder: Path, memory: Memory) -> list[str]:

@@ -5,7 +5,8 @@ Everything lies in ``home/neo4j``::
     conf/       neo4j.conf and java.args, written anew at each start
     data/       the graph
     logs/       neo4j.log, debug.log, console.log (what Java itself says)
-    run/        server.json while a server runs: its pid, when that process was created, its port
+    run/        server.json while a server runs: its pid, when that process was created, its port;
+                and for an instant at its end, classes.jsa (see classes.py)
     home.json   the version of Neo4j that wrote data/, and the port kept for this home
     password    generated once, readable by the owner only
     lock        held by whoever starts or stops the server
@@ -26,18 +27,19 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 from filelock import FileLock, Timeout
 
 from kg import jars
 from kg.errors import LocalDatabaseError, PortTakenError
-from kg.localdb import bolt
+from kg.localdb import bolt, classes
 from kg.localdb.config import (
     LOCK,
     Memory,
@@ -46,6 +48,7 @@ from kg.localdb.config import (
     plan_memory,
     render_argument_file,
     render_conf,
+    runtime_flags,
 )
 from kg.localdb.java import Java, find_java
 
@@ -104,6 +107,8 @@ class _Running:
     heap_mb: int
     page_cache_mb: int
     arguments: str
+    classes: str | None = None
+    """Where the classes go that this server leaves behind at its end; None where it leaves none."""
 
     @property
     def uri(self) -> str:
@@ -122,6 +127,7 @@ def start(
     page_cache_mb: int | None = None,
     java: Path | None = None,
     port: int | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
     timeout_s: float = 240.0,
     free_space: Callable[[Path], int] = free_bytes,
     progress: jars.Progress | None = None,
@@ -135,6 +141,7 @@ def start(
         java: A java executable or a Java home; by default looked for.
         port: Insist on this port. By default a free one is picked once and kept; when another program has taken it
             meanwhile, a new one is picked: callers read it from the result.
+        settings: Further settings by Neo4j's own names. A running server keeps what it has.
         timeout_s: How long the server may take until it answers: 6 s are usual, 100 s were seen on a crowded machine.
         free_space: Tells the free bytes on a folder's disk.
         progress: Told how many of how many jars are fetched, on a machine that lacks some.
@@ -154,7 +161,8 @@ def start(
             _check_space(folder, free_space)
             # Java first: it is looked up at once, the jars may take a minute.
             program = find_java(java)
-            running = _start_stopped(folder, memory, program, jars.classpath(LOCK, progress=progress), port, timeout_s)
+            classpath = jars.classpath(LOCK, progress=progress)
+            running = _start_stopped(folder, memory, settings, program, classpath, port, timeout_s)
         elif port is not None and port != running.port:
             raise LocalDatabaseError(
                 f"The Neo4j of {folder.parent} already runs on port {running.port}, not {port}. "
@@ -194,6 +202,8 @@ def stop(home: Path, *, timeout_s: float = 60.0) -> bool:
                     f"Check the disk of {folder}."
                 )
         _forget(folder)
+        if running.classes is not None and _classes_file(folder).exists():
+            classes.share(_classes_file(folder), Path(running.classes))
         return True
 
 
@@ -242,7 +252,13 @@ def admin(home: Path, *command: str, java: Path | None = None) -> str:
 
 
 def _start_stopped(
-    folder: Path, memory: Memory, java: Java, classpath: tuple[Path, ...], port: int | None, timeout_s: float
+    folder: Path,
+    memory: Memory,
+    settings: Mapping[str, str],
+    java: Java,
+    classpath: tuple[Path, ...],
+    port: int | None,
+    timeout_s: float,
 ) -> _Running:
     """Launch until it answers; again on another port if the first was taken in the last moment."""
     if _state_file(folder).exists():
@@ -250,9 +266,10 @@ def _start_stopped(
         _forget(folder)
     for attempt in range(1, _PORT_ATTEMPTS + 1):
         chosen = _choose_port(folder, port)
-        _write_files(folder, java, classpath, memory, chosen)
+        _write(folder / "conf" / "neo4j.conf", render_conf(chosen, memory, settings))
+        shared = _write_arguments(folder, java, classpath, memory)
         _prepare_password(folder, java, classpath)
-        running = _launch(folder, java, memory, chosen)
+        running = _launch(folder, java, memory, chosen, shared)
         if _answers_within(running, timeout_s):
             return running
         failure = _end_failed(folder, running, timeout_s)
@@ -306,9 +323,14 @@ def _port_taken(folder: Path, port: int) -> PortTakenError:
     )
 
 
-def _write_files(folder: Path, java: Java, classpath: tuple[Path, ...], memory: Memory, port: int) -> None:
-    _write(folder / "conf" / "neo4j.conf", render_conf(port, memory))
-    _write(_arguments_file(folder), render_argument_file(java_arguments(java, classpath, folder, memory)))
+def _write_arguments(folder: Path, java: Java, classpath: tuple[Path, ...], memory: Memory) -> Path | None:
+    """Write what Java reads; return where the classes go that the server is to leave behind, if any."""
+    shared = classes.shared_file(jars.own_folder(), java, runtime_flags(java), classpath)
+    recorded = classes.may_be_recorded(shared)
+    sharing = classes.record(_classes_file(folder)) if recorded else classes.use(shared)
+    arguments = [*sharing, *java_arguments(java, classpath, folder, memory)]
+    _write(_arguments_file(folder), render_argument_file(arguments))
+    return shared if recorded else None
 
 
 def _prepare_password(folder: Path, java: Java, classpath: tuple[Path, ...]) -> None:
@@ -346,7 +368,7 @@ def _run_admin(folder: Path, java: Java, classpath: tuple[Path, ...], *command: 
     return done.stdout
 
 
-def _launch(folder: Path, java: Java, memory: Memory, port: int) -> _Running:
+def _launch(folder: Path, java: Java, memory: Memory, port: int, shared: Path | None) -> _Running:
     arguments = _arguments_file(folder)
     _neo4j_log(folder).unlink(missing_ok=True)  # so that its last words are those of this start
     with (folder / "logs" / "console.log").open("wb") as console:
@@ -368,6 +390,7 @@ def _launch(folder: Path, java: Java, memory: Memory, port: int) -> _Running:
         heap_mb=memory.heap_mb,
         page_cache_mb=memory.page_cache_mb,
         arguments=str(arguments),
+        classes=None if shared is None else str(shared),
     )
     _write(_state_file(folder), json.dumps(asdict(running)))
     return running
@@ -500,6 +523,10 @@ def _state_file(folder: Path) -> Path:
 
 def _arguments_file(folder: Path) -> Path:
     return folder / "conf" / "java.args"
+
+
+def _classes_file(folder: Path) -> Path:
+    return folder / "run" / "classes.jsa"
 
 
 def _neo4j_log(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from kg.records import ProductRecord
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
+from tests.conftest import BRIEF_JAVA
 from tests.kg.whole_graph import whole_graph
 
 SHOP = [
@@ -183,8 +184,10 @@ def test_an_extraction_that_dies_goes_on_where_it_was(
 
 
 @pytest.fixture
-def fragile(tmp_path: Path) -> Iterator[tuple[Path, localdb.Connection]]:
+def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, localdb.Connection]]:
     """A Neo4j of this test's own, to be killed."""
+    for name, value in BRIEF_JAVA.items():
+        monkeypatch.setenv(name, value)
     home = tmp_path / "fragile"
     yield home, localdb.start(home, heap_mb=384, page_cache_mb=64)
     localdb.stop(home)
@@ -194,7 +197,7 @@ def test_a_server_killed_in_mid_load_loses_nothing_that_was_committed(
     fragile: tuple[Path, localdb.Connection], store: GraphStore
 ) -> None:
     home, connection = fragile
-    records = [ProductRecord(sku=f"P{n}", title=f"Product {n}", brand=f"Brand {n % 7}") for n in range(3000)]
+    records = [ProductRecord(sku=f"P{n}", title=f"Product {n}", brand=f"Brand {n % 7}") for n in range(600)]
     committed = threading.Event()
     with GraphStore.connect(connection.uri, connection.username, connection.password, retry_s=1) as doomed:
         migrate(doomed)

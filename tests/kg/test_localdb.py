@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -25,10 +26,19 @@ import pytest
 
 from kg import jars
 from kg.errors import JavaNotFoundError, LocalDatabaseError, PortTakenError
-from kg.localdb import Connection, admin, bolt, start, status, stop
-from kg.localdb.config import LOCK, Memory, java_arguments, plan_memory, render_argument_file, render_conf
+from kg.localdb import Connection, admin, bolt, classes, start, status, stop
+from kg.localdb.config import (
+    LOCK,
+    Memory,
+    java_arguments,
+    plan_memory,
+    render_argument_file,
+    render_conf,
+    runtime_flags,
+)
 from kg.localdb.java import Java, find_java, inspect, parse_release
 from kg.localdb.server import last_words
+from tests.conftest import BRIEF_JAVA
 
 MiB = 2**20
 
@@ -57,7 +67,8 @@ def test_memory_beyond_the_machine_is_refused() -> None:
 
 
 def test_the_configuration_names_each_setting_once_and_keeps_to_this_machine() -> None:
-    lines = [line for line in render_conf(7001, Memory(512, 256)).splitlines() if line and not line.startswith("#")]
+    conf = render_conf(7001, Memory(512, 256), {"server.threads.worker_count": "2"})
+    lines = [line for line in conf.splitlines() if line and not line.startswith("#")]
     settings = dict(line.split("=", maxsplit=1) for line in lines)
 
     assert len(settings) == len(lines)
@@ -263,6 +274,15 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 # --- a real Neo4j ---------------------------------------------------------------------------------------------
 
+
+@pytest.fixture(autouse=True, scope="module")
+def _brief() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in BRIEF_JAVA.items():
+            environment.setenv(name, value)
+        yield
+
+
 small_start = functools.partial(start, heap_mb=384, page_cache_mb=64)
 
 
@@ -378,6 +398,30 @@ def test_a_home_that_loses_the_race_for_its_port_to_another_neo4j_takes_another(
         assert names(second) == []
     finally:
         stop(tmp_path)
+
+
+def test_what_one_server_leaves_of_its_classes_serves_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "repository"
+    monkeypatch.setattr(jars, "own_folder", lambda: shared)
+    small_start(tmp_path / "one")
+    assert list(shared.glob("*")) == []
+    stop(tmp_path / "one")
+    (kept,) = shared.glob("*")
+
+    # As the next start does, but that Java must take what is there or end.
+    java, libraries = find_java(), os.pathsep.join(map(str, jars.classpath(LOCK)))
+    command = [java.executable, *runtime_flags(java), *classes.use(kept), "-Xshare:on", "-cp", libraries, "--version"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def test_classes_that_this_java_does_not_know_cost_it_time_and_nothing_else(tmp_path: Path) -> None:
+    broken = tmp_path / "classes.jsa"
+    broken.write_bytes(bytes(4096))
+    command = [find_java().executable, *classes.use(broken), "--version"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "error" not in process.stdout + process.stderr
 
 
 def test_a_stopped_home_can_be_dumped(home: Path, tmp_path: Path) -> None:

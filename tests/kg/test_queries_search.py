@@ -291,3 +291,23 @@ def test_what_is_cheaper_stands_on_the_same_shelf(shop: GraphStore) -> None:
 
 def test_an_unknown_kind_of_question_has_no_rows(shop: GraphStore) -> None:
     assert answer(shop, "answer", asks="why", skus=["G1"]) == []
+
+
+# --- shelves --------------------------------------------------------------------------------------------------
+
+
+def test_the_topmost_shelves_count_what_is_on_sale_below_them(shop: GraphStore) -> None:
+    rows = answer(shop, "shelves")
+    assert rows == [
+        {"category": "Accessories", "name": "Accessories", "products": 3, "parted": False},
+        {"category": "Instruments", "name": "Instruments", "products": 2, "parted": True},
+    ]
+    assert answer(shop, "shelves", category="Instruments") == [
+        {"category": "Instruments > Guitars", "name": "Guitars", "products": 2, "parted": False}
+    ]
+    assert answer(shop, "shelves", category="Accessories") == []
+
+
+def test_an_empty_shelf_is_not_shown(shop: GraphStore) -> None:
+    shop.write("MATCH (:Category {path: 'Instruments > Guitars'})<-[:IN_CATEGORY]-(p) SET p.active = false")
+    assert [row["category"] for row in answer(shop, "shelves")] == ["Accessories"]

@@ -1,0 +1,428 @@
+"""``kg benchmark serving``, ``filters`` and ``catalogue``: how fast the queries answer on a large synthetic shop.
+
+The shop of :mod:`kg.app.powerlaw` stands in a Neo4j of its own, written once and
+kept for the next run of any of the three. Clients are threads that ask again as
+soon as they are answered (a closed loop), on the same machine as Neo4j, through
+the driver that any application uses; what is timed is what such a client waits.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import psutil
+
+from kg import catalogue, localdb
+from kg.app import powerlaw
+from kg.app.benchmark import own_home
+from kg.errors import KGError
+from kg.migrations import migrate
+from kg.queries import bind
+from kg.settings import Settings
+from kg.store import GraphStore
+
+NEAREST: Final = 100
+"""Products that the bare vector search asks for."""
+
+COLD: Final = 200
+"""Requests after a restart whose slowest hundredth is the cold p99."""
+
+BARE: Final = f"""
+CYPHER 25
+MATCH (u:User {{id: $user}})
+MATCH (p:Product)
+  SEARCH p IN (VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT {NEAREST})
+  SCORE AS score
+RETURN p.sku AS sku, p.title AS title, score
+"""
+"""The least that any recommendation by vectors costs."""
+
+NAIVE: Final = """
+CYPHER 25
+MATCH (u:User {id: $user}), (c:Category {path: $category})
+MATCH (c)<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
+WHERE p.active AND coalesce(p.stock, 1) > 0 AND $min_price <= p.price <= $max_price
+  AND NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN|BOUGHT]->(p) }
+OPTIONAL MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)-[r:SIMILAR_TO]->(p)
+WITH u, p, collect(DISTINCT {h: h, part: did.strength * r.weight}) AS learned
+OPTIONAL MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
+               -[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR]-(p)
+WITH u, p, learned, collect(DISTINCT {h: h, term: type(r), part: did.strength}) AS stated
+WITH p, learned, stated, 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
+     + 0.5 * reduce(s = 0.0, x IN learned | s + coalesce(x.part, 0.0))
+     + 0.2 * reduce(s = 0.0, x IN stated | s + coalesce(x.part, 0.0)) + 0.3 * p.popularity AS score
+ORDER BY score DESC
+LIMIT 10
+RETURN p.sku AS sku, p.title AS title, score, [x IN learned + stated WHERE x.h IS NOT NULL | x.h.title][..3] AS because
+"""
+"""The same recommendation as one would write it down at first: from the shelf to the user, everything scored."""
+
+Call = tuple[str, Mapping[str, Any]]
+"""A query's text and the parameters of one request."""
+
+
+@contextmanager
+def synthetic_shop(
+    settings: Settings, products: int, *, keep: bool, say: Callable[[str], None]
+) -> Iterator[tuple[Path, GraphStore, dict[str, Any]]]:
+    """The home, a connection, and what is known of the writing; found again if an earlier run kept it."""
+    home = own_home(settings, f"serving-{products}-{settings.seed}")
+    try:
+        store = _connect(settings, home)
+        written: dict[str, Any] = {}
+        if store.read("MATCH (s:Serving {name: 'ready'}) RETURN s LIMIT 1"):
+            say(f"Found the shop of {products:,} products.")
+        else:
+            say(f"Writing a shop of {products:,} products.")
+            store.close()
+            localdb.stop(home)
+            shutil.rmtree(home)
+            store = _connect(settings, home)
+            migrate(store)
+            rng = np.random.default_rng(settings.seed)
+            began = time.perf_counter()
+            shop = powerlaw.draw(products, rng)
+            powerlaw.write(store, shop, rng, texts=products <= MOST_TEXTS)
+            store.write("CREATE (:Serving {name: 'ready'})")
+            written = {"written_s": round(time.perf_counter() - began)}
+        try:
+            yield home, store, written
+        finally:
+            store.close()
+    finally:
+        localdb.stop(home)
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+MOST_TEXTS: Final = 200_000
+"""With more products the texts' vectors, 384 numbers each, are left out: no query measured here reads them."""
+
+
+def _connect(settings: Settings, home: Path) -> GraphStore:
+    there = localdb.start(home, heap_mb=settings.heap_mb, page_cache_mb=settings.page_cache_mb, java=settings.java)
+    return GraphStore.connect(there.uri, there.username, there.password)
+
+
+# --- serving --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long requests took, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+    per_second: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], wall_s: float) -> Latency:
+        """Percentiles of the requests that ended within ``wall_s`` seconds."""
+        p50, p95, p99 = np.percentile(np.asarray(seconds) * 1000, (50, 95, 99)).tolist()
+        return cls(round(p50, 1), round(p95, 1), round(p99, 1), round(len(seconds) / wall_s, 1))
+
+
+def closed_loop(ask: Callable[[Call], None], calls: Sequence[Call], clients: int, seconds: float) -> Latency:
+    """``clients`` threads that ask one call after the other for ``seconds`` seconds, each from a place of its own."""
+    taken: list[list[float]] = [[] for _ in range(clients)]
+    began = time.perf_counter()
+
+    def client(number: int) -> None:
+        place = number * len(calls) // clients
+        while (start := time.perf_counter()) - began < seconds:
+            ask(calls[place % len(calls)])
+            taken[number].append(time.perf_counter() - start)
+            place += 1
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Latency.of([s for one in taken for s in one], time.perf_counter() - began)
+
+
+def serving(
+    settings: Settings,
+    products: int,
+    *,
+    clients: Sequence[int] = (1, 4, 16),
+    seconds: float = 20.0,
+    keep: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Latencies warm and after a restart, of recommendations, of the bare vector search, and of the naive form."""
+    rng = np.random.default_rng(settings.seed + 1)
+    with synthetic_shop(settings, products, keep=keep, say=say) as (home, store, written):
+        requests = requests_of(store, rng)
+        rows = []
+        for name, calls in requests.items():
+            say(f"Warming up: {name}.")
+            closed_loop(lambda call: _ask(store, call), calls, max(clients), min(seconds, 10.0))
+        for name, calls in requests.items():
+            for count in clients:
+                found = closed_loop(lambda call: _ask(store, call), calls, count, seconds)
+                say(f"{name}, {count} clients: p99 {found.p99} ms")
+                rows.append(
+                    {
+                        "query": name,
+                        "clients": count,
+                        "p50_ms": found.p50,
+                        "p95_ms": found.p95,
+                        "p99_ms": found.p99,
+                        "queries_per_s": found.per_second,
+                    }
+                )
+        memory = _memory(home)
+        size = (
+            store.read("MATCH (n) RETURN count(n) AS nodes")[0]
+            | store.read("MATCH ()-[r]->() RETURN count(r) AS relationships")[0]
+        )
+        store.close()
+        localdb.stop(home)
+        say("Restarted, nothing warm but the files in the system's cache.")
+        again = _connect(settings, home)
+        try:
+            calls = requests[FILTERED][:COLD]
+            cold = []
+            for call in calls:
+                start = time.perf_counter()
+                _ask(again, call)
+                cold.append(time.perf_counter() - start)
+        finally:
+            again.close()
+    first, *rest = cold
+    return {
+        "products": products,
+        **size,
+        **written,
+        "rows": rows,
+        "cold": {
+            "requests": len(cold),
+            "first_ms": round(first * 1000),
+            "p50_ms": round(float(np.percentile(rest, 50)) * 1000, 1),
+            "p99_ms": round(float(np.percentile(cold, 99)) * 1000, 1),
+        },
+        "memory": memory,
+    }
+
+
+FILTERED: Final = "recommend/for_user_filtered"
+
+
+def requests_of(store: GraphStore, rng: np.random.Generator) -> dict[str, list[Call]]:
+    """For each query many requests of users drawn by chance; filters are a department that the user visits, a price."""
+    users = store.read("MATCH (u:User) WHERE u.id >= '' RETURN count(u) AS n")[0]["n"]
+    drawn = [f"u{i}" for i in rng.choice(users, size=min(2000, users), replace=False)]
+    visited = {
+        row["user"]: row["category"]
+        for row in store.read(
+            "CYPHER 25 UNWIND $users AS id MATCH (u:User {id: id})-[:VIEWED]->(:Product)-[:IN_CATEGORY]->(:Category)"
+            "-[:SUBCATEGORY_OF]->(d:Category) WITH id, d, count(*) AS n ORDER BY n DESC, d.path "
+            "RETURN id AS user, collect(d.path)[0] AS category",
+            users=drawn,
+        )
+    }
+    asked = [
+        {"user": user, "category": visited[user], "min_price": 10.0, "max_price": 100.0, "limit": 10}
+        for user in drawn
+        if user in visited
+    ]
+    filtered, plain = catalogue.find(FILTERED), catalogue.find("recommend/for_user")
+    return {
+        FILTERED: [(filtered.text, bind(filtered, one)) for one in asked],
+        "recommend/for_user": [(plain.text, bind(plain, {"user": one["user"]})) for one in asked],
+        f"vector search alone, {NEAREST} nearest": [(BARE, {"user": one["user"]}) for one in asked],
+        "naive form": [(NAIVE, {k: v for k, v in one.items() if k != "limit"}) for one in asked],
+    }
+
+
+def _ask(store: GraphStore, call: Call) -> None:
+    text, parameters = call
+    store.read(text, **parameters)
+
+
+def _memory(home: Path) -> dict[str, int | None]:
+    status = localdb.status(home)
+    resident = psutil.Process(status.pid).memory_info().rss if status.pid else 0
+    return {
+        "resident_mb": round(resident / 2**20),
+        "heap_mb": status.heap_mb,
+        "page_cache_mb": status.page_cache_mb,
+        "data_mb": round(status.data_bytes / 2**20),
+    }
+
+
+# --- filters --------------------------------------------------------------------------------------------------
+
+TOP: Final = 20
+"""Rows that are compared."""
+
+
+def filters(
+    settings: Settings,
+    products: int,
+    *,
+    users: int = 50,
+    keep: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """How often a filter leaves what, how it was found, and how much of the exact answer is in it.
+
+    Exact is the same query told to score every match (its parameter ``exact``), which a test holds equal to a
+    computation outside the database.
+    """
+    rng = np.random.default_rng(settings.seed + 2)
+    query = catalogue.find(FILTERED)
+    with synthetic_shop(settings, products, keep=keep, say=say) as (_, store, _):
+        total = store.read("MATCH (u:User) WHERE u.id >= '' RETURN count(u) AS n")[0]["n"]
+        drawn = [f"u{i}" for i in rng.choice(total, size=min(users, total), replace=False)]
+        rows = []
+        for name, given in _filters(store, products, rng).items():
+            say(name)
+            matches, recalls, short, plans, taken = [], [], 0, set(), []
+            for user in drawn:
+                asked = {**given, "user": user, "limit": TOP}
+                exact = store.read(query.text, **bind(query, {**asked, "exact": EVERYTHING, "limit": 10_000}))
+                start = time.perf_counter()
+                found = store.read(query.text, **bind(query, asked))
+                taken.append(time.perf_counter() - start)
+                best = {row["sku"] for row in exact[:TOP]}
+                matches.append(len(exact))
+                short += len(found) != min(TOP, len(exact))
+                if best:
+                    recalls.append(len(best & {row["sku"] for row in found}) / len(best))
+                plans |= {row["plan"] for row in found}
+            rest = taken[1:]  # the first is planned
+            rows.append(
+                {
+                    "filter": name,
+                    "matches": round(float(np.mean(matches))) if max(matches) < 10_000 else "10,000 or more",
+                    "recall@20": round(float(np.mean(recalls)), 4) if recalls else None,
+                    "short": short,
+                    "plan": ", ".join(sorted(plans)),
+                    "p50_ms": round(float(np.percentile(rest, 50)) * 1000, 1),
+                    "p99_ms": round(float(np.percentile(rest, 99)) * 1000, 1),
+                }
+            )
+    return rows
+
+
+EVERYTHING: Final = 1_000_000
+
+
+def _filters(store: GraphStore, products: int, rng: np.random.Generator) -> dict[str, dict[str, Any]]:
+    """Prices that leave given shares, and each other kind of filter, alone and together."""
+    prices = np.sort([r["price"] for r in store.read("MATCH (p:Product) WHERE p.price > 0.0 RETURN p.price AS price")])
+    found: dict[str, dict[str, Any]] = {"none": {}}
+    for share in (0.5, 0.1, 0.01, 0.001, 0.0001):
+        wide = max(1, round(share * products))
+        start = int(rng.integers(len(prices) - wide + 1))
+        found[f"price, {share:.2%}".replace("%", " %")] = {
+            "min_price": float(prices[start]),
+            "max_price": float(prices[start + wide - 1]),
+        }
+    found |= {
+        "category (department)": {"category": powerlaw.department(0)},
+        "category (shelf)": {"category": "Department 1 > Shelf 12"},
+        "finish: half": {"attributes": ["finish=0"]},
+        "series: few": {"attributes": ["series=900"]},
+        "AND: department, price, finish": {
+            "category": powerlaw.department(0), "attributes": ["finish=0"], "min_price": 10.0, "max_price": 60.0,
+        },
+        "OR: any of 3 sizes": {"any_attributes": ["size=3", "size=7", "size=20"]},
+        "NOT: neither 2 colours nor the first brand": {
+            "not_attributes": ["colour=0", "colour=1"], "not_brands": ["brand 0"],
+        },
+        "IN: 5 brands": {"brands": [f"brand {i}" for i in (1, 3, 9, 27, 81)]},
+        "relation: fits a product": {"fits": "p17"},
+        "relation and NOT": {"fits": "p17", "not_brands": ["brand 0"]},
+        "in stock, IN and NOT": {
+            "in_stock": True, "brands": ["brand 0", "brand 1"], "not_attributes": ["finish=1"],
+        },
+        "nothing matches": {"attributes": ["series=900", "finish=0", "finish=1"]},
+    }  # fmt: skip
+    return found
+
+
+# --- the whole catalogue --------------------------------------------------------------------------------------
+
+REASONABLE: Final[Mapping[str, float]] = {"insight": 10.0, "quality": 10.0}
+"""Seconds that a query of a folder may take; of the others one."""
+
+
+def every_query(
+    settings: Settings, products: int, *, keep: bool = False, say: Callable[[str], None] = lambda _: None
+) -> list[dict[str, Any]]:
+    """The slowest of the warm runs of each query of the catalogue, the first one aside, which is planned."""
+    rng = np.random.default_rng(settings.seed + 3)
+    with synthetic_shop(settings, products, keep=keep, say=say) as (_, store, _):
+        rows = []
+        for name, query in catalogue.load().items():
+            allowed = REASONABLE.get(name.partition("/")[0], 1.0)
+            for what, given in like_example(query.example, products, rng).items():
+                times, found = [], 0
+                try:
+                    for parameters in given:
+                        start = time.perf_counter()
+                        found = len(store.read(query.text, timeout_s=120.0, **bind(query, parameters)))
+                        times.append(time.perf_counter() - start)
+                    worst = max(times[1:])
+                    said = "" if worst <= allowed else f"more than {allowed:g} s"
+                except KGError as error:
+                    worst, said = float("nan"), str(error)[:80]
+                say(f"{name} {what}: {worst:.2f} s {said}")
+                rows.append(
+                    {
+                        "query": name,
+                        "asked": what,
+                        "first_s": round(times[0], 2) if times else None,
+                        "slowest_s": round(worst, 3),
+                        "rows": found,
+                        "remark": said,
+                    }
+                )
+    return rows
+
+
+def like_example(
+    example: Mapping[str, Any], products: int, rng: np.random.Generator
+) -> dict[str, list[dict[str, Any]]]:
+    """Requests like a query's example with what this shop has: products and users by chance, shelves of all sizes."""
+    said: dict[str, Any] = {k: v for k, v in example.items() if k not in ("now", "since", "model", "least", "days")}
+
+    def one(category: str) -> dict[str, Any]:
+        sku = f"p{int(rng.integers(products))}"
+        made: dict[str, Any] = dict(said)
+        values = {
+            "sku": sku,
+            "skus": [sku, f"p{int(rng.integers(products))}"],
+            "user": f"u{int(rng.integers(products // 4))}",
+            "users": [f"u{int(rng.integers(products // 4))}" for _ in range(20)],
+            "category": category,
+            "brand": f"brand {int(rng.integers(50))}",
+            "attributes": ["colour=3"],
+            "interests": ["colour 3", "size 7"],
+            "text": f"product of brand {int(rng.integers(50))} colour 3",
+            "words": ["product", "brand", "colour"],
+            "path": [{"type": "BOUGHT", "from": "u1", "to": sku}, {"type": "MADE_BY", "from": sku, "to": "brand 0"}],
+        }
+        made.update({k: v for k, v in values.items() if k in made})
+        return made
+
+    if "category" not in said:
+        return {"products and users by chance": [one("") for _ in range(5)]}
+    return {
+        "a shelf": [one(f"Department 1 > Shelf {10 + i}") for i in range(4)],
+        "a department": [one(powerlaw.department(i)) for i in range(4)],
+        "everything": [one(powerlaw.ROOT) for _ in range(3)],
+    }

@@ -1,0 +1,327 @@
+"""Every page on the named shop: what it shows, what it says of what it does not know, and what it never lets in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from kg.app.api import application
+from kg.app.web.door import COOKIE
+from kg.app.web.pages import HEADERS, Once
+from kg.privacy import pseudonymiser
+from kg.store import GraphStore
+from tests.app.web.conftest import QUERIES, pages
+from tests.kg.whole_graph import whole_graph
+
+KEY = "0123456789abcdef-one"
+
+
+def client(store: GraphStore, *, keys: tuple[str, ...] = (), script: bytes | None = None, **options: Any) -> TestClient:
+    face = pages(store, keys=keys, script=script)
+    app = application(store, QUERIES, face=face, keys=keys, **options)
+    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False, follow_redirects=False)
+
+
+@pytest.fixture
+def web(shop: GraphStore) -> Iterator[TestClient]:
+    """The pages over the shop, which must be the same afterwards."""
+    before = whole_graph(shop)
+    with client(shop) as client_:
+        yield client_
+    assert whole_graph(shop) == before
+
+
+class _Text(HTMLParser):
+    """The text of a page as it is read, links beside it, and whether every element is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.labels: set[str] = set()
+        self.fields: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag not in ("meta", "link", "input", "img", "br"):
+            self.open.append(tag)
+        if given.get("id"):
+            self.ids.append(str(given["id"]))
+        if tag == "a":
+            self.links.append(str(given["href"]))
+        if tag == "label" and "for" in given:
+            self.labels.add(str(given["for"]))
+        if tag in ("input", "select") and given.get("type") != "hidden":
+            self.fields.append({**given, "in": "label" if "label" in self.open else None})
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in ("meta", "link", "input", "img", "br"):
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(answer: httpx.Response) -> _Text:
+    parser = _Text()
+    parser.feed(answer.text)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def text(answer: httpx.Response) -> str:
+    words = " ".join(read(answer).words).replace("\N{NO-BREAK SPACE}", " ")
+    return re.sub(r"\s+", " ", words)
+
+
+PAGES = [
+    "/",
+    "/search",
+    "/search?q=strap",
+    "/search?category=Accessories",
+    "/product?sku=S1",
+    "/product?sku=X1",
+    "/user",
+    "/user?user=ben",
+    "/user?user=cleo&max_price=20",
+    "/why?user=ben&sku=S1",
+    "/ask",
+    "/ask?question=does+it+fit",
+    "/trends?category=Instruments&days=2",
+    "/product?sku=nothing",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_and_can_be_used_by_everybody(web: TestClient, path: str) -> None:
+    """Elements closed, ids once, every field named, one heading of the first order, and nothing of other sites."""
+    answer = web.get(path)
+    assert answer.status_code == (404 if "nothing" in path else 200)
+    assert (
+        dict(HEADERS).items()
+        <= {
+            k.title() if k != "content-security-policy" else "Content-Security-Policy": v
+            for k, v in answer.headers.items()
+        }.items()
+    )
+    page = read(answer)
+    assert len(page.ids) == len(set(page.ids))
+    unnamed = [f for f in page.fields if not (f["in"] or f.get("aria-label") or f.get("id") in page.labels)]
+    assert unnamed == []
+    assert answer.text.count("<h1") == 1
+    assert 'href="#main"' in answer.text
+    assert [link for link in page.links if not link.startswith(("/", "#"))] == []
+    assert not re.search(r"https?://|style=|<style|onclick|javascript:", answer.text)
+
+
+def test_no_page_shows_an_error_that_a_bug_made(web: TestClient) -> None:
+    """StrictUndefined makes a misspelt name a 500; all links of all pages of the shop are followed."""
+    seen: set[str] = set()
+    waiting = ["/"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen or path.startswith("#"):
+            continue
+        seen.add(path)
+        answer = web.get(path)
+        assert answer.status_code == 200, path
+        waiting += read(answer).links
+    assert {"/user", "/trends", "/product?sku=S1", "/product?sku=G1"} <= seen
+
+
+# --- what they show -------------------------------------------------------------------------------------------
+
+
+def test_a_product_shows_each_fact_with_the_sentence_that_says_so(web: TestClient) -> None:
+    shown = text(web.get("/product?sku=S1"))
+    assert "Birch leather guitar strap 24.50 USD" in shown
+    assert "has material = leather sure to 90 % Brown leather . product:S1" in shown
+    assert "made for it Ashdown S-200 electric guitar sure to 80 % Fits the Ashdown S-200 . product:S1" in shown
+    assert "comfort 1 for · 0 against Very comfortable , even for hours. review:r1" in shown
+    assert "<mark>Very comfortable</mark>" in web.get("/product?sku=S1").text
+    # Opinions are no second time among the facts.
+    assert "praised for" not in shown
+    # Its neighbourhood, as text and links.
+    assert "reviewers on comfort" in shown
+    assert "brand Birch" in shown
+
+
+def test_a_product_without_reviews_says_so(web: TestClient) -> None:
+    shown = text(web.get("/product?sku=X1"))
+    assert "no longer sold" in shown
+    assert "No review judges anything of it yet." in shown
+
+
+def test_a_search_shows_the_rows_of_the_query_and_what_was_meant(web: TestClient) -> None:
+    found = web.get("/search", params={"q": "guitr strap"})
+    titles = re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", found.text)
+    assert titles == ["S1", "G1", "G2"]
+    assert "3 products, searched for guitar strap ." in text(found)
+    dear = web.get("/search", params={"q": "guitar", "min_price": "300"})
+    assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", dear.text) == ["G1"]
+    brand = web.get("/search", params={"category": "Accessories", "brand": "cobalt"})
+    assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", brand.text) == ["S2", "T1"]
+    assert 'name="brand" value="cobalt" checked' in brand.text
+    assert "Nothing fits" in text(web.get("/search", params={"q": "zeppelin"}))
+
+
+def test_recommendations_have_shares_and_reasons(web: TestClient) -> None:
+    shown = text(web.get("/user?user=ben"))
+    assert "Birch leather guitar strap" in shown
+    assert "popular 100 %" in shown
+    assert "Because of Ashdown S-200 electric guitar bought" in shown
+    within = web.get("/user", params={"user": "anna", "category": "Accessories", "max_price": "20"})
+    assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", within.text) == ["S2", "T1"]
+    assert "Found by: exact subset." in text(within)
+
+
+def test_an_explanation_goes_down_to_the_sentence_of_a_text(web: TestClient) -> None:
+    shown = text(web.get("/why?user=ben&sku=S1"))
+    assert "Because you bought Ashdown S-200 electric guitar: Birch leather guitar strap is made for it." in shown
+    assert "Fits the Ashdown S-200 . product:S1" in shown
+    assert "ben BOUGHT Ashdown S-200 electric guitar → Birch leather guitar strap ACCESSORY_OF" in shown
+
+
+def test_trends_show_what_rises_beside_what_was_expected(web: TestClient) -> None:
+    shown = text(web.get("/trends?category=Instruments&days=2"))
+    assert "Too little happened here in these days" in shown
+
+
+def test_what_an_attacker_writes_is_text(web: TestClient, shop: GraphStore) -> None:
+    answer = web.get("/ask", params={"question": "<img src=x onerror=alert(1)>"})
+    assert "<img src=x" not in answer.text
+    assert "<script>" not in answer.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
+    assert "<mark>Ashdown S-200</mark> &amp; &#34;all&#34; of them." in answer.text
+    for path in ("/search?q=%22%3E%3Cscript%3E", "/user?user=%3Cscript%3E", "/search?category=%3Cscript%3E"):
+        assert "<script>" not in web.get(path).text
+
+
+# --- what they do not know ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/product?sku=nothing", "no product with that number"),
+        ("/product", "no product with that number"),
+        ("/user?user=nobody", "knows no customer of that name"),
+        ("/why?user=nobody&sku=S1", "knows no customer of that name"),
+        ("/why?user=ben&sku=nothing", "a customer and a product of this shop must be named"),
+        ("/trends?category=Nowhere", "no shelf of that name"),
+        ("/nothing", "nothing at this path"),
+        ("/static/nothing.js", "no such file"),
+    ],
+)
+def test_what_is_not_known_is_a_page_that_says_what_to_do(web: TestClient, path: str, says: str) -> None:
+    answer = web.get(path, headers={"Accept": "text/html,*/*"})
+    assert answer.status_code == 404
+    assert says in text(answer)
+    assert 'action="/search"' in answer.text
+
+
+def test_a_program_is_still_answered_in_json(web: TestClient) -> None:
+    assert "error" in web.get("/nothing").json()
+
+
+@pytest.mark.parametrize("path", ["/search?q=a&min_price=cheap", "/trends?category=Instruments&days=-1"])
+def test_a_wrong_parameter_is_one_sentence(web: TestClient, path: str) -> None:
+    answer = web.get(path)
+    assert answer.status_code == 422
+    assert "expected" in text(answer)
+
+
+def test_an_empty_graph_has_pages_too(store: GraphStore) -> None:
+    with client(store) as web:
+        for path in ("/", "/search", "/user", "/ask", "/trends", "/search?q=strap"):
+            assert web.get(path).status_code == 200, path
+
+
+def test_with_pseudonyms_nobody_is_linked_who_could_not_be_asked_for(shop: GraphStore) -> None:
+    pseudonym = pseudonymiser("a secret of the shop")
+    shop.write("MATCH (u:User {id: 'ben'}) SET u.id = $id", id=pseudonym("ben"))
+    with client(shop, pseudonym=pseudonym) as web:
+        assert web.get("/user?user=ben").status_code == 200
+        assert "Who would want it" not in text(web.get("/product?sku=S1"))
+
+
+# --- the door -------------------------------------------------------------------------------------------------
+
+
+def test_without_a_key_every_page_leads_to_the_form_and_back(shop: GraphStore) -> None:
+    with client(shop, keys=(KEY,)) as web:
+        away = web.get("/product?sku=S1")
+        assert (away.status_code, away.headers["location"]) == (303, "/login?next=%2Fproduct%3Fsku%3DS1")
+        form = web.get(away.headers["location"])
+        assert 'name="next" value="/product?sku=S1"' in form.text
+        assert web.get("/static/shop.css").status_code == 200
+        wrong = web.post("/login", data={"key": "not a key", "next": "/"})
+        assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+        assert "none of the keys" in text(wrong)
+        opened = web.post("/login", data={"key": KEY, "next": "/product?sku=S1"})
+        assert (opened.status_code, opened.headers["location"]) == (303, "/product?sku=S1")
+        cookie = opened.headers["set-cookie"]
+        assert cookie.startswith(f"{COOKIE}=")
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert KEY not in cookie
+        assert web.get("/product?sku=S1").status_code == 200
+        # The cookie opens pages and nothing else.
+        assert web.get("/query/product/profile?sku=S1").status_code == 401
+        assert web.get("/metrics").status_code == 401
+        web.post("/logout")
+        assert web.get("/").status_code == 303
+
+
+def test_the_cookie_is_kept_to_https_where_a_proxy_says_so(shop: GraphStore) -> None:
+    with client(shop, keys=(KEY,)) as web:
+        answer = web.post("/login", data={"key": KEY}, headers={"X-Forwarded-Proto": "https"})
+        assert "Secure" in answer.headers["set-cookie"]
+
+
+def test_a_form_of_another_site_cannot_lead_away(shop: GraphStore) -> None:
+    with client(shop, keys=(KEY,)) as web:
+        answer = web.post("/login", data={"key": KEY, "next": "//evil.example/"})
+        assert answer.headers["location"] == "/"
+        assert web.post("/login", content=b"k" * 5000).status_code == 413
+
+
+def test_a_key_in_the_header_opens_pages_too(shop: GraphStore) -> None:
+    with client(shop, keys=(KEY,)) as web:
+        assert web.get("/", headers={"X-API-Key": KEY}).status_code == 200
+
+
+def test_without_keys_only_this_machine_is_answered(shop: GraphStore) -> None:
+    with client(shop) as web:
+        assert web.get("/", headers={"Host": "evil.example"}).status_code == 421
+        assert "/login" not in web.get("/").text
+
+
+# --- pieces ---------------------------------------------------------------------------------------------------
+
+
+def test_what_takes_long_to_make_is_made_once() -> None:
+    made: list[int] = []
+    once = Once(lambda: made.append(1) or "it")
+    assert (once(), once(), made) == ("it", "it", [1])
+
+
+def test_the_script_is_named_only_where_it_is_served(shop: GraphStore) -> None:
+    with client(shop, script=b"/* htmx */") as web:
+        assert 'src="/static/htmx.js"' in web.get("/").text
+        assert web.get("/static/htmx.js").content == b"/* htmx */"
+    with client(shop) as web:
+        assert "<script" not in web.get("/").text
