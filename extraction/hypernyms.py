@@ -60,6 +60,10 @@ class Hypernyms:
         above = self.above(phrase)
         return max((above.get(s, 0.0) for s in self.meant(name)), default=0.0) if above else 0.0
 
+    def has(self, phrase: str) -> bool:
+        """Whether a phrase as a whole is a noun."""
+        return bool(self._of("_".join(phrase.casefold().split())))
+
     def above(self, phrase: str) -> Mapping[int, float]:
         """All synsets that a phrase (or its last word) names kinds of, and how surely."""
         return self._above(phrase.casefold())

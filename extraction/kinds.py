@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from extraction import hypernyms
 from extraction.normalise import counts, quantities, singular, unit_of
+from extraction.patterns import PATTERNS
 from extraction.products import title_head
 from extraction.spans import Text, fold, words_of
 from kg.vocabulary import Kind, Vocabulary
@@ -40,7 +42,7 @@ MAX_REMEMBERED: Final = 100_000
 MAX_WORDS: Final = 4
 """Words of the longest run that is looked up among choices and nouns."""
 _DIMENSIONS: Final = {
-    "length": ("length", "width", "height", "depth", "size", "diameter", "thickness"),
+    "length": ("size", "dimensions", "diameter", "thickness"),
     "mass": ("weight", "mass"),
     "volume": ("capacity", "volume"),
     "data": ("storage capacity", "memory", "cache"),
@@ -62,6 +64,17 @@ _SIDED = re.compile(
     r"(w|d|h|l|wide|deep|high|tall|long|width|depth|height|length)(?!\w)",
     re.IGNORECASE,
 )
+_VALUE = (
+    r"(\d+(?:\.\d+)?(?:[ -]\d+/\d+)?|\d+/\d+)(\s?(?:\"|”|''|'|in\.?|inch(?:es)?|cm|mm|ft\.?|feet|yards?|yds?)(?!\w))?"
+)
+_EXTENTS = re.compile(rf"(?<![\w./-]){_VALUE}\s?[x×X]\s?{_VALUE}(?:\s?[x×X]\s?{_VALUE})?(?![\w/])")
+_ORDER: Final = {
+    2: ({"width": 0.7, "length": 0.5}, {"height": 0.7, "length": 0.7}),
+    3: ({"width": 0.7, "length": 0.6}, {"depth": 0.7, "width": 0.4, "height": 0.3}, {"height": 0.7, "depth": 0.4}),
+}
+"""Of two or three extents in a row, which sides they may be: mostly the width comes first."""
+_BARE: Final = 0.4
+"""How far a length of which no word tells the side counts for each side."""
 _SIDES: Final = {"w": "width", "d": "depth", "h": "height", "l": "length", "t": "height"}
 """A letter behind a number (24"W), which most words for the sides begin with, and the side."""
 _PACK = re.compile(
@@ -70,11 +83,21 @@ _PACK = re.compile(
     r"|(?:pack|set|box|case|bag) of \d+|\d+[\s-]?(?:pcs|pieces|pack|pk|ct|count)(?!\w)",
     re.IGNORECASE,
 )
+_NAME = re.compile(r"\d?[^\W\d_]+(?:[-'’&][^\W\d_]+)*(?!-?\d)(?!\w)")
+"""A word of a maker's name, with what is tied to it: Bunn-O-Matic, Kellogg's, 3M; no code."""
+_BY = re.compile(r"(?<!\w)by\s", re.IGNORECASE)
+_APART = re.compile(r"\s[-–|]\s")
+_MAKER_WORDS: Final = 3
+"""Words of the longest name of a maker."""
 _MAKER: Final = ("brand", "brand name", "manufacturer", "maker")
 _PRODUCT: Final = ("product type", "item type", "product")
 _CODES: Final = ("model number", "part number", "stock number", "model")
 _BARCODES: Final = ("barcode", "upc", "ean", "gtin")
 _PACKS: Final = ("pack quantity", "quantity", "pack size")
+_OPENING: Final = 8
+"""Words of a description among which it may say what the thing is."""
+_BY_WIDTH: Final = (0.8, 1.0, 0.8, 0.6)
+"""Things mostly go by two words: a paper clip, a toner cartridge."""
 _PART: Final = 0.5
 """How far a run that is a part of a value counts: its last word is a choice, or it is the number of a quantity."""
 
@@ -97,8 +120,6 @@ class _Read:
     """How far each run is of each kind, ``[runs, kinds]``."""
     nouns: tuple[tuple[int, Mapping[int, float]], ...]
     """Short runs that are nouns, and what they are kinds of."""
-    vectors: NDArray[np.float32]
-    """Unit vector of each run: the mean of its words', each read by itself, ``[runs, dimensions]``."""
 
 
 class Kinds:
@@ -125,19 +146,34 @@ class Kinds:
                 for value in attribute.values:
                     for form in (value.name, *value.synonyms):
                         self._choices[fold(form)].add(number)
-            elif attribute.kind is Kind.QUANTITY and attribute.unit:
+            elif attribute.kind is Kind.QUANTITY and attribute.unit and attribute.name not in _SIDES.values():
                 self._dimensions[unit_of(attribute.unit).dimension].append(self._kind(attribute.name))
             elif attribute.kind is Kind.COUNT:
                 self._counted.append(self._kind(attribute.name))
         self._maker, self._product = self._kind(*_MAKER), self._kind(*_PRODUCT)
         self._code, self._barcode = self._kind(*_CODES), self._kind(*_BARCODES)
         self._pack = self._kind(*_PACKS)
-        self._sides = {n: [self._kind(n)] for n in sorted(set(_SIDES.values()))}
+        self._patterns = [(self._kind(*p.names), p.form) for p in PATTERNS]
+        self._sides = {n: [self._kind(n)] for n in sorted({*_SIDES.values(), "length"})}
         self._words: dict[str, NDArray[np.float32]] = {}
         self._nothing = np.zeros(0, dtype=np.float32)
         self._own: list[NDArray[np.float32]] | None = None
         self._like: dict[str, NDArray[np.float32]] = {}
         self._last: tuple[Text, _Read] | None = None
+        self._vectored: tuple[Text, NDArray[np.float32]] | None = None
+
+    def prepare(self, texts: Iterable[Text]) -> None:
+        """Encode the words of these texts that were not met before, all at once."""
+        if self._encode is None:
+            return
+        if len(self._words) > MAX_REMEMBERED:
+            self._words.clear()
+        # A number or a mark is like no name.
+        words = dict.fromkeys(w for text in texts for w in text.folded)
+        new = [w for w in words if w not in self._words and w.isalpha()]
+        if new:
+            self._words.update(zip(new, self._encode(new), strict=True))
+            self._nothing = np.zeros_like(self._words[new[0]])
 
     def signs(
         self,
@@ -145,14 +181,14 @@ class Kinds:
         runs: NDArray[np.int32],
         attribute: str,
         name: NDArray[np.float32],
-        others: NDArray[np.float32],
+        usual: NDArray[np.float32] | None,
     ) -> Signs:
         """The signs of a question.
 
         Args:
             runs: numbers of the runs that are candidates, ``[runs]``.
             name: vector of the attribute's name, ``[dimensions]``.
-            others: vectors of the names of known attributes, ``[others, dimensions]``.
+            usual: mean vector of the names of known attributes, ``[dimensions]``; or ``None``: likeness is not asked.
         """
         read = self._read(text)
         found = np.zeros((len(runs), len(SIGNS)), dtype=np.float32)
@@ -169,13 +205,18 @@ class Kinds:
         meant = hypernyms.load().meant(attribute)
         if meant:
             is_a = np.zeros(len(text.keys), dtype=np.float32)
-            for run, above in read.nouns:
-                is_a[run] = max(above.get(synset, 0.0) for synset in meant)
+            for synset in meant:
+                for run, above in read.nouns:
+                    if synset in above:
+                        is_a[run] = max(is_a[run], above[synset])
             found[:, 3] = is_a[runs]
             found[:, 4] = found[:, 3] == 0
             silence[1] = 1.0 - found[:, 3].max()
-        if read.vectors.shape[1] == len(name):
-            found[:, 5] = read.vectors[runs] @ (name - others.mean(axis=0) if len(others) else name)
+        if usual is not None:
+            vectors = self._vectors(text)
+            if vectors.shape[1] == len(name):
+                found[:, 5] = vectors[runs] @ (name - usual)
+            silence[2] = 0.5 - float(found[:, 5].max())
         said = set(_content(attribute))
         named = np.array([singular(w) in said for w in text.folded], dtype=np.int32)
         sums = np.concatenate([[0], np.cumsum(named)])
@@ -188,7 +229,6 @@ class Kinds:
         digits = np.array([w.isdigit() for w in text.words], dtype=bool)
         found[:, 8] = digits[first] & digits[last - 1] & (behind > 0)
         silence[0] = most - float(kind.max())
-        silence[2] = 0.5 - float(found[:, 5].max())
         return Signs(found, silence)
 
     def _kind(self, *names: str) -> int:
@@ -220,21 +260,21 @@ class Kinds:
             nouns = hypernyms.load()
             short = np.flatnonzero(text.plain & (text.last - text.first <= MAX_WORDS)).tolist()
             above = ((run, nouns.above(text.keys[run])) for run in short)
-            self._last = (text, _Read(self._kinds(text), tuple(a for a in above if a[1]), self._vectors(text)))
+            self._last = (text, _Read(self._kinds(text), tuple(a for a in above if a[1])))
         return self._last[1]
 
     def _vectors(self, text: Text) -> NDArray[np.float32]:
+        """Unit vector of each run: the mean of its words', each read by itself, ``[runs, dimensions]``."""
+        if self._vectored is None or self._vectored[0] is not text:
+            self._vectored = (text, self._mean_vectors(text))
+        return self._vectored[1]
+
+    def _mean_vectors(self, text: Text) -> NDArray[np.float32]:
         if self._encode is None:
             return np.zeros((len(text.keys), 0), dtype=np.float32)
         if not text.folded:
             return np.zeros((0, 0), dtype=np.float32)
-        if len(self._words) > MAX_REMEMBERED:
-            self._words.clear()
-        # A number or a mark is like no name.
-        new = [w for w in dict.fromkeys(text.folded) if w not in self._words and w.isalpha()]
-        if new:
-            self._words.update(zip(new, self._encode(new), strict=True))
-            self._nothing = np.zeros_like(self._words[new[0]])
+        self.prepare([text])
         words = np.stack([self._words.get(w, self._nothing) for w in text.folded])
         sums = np.concatenate([np.zeros_like(words[:1]), np.cumsum(words, axis=0)])
         found: NDArray[np.float32] = sums[text.last] - sums[text.first]
@@ -259,27 +299,44 @@ class Kinds:
                 if kinds := self._choices.get(form):
                     found[run, list(kinds)] = np.maximum(found[run, list(kinds)], value)
         measured: list[tuple[int, int]] = []
+        sided = {m.span(1): m for m in _SIDED.finditer(text.raw)}
+        sides = [kind for kinds in self._sides.values() for kind in kinds]
         for quantity in quantities(text.raw):
-            mark(quantity.start, quantity.end, self._dimensions.get(quantity.unit.dimension, []), 1.0)
-            measured.append((quantity.start, quantity.end))
+            place = (quantity.start, quantity.end)
+            mark(*place, self._dimensions.get(quantity.unit.dimension, []), 1.0)
+            if quantity.unit.dimension == "length" and not quantity.more and place not in sided:
+                mark(*place, sides, _BARE)
+            measured.append(place)
         for count in counts(text.raw):
             mark(count.start, count.end, self._counted, 1.0)
         for number in _NUMBER.finditer(text.raw):
             mark(number.start(), number.end(), [*self._dimensions["length"], *self._counted], _PART)
-        for sided in _SIDED.finditer(text.raw):
-            side = self._sides[_SIDES[sided[3][0].casefold()]]
-            mark(*sided.span(1), side, 1.0)
-            mark(*sided.span(2), side, 0.9)
-            measured.append(sided.span())
+        for named in sided.values():
+            side = self._sides[_SIDES[named[3][0].casefold()]]
+            mark(*named.span(1), side, 1.0)
+            mark(*named.span(2), side, 0.9)
+            measured.append(named.span())
+        for extents in _EXTENTS.finditer(text.raw):
+            parts = [g for g in (1, 3, 5) if extents[g]]
+            for group, shares in zip(parts, _ORDER[len(parts)], strict=True):
+                for name, value in shares.items():
+                    with_unit = bool(extents[group + 1])
+                    mark(extents.start(group), extents.end(group + with_unit), self._sides[name], value)
+                    if with_unit:
+                        mark(*extents.span(group), self._sides[name], _PART * value)
+            measured.append(extents.span())
         for pack in _PACK.finditer(text.raw):
             mark(*pack.span(), [self._pack], 1.0)
             measured.append(pack.span())
         for code in _CODE.finditer(text.raw):
-            said, inside = code.group(), any(s < code.end() and code.start() < e for s, e in measured)
-            if len(said) >= _LEAST_CODE and not inside and not _ordinary_number(said):
-                mark(code.start(), code.end(), [self._code], 1.0)
+            written, inside = code.group(), any(s < code.end() and code.start() < e for s, e in measured)
+            if len(written) >= _LEAST_CODE and not inside and not _ordinary_number(written):
+                mark(code.start(), code.end(), [self._code], min(1.0, 0.4 + 0.1 * len(written)))
+        for kind, pattern in self._patterns:
+            for said in pattern.finditer(text.raw):
+                mark(*said.span(), [kind], 1.0)
         for barcode in _BARCODE.finditer(text.raw):
-            mark(barcode.start(), barcode.end(), [self._barcode], 1.0)
+            mark(barcode.start(), barcode.end(), [self._barcode], 1.0 if len(barcode.group()) > 8 else _PART)
         for start, end, value in self._makers(text):
             mark(start, end, [self._maker], value)
         for start, end, value in self._products(text):
@@ -287,35 +344,62 @@ class Kinds:
         return found
 
     def _makers(self, text: Text) -> Iterator[tuple[int, int, float]]:
-        """Where a maker may be named: unusual words with which a title begins, or that "by" precedes."""
-        named = [w.isalpha() and not _goes_on(text, i) for i, w in enumerate(text.words)]
-        places = [next((i for i, is_word in enumerate(named) if is_word), len(named))]
-        places += [i + 1 for i, w in enumerate(text.folded[:-1]) if w == "by"]
-        for place in places:
-            for last in range(place + 1, min(place + 3, len(text.words)) + 1):
-                if not named[last - 1]:
+        """Where a maker may be named: unusual words with which a title begins, that "by" precedes, or that stand apart
+        at its end ("Tea Saucer - Wedgwood | US")."""
+        raw, title_end = text.raw, text.title_end
+        by = [m.end() for m in _BY.finditer(raw)]
+        first = _NAME.search(raw)
+        places = [(first.start(), 0.2 if any(place <= title_end for place in by) else 0.4)] if first else []
+        places += [(place, 0.4) for place in by]
+        places += [(m.end(), 0.2) for m in _APART.finditer(raw, 0, title_end)]
+        for start, least in places:
+            end, said, strange = start, 0, 0
+            while said < _MAKER_WORDS and (name := _NAME.match(raw, end)) and not name[0][0].islower():
+                said, end = said + 1, name.end()
+                is_common = name[0].casefold() in self._common
+                strange += not is_common
+                # "Universal Red": an ordinary word belongs to the name where both are said together again.
+                alone = said > 1 and is_common and raw.count(raw[start:end]) == 1
+                yield start, end, (least + 0.6 * strange / said) * (_PART if alone else 1.0)
+                if raw[end : end + 1] != " ":
                     break
-                words = text.folded[place:last]
-                if text.words[last - 1][0].isupper():
-                    strange = sum(w not in self._common for w in words) / len(words)
-                    yield int(text.starts[place]), int(text.ends[last - 1]), 0.4 + 0.6 * strange
+                end += 1
 
     def _products(self, text: Text) -> Iterator[tuple[int, int, float]]:
-        """Where a title may say what the thing is: runs that end with a noun for something made, best at the end of
+        """Where a text may say what the thing is: runs that end with a noun for something made, best at the end of
         what the title names before it goes on to details."""
-        nouns = hypernyms.load()
         head = len(title_head(text.raw[: text.title_end]))
-        made = [
-            max(nouns.kind_of(w, "artifact"), nouns.kind_of(w, "food")) if e <= text.title_end else 0.0
-            for w, e in zip(text.folded, text.ends, strict=True)
-        ]
+        below = next((i for i, start in enumerate(text.starts.tolist()) if start >= text.title_end), len(text.words))
+        made = [_made(w) if i < below + _OPENING else 0.0 for i, w in enumerate(text.folded)]
+        # A drive drives, but a hard drive is a thing.
+        pairs = [0.0, *(_made(f"{a} {b}") if a.isalpha() and b.isalpha() else 0.0 for a, b in pairwise(text.folded))]
+        made = [max(one, two) for one, two in zip(made, pairs, strict=False)]
         main = max((i for i, value in enumerate(made) if value >= _PART and text.ends[i] <= head), default=-1)
         for last, value in enumerate(made):
-            for first in range(max(0, last - 2), last + 1):
-                if value and text.words[first].isalpha():
-                    # Things mostly go by two words: a paper clip, a toner cartridge.
-                    width = (0.8, 1.0, 0.7)[last - first]
-                    yield int(text.starts[first]), int(text.ends[last]), value * width * (1.0 if last == main else 0.6)
+            if not value:
+                continue
+            place = 1.0 if last == main else 0.6
+            width, first = 0, last
+            while width < len(_BY_WIDTH) and first >= 0 and (text.words[first].isalpha() or text.words[first] == "-"):
+                if text.words[first] == "-":
+                    first -= 1
+                    continue
+                modifiers = text.folded[first:last]
+                strange = any(w.isalpha() and w not in self._common for w in modifiers)
+                trust = _BY_WIDTH[width] * (_PART if strange else 1.0)
+                if width == 1 and pairs[last]:
+                    trust = 1.0
+                yield int(text.starts[first]), int(text.ends[last]), value * trust * place
+                width += 1
+                first -= 1
+
+
+def _made(noun: str) -> float:
+    """How surely a noun, or two words that dictionaries have as one, names something that can be sold."""
+    nouns = hypernyms.load()
+    if " " in noun and not nouns.has(noun):
+        return 0.0
+    return max(nouns.kind_of(noun, "artifact"), nouns.kind_of(noun, "food"), 0.8 * nouns.kind_of(noun, "substance"))
 
 
 def _content(name: str) -> list[str]:
@@ -330,11 +414,6 @@ def _hyphened(text: Text, named: NDArray[np.int32]) -> NDArray[np.int32]:
     """Which words are hyphens before a word of the attribute's name, ``[words + 2]``."""
     hyphen = np.array([w == "-" for w in text.words], dtype=np.int32)
     return np.concatenate([hyphen * np.concatenate([named, [0]])[1 : len(hyphen) + 1], [0, 0]]).astype(np.int32)
-
-
-def _goes_on(text: Text, word: int) -> bool:
-    """Whether a digit follows a word at once, maybe behind a hyphen: it belongs to a code."""
-    return re.match(r"-?\d", text.raw[text.ends[word] : text.ends[word] + 2]) is not None
 
 
 def _ordinary_number(said: str) -> bool:

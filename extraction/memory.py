@@ -3,7 +3,8 @@
 For a text and an attribute every run of words is a candidate; so is each value
 that the memory knows for the category, where it stands inside a word or nowhere
 in the text; so is "not stated". A candidate's score is linear in the features
-below, and one softmax runs over all candidates of a question. While the weights
+below, and one softmax runs over all candidates of a question. Some features need no
+example of the attribute: the signs of :mod:`extraction.kinds`. While the weights
 are fitted each text is taken out of the memory, so that they learn how far to
 trust it on texts never seen.
 
@@ -12,8 +13,7 @@ has weights of its own. *Known*: it was looked for in this category. *Moved*: it
 was looked for in others, and is asked of them; the weights are fitted with one
 category after another out of the memory. *New*: it was never looked for, and is
 asked of its likes: every count is a sum over the known attributes, weighted by
-how like their names are (:class:`Kin`), beside the signs of :mod:`extraction.kinds`
-that need no example; the weights are fitted by treating each known attribute
+how like their names are (:class:`Kin`); the weights are fitted by treating each known attribute
 as if it were new.
 """
 
@@ -58,12 +58,20 @@ FEATURES: Final = (
     "inside",
     "absent",
     "absent_odds",
+    "usual",
+    "usual_here",
+    "repeats",
+    "in_both",
+    "labelled_kind",
+    "taken",
     *SIGNS,
     *SILENCES,
 )
-"""The features, in the order of the weights; the signs are those of what is not known here."""
+"""The features, in the order of the weights; the signs are :mod:`extraction.kinds`'."""
 Regime = Literal["known", "moved", "new"]
 REGIMES: Final[tuple[Regime, ...]] = get_args(Regime)
+PHRASE: Final = 3
+"""Words of the longest run of which is counted in how many texts it stands."""
 MIN_PLURAL: Final = 3
 """Letters of the longest word whose s is no plural's."""
 MIN_KIN: Final = 0.001
@@ -75,6 +83,8 @@ _SILENCES: Final = [_COLUMN[name] for name in SILENCES]
 
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit vectors, ``[texts, dimensions]``."""
+Claims = Mapping[str, Sequence[int]]
+"""Known attribute → the runs of a text that are its value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +148,9 @@ class Reading:
     """Runs that are known values, and how often of what."""
     keys: frozenset[str]
     folded: str
+    usual: NDArray[np.float32]
+    """How usual each run is: the logarithm of the texts in which it stands, and that of its odds to stand in a text of
+    this category, ``[runs, 2]``; zeros for runs that are long, or that no other text has."""
 
 
 class Memory:
@@ -158,6 +171,9 @@ class Memory:
         self._spellings: dict[str, Counter[str]] = defaultdict(Counter)
         self._word_ids: dict[str, int] = {"": 0}
         self._shape_ids: dict[str, int] = {"": 0}
+        self._phrases: Counter[str] = Counter()
+        self._phrases_here: dict[str, Counter[str]] = defaultdict(Counter)
+        """In how many texts a short run of words stands; of a category, the same."""
         self._general = np.zeros(1024, dtype=np.float32)
         """In how many texts a word stands at all, ``[words]``."""
         # Of the words in, before and after values and of their shapes: [attributes, words or shapes].
@@ -169,6 +185,11 @@ class Memory:
         text = cut(product)
         for number in [self._word(word) for word in dict.fromkeys(text.folded)]:
             self._general[number] += times
+        phrases = _phrases(text)
+        here = self._phrases_here[product.category]
+        for phrase in phrases:
+            self._phrases[phrase] += times
+            here[phrase] += times
         for attribute, values in product.targets.items():
             question = (product.category, attribute)
             self.asked[question] += times
@@ -208,7 +229,18 @@ class Memory:
             frozenset(text.keys),
             # Where folding changes the length, places in the folded text are not those in the text.
             folded if len(folded) == len(text.raw) else "",
+            self._usual(text, product.category),
         )
+
+    def _usual(self, text: Text, category: str) -> NDArray[np.float32]:
+        found = np.zeros((len(text.keys), 2), dtype=np.float32)
+        own = self._phrases_here[category]
+        for run in np.flatnonzero(text.last - text.first <= PHRASE).tolist():
+            count = self._phrases[text.keys[run]]
+            if count > 1:
+                inside = own[text.keys[run]]
+                found[run] = math.log(count), math.log((inside + 0.5) / (count - inside + 0.5))
+        return found
 
     def regime(self, category: str, attribute: str) -> Regime:
         """How well an attribute is known in a category."""
@@ -218,13 +250,20 @@ class Memory:
         return "new" if row is None or not self._total[row] else "moved"
 
     def candidates(
-        self, reading: Reading, attribute: str, kin: Kin | None = None, *, as_new: bool = False
+        self,
+        reading: Reading,
+        attribute: str,
+        kin: Kin | None = None,
+        *,
+        as_new: bool = False,
+        claims: Claims | None = None,
     ) -> Candidates:
         """What may answer a question, with the features of each candidate.
 
         Args:
             kin: whom an attribute is asked of that is not known in the category; without it, itself alone.
             as_new: take the attribute for one that was never looked for.
+            claims: what known attributes claim of the text; looked at where the attribute is new.
         """
         text = reading.text
         regime: Regime = "new" if as_new else self.regime(reading.category, attribute)
@@ -239,11 +278,15 @@ class Memory:
         features[0, _COLUMN["none"]] = 1.0
         asked, silent = self._asked(reading.category, weights)
         features[0, _COLUMN["none_prior"]] = math.log((silent + 0.5) / (asked - silent + 0.5)) if asked > 0 else 0.0
+        if claims and regime == "new":
+            features[1:, _COLUMN["taken"]] = _taken(text, claims, attribute)[runs]
         if len(runs):
             self._fill(features[1:], reading, runs, attribute, weights, here[runs], elsewhere[runs], rivals[runs])
-        if kin is not None and regime != "known":
-            signs = kin.signs(text, runs, attribute, self.attributes)
+        if kin is not None:
+            # Where there are examples, likeness to the name adds nothing (AE-110K) and costs a pass of the encoder.
+            signs = kin.signs(text, runs, attribute, None if regime == "known" else self.attributes)
             features[1:, _SIGNS] = signs.runs
+            features[1:, _COLUMN["labelled_kind"]] = features[1:, _COLUMN["label_next"]] * features[1:, _COLUMN["kind"]]
             features[0, _SILENCES] = signs.silence
         others, rows = (
             self._others(reading, attribute) if regime != "new" else _without_plural(text, runs, features[1:])
@@ -298,6 +341,9 @@ class Memory:
         features[:, column["in_title"]] = starts < text.title_end
         features[:, column["length"]] = np.log(width)
         features[:, column["broken"]] = text.broken[runs]
+        features[:, column["repeats"]] = np.log(text.repeats[runs])
+        features[:, column["in_both"]] = text.in_both[runs]
+        features[:, [column["usual"], column["usual_here"]]] = reading.usual[runs]
         features[:, column["rivals"]] = np.log1p(np.maximum(0.0, rivals))
         for begin, end in _places(reading.folded, attribute):
             gap = starts - end
@@ -398,6 +444,17 @@ class Memory:
         return ids.setdefault(text, len(ids))
 
 
+def _taken(text: Text, claims: Claims, attribute: str) -> NDArray[np.float32]:
+    """Share of each run's words that other attributes claim, ``[runs]``."""
+    words = np.zeros(len(text.words) + 1, dtype=np.float32)
+    for other, runs in claims.items():
+        if other != attribute:
+            for run in runs:
+                words[text.first[run] + 1 : text.last[run] + 1] = 1.0
+    sums = np.cumsum(words)
+    return np.asarray((sums[text.last] - sums[text.first]) / np.maximum(1, text.last - text.first), dtype=np.float32)
+
+
 def _without_plural(
     text: Text, runs: NDArray[np.int32], features: NDArray[np.float32]
 ) -> tuple[list[tuple[str, int, int]], list[NDArray[np.float32]]]:
@@ -438,7 +495,21 @@ def _names(attribute: str) -> tuple[str, ...]:
     """Under which names an attribute may stand in a text: ``Size/Weight`` is size or weight, ``Color(s)`` is color."""
     plain = re.sub(r"\(.*?\)", "", attribute.casefold())
     parts = [" ".join(p.split()) for p in re.split(r"[/,_|]", plain)]
-    return tuple(p for p in parts if len(p) > 1)
+    # Part Number is also Part#, Retail UPC is also UPC:.
+    short = [
+        f"{p.rpartition(' ')[0].rpartition(' ')[2]}{mark}"
+        for p in parts
+        if p.endswith(" number")
+        for mark in ("#", " no.")
+    ]
+    last = [f"{p.rpartition(' ')[2]}{mark}" for p in parts if " " in p for mark in (":", "#")]
+    return tuple(p for p in dict.fromkeys([*parts, *short, *last]) if len(p) > 1)
+
+
+def _phrases(text: Text) -> list[str]:
+    """The distinct short runs of a text."""
+    short = np.flatnonzero(text.plain & (text.last - text.first <= PHRASE)).tolist()
+    return list(dict.fromkeys(text.keys[run] for run in short))
 
 
 def _places(folded: str, attribute: str) -> Iterator[tuple[int, int]]:
@@ -465,6 +536,7 @@ class Kin:
         self._encode = encode
         self._kinds = kinds
         self._seen: dict[str, NDArray[np.float32]] = {}
+        self._sum: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 
     def vector(self, attribute: str) -> NDArray[np.float32]:
         """Vector of an attribute's name."""
@@ -481,13 +553,33 @@ class Kin:
             return
         self._seen.update(zip(new, self._encode(new), strict=True))
 
-    def signs(self, text: Text, runs: NDArray[np.int32], attribute: str, known: Iterable[str]) -> Signs:
-        """The signs by which an attribute's values are told without an example of them."""
+    def prepare(self, texts: Iterable[Text]) -> None:
+        """Get ready for questions about these texts: one pass of the encoder instead of one for each text."""
+        if self._kinds is not None:
+            self._kinds.prepare(texts)
+
+    def signs(self, text: Text, runs: NDArray[np.int32], attribute: str, known: Iterable[str] | None) -> Signs:
+        """The signs by which an attribute's values are told without an example of them.
+
+        Args:
+            known: the known attributes, to whose names words may be more like; ``None``: likeness is not asked.
+        """
         if self._kinds is None:
             return Signs(np.zeros((len(runs), len(SIGNS)), np.float32), np.zeros(len(SILENCES), np.float32))
-        self.read([attribute, *known])
-        others = [self._seen[a] for a in known if a != attribute]
-        return self._kinds.signs(text, runs, attribute, self._seen[attribute], np.array(others, dtype=np.float32))
+        usual = None if known is None else self._usual(attribute, tuple(known))
+        return self._kinds.signs(text, runs, attribute, self.vector(attribute), usual)
+
+    def _usual(self, attribute: str, known: tuple[str, ...]) -> NDArray[np.float32]:
+        """The mean of the vectors of the other attributes' names; zeros where there are none."""
+        own = self.vector(attribute)
+        others = len(known) - (attribute in known)
+        if not others:
+            return np.zeros_like(own)
+        if self._sum is None or self._sum[0] != known:
+            self.read(known)
+            total: NDArray[np.float32] = np.stack([self._seen[a] for a in known]).sum(axis=0)
+            self._sum = (known, total)
+        return np.asarray((self._sum[1] - own * (attribute in known)) / others, dtype=np.float32)
 
     def weights(self, attribute: str, known: Mapping[str, int]) -> NDArray[np.float32]:
         """Weight of each known attribute for one that is taken for new, ``[attributes]``; its own is 0."""
@@ -517,6 +609,8 @@ SAMPLE: Final = 48
 """Of the plain candidates of a question those that are looked at while weights are fitted; chosen by chance."""
 MAX_QUESTIONS: Final = 4000
 """Questions that weights are fitted on; chosen by chance."""
+UNCLAIMED: Final = 0.25
+"""Share of the values of other attributes that are not seen while weights are fitted, as some are not later."""
 MAX_OF_ONE: Final = 40
 """Questions of one attribute (in one category) from which is learned how to ask what is not known here: what holds of a
 few frequent attributes need not hold of others."""
@@ -539,7 +633,9 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
         for attribute in mine:
             if reading is None or (regime == "moved" and memory.regime(product.category, attribute) != "moved"):
                 continue
-            found = memory.candidates(reading, attribute, kin, as_new=regime == "new")
+            as_new = regime == "new"
+            claims = _some_claims(reading.text, product, rng) if as_new else None
+            found = memory.candidates(reading, attribute, kin, as_new=as_new, claims=claims)
             group = _sample(found, found.right(product.targets[attribute]), rng)
             if group is not None:
                 groups[regime].append(group)
@@ -556,6 +652,17 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
     if not groups["moved"]:  # all texts are of one category
         weights["moved"] = weights["known"]
     return Weights(**weights)
+
+
+def _some_claims(text: Text, product: MarkedProduct, rng: np.random.Generator) -> Claims:
+    """Most of what a marked text states."""
+    kept = {a: frozenset(values) for a, values in product.targets.items() if values and rng.random() >= UNCLAIMED}
+    keys = {fold(v): a for a, values in kept.items() for v in values}
+    claims: dict[str, list[int]] = {a: [] for a in kept}
+    for run, key in enumerate(text.keys):
+        if key in keys:
+            claims[keys[key]].append(run)
+    return claims
 
 
 def without_category(memory: Memory, products: Sequence[MarkedProduct]) -> Iterator[list[int]]:

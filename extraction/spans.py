@@ -9,6 +9,7 @@ are runs of such words (96.4 % of the words between spaces and marks), 97 to
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -55,6 +56,10 @@ class Text:
     """Runs that are candidates although the memory does not know them: they begin and end with a word."""
     broken: NDArray[np.float32]
     """How many of a run's two edges lie inside a word as people see words."""
+    repeats: NDArray[np.float32]
+    """How often each run stands in the text."""
+    in_both: NDArray[np.bool_]
+    """Runs that stand in the title and below it."""
 
     def value(self, run: int) -> str:
         """A run as it stands in the text."""
@@ -93,6 +98,9 @@ def _cut(raw: str, title_end: int) -> Text:
             shapes.append(shape(value))
             plain.append(opens[i] and closes[j - 1])
             broken.append(joined[i] + joined[j])
+    often = Counter(keys)
+    above = {keys[n] for n, j in enumerate(last) if ends[j - 1] <= title_end}
+    below = {keys[n] for n, i in enumerate(first) if starts[i] >= title_end}
     return Text(
         raw,
         title_end,
@@ -106,6 +114,8 @@ def _cut(raw: str, title_end: int) -> Text:
         tuple(shapes),
         np.array(plain, dtype=bool),
         np.array(broken, dtype=np.float32),
+        np.array([often[k] for k in keys], dtype=np.float32),
+        np.array([k in above and k in below for k in keys], dtype=bool),
     )
 
 

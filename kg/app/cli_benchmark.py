@@ -88,6 +88,20 @@ def extraction_values(
         show(row, True)
 
 
+@app.command("extraction-speed")
+def extraction_speed(
+    data: Annotated[
+        Path, typer.Option(help="Folder with `ae110k` and `musical_instruments`.", exists=True, file_okay=False)
+    ],
+    texts: Annotated[int, typer.Option(min=1, help="Titles, and as many reviews of 60 words.")] = 1500,
+    json: Json = False,
+) -> None:
+    """Titles and reviews a second through the whole extractor, with all heads that this home has learned."""
+    from kg.app import benchmark_speed as measured
+
+    show(measured.extraction_speed(Settings.load(), data, texts=texts), json)
+
+
 @app.command("index")
 def index(json: Json = False) -> None:
     """Share of each user's 20 nearest products, by exact cosine, that the live model's vector index finds."""

@@ -244,7 +244,7 @@ def extract(
 
     clock = now or (lambda: datetime.now(UTC))
     spec = ExtractorSpec(
-        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, _heads_folder(settings)
+        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, heads_folder(settings)
     )
     version = spec.version
     if everything:
@@ -372,13 +372,13 @@ def train_extraction(
         report = training.train(
             files,
             format,
-            _heads_folder(settings),
+            heads_folder(settings),
             Encoder(settings.encoder, device=settings.device),
             vocabulary=vocabulary.load(settings.vocabulary),
             recipe=values.Recipe(seed=settings.seed),
             progress=progress,
         )
-    return {**asdict(report), "folder": str(_heads_folder(settings))}
+    return {**asdict(report), "folder": str(heads_folder(settings))}
 
 
 def correct_extraction(settings: Settings, corrections: Path) -> dict[str, Any]:
@@ -388,13 +388,13 @@ def correct_extraction(settings: Settings, corrections: Path) -> dict[str, Any]:
     with stage_bar() as progress:
         report = training.correct(
             corrections,
-            _heads_folder(settings),
+            heads_folder(settings),
             Encoder(settings.encoder, device=settings.device),
             vocabulary=vocabulary.load(settings.vocabulary),
             recipe=values.Recipe(seed=settings.seed),
             progress=progress,
         )
-    return {**asdict(report), "folder": str(_heads_folder(settings))}
+    return {**asdict(report), "folder": str(heads_folder(settings))}
 
 
 def suggest_corrections(
@@ -418,10 +418,11 @@ def _heads(settings: Settings) -> Heads:
     from extraction.training import Heads
 
     encoder = Encoder(settings.encoder, device=settings.device)
-    return Heads.load(_heads_folder(settings), encoder, vocabulary.load(settings.vocabulary))
+    return Heads.load(heads_folder(settings), encoder, vocabulary.load(settings.vocabulary))
 
 
-def _heads_folder(settings: Settings) -> Path:
+def heads_folder(settings: Settings) -> Path:
+    """Where this home keeps what its extractor has learned."""
     return settings.home / "extraction"
 
 

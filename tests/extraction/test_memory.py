@@ -62,6 +62,20 @@ def test_an_attribute_taken_for_new_knows_nothing_of_itself() -> None:
         assert {found.value(int(n)) for n in np.flatnonzero(rivals)} == {"BASSO"}
 
 
+def test_what_another_attribute_claims_is_taken() -> None:
+    products = [replace(p, targets={"Colour": p.targets["Colour"]}) for p in lures(24) if p.targets["Colour"]]
+    memory = remembering(products)
+    reading = memory.read(products[0])
+    colour = [run for run, key in enumerate(reading.text.keys) if key == fold(products[0].targets["Colour"][0])]
+
+    def taken(attribute: str) -> set[str | None]:
+        found = memory.candidates(reading, attribute, Kin(named), as_new=True, claims={"Colour": colour})
+        return {found.value(int(n)) for n in np.flatnonzero(found.features[:, FEATURES.index("taken")] == 1)}
+
+    assert taken("Size") == set(products[0].targets["Colour"])
+    assert not taken("Colour"), "no attribute takes its own values from itself"
+
+
 def test_a_text_taken_out_leaves_no_trace() -> None:
     products = lures(24)
     memory, without = remembering(products), remembering(products[1:])

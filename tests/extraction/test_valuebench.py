@@ -79,6 +79,8 @@ def test_a_line_has_all_figures(data: Path, encoder: Encoder, vocabulary: Vocabu
     # All attributes of the one category are asked anyway.
     assert row["f1_all_attributes"] == row["f1"]
     assert 0 <= row["calibration_error"] <= 1
+    # The corrections repeat what was learned: nothing is forgotten by them.
+    assert row["f1_after_corrections"] == (row["f1"] if variant == "whole" else None)
 
 
 def test_rules_read_what_they_know(data: Path, vocabulary: Vocabulary) -> None:

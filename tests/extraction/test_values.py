@@ -176,3 +176,12 @@ def test_a_new_seed_is_a_new_model(kin: Kin) -> None:
         for s in (0, 1)
     )
     assert not np.isclose(one["Brand"].silent, other["Brand"].silent, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("unsure", "threshold"), [(1, 0.4), (40, 0.25)])
+def test_a_threshold_leaves_its_default_for_many_answers_and_not_for_one(unsure: int, threshold: float) -> None:
+    """Right answers with probability .27 are lost at the default, and 60 wrong ones of .22 are won below."""
+    chances = [(0.9, True)] * 100 + [(0.27, True)] * unsure + [(0.22, False)] * 60
+    products = [MarkedProduct("a", "", "", {"Size": ("a",)}) for _ in chances]
+    beliefs = [{"Size": Belief(1 - p, (Answer("a" if right else "b", p, "a"),))} for p, right in chances]
+    assert calibrate(products, beliefs).threshold == threshold
