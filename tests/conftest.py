@@ -1,7 +1,4 @@
-"""One real Neo4j for the whole run, emptied for each test, and a small named shop to put into it.
-
-`make test` runs two processes: one has the tests of this Neo4j, the other those that need none.
-"""
+"""One real Neo4j for the whole run, emptied for each test, and a small named shop to put into it."""
 
 from __future__ import annotations
 
@@ -14,15 +11,6 @@ import pytest
 from kg import localdb
 from kg.migrations import migrate
 from kg.store import GraphStore
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what stays together: all that shares the one Neo4j, and each module of the rest."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            of_database = isinstance(item, pytest.Function) and "database" in item.fixturenames
-            item.add_marker(pytest.mark.xdist_group("neo4j" if of_database else item.path.stem))
 
 
 @pytest.fixture(scope="session")

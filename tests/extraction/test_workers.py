@@ -16,9 +16,6 @@ from kg.graph import Document, DocumentKind, Extraction
 from kg.vocabulary import Vocabulary
 from tests.extraction.conftest import CAMERAS
 
-# Each process holds an encoder of its own: never beside the tests that have a browser, which are in this group too.
-pytestmark = pytest.mark.xdist_group("neo4j")
-
 TEXTS = (
     "The battery fits the X100. It is light.",
     "Does not fit the X200.",
