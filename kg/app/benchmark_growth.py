@@ -55,7 +55,7 @@ def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dic
 
     def fit(until: float, base: registry.Checkpoint | None) -> tuple[registry.Checkpoint, float]:
         begun = time.process_time()
-        part, names = _until(data, index, until)
+        part, names = graph_until(data, index, until)
         fitted = training.fit(part, names, seed=settings.seed, device=settings.device, base=base)
         return replace(fitted, version=f"{until:.0f}"), time.process_time() - begun
 
@@ -89,7 +89,7 @@ def _times(data: HeteroData) -> np.ndarray:
     return np.sort(at[~np.isnan(at)])
 
 
-def _until(data: HeteroData, index: NodeIndex, end: float) -> tuple[HeteroData, NodeIndex]:
+def graph_until(data: HeteroData, index: NodeIndex, end: float) -> tuple[HeteroData, NodeIndex]:
     """The graph as it was at ``end``: later interactions, and users and products without any, are not there."""
     import torch
 
@@ -127,7 +127,7 @@ def _figures(data: HeteroData, index: NodeIndex, task: Task, checkpoint: Checkpo
     from embeddings.split import interactions
 
     names = NodeIndex({"User": checkpoint.users, "Product": checkpoint.products})
-    part, _ = _until(data, index, float(checkpoint.version))
+    part, _ = graph_until(data, index, float(checkpoint.version))
     x = interactions(part)
     scorer = Scorer(
         checkpoint.user_vectors,
