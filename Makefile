@@ -27,8 +27,8 @@ help: ## show this list
 demo: setup ## run the whole main job on the bundled shop
 	@$(ISOLATED) KG_HOME=.kg/demo $(BIN)/kg demo
 
-# The checks of the text run beside the tests: Neo4j's start leaves them a core. Two processes of tests on two cores
-# were no faster (11 min each), and took 4.5 GB instead of 3.
+# The checks of the text run beside the tests: Neo4j's start leaves them a core. Two processes of tests would take more
+# than 4 GB.
 test: setup ## run ruff, mypy and the tests
 	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 

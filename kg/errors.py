@@ -12,6 +12,7 @@ KGError
 │   ├── AuthenticationError
 │   ├── VersionError
 │   ├── QueryTimeoutError
+│   ├── WriteRefusedError    a statement that writes was sent to be read
 │   └── StatementError       it refused a statement, or a value that it was given
 ├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
 ├── InputError               a file cannot be read at all (bad records are rejects, not errors)
