@@ -436,6 +436,25 @@ def evaluate_search(
     show(report, True, "")
 
 
+@evaluate.command("insight")
+def evaluate_insight(
+    days: Annotated[int, typer.Option(min=1, max=365, help="How far ahead purchases of a category are foretold.")] = 30,
+    weeks: Annotated[int, typer.Option(min=1, max=26, help="How far ahead sales are foretold.")] = 4,
+) -> None:
+    """Foretell the graph's latest days and weeks from those before: chances and forecasts beside what came; JSON."""
+    import numpy as np
+
+    from embeddings.backtest import forecast_report, intent_report
+    from embeddings.intent import read_market
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        market = read_market(store, np.random.default_rng(settings.seed))
+        intent = intent_report(market, days=days) if market.users else None
+        show({"purchase_intent": intent, "demand_forecast": forecast_report(store, weeks=weeks)}, True, "")
+
+
 # --- questions -----------------------------------------------------------------------------------------------
 
 

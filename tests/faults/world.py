@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
@@ -117,8 +117,10 @@ class _Crew:
         return next((place for place, process in enumerate(self._places) if process.pid == pid), None)
 
     def send(self, place: int, number: signal.Signals) -> None:
-        if self._places[place].is_alive():
-            os.kill(self.pid(place), number)
+        # One that was killed a moment ago may still be taken for alive.
+        with suppress(ProcessLookupError):
+            if self._places[place].is_alive():
+                os.kill(self.pid(place), number)
 
     def replace(self, place: int) -> None:
         """Start another in the place of one that was killed, or asked to go and perhaps is still at work."""
@@ -181,13 +183,16 @@ def _leader(store: GraphStore, world: World, crew: _Crew) -> int | None:
 
 
 def _wait_until_whole(store: GraphStore, world: World, ended: datetime) -> float:
-    """Wait until each slot up to then has been run, and the chain has followed; how many seconds that took."""
+    """Wait until each slot up to then has been run, the chain has followed, and a run has begun since, which shows that
+    somebody is at work; how many seconds that took."""
     began = time.monotonic()
     until = ended - world.interval
 
     def whole() -> bool:
         progress = _look(store, world).progress
-        return all((p := progress[job]).done is not None and p.done >= until for job in (world.beat, world.follow))
+        return all(
+            (p := progress[job]).done is not None and p.done >= until for job in (world.beat, world.follow)
+        ) and any(run.at > ended for run in runs.history(store, limit=1, job=world.beat))
 
     wait(whole)
     return time.monotonic() - began
