@@ -20,7 +20,7 @@ def test_chances_of_a_world_that_is_as_the_model_thinks_come_true() -> None:
     assert report is not None
     assert report["bought"] > 200
     assert report["foretold"] == pytest.approx(report["bought"], rel=0.15)
-    assert report["calibration_error"] < 0.05
+    assert report["calibration_error"] < 0.1  # 60 pairs a part: .05 is chance
     assert report["log_loss"] < report["log_loss_shelf"]
     assert sum(part["pairs"] for part in report["parts"]) == report["pairs"]
 
