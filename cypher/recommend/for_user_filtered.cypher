@@ -162,10 +162,11 @@ CALL (u, live, entry, priced, low, high) {
     WITH live, collect(DISTINCT p) AS pool, coalesce(live.w_embedding * min(cosine), 0.0) AS near,
          coalesce(live.w_popularity, 1.0) * coalesce(min(popularity), 0.0) AS popular
     // What has no vector is as good as at a right angle.
-    RETURN pool, CASE WHEN near > 0.0 THEN near ELSE 0.0 END + popular AS beyond
+    LET farthest = CASE WHEN near > 0.0 THEN near ELSE 0.0 END
+    RETURN pool, farthest, farthest + popular AS beyond
   }
   ELSE {
-    RETURN [] AS pool, null AS beyond
+    RETURN [] AS pool, null AS farthest, null AS beyond
   }
 }
 // 3. The history, as recommend/for_user weighs it, and the parts of the score to which it leads.
@@ -278,42 +279,61 @@ CALL (u, live, led, known, passed) {
 LET enough = entry.n > $exact AND size(top) = $limit
              AND (size(passed) >= 40 + 2 * $limit + size(known)
                   OR all(x IN top WHERE x.pin IS NOT NULL OR x.score >= beyond))
-CALL (u, live, known, enough, entry, rarest, low, high, free, without, that, kinds, shelves) {
+// What is not among the nearest is no nearer than the farthest of them, so that by its popularity alone it can be told
+// whether it may reach the last row: a vector takes ten times as long to read. Where few products are as popular as
+// that, they are looked at in place of all that stand behind the rarest filter.
+LET floor = CASE WHEN size(top) = $limit THEN top[-1].score END
+LET rate = coalesce(live.w_popularity, 1.0)
+LET least = CASE WHEN rate > 0.0 AND floor > farthest THEN (floor - farthest) / rate END
+CALL (enough, least) {
+  WHEN NOT enough AND least IS NOT NULL THEN {
+    MATCH (p:Product)
+    WHERE p.popularity >= least
+    WITH p
+    LIMIT 4 * $exact
+    RETURN count(p) AS asPopular
+  }
+  ELSE {
+    RETURN null AS asPopular
+  }
+}
+LET way = CASE WHEN asPopular < 4 * $exact AND asPopular < entry.n THEN 'popularity' ELSE entry.by END
+CALL (u, live, known, enough, least, way, rarest, low, high, free, without, that, kinds, shelves) {
   WHEN enough THEN {
     RETURN [] AS best
   }
   ELSE {
     // The filters again, word for word, save the one by which it is entered.
     LET is = {
-      category: free.category OR entry.by = 'category',
-      brand: free.brand OR entry.by = 'brands',
+      category: free.category OR way = 'category',
+      brand: free.brand OR way = 'brands',
       all: free.all,
-      any: free.any OR entry.by = 'any attribute',
-      fitting: free.fitting OR entry.by = 'fits'
+      any: free.any OR way = 'any attribute',
+      fitting: free.fitting OR way = 'fits'
     }
-    CALL (entry, rarest, low, high, that, kinds, shelves) {
-      WHEN entry.by = 'category' THEN {
+    CALL (way, least, rarest, low, high, that, kinds, shelves) {
+      WHEN way = 'category' THEN {
         UNWIND shelves AS shelf
         MATCH (shelf)<-[:IN_CATEGORY]-(p:Product)
         RETURN DISTINCT p
       }
-      WHEN entry.by = 'brands' THEN {
+      WHEN way = 'brands' THEN {
         MATCH (b:Brand)
         WHERE b.key IN $brands
         MATCH (b)<-[:MADE_BY]-(p:Product)
         RETURN DISTINCT p
       }
-      WHEN entry.by = 'attribute' THEN {
+      WHEN way = 'attribute' THEN {
         MATCH (v:AttributeValue {key: rarest})<-[:HAS_ATTRIBUTE]-(p:Product)
         RETURN DISTINCT p
       }
-      WHEN entry.by = 'any attribute' THEN {
+      WHEN way = 'any attribute' THEN {
         MATCH (v:AttributeValue)
         WHERE v.key IN $any_attributes
         MATCH (v)<-[:HAS_ATTRIBUTE]-(p:Product)
         RETURN DISTINCT p
       }
-      WHEN entry.by = 'fits' THEN {
+      WHEN way = 'fits' THEN {
         MATCH (that)<-[:ACCESSORY_OF]-(p:Product)
         RETURN p
       UNION
@@ -324,9 +344,14 @@ CALL (u, live, known, enough, entry, rarest, low, high, free, without, that, kin
         MATCH (kind)<-[:ACCESSORY_OF|COMPATIBLE_WITH]-(p:Product)
         RETURN p
       }
-      WHEN entry.by = 'price' THEN {
+      WHEN way = 'price' THEN {
         MATCH (p:Product)
         WHERE low <= p.price <= high
+        RETURN p
+      }
+      WHEN way = 'popularity' THEN {
+        MATCH (p:Product)
+        WHERE p.popularity >= least
         RETURN p
       }
       ELSE {
@@ -338,6 +363,7 @@ CALL (u, live, known, enough, entry, rarest, low, high, free, without, that, kin
     }
     FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
     FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+    FILTER least IS NULL OR p.popularity >= least
     FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
     FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
     FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
