@@ -274,7 +274,7 @@ def _memory(home: Path) -> dict[str, int | None]:
 
 TOP: Final = 20
 """Rows that are compared."""
-COUNTED: Final = 1_000
+COUNTED: Final = 100
 """Matches are counted up to so many: more rows with their reasons need more memory than one query may have."""
 
 
