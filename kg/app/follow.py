@@ -32,7 +32,7 @@ from extraction.corpus import Kind, Piece
 from kg import intake, streams
 from kg.app.held import Held, while_held
 from kg.app.pieces import PieceLoader, RejectLog
-from kg.app.refresh import Reader, Refresher
+from kg.app.refresh import Reader, Refresher, reader_for
 from kg.app.session import pseudonym_of
 from kg.errors import InputError
 from kg.records import EventRecord, Place
@@ -80,9 +80,7 @@ def follow(store: GraphStore, settings: Settings, source: Source, stop: threadin
     """
     if not source.directory.is_dir():
         raise InputError(f"{source.directory} is no folder. Name the one whose files are to be followed.")
-    reader = Reader(settings)
-    if source.kind in ("products", "reviews"):
-        reader.extractor(store)  # takes seconds, which the first text is not to wait for
+    reader = reader_for(source.kind, store, settings)
     while_held(
         store,
         source.name,
@@ -96,7 +94,7 @@ def follow(store: GraphStore, settings: Settings, source: Source, stop: threadin
 class _Following:
     """What one holding of the lease knows: how far each file has been read, and what of it has no time."""
 
-    def __init__(self, settings: Settings, source: Source, held: Held, reader: Reader) -> None:
+    def __init__(self, settings: Settings, source: Source, held: Held, reader: Reader | None) -> None:
         self._held = held
         self._source = source
         self._pseudonym = pseudonym_of(settings)

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import structlog
 
+from extraction.corpus import Kind
 from extraction.pipeline import NAME, Extractor
 from extraction.workers import return_memory
 from kg import provenance, streams
@@ -68,11 +69,12 @@ class Refresher:
 
     Args:
         store: where it writes; a fenced one where somebody else may take over.
-        reader: reads texts; outlives the lease that ``store`` is fenced by.
+        reader: reads texts, and outlives the lease that ``store`` is fenced by; None for one who serves users alone,
+            and has no text to keep them waiting.
         keep: called between two chunks of work, to renew that lease.
     """
 
-    def __init__(self, store: GraphStore, reader: Reader, *, keep: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, store: GraphStore, reader: Reader | None, *, keep: Callable[[], None] = lambda: None) -> None:
         self._store = store
         self._reader = reader
         self._keep = keep
@@ -93,7 +95,7 @@ class Refresher:
         """
         before = streams.mark(datetime.now(UTC) - older)
         self._follow_model()
-        while rows := self._store.read(_WAITING_SINCE, before=before, limit=CHUNK):
+        while self._reader and (rows := self._store.read(_WAITING_SINCE, before=before, limit=CHUNK)):
             self._texts([row["id"] for row in rows])
         if self._is_live():
             from embeddings import foldin
@@ -105,7 +107,8 @@ class Refresher:
         """When nothing comes: now and then look for what others left, and for new names."""
         if time.monotonic() - self._swept > SWEEP_S:
             self.sweep(older=timedelta(seconds=SWEEP_S))
-        self._reader.renew(self._store)
+        if self._reader is not None:
+            self._reader.renew(self._store)
 
     def close(self) -> None:
         """End the record of the texts that were read."""
@@ -120,7 +123,7 @@ class Refresher:
         if version is not None and version != self._version:
             from embeddings import foldin  # torch takes seconds to import
 
-            for skus in batched(foldin.unplaced_products(self._store), CHUNK):
+            for skus in batched(foldin.unplaced_products(self._store) if self._reader else (), CHUNK):
                 foldin.fold_in_products(self._store, skus)
                 self._keep()
             self._users(foldin.users_behind(self._store))
@@ -132,16 +135,16 @@ class Refresher:
     def _texts(self, ids: Sequence[str]) -> None:
         for part in batched(ids, CHUNK):
             rows = self._store.read(_WAITING, documents=part)
-            if rows:
-                self._read(rows)
+            if rows and self._reader is not None:
+                self._read(rows, self._reader)
                 self._place([row["sku"] for row in rows if row["kind"] == DocumentKind.PRODUCT])
                 marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
                 self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
             self._keep()
 
-    def _read(self, rows: Sequence[dict[str, Any]]) -> None:
+    def _read(self, rows: Sequence[dict[str, Any]], reader: Reader) -> None:
         """Record what these documents say, unless it stands in the graph; likewise the vectors of products' texts."""
-        extractor = self._reader.extractor(self._store)
+        extractor = reader.extractor(self._store)
         documents = {
             row["id"]: Document(row["id"], DocumentKind(row["kind"]), row["text"], row["sku"], row["title_end"])
             for row in rows
@@ -158,7 +161,7 @@ class Refresher:
         if unencoded:
             vectors = extractor.encoder.encode([d.text for d in unencoded])
             jobs.write_text_vectors(self._store, [(d.id, d.sku, _done(d, encoding)) for d in unencoded], vectors)
-            self._reader.stale = True
+            reader.stale = True
 
     def _place(self, skus: Sequence[str]) -> None:
         if not skus or not self._is_live():
@@ -219,6 +222,15 @@ class Reader:
         self._took = self._looked - began
         log.info("names of the catalogue read", seconds=round(self._took, 1))
         return extractor
+
+
+def reader_for(kind: Kind, store: GraphStore, settings: Settings) -> Reader | None:
+    """A reader that is ready, where records of this kind have texts."""
+    if kind not in ("products", "reviews"):
+        return None
+    reader = Reader(settings)
+    reader.extractor(store)  # takes seconds, which the first text is not to wait for
+    return reader
 
 
 def _done(document: Document, version: str) -> str:

@@ -160,7 +160,7 @@ def play_stream(store: GraphStore, connection: localdb.Connection, plan: StreamP
     jobs.ingest(store, settings, plan.kind, sorted(content))
     if plan.kind == "reviews":
         jobs.extract(store, settings)
-    differences = [f"{name}: {one} instead of {other}" for name, one, other in _different(streamed, plain(store))]
+    differences = [f"{name}: {one} instead of {other}" for name, one, other in different(streamed, plain(store))]
     if refused != _rejects(settings.home / "rejects.jsonl"):
         differences.append(f"the rejects are {refused} instead of {_rejects(settings.home / 'rejects.jsonl')}")
     return StreamReport(plan, len(refused), tuple(differences[:5]), time.monotonic() - began)
@@ -251,7 +251,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(v) for v in value] if isinstance(value, list) and value and isinstance(value[0], float) else value
 
 
-def _different(one: list[str], other: list[str]) -> list[tuple[str, str, str]]:
+def different(one: list[str], other: list[str]) -> list[tuple[str, str, str]]:
     mine, theirs = set(one) - set(other), set(other) - set(one)
     found = []
     for line in sorted(mine):
