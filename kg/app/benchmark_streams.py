@@ -41,8 +41,10 @@ PATIENCE_S: Final = 60.0
 """After this time something that should have been served counts as missed."""
 WARM_UP: Final = 3
 """Of each kind, sent first and not counted: Neo4j plans each query when it meets it first."""
-LIMIT: Final = 10
-"""Rows of a recommendation, as a shop shows them."""
+LIMIT: Final = 100
+"""Rows that are asked for: what is not placed yet is in none of them, and where it comes in is told."""
+FIRST: Final = 10
+"""Rows that a shop shows."""
 
 Say = Callable[[str], None]
 
@@ -68,7 +70,7 @@ def freshness(
     """Seconds from handing a line to the follower until a recommendation shows it: p50, p95, p99 over the lines.
 
     A new product is the sibling of one in which a user is more interested than anybody, told in the same words under
-    a new name; it is served when that user's ten recommendations hold it. An event is a look at a product that the user
+    a new name; it is served when that user's recommendations hold it. An event is a look at a product that the user
     has not met; it is served when the user's recommendations are others than before.
 
     Args:
@@ -80,18 +82,24 @@ def freshness(
         users = _users(store, events + WARM_UP, np.random.default_rng(settings.seed))
         with _followers(home, Path(folder), ("products", "events")) as files:
             say(f"Handing over {len(siblings)} new products.")
-            shown = [_until_shown(store, query, files["products"], s, n) for n, s in enumerate(siblings)]
+            shown = [_until_shown(store, query, files["products"], s, n) for n, s in enumerate(siblings)][WARM_UP:]
             say(f"Handing over {len(users)} events.")
-            changed = [_until_changed(store, query, files["events"], user) for user in users]
+            changed = [_until_changed(store, query, files["events"], user) for user in users][WARM_UP:]
+        there = store.read("MATCH (p:Product) WHERE p.active RETURN count(p) AS n")[0]["n"]
+    ranks = [rank for _, rank in shown if rank is not None]
     return {
-        "products in the shop": products or len(siblings),
-        "new product, seconds until recommended": _percentiles(shown[WARM_UP:]),
-        "event, seconds until recommendations change": _percentiles([c for c, _ in changed[WARM_UP:]]),
-        "event, seconds until the user's vector follows": _percentiles([p for _, p in changed[WARM_UP:]]),
+        "products in the shop": there,
+        "new product, seconds until recommended": _percentiles([seconds for seconds, _ in shown]),
+        "new product, share within the first ten": round(sum(r <= FIRST for r in ranks) / max(1, len(shown)), 2),
+        "event, seconds until recommendations change": _percentiles([c for c, _ in changed]),
+        "event, seconds until the user's vector follows": _percentiles([p for _, p in changed]),
     }
 
 
-def _until_shown(store: GraphStore, query: Query, file: Path, sibling: Sibling, number: int) -> float | None:
+def _until_shown(
+    store: GraphStore, query: Query, file: Path, sibling: Sibling, number: int
+) -> tuple[float | None, int | None]:
+    """Seconds, and at which rank it is then."""
     sku = f"new-{number}"
     record: dict[str, Any] = {
         "sku": sku,
@@ -104,10 +112,18 @@ def _until_shown(store: GraphStore, query: Query, file: Path, sibling: Sibling, 
         record["categories"] = [sibling.category.split(" > ")]
     began = _append(file, record)
     asked = {"user": sibling.user, "limit": LIMIT}
-    seconds = _wait(began, lambda: any(row["sku"] == sku for row in catalogue.run(store, query, asked)))
+    rank: int | None = None
+
+    def is_shown() -> bool:
+        nonlocal rank
+        skus = [row["sku"] for row in catalogue.run(store, query, asked)]
+        rank = skus.index(sku) + 1 if sku in skus else None
+        return rank is not None
+
+    seconds = _wait(began, is_shown)
     # The next is not to compete with it.
     store.write("MATCH (p:Product {sku: $sku}) SET p.active = false", sku=sku)
-    return seconds
+    return seconds, rank
 
 
 def _until_changed(

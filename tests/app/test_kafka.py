@@ -118,7 +118,7 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
 
     shop_with_model(store)
     rng = random.Random(3)
-    for _ in range(3):
+    for _ in range(2):
         before, process = read(), start()
         wait(lambda before=before: read() != before or sum(read()) == sum(map(len, files)))
         time.sleep(rng.uniform(0, 0.05))
