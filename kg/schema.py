@@ -161,6 +161,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("language", "STRING", "BCP 47 tag."),
             Property("interests", "LIST<STRING>", "Interests as the user stated them."),
             Property("last_at", "ZONED DATETIME", "Time of the user's latest event."),
+            Property("waiting", "STRING", "Names the piece of a stream after which the vector is to be made anew."),
             Property("embedding_blue", "LIST<FLOAT>", "The blue model's vector, unit length."),
             Property("embedding_green", "LIST<FLOAT>", "The green model's vector, unit length."),
         ),
@@ -234,6 +235,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("sha256", "STRING", "Digest of the text.", required=True),
             Property("extracted", "STRING", "sha256 and extractor version of the last extraction."),
             Property("encoded", "STRING", "sha256 and encoder of the product's text_embedding."),
+            Property("waiting", "STRING", "Names the piece of a stream that brought it, until its facts are served."),
         ),
     ),
     Label(
@@ -535,6 +537,9 @@ RANGE_INDEXES: Final[tuple[RangeIndex, ...]] = (
     RangeIndex("evidence_fact", "Evidence", ("fact",)),
     RangeIndex("document_sku", "Document", ("sku",)),
     RangeIndex("document_extracted", "Document", ("extracted",)),
+    # Few are waiting at a time, and they are asked for after every piece of a stream.
+    RangeIndex("document_waiting", "Document", ("waiting",)),
+    RangeIndex("user_waiting", "User", ("waiting",)),
     RangeIndex("product_popularity", "Product", ("popularity",)),
     RangeIndex("product_price", "Product", ("price",)),
     RangeIndex("attribute_name", "AttributeValue", ("attribute",)),

@@ -34,6 +34,9 @@ from kg.store import GraphStore
 from kg.timetable import Job
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from extraction.training import Heads
 
 KINDS = ("products", "reviews", "events", "users")
@@ -243,9 +246,7 @@ def extract(
     """
 
     clock = now or (lambda: datetime.now(UTC))
-    spec = ExtractorSpec(
-        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, heads_folder(settings)
-    )
+    spec = extractor_spec(store, settings)
     version = spec.version
     if everything:
         store.autocommit("MATCH (d:Document) CALL (d) { REMOVE d.extracted } IN TRANSACTIONS OF 5000 ROWS")
@@ -264,7 +265,15 @@ def extract(
         from embeddings import foldin  # torch takes seconds to import
 
         placed = foldin.fold_in_products(store, foldin.unplaced_products(store))
+        foldin.fold_in_users(store, foldin.waiting_users(store))
     return ExtractReport(version, run.documents, run.facts, run.rejected, vectors, placed)
+
+
+def extractor_spec(store: GraphStore, settings: Settings) -> ExtractorSpec:
+    """What the extractor of this graph and home is made from, the catalogue's names as they are now."""
+    return ExtractorSpec(
+        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, heads_folder(settings)
+    )
 
 
 PAGE: Final = 256
@@ -306,12 +315,18 @@ def encode_products(store: GraphStore, workers: Workers, fingerprint: str) -> in
     total = 0
     for _, vectors in workers.encode(texts()):
         rows = pages.popleft()
-        total += writer.set_vectors(
-            store, "Product", "text_embedding", zip((row["sku"] for row in rows), vectors, strict=True)
-        )
-        marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
-        store.write("UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.encoded = row.mark", rows=marks)
+        total += write_text_vectors(store, [(row["id"], row["sku"], row["mark"]) for row in rows], vectors)
     return total
+
+
+def write_text_vectors(store: GraphStore, texts: Sequence[tuple[str, str, str]], vectors: NDArray[np.float32]) -> int:
+    """Write the encoder's vectors, ``[texts, dimensions]``, of texts: document, sku, and what says that it is done."""
+    written = writer.set_vectors(
+        store, "Product", "text_embedding", zip((sku for _, sku, _ in texts), vectors, strict=True)
+    )
+    marks = [{"id": id, "mark": mark} for id, _, mark in texts]
+    store.write("UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.encoded = row.mark", rows=marks)
+    return written
 
 
 _UNENCODED = """
