@@ -408,6 +408,20 @@ def evaluate_recommend(
     show(report, True, "")
 
 
+@evaluate.command("explanations")
+def evaluate_explanations(
+    rows: Annotated[int, typer.Option(min=1, help="Users drawn by chance, each with one recommendation.")] = 300,
+) -> None:
+    """Take away the edges that recommend/explain names, score again, and see whether scores fall; print JSON."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.evaluate_explanations(store, settings, rows)
+    show(report, True, "")
+
+
 @evaluate.command("extraction")
 def evaluate_extraction(
     gold: Annotated[Path, typer.Option(help="Marked texts that training did not see.")],

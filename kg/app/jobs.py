@@ -516,6 +516,18 @@ def evaluate_recommend(
         )
 
 
+def evaluate_explanations(store: GraphStore, settings: Settings, rows: int) -> dict[str, Any]:
+    """Take away what explanations name and score again; see :func:`embeddings.fidelity.evaluate_explanations`."""
+    from embeddings import fidelity, registry
+
+    live = registry.live(store)
+    if live is None:
+        raise CheckpointError("No model is live, so nothing is recommended by one. Run kg train and kg promote.")
+    here = live.version in registry.versions(settings.home)
+    checkpoint = registry.load(settings.home, live.version) if here else None
+    return fidelity.evaluate_explanations(store, rows=rows, seed=settings.seed, checkpoint=checkpoint)
+
+
 def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
     """The pairs of a holdout file, ``{user, sku}`` a line.
 
