@@ -133,7 +133,8 @@ class Rescorer:
         for edge in without:
             if edge.type.split(":")[0] == type_ and target in (edge.head, edge.tail):
                 other = edge.tail if edge.head == target else edge.head
-                gone[other] = gone.get(other, 0) + 1
+                if other < self.shop.n_users + self.shop.n_products:  # a product is made for a brand, too
+                    gone[other] = gone.get(other, 0) + 1
         return [
             other - self.shop.n_users for other, count in gone.items() if count >= self._count(type_, target, other)
         ]

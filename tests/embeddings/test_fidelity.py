@@ -115,6 +115,12 @@ def test_each_edge_takes_away_what_it_feeds(live: GraphStore) -> None:
     brand = named_edges([{"type": "MADE_BY", "from": "T1", "to": "cobalt"}], scores.shop, index)
     assert [edge.type for edge in brand] == ["MADE_BY:Brand"]
     assert scores.score(user, target, [Edge(SIMILAR, node["G2"], node["T1"]), *brand]) == pytest.approx(whole)
+    # Made for all of a brand is no relation between two products, though it has the same type.
+    live.write("MATCH (p:Product {sku: 'G2'}), (b:Brand {key: 'cobalt'}) CREATE (p)-[:ACCESSORY_OF {source: 'x'}]->(b)")
+    wide, names = rescorer(live)
+    (made_for,) = named_edges([{"type": "ACCESSORY_OF", "from": "G2", "to": "cobalt"}], wide.shop, names)
+    assert made_for.type == "ACCESSORY_OF:Brand"
+    assert wide.score(user, target, [made_for]) == pytest.approx(whole)
     # Somebody else's purchase makes the product less popular.
     anna = Edge(MET, index.row("User", "anna"), node["S1"])
     strap = index.row("Product", "S1")
