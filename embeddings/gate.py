@@ -26,7 +26,7 @@ from embeddings import finetuning
 from embeddings.choosing import Choice, similar_to
 from embeddings.evaluation import validation_values
 from embeddings.export import SHOP, NodeIndex, export_subgraph
-from embeddings.network import Fit, Report, vectors_of
+from embeddings.network import Fit, Report, threads_for, vectors_of
 from embeddings.registry import Checkpoint
 from embeddings.relations import following_weights, ridge_weights
 from embeddings.scoring import Scorer, no_weights, popularity
@@ -72,7 +72,9 @@ def compare(
     if not folds:
         return Verdict(True, "Too few users to compare it with the live model.")
     refits = Refits(shop, folds, index, device, seed, report)
-    return judged(refits.values(new), refits.values(live), artefact_values(new, shop, folds, index), live.version)
+    with threads_for(len(x), finetuning.settings_of(new)):
+        recipes = refits.values(new), refits.values(live)
+    return judged(*recipes, artefact_values(new, shop, folds, index), live.version)
 
 
 def judged(new: np.ndarray, live: np.ndarray, artefact: np.ndarray, against: str) -> Verdict:

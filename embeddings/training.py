@@ -36,7 +36,7 @@ from embeddings import finetuning
 from embeddings.choosing import Clock, choose, similar_to
 from embeddings.export import SHARED, SHOP, NodeIndex, export_subgraph
 from embeddings.finetuning import Renewal, met_by
-from embeddings.network import Report, fit_chosen, vectors_of
+from embeddings.network import Report, fit_chosen, threads_for, vectors_of
 from embeddings.registry import Checkpoint, environment, new_version, save
 from embeddings.relations import following_weights, ridge_weights
 from embeddings.scoring import popularity
@@ -108,7 +108,7 @@ def fit(
     settings = (settings or TrainSettings()) if base is None else finetuning.settings_of(base)
     report = report or (lambda *_: None)
     x = interactions(data)
-    with _threads(1 if len(x) < settings.large else None):
+    with threads_for(len(x), settings):
         return _fit(data, index, x, seed, device_of(device), settings, report, logs, base)
 
 
@@ -244,18 +244,6 @@ def device_of(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise EmbeddingError(f"KG_DEVICE is {name}, but torch sees no GPU here. Set KG_DEVICE=cpu or auto.")
     return torch.device(name)
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """torch on ``count`` threads. On small matrices a second one only waits for the first, and on a busy machine
-    waits long: a network that trains in 1.4 s on one thread took 88 s on two beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _bar(progress: Report | None) -> AbstractContextManager[Report]:

@@ -25,7 +25,7 @@ from torch_geometric.data import HeteroData
 
 from embeddings.evaluation import validation_values
 from embeddings.mixture import Ridge, choose_mixture, followings_of, ridges_of
-from embeddings.network import Report, choose_network, cosines
+from embeddings.network import Report, choose_network, cosines, threads_for
 from embeddings.settings import LOSSES, TrainSettings
 from embeddings.shop import Shop, folds_of
 from embeddings.split import Holdout, Interactions, interactions
@@ -76,6 +76,10 @@ class Bench:
 
     def measure(self, settings: TrainSettings) -> Measured:
         """Train the network with these settings and mix it with the rest."""
+        with threads_for(len(self.x), settings):
+            return self._measure(settings)
+
+    def _measure(self, settings: TrainSettings) -> Measured:
         begun = time.perf_counter()
         large = len(self.x) >= settings.large
         network = choose_network(self.shop, self.folds, settings, self.device, self.seed, self.report, None, large)
