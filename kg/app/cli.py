@@ -401,10 +401,14 @@ def why(
 @app.command()
 def train(
     seed: Annotated[int | None, typer.Option(help="Seed; by default KG_SEED.")] = None,
-    dimensions: Annotated[int, typer.Option(min=2, max=1024, help="Width of the embeddings.")] = 64,
+    dimensions: Annotated[int | None, typer.Option(min=2, max=1024, help="Width of the embeddings; 64.")] = None,
     base: Annotated[
         str | None,
         typer.Option("--from", help="Go on from this checkpoint (`live`: the live one): quick, and chooses nothing."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE, a setting of embeddings/settings.py; again for each."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -414,24 +418,56 @@ def train(
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.train(store, settings, seed=seed, dimensions=dimensions, base=base)
+        report = jobs.train(
+            store, settings, seed=seed, dimensions=dimensions, base=base, changes=_pairs("--set", changes)
+        )
     how = f"going on from {report['based_on']}" if base else f"validation {short(report['metrics'])}"
     show(report, json, f"Trained {report['version']}; {how}.")
 
 
 @app.command()
-def promote(
-    version: Annotated[str | None, typer.Argument(help="Checkpoint; by default the newest.")] = None,
+def tune(
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of earlier searches included.")] = 50,
+    minutes: Annotated[float | None, typer.Option(min=0.0, help="After which no further trial begins.")] = None,
+    dimensions: Annotated[int | None, typer.Option(min=2, max=1024, help="Width of the embeddings; 64.")] = None,
     json: Json = False,
 ) -> None:
-    """Write a checkpoint's vectors and relations beside the live ones, then switch in one transaction."""
+    """Search the network's settings on validation splits of the graph; the same again goes on where it was."""
     from kg.app import jobs
     from kg.app.session import open_store
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.promote(store, settings, version)
-    show(report, json, f"{report['version']} is live in slot {report['slot']}.")
+        report = jobs.tune(store, settings, trials=trials, minutes=minutes, dimensions=dimensions)
+    if json:
+        show(report, True)
+        return
+    out.print(
+        f"Best of {report['trials']}: {report['best']:.4f}, {report['difference']:+.4f} ± {report['error']:.4f} beside "
+        f"the default's {report['default']:.4f}.",
+        markup=False,
+    )
+    out.print(f"kg train {report['options']}".rstrip(), markup=False)
+
+
+@app.command()
+def promote(
+    version: Annotated[str | None, typer.Argument(help="Checkpoint; by default the newest.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Though it is worse than the live one; unmeasured.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a checkpoint's vectors and relations beside the live ones, then switch in one transaction.
+
+    A model that is worse on validation than the live one, beyond chance, is refused.
+    """
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.promote(store, settings, version, force=force)
+    why = f" ({report['gate']['reason']})" if report["gate"] else ""
+    show(report, json, f"{report['version']} is live in slot {report['slot']}{why}.")
 
 
 @app.command()
@@ -469,6 +505,20 @@ def evaluate_recommend(
     settings = Settings.load()
     with open_store(settings) as store:
         report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
+    show(report, True, "")
+
+
+@evaluate.command("explanations")
+def evaluate_explanations(
+    rows: Annotated[int, typer.Option(min=1, help="Users drawn by chance, each with one recommendation.")] = 300,
+) -> None:
+    """Take away the edges that recommend/explain names, score again, and see whether scores fall; print JSON."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.evaluate_explanations(store, settings, rows)
     show(report, True, "")
 
 
@@ -595,12 +645,7 @@ def query(
         show([{"name": q.name, "title": q.title} for q in queries.values()], json)
         return
     found = catalogue.find(name, queries)
-    given: dict[str, Any] = {}
-    for item in param or ():
-        key, sep, value = item.partition("=")
-        if not sep:
-            raise QueryError(f"--param {item!r}: expected NAME=VALUE.")
-        given[key] = value
+    given: dict[str, Any] = _pairs("--param", param)
     settings = Settings.load()
     given = catalogue.with_pseudonyms(found, given, pseudonym_of(settings))
     with open_store(settings) as store:
@@ -705,6 +750,16 @@ def _scheduler(store: GraphStore, settings: Settings) -> Scheduler:
 
     logs.configure()
     return Scheduler(store, jobs.scheduled_jobs(settings), alert=alerts.hook(settings))
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, Any]:
+    found = {}
+    for item in given or ():
+        name, sep, value = item.partition("=")
+        if not sep:
+            raise QueryError(f"{option} {item!r}: expected NAME=VALUE.")
+        found[name] = value
+    return found
 
 
 def _pause(job: str, paused: bool) -> None:

@@ -158,6 +158,22 @@ def growth(
     show(measured.growth(Settings.load(), data, set, related=related), json)
 
 
+@app.command("network")
+def network(
+    seeds: Annotated[int, typer.Option(min=1, help="Splits and trainings, with seeds from 0.")] = 1,
+    variants: Annotated[list[str] | None, typer.Option("--variant", help="One of the table's; all.")] = None,
+    json: Json = False,
+) -> None:
+    """Losses and robustness of the network on validation splits of this home's graph, beside the default."""
+    from kg.app import benchmark_network as measured
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        rows = measured.network(store, settings, seeds=range(seeds), of=variants or ())
+    show(rows, json)
+
+
 @app.command("questions")
 def questions(
     wording: Annotated[
