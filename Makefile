@@ -36,8 +36,8 @@ test: setup ## run ruff, mypy and the tests
 pytest:
 	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
 
-faults: setup ## kill and freeze scheduler processes in 200 seeded runs, and check the record in the graph
-	$(ISOLATED) KG_HOME=.kg/faults $(BIN)/python -m tests.faults --runs 200
+faults: setup ## kill and freeze schedulers in 200 seeded runs, kill followers of streams 100 times, and check the graph
+	$(ISOLATED) KG_HOME=.kg/faults $(BIN)/python -m tests.faults --runs 200 --kills 100
 
 # Debian's package: it comes from where the machine's other packages come from. Elsewhere install any Chromium or Chrome.
 browser: ## install the Chromium in which the web page is tested (Debian and Ubuntu, as root); without one these tests skip
@@ -57,6 +57,7 @@ lock: setup ## renew the locks of the packages, and that of Neo4j's jars if jgo.
 	echo uv | $(COMPILE) --output-file requirements-uv.lock -
 	$(COMPILE) --all-extras --output-file requirements.lock pyproject.toml
 	$(BIN)/python -m kg.localdb.relock
+	$(BIN)/python -m kg.localdb.relock tests/broker/jgo.toml
 
 db-start: setup ## start the local Neo4j of KG_HOME (.kg by default)
 	@$(BIN)/kg db start

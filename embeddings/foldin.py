@@ -9,12 +9,15 @@ to the products that it is like, by the factors that the live model was fitted
 with, and the mean of their vectors, by the strength of these relations.
 
 All of it stands in the graph: the model's factors are properties of its
-``ModelVersion``. Written is only what still belongs to the model that is live.
+``ModelVersion``. Written is only what still belongs to the model that is live,
+and a user's vector only while nothing has happened since the user was looked at
+(:mod:`kg.streams` marks whom a stream touches).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +27,7 @@ from embeddings.registry import LiveModel, live
 from embeddings.relations import MOST_SHARING, PART_WIDTH
 from embeddings.scoring import HISTORY
 from kg.store import GraphStore, vector_parameter
+from kg.streams import mark
 from kg.writer import batched
 
 OUTGOING: Final = 60
@@ -34,7 +38,7 @@ _INTERESTS: Final = """
 CYPHER 25
 UNWIND $users AS id
 MATCH (u:User {{id: id}})
-WHERE u.embedding_{slot} IS NULL OR u.last_at > $since
+WHERE u.embedding_{slot} IS NULL OR u.last_at > $since OR u.waiting > $waiting
 CALL (u) {{
   MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
   WHERE coalesce(did.strength, 1.0) > 0.0 AND h.embedding_{slot} IS NOT NULL
@@ -89,8 +93,21 @@ _WHILE_LIVE: Final = (
     "CYPHER 25\nMATCH (s:Serving {{name: 'model'}})\nSET s.version = s.version\nWITH s\nWHERE s.version = $version\n"
 )
 _PLACE: Final = _WHILE_LIVE + (
-    "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\nSET n.embedding_{slot} = toFloatList(row.vector)\n"
+    "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\n{unless}"
+    "SET n.embedding_{slot} = toFloatList(row.vector)\n"
     "RETURN count(n) AS written"
+)
+# A statement of its own: what the next one reads of these users holds until the transaction ends.
+_LOCK_USERS: Final = _WHILE_LIVE.format() + "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.id = id"
+_UNLESS_TOUCHED: Final = "WHERE coalesce(n.waiting, '') = row.mark\n"
+_PLACED: Final = _WHILE_LIVE.format() + (
+    "UNWIND $rows AS row\nMATCH (u:User {id: row.key})\nWHERE u.waiting = row.mark\nREMOVE u.waiting"
+)
+_MARKS: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nRETURN id, u.waiting AS mark"
+# Who met a newcomer before it had a place had nothing of it in their vector.
+_TAKERS_WAIT: Final = _WHILE_LIVE.format() + (
+    "UNWIND $rows AS row\nMATCH (:Product {sku: row.key})<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User)\n"
+    "WITH DISTINCT u\nORDER BY u.id\nSET u.waiting = $mark"
 )
 _RELATE: Final = _WHILE_LIVE + (
     "UNWIND $rows AS row\nMATCH (p:Product {{sku: row.key}})\n"
@@ -102,9 +119,10 @@ _RELATE: Final = _WHILE_LIVE + (
 
 
 def fold_in_users(store: GraphStore, users: Iterable[str]) -> int:
-    """Give users their vectors of the live model: those who have none, and those seen since it was written.
+    """Give users their vectors of the live model: those who have none, and those seen since its training began.
 
-    A user none of whose products has a vector gets none.
+    A user none of whose products has a vector gets none. Either way the user waits no more, unless something happened
+    meanwhile; then nothing of that user is written.
 
     Returns:
         How many users were written; 0 while no model is live.
@@ -113,23 +131,58 @@ def fold_in_users(store: GraphStore, users: Iterable[str]) -> int:
     if model is None:
         return 0
     cypher = _INTERESTS.format(slot=model.slot, history=HISTORY, dimensions=model.dimensions)
-    place = _PLACE.format(label="User", key="id", slot=model.slot)
+    place = _PLACE.format(label="User", key="id", slot=model.slot, unless=_UNLESS_TOUCHED)
+    since = _trained(model)
+    waiting = mark(since) if since else ""
     written = 0
     for batch in batched(users, _BATCH):
-        found = store.read(cypher, users=batch, since=model.at, half_life=model.weights.half_life_days)
+        # The marks first: what is read after them is no older than they are.
+        marks = {row["id"]: row["mark"] or "" for row in store.read(_MARKS, users=batch)}
+        found = store.read(cypher, users=batch, since=since, waiting=waiting, half_life=model.weights.half_life_days)
         rows = [
-            {"key": row["key"], "vector": vector_parameter(mean)}
+            {"key": row["key"], "vector": vector_parameter(mean), "mark": marks.get(row["key"], "")}
             for row in found
             if (mean := _mean(row["vectors"], row["interests"])) is not None
         ]
-        written += _written(store.write(place, version=model.version, rows=rows))
+        done = [{"key": key, "mark": name} for key, name in sorted(marks.items()) if name]
+        if rows or done:
+            placed = store.write_all(
+                [
+                    (_LOCK_USERS, {"version": model.version, "users": sorted({r["key"] for r in (*rows, *done)})}),
+                    (place, {"version": model.version, "rows": rows}),
+                    (_PLACED, {"version": model.version, "rows": done}),
+                ]
+            )
+            written += _written(placed[1])
     return written
+
+
+def waiting_users(store: GraphStore, *, before: str = "~") -> list[str]:
+    """Users whom a stream touched and nobody has placed since, those who have waited longest first.
+
+    Args:
+        before: a mark; only users who wait since an earlier one.
+    """
+    rows = store.read(
+        "MATCH (u:User)\nWHERE u.waiting < $before\nRETURN u.id AS id ORDER BY u.waiting, id", before=before
+    )
+    return [row["id"] for row in rows]
+
+
+def users_behind(store: GraphStore) -> list[str]:
+    """Users seen since the training of the live model began: their vector knows nothing of it."""
+    model = live(store)
+    if model is None or (since := _trained(model)) is None:
+        return []
+    rows = store.read("MATCH (u:User)\nWHERE u.last_at > $since\nRETURN u.id AS id ORDER BY id", since=since)
+    return [row["id"] for row in rows]
 
 
 def fold_in_products(store: GraphStore, skus: Iterable[str]) -> int:
     """Give products that the live model does not know relations and a vector of it, so that they are recommended.
 
-    A product that is like no other (no text, no brand, no category) gets none.
+    A product that is like no other (no text, no brand, no category) gets none. Users who met one before are marked as
+    waiting: :func:`waiting_users` has them.
 
     Returns:
         How many products were written; 0 while no model is live.
@@ -141,20 +194,25 @@ def fold_in_products(store: GraphStore, skus: Iterable[str]) -> int:
     cypher = _LIKENESS.format(
         slot=model.slot, near=PART_WIDTH + 1, shared=shared, outgoing=OUTGOING, dimensions=model.dimensions
     )
-    place = _PLACE.format(label="Product", key="sku", slot=model.slot)
+    place = _PLACE.format(label="Product", key="sku", slot=model.slot, unless="")
     relate = _RELATE.format()
     factors: dict[str, Any] = {"text": model.factors.get("text", 0.0)}
     factors |= {type_.lower(): model.factors.get(type_.lower(), 0.0) for type_, _ in SHARED}
-    popularity = _usual_popularity(store)
+    popularity: float | None = None
     written = 0
     for batch in batched(skus, _BATCH):
         found = store.read(cypher, skus=batch, **factors)
         rows = [row for one in found if (row := _placed(one, model)) is not None]
+        if not rows:
+            continue
+        popularity = _usual_popularity(store) if popularity is None else popularity
+        takers = {"rows": [{"key": row["key"]} for row in rows], "version": model.version, "mark": mark()}
         written += _written(
             store.write_all(
                 [
                     (relate, {"rows": rows, "version": model.version, "popularity": popularity}),
                     (place, {"rows": rows, "version": model.version}),
+                    (_TAKERS_WAIT, takers),
                 ]
             )[1]
         )
@@ -168,6 +226,17 @@ def unplaced_products(store: GraphStore) -> list[str]:
         return []
     cypher = f"MATCH (p:Product)\nWHERE p.active AND p.embedding_{model.slot} IS NULL\nRETURN p.sku AS sku ORDER BY sku"
     return [row["sku"] for row in store.read(cypher)]
+
+
+def _trained(model: LiveModel) -> datetime | None:
+    """When the training began, which its version says: what happened later it has not seen.
+
+    A version that says no time is that of a test; then when it was written.
+    """
+    try:
+        return datetime.strptime(model.version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return model.at
 
 
 def _placed(found: dict[str, Any], model: LiveModel) -> dict[str, Any] | None:

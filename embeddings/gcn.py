@@ -73,15 +73,21 @@ def normalised_adjacency(edges: TypedEdges, n_nodes: int) -> sp.csr_matrix:
 
 
 class SymmetricProduct(torch.autograd.Function):
-    """``matrix @ x`` for a symmetric matrix: the gradient by ``x`` is the same product again."""
+    """``matrix @ x`` for a symmetric matrix: the gradient by ``x`` is the same product again.
+
+    In full precision where others are in half: there is no sparse product of halves, and sums over many neighbours
+    would lose their digits.
+    """
 
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, x: Tensor) -> Tensor:
         """``matrix @ x``."""
         ctx.matrix = matrix  # type: ignore[attr-defined]
         return matrix @ x
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cuda")  # type: ignore[untyped-decorator]
     def backward(ctx: torch.autograd.function.FunctionCtx, *grad: Tensor) -> tuple[None, Tensor]:
         """Nothing for the matrix, which is data; for ``x`` the transpose, which is the matrix."""
         return None, ctx.matrix @ grad[0]  # type: ignore[attr-defined]
@@ -116,6 +122,7 @@ class HeteroLightGCN(nn.Module):
         super().__init__()
         self.n_users, self.n_products, self.layers = n_users, n_products, layers
         self.types = tuple(adjacency)
+        self._thinned: Tensor | None = None
         for position, matrix in enumerate(adjacency.values()):
             self.register_buffer(f"adjacency_{position}", csr_tensor(matrix), persistent=False)
         self.free = nn.Parameter(torch.from_numpy(initial.astype(np.float32)))
@@ -139,17 +146,48 @@ class HeteroLightGCN(nn.Module):
         """softmax(θ) by name: what the model believes each type of edge to be worth."""
         return dict(zip(self.types, torch.softmax(self.theta.detach(), 0).tolist(), strict=True))
 
-    def propagate(self, x: Tensor) -> Tensor:
-        """Mean of all layers, ``[n_nodes, d]`` → ``[n_nodes, d]``."""
+    def propagate(self, x: Tensor, *, noise: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+        """Mean of all layers, ``[n_nodes, d]`` → ``[n_nodes, d]``.
+
+        Args:
+            noise: length of a random vector that is added to each node after each layer, within the node's own
+                orthant (SimGCL: Yu et al., arXiv:2112.08679).
+        """
         weights = torch.softmax(self.theta, 0)
         total = x
         for _ in range(self.layers):
-            passed = [
-                weights[t] * SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), x) for t in range(len(self.types))
-            ]
+            passed = [weights[t] * SymmetricProduct.apply(self._passing(t), x) for t in range(len(self.types))]
             x = reduce(torch.add, passed)
+            if noise:
+                drawn = torch.rand(x.shape, generator=generator).to(x.device)
+                x = x + torch.sign(x.detach()) * F.normalize(drawn, dim=1) * noise
             total = total + x
         return total / (self.layers + 1)
+
+    def thin(self, share: float, generator: torch.Generator) -> None:
+        """Pass messages over all but a random ``share`` of the interactions, until :meth:`restore`.
+
+        Both directions of an edge go together, so that the matrix stays its own transpose; what stays counts the
+        more, so that sums keep their size.
+        """
+        whole = self.get_buffer("adjacency_0")
+        rows = torch.repeat_interleave(torch.arange(whole.shape[0], device=whole.device), whole.crow_indices().diff())
+        low, high = torch.minimum(rows, whole.col_indices()), torch.maximum(rows, whole.col_indices())
+        _, edge = torch.unique(low * whole.shape[0] + high, return_inverse=True)
+        kept = torch.rand(int(edge.max()) + 1 if len(edge) else 0, generator=generator).to(whole.device) >= share
+        values = whole.values() * kept[edge] / (1.0 - share)
+        self._thinned = torch.sparse_csr_tensor(
+            whole.crow_indices(), whole.col_indices(), values, size=whole.shape, check_invariants=False
+        )
+
+    def restore(self) -> None:
+        """Pass messages over all interactions again."""
+        self._thinned = None
+
+    def _passing(self, place: int) -> Tensor:
+        if place == 0 and self._thinned is not None:
+            return self._thinned
+        return self.get_buffer(f"adjacency_{place}")
 
     @property
     def knows_newcomers(self) -> bool:
@@ -172,9 +210,9 @@ class HeteroLightGCN(nn.Module):
             x = x + weights[t] * around
         return F.normalize(x[before:end], dim=1)
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Unit vectors of users ``[n_users, d]`` and products ``[n_products, d]``."""
-        out = F.normalize(self.propagate(self.inputs()), dim=1)
+    def forward(self, *, noise: float = 0.0, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Unit vectors of users ``[n_users, d]`` and products ``[n_products, d]``; with ``noise`` a view of them."""
+        out = F.normalize(self.propagate(self.inputs(), noise=noise, generator=generator), dim=1)
         return out[: self.n_users], out[self.n_users : self.n_users + self.n_products]
 
 
@@ -191,27 +229,6 @@ def propagate_reference(edges: Sequence[tuple[Tensor, float]], x: Tensor, layers
         x = torch.stack([weight * conv(x, index) for index, weight in edges]).sum(0)
         total = total + x
     return total / (layers + 1)
-
-
-def softmax_loss(users: Tensor, products: Tensor, own: Tensor, others: Tensor, temperature: float) -> Tensor:
-    """Sampled softmax on the unit sphere: the positive against all negatives, cosine over temperature.
-
-    With every product among the negatives it is the full softmax. (Wu et al.,
-    "On the Effectiveness of Sampled Softmax Loss for Item Recommendation",
-    arXiv:2201.02327, find it ahead of BPR for LightGCN.)
-
-    Args:
-        users: ``[b, d]``.
-        products: all of them, ``[n, d]``.
-        own: row of each user's positive, ``[b]``.
-        others: rows of the negatives, shared by the batch, ``[m]``; where one is a user's own positive it is
-            left out for that user.
-    """
-    up = (users * products[own]).sum(1) / temperature
-    down = (users / temperature) @ products[others].T
-    clash = (own[:, None] == others[None, :]).nonzero(as_tuple=True)
-    down = down.index_put(clash, torch.tensor(-torch.inf, device=down.device))
-    return (torch.logaddexp(up, torch.logsumexp(down, 1)) - up).mean()
 
 
 def spectral_vectors(met: sp.csr_matrix, dimensions: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

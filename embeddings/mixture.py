@@ -118,15 +118,19 @@ def choose_mixture(
     network: Network,
     recency: float,
     report: Report,
-) -> tuple[Ridge, Mixture]:
-    """The best mixture with each penalty of the ridge, and the best of these."""
+) -> tuple[Ridge, Mixture, np.ndarray]:
+    """The best mixture with each penalty of the ridge, and the best of these.
+
+    Returns:
+        The ridge, the mixture, and hit@10 + 2 · NDCG@10 of each user of each split with it.
+    """
     names = ["embedding", "popularity", *shop.side, *(f"type:{t}" for t in shop.related)]
     if any(following.nnz for following in followings):
         names[:0] = _SEQUENCE
     unit = unit_of(followings) if followings else _DEFAULT_UNIT
     default = {n: DEFAULT.get(n, DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
     if not folds:
-        return ridges[0], _mixture(default, ridges[0], unit, recency)
+        return ridges[0], _mixture(default, ridges[0], unit, recency), np.empty(0)
     best: tuple[np.ndarray, Ridge, dict[str, float]] | None = None
     for number, ridge in enumerate(ridges):
         report("Mixture", number, len(ridges))
@@ -141,7 +145,7 @@ def choose_mixture(
                 if best is None or _surely_better(values, best[0]):
                     best = (values, ridge, chosen)
     assert best is not None  # there is at least one ridge
-    return best[1], _mixture(best[2], best[1], unit, recency)
+    return best[1], _mixture(best[2], best[1], unit, recency), best[0]
 
 
 def _mixture(chosen: Mapping[str, float], ridge: Ridge, next_unit: float, recency: float) -> Mixture:

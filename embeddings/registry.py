@@ -288,12 +288,20 @@ By a property without an index, so that no index has anything to follow."""
 _SWITCH: Final = """
 MERGE (serving:Serving {name: 'model'})
 WITH serving
+WHERE $instead_of IS NULL OR serving.version = $instead_of
 MATCH (next:ModelVersion {id: $version, status: 'ready'})
 OPTIONAL MATCH (before:ModelVersion {id: serving.version})
 WHERE before <> next
 SET before.status = 'ready'
 SET next.status = 'live', next.promoted_at = $now, next.previous = coalesce(before.id, next.previous)
+SET next.rolled_back_at = NULL, next.rolled_back_because = NULL
 SET serving.version = next.id
+"""
+
+_MARK: Final = """
+MATCH (:Serving {name: 'model', version: $version})
+MATCH (m:ModelVersion {id: $instead_of})
+SET m.rolled_back_at = $now, m.rolled_back_because = $because
 """
 
 
@@ -311,16 +319,25 @@ def promote(store: GraphStore, version: str, *, now: datetime | None = None) -> 
         )
         raise CheckpointError(f"Model {version} {why}. Write it with kg promote {version}, or train another: kg train.")
     if status == "ready":
-        switch = {"version": version, "now": now or datetime.now(UTC)}
+        switch = {"version": version, "now": now or datetime.now(UTC), "instead_of": None}
         store.change_all([(LOCK_MODELS, {}), (_SWITCH, switch)])
+    return _switched(store, version)
+
+
+def _switched(store: GraphStore, version: str) -> LiveModel:
     model = live(store)
     if model is None or model.version != version:
         raise CheckpointError(f"Model {version} was promoted, but another promotion came right after it.")
     return model
 
 
-def rollback(store: GraphStore, *, now: datetime | None = None) -> str:
+def rollback(store: GraphStore, *, because: str = "by hand", now: datetime | None = None) -> str:
     """Make the model that was live before live again, and return its version.
+
+    The one that was live is marked as rolled back, in the same transaction: no job promotes it again by itself.
+
+    Args:
+        because: why, for whoever looks at the model later.
 
     Raises:
         CheckpointError: no model is live, or the one before has left its slot.
@@ -338,4 +355,6 @@ def rollback(store: GraphStore, *, now: datetime | None = None) -> str:
             f"Model {row['live']} is live and the one before it is no longer in the graph. "
             "Promote a checkpoint by name instead: kg promote VERSION."
         )
-    return promote(store, row["version"], now=now).version
+    switch = {"version": row["version"], "instead_of": row["live"], "now": now or datetime.now(UTC)}
+    store.change_all([(LOCK_MODELS, {}), (_SWITCH, switch), (_MARK, {**switch, "because": because})])
+    return _switched(store, row["version"]).version

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from kg.errors import SettingsError
+
+LOSSES: Final = ("softmax", "bpr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +55,65 @@ class TrainSettings:
     """Most SIMILAR_TO relations of a product. On Beauty's validation data 100 were no better."""
     large: int = 100_000
     """From this many interactions on, one split is made and fewer settings are tried."""
+    loss: str = "softmax"
+    """``softmax`` or ``bpr`` (:mod:`embeddings.losses`)."""
+    hard_negatives: int = 0
+    """Further negatives of each positive, drawn from the first :data:`HARD_RANKS` products that the model itself, as of
+    the last epoch, ranks for the user and the user never met."""
+    edge_dropout: float = 0.0
+    """Share of the interactions over which no message is passed, others in each epoch."""
+    contrast: float = 0.0
+    """Weight in the loss of telling nodes apart by two noisy views (SimGCL)."""
+    noise: float = 0.1
+    """Length of that noise in each layer."""
+    mixed_precision: bool = True
+    """Products of vectors in bfloat16, where the device is a GPU."""
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise SettingsError(f"loss is {self.loss!r}; expected one of {', '.join(LOSSES)}.")
+        if not 0.0 <= self.edge_dropout < 1.0:
+            raise SettingsError(f"edge_dropout is {self.edge_dropout}; expected a share from 0 to below 1.")
+        for name in ("dimensions", "epochs", "steps", "evaluate_every", "outgoing"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; expected at least 1.")
+        if not self.temperatures or min(self.temperatures) <= 0.0:
+            raise SettingsError(f"temperatures are {self.temperatures}; expected numbers above 0.")
+
+
+HARD_RANKS: Final = 50
+"""Of the model's own ranking for a user, from which hard negatives are drawn."""
+
+
+def changed(settings: TrainSettings, given: Mapping[str, str]) -> TrainSettings:
+    """Settings with some of them changed, each as it is written on a command line: ``2``, ``0.1,0.4``, ``bpr``.
+
+    Raises:
+        SettingsError: there is no such setting, or that is no value of it.
+    """
+    known = {field.name for field in fields(TrainSettings)}
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in known:
+            raise SettingsError(f"There is no setting {name!r} of training. There are {', '.join(sorted(known))}.")
+        now = getattr(settings, name)
+        try:
+            values[name] = _read(text, now)
+        except ValueError:
+            kind = "numbers separated by commas" if isinstance(now, tuple) else type(now).__name__
+            raise SettingsError(f"{name}={text!r}: expected {kind}, such as {_written(now)}.") from None
+    return replace(settings, **values)
+
+
+def _read(text: str, like: Any) -> Any:
+    if isinstance(like, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError
+        return text.lower() == "true"
+    if isinstance(like, tuple):
+        return tuple(type(like[0])(part) for part in text.split(","))
+    return type(like)(text)
+
+
+def _written(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -24,7 +24,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -34,7 +36,7 @@ from embeddings import finetuning
 from embeddings.choosing import Clock, choose, similar_to
 from embeddings.export import SHARED, SHOP, NodeIndex, export_subgraph
 from embeddings.finetuning import Renewal, met_by
-from embeddings.network import Report, fit_chosen, vectors_of
+from embeddings.network import Report, fit_chosen, threads_for, vectors_of
 from embeddings.registry import Checkpoint, environment, new_version, save
 from embeddings.relations import following_weights, ridge_weights
 from embeddings.scoring import popularity
@@ -106,8 +108,8 @@ def fit(
     settings = (settings or TrainSettings()) if base is None else finetuning.settings_of(base)
     report = report or (lambda *_: None)
     x = interactions(data)
-    with _threads(1 if len(x) < settings.large else None):
-        return _fit(data, index, x, seed, _device(device), settings, report, logs, base)
+    with threads_for(len(x), settings):
+        return _fit(data, index, x, seed, device_of(device), settings, report, logs, base)
 
 
 def _fit(
@@ -151,6 +153,9 @@ def _fit(
     model = fit_chosen(shop, x, choice.network, settings, where, seed, report)
     clock.lap("network")
     users, products = vectors_of(model, x)
+    if logs is not None:
+        write_projector(logs, data, index, products)
+        clock.lap("projector")
     commit, libraries = environment()
     return Checkpoint(
         version="",
@@ -180,27 +185,65 @@ def _fit(
     )
 
 
+PROJECTED: Final = 10_000
+"""Most products in TensorBoard's projector: a browser turns no more of them smoothly."""
+
+
+def write_projector(logs: Path, data: HeteroData, index: NodeIndex, products: np.ndarray) -> None:
+    """The products' vectors for TensorBoard's embedding projector, each with its sku, brand and shelf.
+
+    Of a large catalogue evenly spaced rows, which are in the order of the skus.
+
+    Args:
+        logs: the training's folder; the projector's files come into ``projector`` within it.
+        products: ``[n_products, d]``; a product without a vector is left out.
+    """
+    from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+    there = np.flatnonzero(products.any(axis=1))
+    if there.size == 0:
+        return
+    shown = there[np.linspace(0, there.size - 1, min(there.size, PROJECTED)).round().astype(np.int64)]
+    columns = [[index.keys["Product"][row] for row in shown]]
+    for type_, label in SHARED[:2]:
+        names = np.full(len(products), "", dtype=object)
+        edge = ("Product", type_, label)
+        if edge in data.edge_types:
+            heads, tails = data[edge].edge_index.numpy()
+            # The first of several.
+            names[heads[::-1]] = [index.keys[label][tail] for tail in tails[::-1]]
+        columns.append([str(name) for name in names[shown]])
+    writer = SummaryWriter(str(logs / "projector"))
+    try:
+        writer.add_embedding(
+            torch.from_numpy(products[shown]),
+            metadata=[[_tabless(value) for value in row] for row in zip(*columns, strict=True)],
+            metadata_header=["sku", "brand", "category"],
+            tag="products",
+        )
+    finally:
+        writer.close()
+
+
+def _tabless(value: str) -> str:
+    """The projector's files are lines of tab-separated fields."""
+    return " ".join(value.split()) or "-"
+
+
 # --- rims -------------------------------------------------------------------------------------------------------------
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of a name, ``auto`` for the GPU if there is one.
+
+    Raises:
+        EmbeddingError: it is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise EmbeddingError(f"KG_DEVICE is {name}, but torch sees no GPU here. Set KG_DEVICE=cpu or auto.")
     return torch.device(name)
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """torch on ``count`` threads. On small matrices a second one only waits for the first, and on a busy machine
-    waits long: a network that trains in 1.4 s on one thread took 88 s on two beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _bar(progress: Report | None) -> AbstractContextManager[Report]:

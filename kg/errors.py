@@ -22,7 +22,8 @@ KGError
 ├── ExtractionError          the encoder, the language model or a training file is not what it should be
 ├── EmbeddingError           export, training or write-back cannot go on
 │   ├── EmptyGraphError
-│   └── CheckpointError
+│   ├── CheckpointError
+│   └── PromotionRefusedError  a new model is worse than the live one, or was rolled back
 ├── SchedulerError           a job is unknown, or jobs do not fit together
 │   └── LeaseLostError       a run went on after its lease had passed to another; what it wrote was refused
 └── BenchmarkError           a benchmark or an evaluation lacks what it needs
@@ -124,6 +125,10 @@ class EmptyGraphError(EmbeddingError):
 
 class CheckpointError(EmbeddingError):
     """A checkpoint is missing, half written, or of another schema version."""
+
+
+class PromotionRefusedError(EmbeddingError):
+    """A new model is worse on validation than the live one, or was rolled back; a person may still promote it."""
 
 
 class SchedulerError(KGError):

@@ -597,6 +597,8 @@ def _event_id(e: EventRecord, user: str, repeats: Counter[int]) -> int:
     digest = _hash63(repr(parts))
     if e.at is not None:
         return digest
+    if e.origin is not None:
+        return _hash63(f"{digest} of {e.origin}")
     repeats[digest] += 1
     return digest if repeats[digest] == 1 else _hash63(f"{digest} {repeats[digest]}")
 

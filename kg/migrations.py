@@ -145,5 +145,9 @@ MIGRATIONS = (
         ),
     ),
     Migration("0006 offsets", (constraint_statement(schema.LABEL["Offset"]),)),
+    Migration(
+        "0007 waiting",
+        tuple(range_index_statement(i) for i in schema.RANGE_INDEXES if i.name in ("document_waiting", "user_waiting")),
+    ),
 )
 """The first always makes the schema as it is now; each later one, what a graph made before it lacks."""

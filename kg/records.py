@@ -82,6 +82,9 @@ class EventRecord:
     query: str | None = None
     model: str | None = None
     arm: str | None = None
+    origin: str | None = field(default=None, compare=False, repr=False)
+    """Tells apart events without a time that say the same, where the source knows: a message's offset, a request's key.
+    Without it they are told apart by how many of them a file holds."""
     line: int | None = field(default=None, compare=False, repr=False)
     """Where it stands in its file, for messages; not part of what it says."""
 

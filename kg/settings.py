@@ -69,6 +69,15 @@ class Settings(BaseSettings):
     )
     query_timeout_s: float = Field(default=30.0, gt=0, description="Longest time a catalogue query may run.")
     query_max_rows: int = Field(default=10_000, ge=1, description="Most rows a catalogue query may return.")
+    ingest_keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Keys that may write to `kg ingest KIND http://… --follow`, as KG_API_KEYS may read; without any "
+        "it takes records of this machine alone.",
+    )
+    kafka_properties: Path | None = Field(
+        default=None,
+        description="File of librdkafka's properties, `name=value` a line: TLS and SASL for `kg ingest KIND kafka://…`.",
+    )
     api_keys: tuple[SecretStr, ...] = Field(
         default=(),
         description="Keys that `kg serve` takes, separated by commas, of 16 characters or more each; without any it "
@@ -77,7 +86,7 @@ class Settings(BaseSettings):
     api_max_rows: int = Field(
         default=1_000_000, ge=1, description="Most rows that `kg serve` gives to those who read them as a stream."
     )
-    api_max_body: int = Field(default=1_048_576, ge=1024, description="Longest body `kg serve` reads, in bytes.")
+    api_max_body: int = Field(default=1_048_576, ge=1024, description="Longest body of a request, in bytes.")
     api_concurrency: int = Field(
         default=8, ge=1, le=64, description="Queries `kg serve` runs at once; others wait a little, then get a 503."
     )
@@ -102,7 +111,7 @@ class Settings(BaseSettings):
             raise ValueError("expected a URL that begins with http:// or https://")
         return value
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "ingest_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -3,12 +3,19 @@
 Both stand in the graph or neither, so a piece that was cut off is read again from
 where the last one ended, and each record is in effect loaded once. How records
 become nodes and relationships is told in :mod:`kg.intake`.
+
+What is to be computed afterwards (facts of new texts, vectors of users who did
+something) is marked in the same transaction: ``waiting`` on the document or user
+names the piece that touched it last. Whoever has done it takes the mark away,
+unless a later piece has put its own there meanwhile; so what a process that was
+killed left undone is found, and done.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -28,6 +35,41 @@ SET place.bytes = $bytes,
     place.at = datetime.realtime()
 """
 
+_USERS_WAIT: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.waiting = $mark"
+
+# A product whose price changed has nothing new to read.
+_TEXTS_WAIT: Final = """
+UNWIND $documents AS id
+MATCH (d:Document {id: id})
+WHERE d.extracted IS NULL OR NOT d.extracted STARTS WITH d.sha256
+SET d.waiting = $mark
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """How records become texts."""
+
+    of_product: Callable[[ProductRecord], Document]
+    of_review: Callable[[ReviewRecord], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of a piece."""
+
+    refused: tuple[ReviewRecord | EventRecord, ...] = ()
+    """Not loaded, because the catalogue lacks their product."""
+    users: tuple[str, ...] = ()
+    """Who did something, by the graph's ids: they wait for their vector."""
+    documents: tuple[str, ...] = ()
+    """Texts that came; those that are new or changed wait for being read."""
+
+
+def mark(now: datetime | None = None) -> str:
+    """A name for a piece, sortable by time and apart from another made in the same microsecond."""
+    return f"{(now or datetime.now(UTC)).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {secrets.token_hex(4)}"
+
 
 def places(store: GraphStore, sources: Sequence[str]) -> dict[str, Place]:
     """How far each source has been read; the beginning for one that the graph does not know."""
@@ -42,8 +84,8 @@ def places(store: GraphStore, sources: Sequence[str]) -> dict[str, Place]:
 
 def load_piece(
     store: GraphStore,
-    source: str,
-    place: Place,
+    source: str | None,
+    place: Place | None,
     records: Sequence[Record],
     *,
     documents: Documents,
@@ -52,55 +94,61 @@ def load_piece(
     create_missing: bool = False,
     before_commit: Callable[[Sequence[ReviewRecord | EventRecord]], None] = lambda _: None,
     now: datetime | None = None,
-) -> tuple[ReviewRecord | EventRecord, ...]:
+) -> Loaded:
     """Load records and note how far their source has been read, in one transaction.
 
     Args:
+        source: whose place it is; ``None`` where the records have none, being known by their own keys.
         documents: make the texts of products and of reviews.
         repeats: counts events without a time, as :func:`kg.intake.count_repeats` does for those loaded before.
         before_commit: told of the records that are refused: what must be kept of them is to be kept first.
 
     Returns:
-        The records that were refused because the catalogue lacks their product. Relations of products to such products
-        are not made.
+        What was refused, and what waits. Relations of products to products that the catalogue lacks are not made.
     """
     products = [r for r in records if isinstance(r, ProductRecord)]
     reviews = [r for r in records if isinstance(r, ReviewRecord)]
     events = [r for r in records if isinstance(r, EventRecord)]
     about: list[ReviewRecord | EventRecord] = [*reviews, *events]
-    named = {r.sku for r in about if r.sku is not None}
+    named = {r.sku for r in about if r.sku is not None} - {r.sku for r in products}
     absent = missing_keys(store, "Product", named) if named else set()
     made = sorted({r.sku for r in events if r.sku in absent} if create_missing else ())
     absent.difference_update(made)
     statements: list[Statement] = []
+    texts: list[str] = []
+    acting: list[str] = []
     if products:
-        statements += _products_with_relations(store, products, documents, now)
+        made_of = {r.sku: documents.of_product(r) for r in products}
+        statements += _products_with_relations(store, products, made_of, now)
+        texts += [d.id for d in made_of.values()]
     if made:
         statements += node_statements([Node("Product", sku, {"title": sku, "active": True}) for sku in made])
     if known := [r for r in reviews if r.sku not in absent]:
         latest = list({r.id: r for r in known}.values())
-        statements += review_statements(latest, [documents.of_review(r) for r in latest], pseudonym)
+        written = [documents.of_review(r) for r in latest]
+        statements += review_statements(latest, written, pseudonym)
+        texts += [d.id for d in written]
     if counted := [r for r in events if r.sku not in absent]:
         statements += event_statements(counted, pseudonym, repeats)
+        acting = sorted({pseudonym(r.user) for r in counted})
     if users := [r for r in records if isinstance(r, UserRecord)]:
         statements += user_statements(users, pseudonym)
-    statements.append((_PLACE, {"source": source, "bytes": place.bytes, "lines": place.lines, "head": place.head}))
+    piece = mark(now)
+    if acting:
+        statements.append((_USERS_WAIT, {"users": acting, "mark": piece}))
+    if texts:
+        statements.append((_TEXTS_WAIT, {"documents": sorted(texts), "mark": piece}))
+    if source is not None and place is not None:
+        statements.append((_PLACE, {"source": source, "bytes": place.bytes, "lines": place.lines, "head": place.head}))
     refused = tuple(r for r in about if r.sku in absent)
     before_commit(refused)
-    store.write_all(statements)
-    return refused
-
-
-@dataclass(frozen=True, slots=True)
-class Documents:
-    """How records become texts."""
-
-    of_product: Callable[[ProductRecord], Document]
-    of_review: Callable[[ReviewRecord], Document]
+    if statements:
+        store.write_all(statements)
+    return Loaded(refused, tuple(acting), tuple(sorted(texts)))
 
 
 def _products_with_relations(
-    store: GraphStore, products: Sequence[ProductRecord], documents: Documents, now: datetime | None
+    store: GraphStore, products: Sequence[ProductRecord], documents: Mapping[str, Document], now: datetime | None
 ) -> list[Statement]:
     latest = list({r.sku: r for r in products}.values())
     at = int((now or datetime.now(UTC)).timestamp())
@@ -108,6 +156,6 @@ def _products_with_relations(
     absent = missing_keys(store, "Product", {r.end.key for r in pairs} - {p.sku for p in latest}) if pairs else set()
     known = merged_relationships(r for r in pairs if r.end.key not in absent)
     return [
-        *product_statements(latest, [documents.of_product(r) for r in latest], at),
+        *product_statements(latest, [documents[r.sku] for r in latest], at),
         *relationship_statements(known),
     ]

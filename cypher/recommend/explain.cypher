@@ -6,15 +6,18 @@
 //   a learned relation its share of the strongest; share is its share of all paths' weights. The sentence says it in
 //   English or Chinese, with the surest words of a text that support it. Evidence counts the places in texts behind the
 //   path; give steps as $path to recommend/explain_path to read them. Terms are those of the score of
-//   recommend/for_user for the two, with what each adds and its share, the same on every row. No row: no explicit path
-//   is known.
+//   recommend/for_user for the two, with what each adds and its share, the same on every row. Drop is by how much that
+//   score would fall had the user done nothing with the path's first product: without its relations and its place in
+//   the sequence, the others counting the more, and the user's vector at the mean of the rest, as folding in places it.
+//   Paths that begin with a product which carries the score, with a drop above 0, come before the others. No row: no
+//   explicit path is known.
 // param user: STRING -- the user's id
 // param sku: STRING -- the product's sku
 // param language: STRING = 'en' -- of the sentences: 'en' or 'zh'; any other is answered in English
 // param limit: INTEGER = 10 -- most paths to return
 // example: {"user": "ben", "sku": "S1"}
 // returns: kind STRING, path LIST<STRING>, weight FLOAT, share FLOAT, sentence STRING, evidence INTEGER,
-//   facts LIST<STRING>, steps LIST<MAP>, terms LIST<MAP>
+//   facts LIST<STRING>, steps LIST<MAP>, terms LIST<MAP>, drop FLOAT
 
 CYPHER 25
 MATCH (u:User {id: $user})
@@ -37,43 +40,98 @@ CALL (u, t, live) {
     ORDER BY x.interest DESC, x.product.sku
     LIMIT 200
     WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total
-    RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history
+    RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history,
+           total
   }
   CALL (u, t, live, history) {
     UNWIND history AS past
     LET h = past.product
     MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(t)
-    RETURN 'SIMILAR_TO' AS term,
-           live.w_similar * past.interest * r.weight
-           + coalesce(live.w_next, 0.0) * past.recent * coalesce(r.next, 0.0) AS part
+    RETURN 'SIMILAR_TO' AS term, h.sku AS because, live.w_similar * past.interest * r.weight AS part,
+           coalesce(live.w_next, 0.0) * past.recent * coalesce(r.next, 0.0) AS onward
   UNION ALL
     UNWIND history AS past
     LET h = past.product
     MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(t)
     WHERE h <> t
     WITH DISTINCT h, past.interest AS interest, type(r) AS term, live
-    RETURN term, interest * CASE term
-                              WHEN 'BOUGHT_WITH' THEN live.w_bought_with
-                              WHEN 'VIEWED_WITH' THEN live.w_viewed_with
-                              WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
-                              WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
-                              WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
-                              ELSE live.w_variant_of
-                            END AS part
+    RETURN term, h.sku AS because,
+           interest * CASE term
+                        WHEN 'BOUGHT_WITH' THEN live.w_bought_with
+                        WHEN 'VIEWED_WITH' THEN live.w_viewed_with
+                        WHEN 'ACCESSORY_OF' THEN live.w_accessory_of
+                        WHEN 'COMPATIBLE_WITH' THEN live.w_compatible_with
+                        WHEN 'SUBSTITUTE_FOR' THEN live.w_substitute_for
+                        ELSE live.w_variant_of
+                      END AS part,
+           0.0 AS onward
   UNION ALL
-    RETURN 'EMBEDDING' AS term,
+    RETURN 'EMBEDDING' AS term, null AS because,
            live.w_embedding * CASE live.slot
              WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, t.embedding_blue) - 1.0
              WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, t.embedding_green) - 1.0
-           END AS part
+           END AS part,
+           0.0 AS onward
   UNION ALL
-    RETURN 'POPULARITY' AS term, coalesce(live.w_popularity, 1.0) * coalesce(t.popularity, 0.0) AS part
+    RETURN 'POPULARITY' AS term, null AS because,
+           coalesce(live.w_popularity, 1.0) * coalesce(t.popularity, 0.0) AS part, 0.0 AS onward
   }
-  FILTER part <> 0.0
-  WITH term, sum(part) AS part
-  ORDER BY part DESC, term
-  WITH collect({term: term, part: part}) AS found, sum(part) AS score
-  RETURN [x IN found | {term: x.term, part: x.part, share: x.part / score}] AS terms
+  WITH live, t, history, total,
+       collect({term: term, because: because, part: coalesce(part, 0.0), onward: onward}) AS found
+  CALL (found) {
+    UNWIND found AS x
+    WITH x.term AS term, sum(x.part + x.onward) AS part
+    FILTER part <> 0.0
+    WITH term, part
+    ORDER BY part DESC, term
+    WITH collect({term: term, part: part}) AS summed, sum(part) AS score
+    RETURN [x IN summed | {term: x.term, part: x.part, share: x.part / score}] AS terms
+  }
+  // The score without each product of the history in turn. The relations give Σ interest · weight / √Σ interest, so the
+  // rest of them is divided by less; in the sequence all that is older moves up one place; and the user's vector, the
+  // mean of the products' by interest, is that of the others.
+  CALL (live, t, history, total, found) {
+    UNWIND history AS past
+    LET h = past.product
+    LET parts = [x IN found WHERE x.because = h.sku],
+        v = CASE live.slot WHEN 'blue' THEN h.embedding_blue WHEN 'green' THEN h.embedding_green END
+    RETURN collect({
+      sku: h.sku, interest: past.interest, recent: past.recent, vector: v,
+      through: reduce(s = 0.0, x IN parts | s + x.part), onward: reduce(s = 0.0, x IN parts | s + x.onward)
+    }) AS each
+  }
+  LET target = CASE live.slot WHEN 'blue' THEN t.embedding_blue WHEN 'green' THEN t.embedding_green END
+  LET through = reduce(s = 0.0, x IN each | s + x.through),
+      known = [x IN each WHERE x.vector IS NOT NULL AND target IS NOT NULL]
+  LET mean = [i IN range(0, size(coalesce(target, [])) - 1) |
+                reduce(s = 0.0, x IN known | s + x.interest * x.vector[i])]
+  LET along = reduce(s = 0.0, i IN range(0, size(mean) - 1) | s + mean[i] * target[i]),
+      squared = reduce(s = 0.0, y IN mean | s + y * y)
+  CALL (live, each, total, target, through, mean, along, squared) {
+    UNWIND each AS x
+    // An interest is divided by √total already, so that all of them add up to √total.
+    LET rest = sqrt(total) - x.interest
+    LET relations = through - CASE
+                      WHEN rest > 1e-9 * sqrt(total) THEN (through - x.through) * sqrt(sqrt(total) / rest)
+                      ELSE 0.0
+                    END,
+        sequence = reduce(s = x.onward, y IN each |
+          s - CASE
+                WHEN live.recency > 0.0 AND x.recent > 0.0 AND y.recent < x.recent
+                  THEN y.onward * (1.0 / live.recency - 1.0)
+                ELSE 0.0
+              END)
+    LET onto = CASE WHEN x.vector IS NULL THEN 0.0
+                    ELSE reduce(s = 0.0, i IN range(0, size(mean) - 1) | s + mean[i] * x.vector[i]) END,
+        own = CASE WHEN x.vector IS NULL THEN 0.0
+                   ELSE reduce(s = 0.0, i IN range(0, size(mean) - 1) | s + target[i] * x.vector[i]) END,
+        counts = CASE WHEN x.vector IS NULL THEN 0.0 ELSE x.interest END
+    LET left = squared - 2.0 * counts * onto + counts * counts
+    LET near = CASE WHEN squared > 1e-12 THEN along / sqrt(squared) ELSE 0.0 END
+               - CASE WHEN left > 1e-9 * squared THEN (along - counts * own) / sqrt(left) ELSE 0.0 END
+    RETURN collect({sku: x.sku, drop: relations + sequence + coalesce(live.w_embedding, 0.0) * near}) AS drops
+  }
+  RETURN terms, drops
 }
 // The user's 30 strongest interests, one a product. What was sent back, disliked or rated low is no reason for
 // anything.
@@ -90,6 +148,7 @@ CALL (u) {
   ORDER BY interest DESC, h.sku
   LIMIT 30
 }
+LET drop = coalesce([x IN drops WHERE x.sku = h.sku | x.drop][0], 0.0)
 LET did = u.id + ' ' + verb + ' ' + h.title
 // Both ends are bound from here on, so that no branch ever fans out from a popular node.
 LET step = {type: verb, from: u.id, to: h.sku}
@@ -195,11 +254,11 @@ UNION ALL
 }
 // Two sources that say the same are one path, and their evidence adds up.
 UNWIND CASE facts WHEN [] THEN [null] ELSE facts END AS fact
-WITH terms, t, h, verb, kind, path, steps, template, name, max(weight) AS weight, collect(DISTINCT fact) AS facts
-ORDER BY weight DESC, path
+WITH terms, t, h, verb, drop, kind, path, steps, template, name, max(weight) AS weight, collect(DISTINCT fact) AS facts
+ORDER BY drop > 1e-9 DESC, weight DESC, path
 WITH terms, t, sum(weight) AS total,
-     collect({h: h, verb: verb, kind: kind, path: path, steps: steps, template: template, name: name, weight: weight,
-              facts: facts}) AS found
+     collect({h: h, verb: verb, drop: drop, kind: kind, path: path, steps: steps, template: template, name: name,
+              weight: weight, facts: facts}) AS found
 UNWIND found[..$limit] AS row
 // The surest place in a text, and the sentence around it, cut as product/why cuts it.
 CALL (row) {
@@ -244,5 +303,6 @@ LET sentence = words.because + replace(words[row.verb], '{h}', row.h.title) + wo
                + CASE WHEN said IS NULL THEN '' ELSE replace(words.said, '{s}', said) END
 RETURN row.kind AS kind, row.path AS path, row.weight AS weight,
        CASE WHEN total > 0.0 THEN row.weight / total ELSE 0.0 END AS share, sentence,
-       COUNT { MATCH (e:Evidence) WHERE e.fact IN row.facts } AS evidence, row.facts AS facts, row.steps AS steps, terms
-ORDER BY weight DESC, path
+       COUNT { MATCH (e:Evidence) WHERE e.fact IN row.facts } AS evidence, row.facts AS facts, row.steps AS steps,
+       terms, row.drop AS drop
+ORDER BY drop > 1e-9 DESC, weight DESC, path

@@ -19,7 +19,7 @@ from extraction.corpus.readers import (
     read_users,
     review_document,
 )
-from extraction.corpus.tail import Kind, Piece, is_same_file, read_piece
+from extraction.corpus.tail import Kind, Piece, is_same_file, parse_line, read_piece
 from extraction.corpus.text import clean_line, clean_text
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "clean_line",
     "clean_text",
     "is_same_file",
+    "parse_line",
     "product_document",
     "read_events",
     "read_piece",

@@ -155,7 +155,7 @@ def _is_amazon(format: str) -> bool:
     return format == "amazon"
 
 
-def reject_of(path: Path, row: SourceRow, reason: str, format: Format) -> Reject:
+def reject_of(path: Path | str, row: SourceRow, reason: str, format: Format) -> Reject:
     """The reject of a row, with what may be shown of it."""
     return Reject(file=str(path), line=row.line, reason=reason, excerpt=_excerpt(row, format))
 

@@ -61,7 +61,7 @@ def read_piece(path: Path, kind: Kind, start: Place, *, most_lines: int, most_by
             if not raw.endswith(b"\n"):
                 break
             lines += 1
-            if found := _parsed(path, kind, raw.removeprefix(_BOM) if at == 0 else raw, lines, at):
+            if found := parse_line(str(path), kind, raw.removeprefix(_BOM) if at == 0 else raw, lines, at):
                 if isinstance(found, Reject):
                     rejects.append(found)
                 else:
@@ -82,14 +82,21 @@ def is_same_file(path: Path, place: Place) -> bool:
     return path.stat().st_size >= place.bytes and head_of(path, place.bytes) == place.head
 
 
-def _parsed(path: Path, kind: Kind, raw: bytes, line: int, offset: int) -> Record | Reject | None:
-    if raw.isspace():
+def parse_line(name: str, kind: Kind, raw: bytes, line: int, offset: int | None = None) -> Record | Reject | None:
+    """What a line of JSON says, or why it says nothing; None for an empty one.
+
+    Args:
+        name: of its source, for the reject.
+        line: its number in the source.
+        offset: where it begins there.
+    """
+    if not raw or raw.isspace():
         return None
     row = json_row(line, raw)
     if row.values is None:
-        return replace(reject_of(path, row, row.problem, "native"), offset=offset)
+        return replace(reject_of(name, row, row.problem, "native"), offset=offset)
     try:
         record: Record = _PARSE[kind](row.values)
     except BadRecord as bad:
-        return replace(reject_of(path, row, str(bad), "native"), offset=offset)
+        return replace(reject_of(name, row, str(bad), "native"), offset=offset)
     return replace(record, line=line) if isinstance(record, EventRecord | ReviewRecord) else record

@@ -33,11 +33,21 @@ def hook(settings: Settings) -> Alert | None:
 
 def post(url: str, run: JobRun) -> None:
     """Post one run to a webhook."""
-    thread = threading.Thread(target=_post, args=(url, message(run)), name="kg-alert", daemon=True)
+    _deliver(url, message(run), run.job)
+
+
+def _deliver(url: str, body: dict[str, Any], job: str) -> None:
+    thread = threading.Thread(target=_post, args=(url, body), name="kg-alert", daemon=True)
     thread.start()
     thread.join(TIMEOUT_S)
     if thread.is_alive():
-        log.warning("the alert webhook does not answer; the run goes on without it", job=run.job)
+        log.warning("the alert webhook does not answer; the run goes on without it", job=job)
+
+
+def tell(settings: Settings, text: str) -> None:
+    """Post a sentence to the webhook of these settings, if there is one: of a decision, which is no failed run."""
+    if settings.alert_webhook is not None:
+        _deliver(settings.alert_webhook.get_secret_value(), {"text": text}, "no run")
 
 
 def message(run: JobRun) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def application(
         face.add_routes(app, server)
 
     def answer(request: Request, problem: Problem) -> Response:
-        return face.problem(problem) if face is not None and _accepts(request, "text/html") else _error(problem)
+        return face.problem(problem) if face is not None and _accepts(request, "text/html") else error_answer(problem)
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -142,13 +142,13 @@ def application(
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
-    app.add_middleware(_Gate, keys=keys, metrics=server.metrics, face=face)
+    app.add_middleware(Gate, keys=keys, metrics=server.metrics, face=face)
 
     @app.exception_handler(Problem)
     async def _problem(_request: Request, problem: Problem) -> Response:
         if problem.refused is not None:
             server.metrics.refused(problem.refused)
-        return _error(problem)
+        return error_answer(problem)
 
     @app.exception_handler(HTTPException)
     async def _not_routed(request: Request, error: HTTPException) -> Response:
@@ -181,19 +181,31 @@ class Face(Protocol):
 # --- the gate -------------------------------------------------------------------------------------------------
 
 
-class _Gate:
-    """The first and the last to see a request: asks for the key, counts the answer."""
+class Gate:
+    """The first and the last to see a request: asks for the key, counts the answer.
+
+    Args:
+        setting: in which the keys are set, for who may set them.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, keys: Sequence[str], metrics: metrics.Metrics, face: Face | None = None
+        self,
+        app: ASGIApp,
+        *,
+        keys: Sequence[str],
+        metrics: metrics.Metrics,
+        face: Face | None = None,
+        setting: str = "KG_API_KEYS",
     ) -> None:
         self._app = app
+        self._setting = setting
         self._face = face
         # Digests have one length, so that comparing them tells nothing about the key's.
         self._keys = [hashlib.sha256(key.encode()).digest() for key in keys]
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI calls an application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -211,7 +223,7 @@ class _Gate:
                     self._metrics.refused(problem.refused)
                 query = scope["query_string"].decode("latin-1")
                 page = None if self._face is None else self._face.refusal(scope["path"], query, problem)
-                await (page or _error(problem))(scope, receive, noting)
+                await (page or error_answer(problem))(scope, receive, noting)
             else:
                 await self._app(scope, receive, noting)
         finally:
@@ -226,7 +238,7 @@ class _Gate:
                 return None
             return Problem(
                 421,
-                "Without API keys this server answers to localhost alone; whoever runs it can set KG_API_KEYS.",
+                f"Without API keys this server answers to localhost alone; whoever runs it can set {self._setting}.",
                 refused="host",
             )
         if scope["path"] in OPEN or self._knows(_key_of(headers)):
@@ -301,7 +313,21 @@ def _json_list(text: str) -> Any:
 
 
 async def from_body(request: Request, most: int) -> dict[str, Any]:
-    """The JSON object in the body, {} for none; never more than ``most`` bytes of it are held."""
+    """The JSON object in the body, {} for none."""
+    body = await read_body(request, most)
+    if not body:
+        return {}
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        given = None
+    if not isinstance(given, dict):
+        raise ParameterError("The body is not a JSON object with a member for each parameter.")
+    return given
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The body; never more than ``most`` bytes of it are held."""
     too_long = Problem(413, f"The body is longer than {most} bytes. Send less.", refused="body")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > most:
@@ -315,15 +341,7 @@ async def from_body(request: Request, most: int) -> dict[str, Any]:
                     raise too_long
     except TimeoutError:
         raise Problem(408, f"The body did not come within {_BODY_S:g} seconds.", refused="body") from None
-    if not body:
-        return {}
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        given = None
-    if not isinstance(given, dict):
-        raise ParameterError("The body is not a JSON object with a member for each parameter.")
-    return given
+    return bytes(body)
 
 
 # --- the query ------------------------------------------------------------------------------------------------
@@ -403,7 +421,7 @@ class Server:
             body = await slot.call(lambda: self._rows(query, given), self.limits.timeout_s + GRACE_S)
         finally:
             slot.release()
-        return _json(body)
+        return json_answer(body)
 
     def _rows(self, query: Query, given: Mapping[str, Any]) -> bytes:
         """The whole answer; runs in a thread."""
@@ -413,7 +431,7 @@ class Server:
 
     async def listed(self) -> Response:
         """Name, title and description of each query."""
-        return _json(
+        return json_answer(
             orjson.dumps(
                 [
                     {"name": q.name, "path": f"/query/{q.name}", "title": q.title, "description": q.description}
@@ -424,7 +442,7 @@ class Server:
 
     async def live(self) -> Response:
         """The process answers."""
-        return _json(orjson.dumps({"status": "ok"}))
+        return json_answer(orjson.dumps({"status": "ok"}))
 
     async def ready(self) -> Response:
         """Neo4j answers; and which model is live, null before the first promotion."""
@@ -435,8 +453,8 @@ class Server:
             finally:
                 slot.release()
         except (KGError, BusyError, TimeoutError):
-            return _json(orjson.dumps({"status": "unavailable", "neo4j": False, "model": None}), 503)
-        return _json(orjson.dumps({"status": "ok", "neo4j": True, "model": version}))
+            return json_answer(orjson.dumps({"status": "unavailable", "neo4j": False, "model": None}), 503)
+        return json_answer(orjson.dumps({"status": "ok", "neo4j": True, "model": version}))
 
     def _live_model(self) -> str | None:
         rows = self.store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version AS version", timeout_s=_HEALTH_S)
@@ -537,12 +555,14 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosni
 """What is recommended to somebody is nobody else's, and JSON is never a page."""
 
 
-def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that is JSON."""
     return Response(body, status, {**_HEADERS, **(headers or {})}, "application/json")
 
 
-def _error(problem: Problem) -> Response:
-    return _json(orjson.dumps({"error": problem.sentence}), problem.status, problem.headers)
+def error_answer(problem: Problem) -> Response:
+    """What the sender of a request is told that has a problem."""
+    return json_answer(orjson.dumps({"error": problem.sentence}), problem.status, problem.headers)
 
 
 def _accepts(request: Request, media_type: str) -> bool:
@@ -573,7 +593,7 @@ def problem_of(error: Exception, timeout_s: float) -> Problem | None:
             return Problem(422, str(error), refused="parameters")
         case BusyError():
             return Problem(
-                503, "Too many queries run at the moment. Try again in a second.", refused="busy", headers=_LATER
+                503, "Too many queries run at the moment. Try again in a second.", refused="busy", headers=LATER
             )
         case QueryTimeoutError() | TimeoutError():
             return Problem(504, f"The query took longer than {timeout_s:g} seconds and was ended. Ask for less.")
@@ -582,7 +602,7 @@ def problem_of(error: Exception, timeout_s: float) -> Problem | None:
             return Problem(500, str(error))
         case ConnectionFailedError() | AuthenticationError():
             log.error("%s", error)
-            return Problem(503, "The database does not answer. Try again later.", headers=_LATER)
+            return Problem(503, "The database does not answer. Try again later.", headers=LATER)
         case KGError():
             log.error("%s", error)
             return Problem(502, "The database failed at this query; the log of this server says how.")
@@ -591,7 +611,8 @@ def problem_of(error: Exception, timeout_s: float) -> Problem | None:
     return None
 
 
-_LATER: Final = {"Retry-After": "1"}
+LATER: Final = {"Retry-After": "1"}
+"""Headers of an answer that asks to try again."""
 
 
 def _no_route(request: Request, error: HTTPException, app: FastAPI, queries: Mapping[str, Query]) -> Problem:

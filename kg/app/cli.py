@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import orjson
 import typer
@@ -144,10 +145,17 @@ def init(
 
 @app.command()
 def ingest(
-    kind: Annotated[Literal["products", "reviews", "events", "users"], typer.Argument(help="What the files hold.")],
+    kind: Annotated[
+        Literal["products", "reviews", "events", "users", "all"],
+        typer.Argument(help="What the files hold; `all` where records are posted."),
+    ],
     files: Annotated[
-        list[Path],
-        typer.Argument(help="JSON Lines, CSV or Parquet, also .gz; with --follow one folder.", show_default=False),
+        list[str],
+        typer.Argument(
+            help="JSON Lines, CSV or Parquet, also .gz; with --follow one folder, http://HOST:PORT to which records "
+            "are posted, or kafka://HOST:PORT/TOPIC.",
+            show_default=False,
+        ),
     ],
     format: Annotated[Literal["native", "amazon"], typer.Option(help="docs/data.md describes both.")] = "native",
     rejects: Annotated[
@@ -162,7 +170,12 @@ def ingest(
         bool, typer.Option("--related/--no-related", help="Make the relations to other products that the file names.")
     ] = True,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Load what is appended to the .jsonl files of a folder, until stopped.")
+        bool,
+        typer.Option(
+            "--follow",
+            help="Load what comes until stopped: what is appended to the .jsonl files of a folder, is posted, or "
+            "stands in a topic.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -175,15 +188,20 @@ def ingest(
     settings = Settings.load()
     if follow:
         if len(files) != 1 or format != "native" or sync or max_rejects is not None or not related:
-            raise KGError("--follow takes one folder, and of the other options --rejects and --create-missing.")
+            raise KGError(
+                "--follow takes one folder, http:// or kafka:// address, and of the other options --rejects and "
+                "--create-missing."
+            )
         _follow(settings, kind, files[0], rejects, create_missing)
         return
+    if kind == "all":
+        raise KGError("Files hold records of one kind: products, reviews, events or users. `all` is for http://.")
     with open_store(settings) as store:
         report = jobs.ingest(
             store,
             settings,
             kind,
-            files,
+            [Path(file) for file in files],
             format=format,
             rejects=rejects,
             max_rejects=max_rejects,
@@ -208,21 +226,67 @@ def ingest(
 
 def _follow(
     settings: Settings,
-    kind: Literal["products", "reviews", "events", "users"],
-    folder: Path,
+    kind: Literal["products", "reviews", "events", "users", "all"],
+    source: str,
     rejects: Path | None,
     create_missing: bool,
 ) -> None:
+    """By the kind of source."""
     from kg.app import logs
-    from kg.app.follow import Source, follow
     from kg.app.session import open_store
     from kg.scheduler import until_signalled
 
     logs.configure()
-    source = Source(kind, folder, rejects or settings.home / f"rejects-{kind}.jsonl", create_missing)
+    rejects = rejects or settings.home / f"rejects-{kind}.jsonl"
+    if source.startswith(("http://", "https://")):
+        _receive(settings, kind, source, rejects, create_missing)
+        return
+    if kind == "all":
+        raise KGError("A folder or a topic holds records of one kind: products, reviews, events or users.")
     with open_store(settings) as store, until_signalled() as stopped:
-        err.print(f"Following {folder}; Ctrl-C stops. Bad records go to {source.rejects}.", markup=False)
-        follow(store, settings, source, stopped)
+        err.print(f"Following {source}; Ctrl-C stops. Bad records go to {rejects}.", markup=False)
+        if source.startswith("kafka://"):
+            from kg.app.kafka import Topic, follow_topic
+
+            topic = Topic.of(source, kind, rejects, create_missing=create_missing)
+            follow_topic(store, settings, topic, stopped)
+        else:
+            from kg.app.follow import Source, follow
+
+            follow(store, settings, Source(kind, Path(source), rejects, create_missing), stopped)
+
+
+def _receive(
+    settings: Settings,
+    kind: Literal["products", "reviews", "events", "users", "all"],
+    address: str,
+    rejects: Path,
+    create_missing: bool,
+) -> None:
+    from kg.app.receive import KINDS, receive
+    from kg.app.server import address_of, listening_at, require_keys
+    from kg.app.session import open_store
+
+    host, port = _host_and_port(address)
+    kinds = KINDS if kind == "all" else (kind,)
+    keys = [key.get_secret_value() for key in settings.ingest_keys]
+    require_keys(host, keys, "KG_INGEST_KEYS")
+    # Taken before Neo4j is started, which is slow: a port that is taken is told at once.
+    with listening_at(host, port) as listening, open_store(settings) as store:
+        taken = ", ".join(f"/{one}" for one in kinds)
+        err.print(
+            f"Taking records by POST at {address_of(host, listening)}{taken}, "
+            f"{'with API keys' if keys else 'from this machine alone'}; Ctrl-C stops. Bad records go to {rejects}.",
+            markup=False,
+        )
+        receive(store, settings, listening, kinds=kinds, rejects=rejects, create_missing=create_missing)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    parts = urlsplit(address)
+    if parts.scheme != "http" or not parts.hostname or parts.port is None or parts.path not in ("", "/"):
+        raise KGError(f"{address}: expected http://HOST:PORT to listen at. For TLS put a proxy before it.")
+    return parts.hostname, parts.port
 
 
 @app.command()
@@ -337,10 +401,14 @@ def why(
 @app.command()
 def train(
     seed: Annotated[int | None, typer.Option(help="Seed; by default KG_SEED.")] = None,
-    dimensions: Annotated[int, typer.Option(min=2, max=1024, help="Width of the embeddings.")] = 64,
+    dimensions: Annotated[int | None, typer.Option(min=2, max=1024, help="Width of the embeddings; 64.")] = None,
     base: Annotated[
         str | None,
         typer.Option("--from", help="Go on from this checkpoint (`live`: the live one): quick, and chooses nothing."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE, a setting of embeddings/settings.py; again for each."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -350,24 +418,56 @@ def train(
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.train(store, settings, seed=seed, dimensions=dimensions, base=base)
+        report = jobs.train(
+            store, settings, seed=seed, dimensions=dimensions, base=base, changes=_pairs("--set", changes)
+        )
     how = f"going on from {report['based_on']}" if base else f"validation {short(report['metrics'])}"
     show(report, json, f"Trained {report['version']}; {how}.")
 
 
 @app.command()
-def promote(
-    version: Annotated[str | None, typer.Argument(help="Checkpoint; by default the newest.")] = None,
+def tune(
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of earlier searches included.")] = 50,
+    minutes: Annotated[float | None, typer.Option(min=0.0, help="After which no further trial begins.")] = None,
+    dimensions: Annotated[int | None, typer.Option(min=2, max=1024, help="Width of the embeddings; 64.")] = None,
     json: Json = False,
 ) -> None:
-    """Write a checkpoint's vectors and relations beside the live ones, then switch in one transaction."""
+    """Search the network's settings on validation splits of the graph; the same again goes on where it was."""
     from kg.app import jobs
     from kg.app.session import open_store
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.promote(store, settings, version)
-    show(report, json, f"{report['version']} is live in slot {report['slot']}.")
+        report = jobs.tune(store, settings, trials=trials, minutes=minutes, dimensions=dimensions)
+    if json:
+        show(report, True)
+        return
+    out.print(
+        f"Best of {report['trials']}: {report['best']:.4f}, {report['difference']:+.4f} ± {report['error']:.4f} beside "
+        f"the default's {report['default']:.4f}.",
+        markup=False,
+    )
+    out.print(f"kg train {report['options']}".rstrip(), markup=False)
+
+
+@app.command()
+def promote(
+    version: Annotated[str | None, typer.Argument(help="Checkpoint; by default the newest.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Though it is worse than the live one; unmeasured.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a checkpoint's vectors and relations beside the live ones, then switch in one transaction.
+
+    A model that is worse on validation than the live one, beyond chance, is refused.
+    """
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.promote(store, settings, version, force=force)
+    why = f" ({report['gate']['reason']})" if report["gate"] else ""
+    show(report, json, f"{report['version']} is live in slot {report['slot']}{why}.")
 
 
 @app.command()
@@ -405,6 +505,20 @@ def evaluate_recommend(
     settings = Settings.load()
     with open_store(settings) as store:
         report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
+    show(report, True, "")
+
+
+@evaluate.command("explanations")
+def evaluate_explanations(
+    rows: Annotated[int, typer.Option(min=1, help="Users drawn by chance, each with one recommendation.")] = 300,
+) -> None:
+    """Take away the edges that recommend/explain names, score again, and see whether scores fall; print JSON."""
+    from kg.app import jobs
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = jobs.evaluate_explanations(store, settings, rows)
     show(report, True, "")
 
 
@@ -531,12 +645,7 @@ def query(
         show([{"name": q.name, "title": q.title} for q in queries.values()], json)
         return
     found = catalogue.find(name, queries)
-    given: dict[str, Any] = {}
-    for item in param or ():
-        key, sep, value = item.partition("=")
-        if not sep:
-            raise QueryError(f"--param {item!r}: expected NAME=VALUE.")
-        given[key] = value
+    given: dict[str, Any] = _pairs("--param", param)
     settings = Settings.load()
     given = catalogue.with_pseudonyms(found, given, pseudonym_of(settings))
     with open_store(settings) as store:
@@ -641,6 +750,16 @@ def _scheduler(store: GraphStore, settings: Settings) -> Scheduler:
 
     logs.configure()
     return Scheduler(store, jobs.scheduled_jobs(settings), alert=alerts.hook(settings))
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, Any]:
+    found = {}
+    for item in given or ():
+        name, sep, value = item.partition("=")
+        if not sep:
+            raise QueryError(f"{option} {item!r}: expected NAME=VALUE.")
+        found[name] = value
+    return found
 
 
 def _pause(job: str, paused: bool) -> None:

@@ -158,6 +158,22 @@ def growth(
     show(measured.growth(Settings.load(), data, set, related=related), json)
 
 
+@app.command("network")
+def network(
+    seeds: Annotated[int, typer.Option(min=1, help="Splits and trainings, with seeds from 0.")] = 1,
+    variants: Annotated[list[str] | None, typer.Option("--variant", help="One of the table's; all.")] = None,
+    json: Json = False,
+) -> None:
+    """Losses and robustness of the network on validation splits of this home's graph, beside the default."""
+    from kg.app import benchmark_network as measured
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        rows = measured.network(store, settings, seeds=range(seeds), of=variants or ())
+    show(rows, json)
+
+
 @app.command("questions")
 def questions(
     wording: Annotated[
@@ -243,6 +259,35 @@ def every_query(
     from kg.app import benchmark_serving as measured
 
     show(measured.every_query(Settings.load(), products, of=of, keep=keep, say=_say), json)
+
+
+@app.command("freshness")
+def freshness(
+    products: Annotated[
+        int | None, typer.Option(min=1000, help="Products of a synthetic shop; by default the bundled shop is trained.")
+    ] = None,
+    texts: Annotated[int, typer.Option(min=1, help="New products, handed over one after the other.")] = 100,
+    events: Annotated[int, typer.Option(min=1, help="Events, likewise.")] = 200,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep a synthetic shop for the next run.")] = False,
+    json: Json = False,
+) -> None:
+    """Seconds from a new product's text, and from an event, to the recommendation that shows it; nothing is trained."""
+    from kg.app import benchmark_streams as measured
+
+    show(measured.freshness(Settings.load(), products=products, texts=texts, events=events, keep=keep, say=_say), json)
+
+
+@app.command("streams")
+def streams(
+    events: Annotated[int, typer.Option(min=1, help="Events.")] = 20_000,
+    reviews: Annotated[int, typer.Option(min=1, help="Reviews.")] = 2_000,
+    products: Annotated[int, typer.Option(min=1, help="Products.")] = 2_000,
+    json: Json = False,
+) -> None:
+    """Events, reviews and products a second that `kg ingest --follow` loads and serves, beside a bulk load."""
+    from kg.app import benchmark_streams as measured
+
+    show(measured.throughput(Settings.load(), events=events, reviews=reviews, products=products, say=_say), json)
 
 
 def _say(words: str) -> None:

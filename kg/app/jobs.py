@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,9 +22,10 @@ from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import NAME
 from extraction.workers import ExtractorSpec, Workers
 from kg import intake, provenance, schema, vocabulary, writer
+from kg.app import alerts
 from kg.app.files import json_rows
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
-from kg.errors import CheckpointError
+from kg.errors import CheckpointError, PromotionRefusedError, SettingsError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.privacy import Pseudonym
@@ -34,6 +35,12 @@ from kg.store import GraphStore
 from kg.timetable import Job
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embeddings.gate import Verdict
+    from embeddings.network import Report
+    from embeddings.registry import Checkpoint
     from extraction.training import Heads
 
 KINDS = ("products", "reviews", "events", "users")
@@ -243,9 +250,7 @@ def extract(
     """
 
     clock = now or (lambda: datetime.now(UTC))
-    spec = ExtractorSpec(
-        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, heads_folder(settings)
-    )
+    spec = extractor_spec(store, settings)
     version = spec.version
     if everything:
         store.autocommit("MATCH (d:Document) CALL (d) { REMOVE d.extracted } IN TRANSACTIONS OF 5000 ROWS")
@@ -264,7 +269,15 @@ def extract(
         from embeddings import foldin  # torch takes seconds to import
 
         placed = foldin.fold_in_products(store, foldin.unplaced_products(store))
+        foldin.fold_in_users(store, foldin.waiting_users(store))
     return ExtractReport(version, run.documents, run.facts, run.rejected, vectors, placed)
+
+
+def extractor_spec(store: GraphStore, settings: Settings) -> ExtractorSpec:
+    """What the extractor of this graph and home is made from, the catalogue's names as they are now."""
+    return ExtractorSpec(
+        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, heads_folder(settings)
+    )
 
 
 PAGE: Final = 256
@@ -306,12 +319,18 @@ def encode_products(store: GraphStore, workers: Workers, fingerprint: str) -> in
     total = 0
     for _, vectors in workers.encode(texts()):
         rows = pages.popleft()
-        total += writer.set_vectors(
-            store, "Product", "text_embedding", zip((row["sku"] for row in rows), vectors, strict=True)
-        )
-        marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
-        store.write("UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.encoded = row.mark", rows=marks)
+        total += write_text_vectors(store, [(row["id"], row["sku"], row["mark"]) for row in rows], vectors)
     return total
+
+
+def write_text_vectors(store: GraphStore, texts: Sequence[tuple[str, str, str]], vectors: NDArray[np.float32]) -> int:
+    """Write the encoder's vectors, ``[texts, dimensions]``, of texts: document, sku, and what says that it is done."""
+    written = writer.set_vectors(
+        store, "Product", "text_embedding", zip((sku for _, sku, _ in texts), vectors, strict=True)
+    )
+    marks = [{"id": id, "mark": mark} for id, _, mark in texts]
+    store.write("UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.encoded = row.mark", rows=marks)
+    return written
 
 
 _UNENCODED = """
@@ -436,17 +455,24 @@ def train(
     seed: int | None = None,
     dimensions: int | None = None,
     base: str | None = None,
+    changes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Train on the graph as it stands and keep the checkpoint; see :func:`embeddings.training.train`.
 
     Args:
         base: a checkpoint to go on from, or ``live`` for the one that queries read.
+        changes: settings of :class:`embeddings.settings.TrainSettings`, as text; not together with ``base``.
 
     Raises:
         CheckpointError: there is no such checkpoint, or no model is live.
+        SettingsError: there is no such setting, or the base has its own.
     """
     from embeddings import registry, training  # torch takes seconds to import
-    from embeddings.settings import TrainSettings
+    from embeddings.settings import TrainSettings, changed
+
+    if changes and base:
+        raise SettingsError("Whoever goes on from a checkpoint keeps its settings. Leave --set or --from out.")
+    chosen = changed(TrainSettings(), changes or {})
 
     started = time.perf_counter()
     if base == "live":
@@ -460,7 +486,8 @@ def train(
             home=settings.home,
             seed=settings.seed if seed is None else seed,
             device=settings.device,
-            dimensions=dimensions or TrainSettings().dimensions,
+            dimensions=dimensions or chosen.dimensions,
+            settings=chosen,
             base=None if base is None else registry.load(settings.home, base),
             progress=report,
         )
@@ -475,15 +502,121 @@ def train(
     }
 
 
-def promote(store: GraphStore, settings: Settings, version: str | None = None) -> dict[str, Any]:
-    """Write a checkpoint (the newest by default) into the dark slot unless it stands there, then switch."""
-    from embeddings import registry, writeback
+def tune(
+    store: GraphStore, settings: Settings, *, trials: int, minutes: float | None, dimensions: int | None = None
+) -> dict[str, Any]:
+    """Search the network's settings on splits of the graph; see :func:`embeddings.tuning.search`."""
+    from embeddings import export, training, tuning  # torch takes seconds to import
+    from embeddings.settings import TrainSettings
 
-    checkpoint = registry.load(settings.home, version)
+    data, _ = export.export_subgraph(store)
+    base = TrainSettings()
     with stage_bar() as report:
+        bench = tuning.Bench.of(
+            data,
+            replace(base, dimensions=dimensions or base.dimensions),
+            device=training.device_of(settings.device),
+            seed=settings.seed,
+            report=report,
+        )
+        seconds = None if minutes is None else 60.0 * minutes
+        found = tuning.search(bench, settings.home / "tuning", trials=trials, seconds=seconds, progress=report)
+    return {**asdict(found), "options": tuning.as_options(found.settings)}
+
+
+def promote(
+    store: GraphStore, settings: Settings, version: str | None = None, *, force: bool = False
+) -> dict[str, Any]:
+    """Write a checkpoint (the newest by default) into the dark slot unless it stands there, then switch.
+
+    Args:
+        force: though it is worse on validation than the live model, or was rolled back.
+
+    Raises:
+        PromotionRefusedError: it is; nothing has changed but the record of the gate.
+        CheckpointError: there is no such checkpoint, or none of the live model to compare it with.
+    """
+    from embeddings import gate, registry, writeback
+
+    named = version is not None
+    checkpoint = registry.load(settings.home, version)
+    now = datetime.now(UTC)
+    with stage_bar() as report:
+        verdict = _verdict(store, settings, checkpoint, again=named or force, force=force, report=report)
+        if verdict is not None and not (verdict.passed or force):
+            gate.record(store, checkpoint.version, verdict, forced=False, now=now)
+            raise PromotionRefusedError(
+                f"Model {checkpoint.version} was not promoted, {verdict.reason}. "
+                f"To promote it all the same: kg promote {checkpoint.version} --force."
+            )
         writeback.write_embeddings(store, checkpoint, progress=report)
+    if verdict is not None:
+        gate.record(store, checkpoint.version, verdict, forced=force, now=now)
     live = registry.promote(store, checkpoint.version)
-    return {"version": live.version, "slot": live.slot}
+    found = None if verdict is None else verdict.as_dict()
+    return {"version": live.version, "slot": live.slot, "gate": found}
+
+
+def _verdict(
+    store: GraphStore, settings: Settings, new: Checkpoint, *, again: bool, force: bool, report: Report
+) -> Verdict | None:
+    """What the gate says of a checkpoint; None of the one that is live.
+
+    Args:
+        again: it may have been rolled back: somebody has asked for it.
+        force: the outcome does not matter, so nothing is measured that takes time.
+    """
+    from embeddings import gate, registry, training
+
+    live = registry.live(store)
+    if live is None:
+        return gate.Verdict(True, "no model was live")
+    if live.version == new.version:
+        return None
+    if force:
+        return gate.Verdict(False, "a person wanted it, and nothing was compared", live.version)
+    rolled_back = store.read(
+        "MATCH (m:ModelVersion {id: $version})\nWHERE m.rolled_back_at IS NOT NULL\n"
+        "RETURN m.rolled_back_because AS because",
+        version=new.version,
+    )
+    if rolled_back and not again:
+        return gate.Verdict(False, f"it was rolled back ({rolled_back[0]['because']})", live.version)
+    try:
+        before = registry.load(settings.home, live.version)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{new.version} cannot be compared with the live model: {error} "
+            f"To promote it without comparing: kg promote {new.version} --force."
+        ) from error
+    return gate.compare(
+        store,
+        new,
+        before,
+        device=training.device_of(settings.device),
+        seed=settings.seed,
+        report=report,
+    )
+
+
+def watch(store: GraphStore, settings: Settings, *, now: datetime | None = None) -> dict[str, Any]:
+    """Roll back if the live model serves worse than the one before it, and tell whoever is to be told.
+
+    Raises:
+        CheckpointError: it does, but the model before has left its slot and has no checkpoint in this home.
+    """
+    from embeddings import registry, watching, writeback
+
+    at = now or datetime.now(UTC)
+    outcome = watching.look(store, now=at)
+    if outcome.fell:
+        because = outcome.detail
+        if not watching.can_return(store, outcome):
+            # The dark slot has been written since: the version before comes back from its checkpoint.
+            writeback.write_embeddings(store, registry.load(settings.home, outcome.before), now=at)
+        registry.rollback(store, because=because, now=at)
+        alerts.tell(settings, f"Model {outcome.live} was rolled back to {outcome.before}: {because}.")
+    return outcome.as_dict()
 
 
 def insight(store: GraphStore, settings: Settings, *, now: datetime | None = None) -> dict[str, Any]:
@@ -516,6 +649,18 @@ def evaluate_recommend(
         )
 
 
+def evaluate_explanations(store: GraphStore, settings: Settings, rows: int) -> dict[str, Any]:
+    """Take away what explanations name and score again; see :func:`embeddings.fidelity.evaluate_explanations`."""
+    from embeddings import fidelity, registry
+
+    live = registry.live(store)
+    if live is None:
+        raise CheckpointError("No model is live, so nothing is recommended by one. Run kg train and kg promote.")
+    here = live.version in registry.versions(settings.home)
+    checkpoint = registry.load(settings.home, live.version) if here else None
+    return fidelity.evaluate_explanations(store, rows=rows, seed=settings.seed, checkpoint=checkpoint)
+
+
 def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
     """The pairs of a holdout file, ``{user, sku}`` a line.
 
@@ -529,7 +674,8 @@ def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
-    """The jobs of a shop: every night read new texts, then train and promote, and find segments and intent."""
+    """The jobs of a shop: every night read new texts, then train and promote, and find segments and intent; every hour
+    look how the live model does."""
 
     def run_extract(store: GraphStore) -> str:
         report = extract(store, settings)
@@ -539,8 +685,17 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
         return str(train(store, settings)["version"])
 
     def run_promote(store: GraphStore) -> str:
-        promoted = promote(store, settings)
-        return f"{promoted['version']} in slot {promoted['slot']}"
+        try:
+            promoted = promote(store, settings)
+        except PromotionRefusedError as refused:
+            # A decision, not a failure: tried again it would be the same.
+            alerts.tell(settings, str(refused))
+            return str(refused)
+        gate = promoted["gate"]
+        return f"{promoted['version']} in slot {promoted['slot']}" + (f", {gate['reason']}" if gate else "")
+
+    def run_watch(store: GraphStore) -> str:
+        return str(watch(store, settings)["detail"])
 
     def run_insight(store: GraphStore) -> str:
         report = insight(store, settings)
@@ -550,6 +705,17 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
     return (
         Job(name="extract", run=run_extract, trigger="0 2 * * *", doc="Read facts out of new and changed texts."),
         Job(name="train", run=run_train, after=("extract",), doc="Train on the graph as it stands."),
-        Job(name="promote", run=run_promote, after=("train",), doc="Write the newest checkpoint and switch to it."),
+        Job(
+            name="promote",
+            run=run_promote,
+            after=("train",),
+            doc="Write the newest checkpoint and switch to it, unless it is worse on validation than the live one.",
+        ),
+        Job(
+            name="watch",
+            run=run_watch,
+            trigger="30 * * * *",
+            doc="Roll back a model that is clicked or bought from less than the one before it, beyond chance.",
+        ),
         Job(name="insight", run=run_insight, after=("extract",), doc="Find the users' segments and fit their intent."),
     )

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from kg import catalogue
 from kg.app.api import GRACE_S, Limits, application, is_loopback
@@ -33,10 +34,10 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
         SettingsError: the address cannot be listened at, or is open to others while there are no keys.
     """
     keys = [key.get_secret_value() for key in settings.api_keys]
-    _require_keys(host, keys)
+    require_keys(host, keys, "KG_API_KEYS")
     queries = catalogue.load()
     # Taken before Neo4j is started, which is slow: a port that is taken is told at once.
-    with _listening(host, port) as listening, open_store(settings, retry_s=RETRY_S) as store:
+    with listening_at(host, port) as listening, open_store(settings, retry_s=RETRY_S) as store:
         limits = Limits(
             timeout_s=settings.query_timeout_s,
             max_rows=settings.query_max_rows,
@@ -49,41 +50,61 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
         # The encoder takes seconds to load: it does so while nobody waits for it.
         threading.Thread(target=searcher, name="encoder", daemon=True).start()
         app = application(store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings), face=pages)
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http="h11",
-                ws="none",
-                log_config=None,
-                # Its lines would hold the parameters, and so who asked what about whom.
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=int(limits.timeout_s + GRACE_S),
-            )
-        )
-        name = f"[{host}]" if ":" in host else host
         say(
-            f"Serving {len(queries)} queries at http://{name}:{listening.getsockname()[1]}, "
+            f"Serving {len(queries)} queries at {address_of(host, listening)}, "
             f"{'with API keys' if keys else 'to this machine alone'}; Ctrl-C stops."
         )
-        # Once it has stopped, uvicorn raises the signal again: it must then find somebody who is not killed by it,
-        # for Neo4j's connections are still to be closed, and a server that was asked to stop did not fail.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        with suppress(KeyboardInterrupt):
-            server.run(sockets=[listening])
+        run_until_stopped(app, listening, grace_s=limits.timeout_s + GRACE_S)
 
 
-def _require_keys(host: str, keys: Sequence[str]) -> None:
+def run_until_stopped(app: ASGIApp, listening: socket.socket, *, grace_s: float) -> None:
+    """Serve until SIGINT or SIGTERM; running answers have so many seconds to be finished."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            log_config=None,
+            # Its lines would hold the parameters, and so who asked what about whom.
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(grace_s),
+        )
+    )
+    # Once it has stopped, uvicorn raises the signal again: it must then find somebody who is not killed by it,
+    # for Neo4j's connections are still to be closed, and a server that was asked to stop did not fail.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+
+
+def address_of(host: str, listening: socket.socket) -> str:
+    """The URL of a server that listens there."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}"
+
+
+def require_keys(host: str, keys: Sequence[str], setting: str) -> None:
+    """Refuse to be open to other machines without keys.
+
+    Raises:
+        SettingsError: naming the setting in which the keys are set.
+    """
     if not keys and not is_loopback(host):
         raise SettingsError(
-            f"Without API keys only this machine may be served, and --host {host} is open to others. Set KG_API_KEYS "
+            f"Without API keys only this machine may be served, and --host {host} is open to others. Set {setting} "
             "to one or more keys, separated by commas, or leave --host at 127.0.0.1."
         )
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_at(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        SettingsError: the address cannot be listened at.
+    """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=512)

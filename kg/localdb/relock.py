@@ -1,4 +1,4 @@
-"""Resolve ``jgo.toml`` into ``jgo.lock.toml``: ``python -m kg.localdb.relock``, called by ``make lock``.
+"""Resolve ``jgo.toml`` into ``jgo.lock.toml``: ``python -m kg.localdb.relock [SPEC]``, called by ``make lock``.
 
 Run it after changing the Neo4j version. It walks 360 POMs one after the other
 (71 s measured), which is why users never do: they read the lock that is committed.
@@ -45,7 +45,9 @@ def is_current(spec_path: Path = SPEC, lock_path: Path = LOCK) -> bool:
 
 
 if __name__ == "__main__":
-    if is_current():
-        sys.stdout.write(f"{LOCK.name} is up to date\n")
+    spec = Path(sys.argv[1]) if len(sys.argv) > 1 else SPEC
+    lock = spec.with_name("jgo.lock.toml")
+    if is_current(spec, lock):
+        sys.stdout.write(f"{lock} is up to date\n")
     else:
-        sys.stdout.write(f"{LOCK.name}: {relock()} jars\n")
+        sys.stdout.write(f"{lock}: {relock(spec, lock)} jars\n")

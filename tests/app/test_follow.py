@@ -3,86 +3,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kg import leases, localdb, streams
-from kg.app import jobs
+from kg import leases, localdb
 from kg.app.follow import Source, follow
-from kg.records import Place
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
-from tests.conftest import empty
-
-PATIENCE_S = 120
-KILLS = 6
-SKUS = [f"i{n}" for n in range(20)]
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.app.test_follow", "tests.faults.worker"])
-
-
-def serve(connection: localdb.Connection, home: Path, source: Source) -> None:
-    """In a process of its own: follow until killed."""
-    settings = Settings.load({"KG_HOME": str(home), "KG_BATCH_SIZE": "25"})
-    with GraphStore.connect(connection.uri, connection.username, connection.password) as store:
-        follow(store, settings, source, threading.Event())
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def events(rng: random.Random, count: int, since: int) -> list[bytes]:
-    """Events as a shop's stream has them: some without a time and equal, some broken, some of unknown products.
-
-    Ratings have times, no two the same: which of others is the latest depends on which file is read first.
-    """
-    kinds = ("viewed", "carted", "bought", "rated", "searched", "exposed")
-    rows = []
-    for number in range(count):
-        row: dict[str, Any] = {"user": f"u{rng.randrange(12)}", "type": rng.choice(kinds), "sku": rng.choice(SKUS)}
-        if row["type"] == "rated" or rng.random() < 0.6:
-            row |= {"at": since + number, "session": f"s{number % 7}"}
-        if row["type"] == "rated":
-            row["value"] = rng.randint(1, 5)
-        if row["type"] == "searched":
-            row["query"] = rng.choice(("strap", "tuner"))
-        if rng.random() < 0.03:
-            row["sku"] = "unknown"
-        rows.append(json.dumps(row).encode() + b"\n" if rng.random() > 0.02 else b"broken\n")
-    return rows
-
-
-def interactions(store: GraphStore) -> list[tuple[Any, ...]]:
-    """All that events have left in the graph; the order in which equal moments came in is none of it."""
-    rows = store.read(
-        "MATCH (u:User)-[r]->(x)\nWHERE r.events IS NOT NULL\n"
-        "RETURN u.id AS user, type(r) AS type, coalesce(x.sku, x.text) AS target, r {.*} AS r, u.last_at AS last_at"
-    )
-    found = []
-    for row in rows:
-        r = row["r"]
-        single = sorted(zip(r["events"], r["times"], map(repr, r["values"]), strict=True))
-        rest = {name: value for name, value in r.items() if name not in ("events", "times", "values", "sessions")}
-        sessions = sorted(zip(r["events"], r.get("sessions") or [""] * len(single), strict=True))
-        rest["strength"] = round(rest["strength"], 9)
-        found.append((row["user"], row["type"], row["target"], single, sessions, sorted(rest.items()), row["last_at"]))
-    return sorted(found, key=repr)
+from tests.faults.stream import PATIENCE_S, plain, play_stream, stream_plan, wait
 
 
 def rejects(path: Path) -> list[tuple[str, int]]:
@@ -92,49 +26,16 @@ def rejects(path: Path) -> list[tuple[str, int]]:
 def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
     store: GraphStore, database: localdb.Connection, tmp_path: Path
 ) -> None:
-    rng = random.Random(7)
-    stream = tmp_path / "stream"
-    stream.mkdir()
-    content = {
-        stream / "a.jsonl": b"".join(events(rng, 250, 1_772_000_000)),
-        stream / "b.jsonl": b"".join(events(rng, 250, 1_772_500_000)),
-    }
-    settings = Settings.load({"KG_HOME": str(tmp_path / "home")})
-    jobs.ingest(store, settings, "products", [lines(tmp_path / "p.jsonl", *({"sku": s, "title": s} for s in SKUS))])
-    # The lease of one that was killed runs out at once: the next is not to wait for it.
-    source = Source("events", stream, tmp_path / "rejects.jsonl", poll_s=0.01, ttl=timedelta(seconds=0.2))
+    report = play_stream(store, database, stream_plan(7, kills=6), tmp_path)
+    assert report.differences == ()
+    assert report.refused > 2
 
-    def start() -> ForkServerProcess:
-        process = _context.Process(target=serve, args=(database, tmp_path / "home", source), daemon=True)
-        process.start()
-        return process
 
-    def read() -> dict[str, Place]:
-        return streams.places(store, [source.source_of(file) for file in content])
-
-    cuts = sorted(rng.random() for _ in range(KILLS))
-    for cut in cuts:
-        for file, whole in content.items():
-            file.write_bytes(whole[: int(len(whole) * cut)])  # mostly in the middle of a line
-        before, process = read(), start()
-        wait(lambda before=before: read() != before)
-        time.sleep(rng.uniform(0, 0.15))
-        process.kill()
-        process.join(PATIENCE_S)
-    for file, whole in content.items():
-        file.write_bytes(whole)
-    process = start()
-    wait(lambda: {p.bytes for p in read().values()} == {len(whole) for whole in content.values()})
-    process.kill()
-    process.join(PATIENCE_S)
-    streamed, refused = interactions(store), rejects(source.rejects)
-
-    empty(store)
-    jobs.ingest(store, settings, "products", [tmp_path / "p.jsonl"])
-    jobs.ingest(store, settings, "events", sorted(content))
-    assert streamed == interactions(store)
-    assert refused == rejects(settings.home / "rejects.jsonl")
-    assert len(refused) > 10
+def test_a_graph_that_differs_is_seen(shop: GraphStore) -> None:
+    before = plain(shop)
+    shop.write("MATCH (:User {id: 'anna'})-[r:RATED]->() SET r.strength = 0.9")
+    (line,) = set(before) - set(plain(shop))
+    assert line.startswith("(anna)-[RATED]->(S1)")
 
 
 @pytest.fixture

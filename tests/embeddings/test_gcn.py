@@ -13,9 +13,9 @@ from embeddings.gcn import (
     csr_tensor,
     normalised_adjacency,
     propagate_reference,
-    softmax_loss,
     spectral_vectors,
 )
+from embeddings.losses import softmax_loss
 
 N_USERS, N_PRODUCTS, N_NODES = 4, 5, 11
 MET = TypedEdges("MET", np.array([0, 0, 1, 2, 3, 3]), np.array([4, 5, 5, 6, 7, 4]))

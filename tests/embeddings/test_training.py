@@ -64,6 +64,11 @@ def test_training_reports_its_figures_beside_the_baselines(tmp_path: Path) -> No
     assert model.metrics["model"]["hr@10"] > model.metrics["popularity"]["hr@10"]
     assert {"Network, validation at temperature 0.3", "Relations", "Mixture"} <= told
     assert list((tmp_path / "runs").rglob("events.out.tfevents.*"))
+    # TensorBoard's projector has a row for each product's vector.
+    (names,) = (tmp_path / "runs" / "projector").rglob("metadata.tsv")
+    (vectors,) = (tmp_path / "runs" / "projector").rglob("tensors.tsv")
+    assert names.read_text().splitlines()[:2] == ["sku\tbrand\tcategory", "p00\t-\t-"]
+    assert len(names.read_text().splitlines()) == 1 + len(vectors.read_text().splitlines()) == 21
     assert model.settings["seed"] == 0
 
 

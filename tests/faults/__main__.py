@@ -3,6 +3,8 @@
     python -m tests.faults --runs 200        seeds 0 to 199 (``make faults``)
     python -m tests.faults --seed 17         one seed again
     python -m tests.faults --runs 20 --unfenced   without the fence: the check must find something
+    python -m tests.faults --runs 0 --kills 100   followers of streams, killed as often (part of ``make faults``)
+    python -m tests.faults --stream 4        one of their seeds again
 
 Everything happens in a Neo4j of its own, under KG_HOME.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -22,6 +25,7 @@ from kg import localdb
 from kg.migrations import migrate
 from kg.store import GraphStore
 from tests.faults.plan import plan
+from tests.faults.stream import KILLS, StreamReport, play_stream, stream_plan
 from tests.faults.world import Report, in_the_shop, known, play, world_of
 
 
@@ -43,22 +47,45 @@ def main() -> int:
 
             with ThreadPoolExecutor(arguments.beside) as threads:
                 reports = list(threads.map(one, arguments.seeds))
-            if arguments.seed is None:
+            played = [_stream(store, connection, seed, home) for seed in arguments.streams]
+            if arguments.seeds and arguments.seed is None:
                 world, killed = in_the_shop(connection)
                 with known(store, world):
                     shop = play(store, world, killed)
                 say(_line(shop), sys.stderr)
     finally:
         localdb.stop(home)
-    summary = _summary(reports) | {"seconds": round(time.monotonic() - began, 1)}
-    if arguments.seed is None:
+    summary: dict[str, object] = {"seconds": round(time.monotonic() - began, 1)}
+    if reports:
+        summary = _summary(reports) | summary
+    if reports and arguments.seed is None:
         reports.append(shop)
         summary["takeover_in_the_shop_s"] = [round(seconds, 1) for seconds in shop.takeovers]
+    if played:
+        summary["streams"] = {
+            "seeds": len(played),
+            "kills": sum(len(one.plan.cuts) for one in played),
+            "refused": sum(one.refused for one in played),
+            "broken": sum(1 for one in played if one.differences),
+        }
     say(json.dumps(summary), sys.stdout)
+    differing = [one.plan.seed for one in played if one.differences]
+    if differing:
+        say(f"Broken: {differing}. Again: python -m tests.faults --stream {differing[0]}", sys.stderr)
     broken = [report.plan.seed for report in reports if report.violations]
     if broken:
         say(f"Broken: {broken}. Again: python -m tests.faults --seed {broken[0]}", sys.stderr)
-    return 1 if broken else 0
+    return 1 if broken or differing else 0
+
+
+def _stream(store: GraphStore, connection: localdb.Connection, seed: int, home: Path) -> StreamReport:
+    report = play_stream(store, connection, stream_plan(seed), home / "stream")
+    head = (
+        f"stream {seed}: {len(report.plan.cuts)} kills of a follower of {report.plan.kind}, {report.refused} refused, "
+        f"{report.seconds:.1f} s"
+    )
+    say("\n   BROKEN: ".join([head, *report.differences]), sys.stderr)
+    return report
 
 
 def say(line: str, where: TextIO) -> None:
@@ -71,10 +98,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--runs", type=int, default=200, help="seeds from 0 on")
     parser.add_argument("--seed", type=int, help="this seed alone")
+    parser.add_argument("--kills", type=int, default=0, help="of followers of streams, beside those of schedulers")
+    parser.add_argument("--stream", type=int, help="this seed of a stream alone")
     parser.add_argument("--beside", type=int, default=4, help="runs at a time")
     parser.add_argument("--unfenced", action="store_true", help="jobs write through the bare store")
     arguments = parser.parse_args()
     arguments.seeds = range(arguments.runs) if arguments.seed is None else [arguments.seed]
+    arguments.streams = range(math.ceil(arguments.kills / KILLS))
+    if arguments.stream is not None:
+        arguments.seeds, arguments.streams = range(0), [arguments.stream]
     return arguments
 
 

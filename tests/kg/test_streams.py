@@ -26,7 +26,7 @@ def load(store: GraphStore, *records: Record, place: Place = END, **how: object)
         "pseudonym": lambda user: user,
         "repeats": Counter(),
     }
-    return list(load_piece(store, "events /a.jsonl", place, records, **(arguments | how)))  # type: ignore[arg-type]
+    return list(load_piece(store, "events /a.jsonl", place, records, **(arguments | how)).refused)  # type: ignore[arg-type]
 
 
 def viewed(user: str, sku: str, **what: object) -> EventRecord:

@@ -1,0 +1,387 @@
+"""``kg benchmark freshness`` and ``streams``: how soon what comes is served, and how much may come.
+
+Both need a shop with a trained model in a Neo4j of its own: the bundled one, or
+for ``freshness`` the large synthetic one of :mod:`kg.app.powerlaw`. What follows
+the streams is ``kg ingest --follow`` itself, in processes of its own, and what is
+asked is the catalogue's ``recommend/for_user``, as an application would ask it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from extraction import corpus
+from extraction.encoder import Encoder
+from kg import catalogue, streams
+from kg.app import jobs
+from kg.app.benchmark import own_graph, own_home
+from kg.app.benchmark_serving import synthetic_shop
+from kg.app.follow import Source
+from kg.app.shop import write_shop
+from kg.errors import BenchmarkError
+from kg.queries import Query
+from kg.records import ProductRecord
+from kg.settings import Settings
+from kg.store import GraphStore
+
+PATIENCE_S: Final = 60.0
+"""After this time something that should have been served counts as missed."""
+WARM_UP: Final = 3
+"""Of each kind, sent first and not counted: Neo4j plans each query when it meets it first."""
+LIMIT: Final = 100
+"""Rows that are asked for: what is not placed yet is in none of them, and where it comes in is told."""
+FIRST: Final = 10
+"""Rows that a shop shows."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """A product of the shop after which a new one is made, and a user who should then see the new one."""
+
+    sku: str
+    title: str
+    description: str
+    brand: str | None
+    category: str | None
+    user: str
+
+
+# --- freshness ------------------------------------------------------------------------------------------------
+
+
+def freshness(
+    settings: Settings, *, products: int | None, texts: int, events: int, keep: bool, say: Say
+) -> dict[str, Any]:
+    """Seconds from handing a line to the follower until a recommendation shows it: p50, p95, p99 over the lines.
+
+    A new product is the sibling of one in which a user is more interested than anybody, told in the same words under
+    a new name; it is served when that user's recommendations hold it. An event is a look at a product that the user
+    has not met; it is served when the user's recommendations are others than before.
+
+    Args:
+        products: of the synthetic shop; ``None`` for the bundled one.
+    """
+    with _shop(settings, products, keep=keep, say=say) as (home, store), tempfile.TemporaryDirectory() as folder:
+        query = catalogue.find("recommend/for_user")
+        siblings = _siblings(store, settings, texts + WARM_UP, bundled=products is None)
+        users = _users(store, events + WARM_UP, np.random.default_rng(settings.seed))
+        with _followers(home, Path(folder), ("products", "events")) as files:
+            say(f"Handing over {len(siblings)} new products.")
+            shown = [_until_shown(store, query, files["products"], s, n) for n, s in enumerate(siblings)][WARM_UP:]
+            say(f"Handing over {len(users)} events.")
+            changed = [_until_changed(store, query, files["events"], user) for user in users][WARM_UP:]
+        there = store.read("MATCH (p:Product) WHERE p.active RETURN count(p) AS n")[0]["n"]
+    ranks = [rank for _, rank in shown if rank is not None]
+    return {
+        "products in the shop": there,
+        "new product, seconds until recommended": _percentiles([seconds for seconds, _ in shown]),
+        "new product, share within the first ten": round(sum(r <= FIRST for r in ranks) / max(1, len(shown)), 2),
+        "event, seconds until recommendations change": _percentiles([c for c, _ in changed]),
+        "event, seconds until the user's vector follows": _percentiles([p for _, p in changed]),
+    }
+
+
+def _until_shown(
+    store: GraphStore, query: Query, file: Path, sibling: Sibling, number: int
+) -> tuple[float | None, int | None]:
+    """Seconds, and at which rank it is then."""
+    sku = f"new-{number}"
+    record: dict[str, Any] = {
+        "sku": sku,
+        "title": f"{sibling.title}, edition {number + 2}",
+        "description": sibling.description,
+    }
+    if sibling.brand:
+        record["brand"] = sibling.brand
+    if sibling.category:
+        record["categories"] = [sibling.category.split(" > ")]
+    began = _append(file, record)
+    asked = {"user": sibling.user, "limit": LIMIT}
+    rank: int | None = None
+
+    def is_shown() -> bool:
+        nonlocal rank
+        skus = [row["sku"] for row in catalogue.run(store, query, asked)]
+        rank = skus.index(sku) + 1 if sku in skus else None
+        return rank is not None
+
+    seconds = _wait(began, is_shown)
+    # The next is not to compete with it.
+    store.write("MATCH (p:Product {sku: $sku}) SET p.active = false", sku=sku)
+    return seconds, rank
+
+
+def _until_changed(
+    store: GraphStore, query: Query, file: Path, user: tuple[str, str]
+) -> tuple[float | None, float | None]:
+    name, sku = user
+    asked = {"user": name, "limit": LIMIT}
+
+    def rows() -> list[tuple[str, float]]:
+        return [(row["sku"], round(row["score"], 9)) for row in catalogue.run(store, query, asked)]
+
+    def is_placed() -> bool:
+        found = store.read(
+            "MATCH (u:User {id: $user})-[:VIEWED]->(p:Product {sku: $sku}) RETURN u.waiting AS waiting",
+            user=name,
+            sku=sku,
+        )
+        return bool(found) and found[0]["waiting"] is None
+
+    before = rows()
+    began = _append(file, {"user": name, "sku": sku, "type": "viewed", "at": int(time.time()), "value": 30})
+    return _wait(began, lambda: rows() != before), _wait(began, is_placed)
+
+
+def _append(file: Path, record: Mapping[str, Any]) -> float:
+    """Hand over one line; when that was."""
+    with file.open("ab") as stream:
+        stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+    return time.perf_counter()
+
+
+def _wait(began: float, served: Callable[[], bool]) -> float | None:
+    """Ask again as soon as it is answered; seconds since then, None if patience ended."""
+    while (asked := time.perf_counter()) - began < PATIENCE_S:
+        if served():
+            return time.perf_counter() - began
+        # A client that asks without a pause would take a core from those that it waits for.
+        time.sleep(max(0.0, 0.02 - (time.perf_counter() - asked)))
+    return None
+
+
+def _percentiles(seconds: Sequence[float | None]) -> dict[str, Any]:
+    found = [s for s in seconds if s is not None]
+    if not found:
+        return {"n": len(seconds), "missed": len(seconds)}
+    p50, p95, p99 = np.percentile(found, [50, 95, 99])
+    return {
+        "n": len(seconds),
+        "missed": len(seconds) - len(found),
+        "p50": round(float(p50), 2),
+        "p95": round(float(p95), 2),
+        "p99": round(float(p99), 2),
+        "longest": round(max(found), 2),
+    }
+
+
+# --- the shop -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _shop(settings: Settings, products: int | None, *, keep: bool, say: Say) -> Iterator[tuple[Path, GraphStore]]:
+    """A shop with a live model, in a Neo4j of its own."""
+    if products is None:
+        with _trained(settings, say) as (home, store):
+            yield home, store
+        return
+    with synthetic_shop(settings, products, keep=keep, say=say) as (home, store, _):
+        # What a training would have written: how far texts, makers and shelves count for what nobody has met.
+        store.write("MATCH (m:ModelVersion) SET m.f_text = 1.0, m.f_made_by = 0.1, m.f_in_category = 0.1, m.lift = 4.0")
+        yield home, store
+
+
+@contextmanager
+def _trained(settings: Settings, say: Say) -> Iterator[tuple[Path, GraphStore]]:
+    home = own_home(settings, "streams")
+    own = settings.model_copy(update={"home": home})
+    with own_graph(settings, "streams") as store, tempfile.TemporaryDirectory() as folder:
+        files = Path(folder)
+        say("Loading and training the bundled shop.")
+        write_shop(files)
+        for kind in ("products", "users", "events", "reviews"):
+            jobs.ingest(store, own, kind, [files / f"{kind}.jsonl"])
+        jobs.extract(store, own)
+        jobs.train(store, own)
+        jobs.promote(store, own)
+        yield home, store
+
+
+def _siblings(store: GraphStore, settings: Settings, count: int, *, bundled: bool) -> list[Sibling]:
+    """Products that somebody is most interested in, each with that user; each in turn if there are too few."""
+    rows = store.read(
+        "MATCH (u:User)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)\n"
+        "WHERE did.strength > 0.0 AND h.active AND coalesce(h.stock, 1) > 0\n"
+        "WITH u, h, sum(did.strength) AS interest\nLIMIT 200000\n"
+        "WITH u, collect({product: h, interest: interest}) AS met, sum(interest) AS total\n"
+        "UNWIND met AS one\n"
+        "WITH u, one.product AS h, one.interest / total AS share\nORDER BY share DESC, u.id\n"
+        "WITH h, collect(u.id)[0] AS user, max(share) AS share\nORDER BY share DESC, h.sku\nLIMIT $count\n"
+        "RETURN h.sku AS sku, h.title AS title, h.description AS description, user,\n"
+        "       [(h)-[:MADE_BY {source: 'catalogue'}]->(b) | b.name][0] AS brand,\n"
+        "       [(h)-[:IN_CATEGORY {source: 'catalogue'}]->(c) | c.path][0] AS category",
+        count=count,
+    )
+    if not rows:
+        raise BenchmarkError("Nobody in this shop is interested in anything; there is no one to show a product to.")
+    found = [Sibling(r["sku"], r["title"], r["description"] or "", r["brand"], r["category"], r["user"]) for r in rows]
+    if not bundled:
+        found = _in_words(store, settings, found)
+    return [found[n % len(found)] for n in range(count)]
+
+
+def _in_words(store: GraphStore, settings: Settings, siblings: Sequence[Sibling]) -> list[Sibling]:
+    """Texts of the bundled shop for products whose vectors of text are drawn by chance: words then mean something."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_shop(Path(folder))
+        told: list[ProductRecord] = list(corpus.read_products(Path(folder) / "products.jsonl", rejects=lambda _: None))
+    named = [
+        replace(s, title=f"{told[n % len(told)].title} {n}", description=told[n % len(told)].description)
+        for n, s in enumerate(siblings)
+    ]
+    vectors = Encoder(settings.encoder, device=settings.device).encode([f"{s.title}\n\n{s.description}" for s in named])
+    for sibling, vector in zip(named, vectors, strict=True):
+        store.write(
+            "MATCH (p:Product {sku: $sku})\n"
+            "SET p.title = $title, p.description = $description, p.text_embedding = $vector",
+            sku=sibling.sku,
+            title=sibling.title,
+            description=sibling.description,
+            vector=vector.tolist(),
+        )
+    return named
+
+
+def _users(store: GraphStore, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Users who have a history, drawn by chance, each with a product that they have not met."""
+    users = [
+        r["id"] for r in store.read("MATCH (u:User) WHERE EXISTS { (u)-[:VIEWED]->() } RETURN u.id AS id LIMIT 5000")
+    ]
+    skus = [r["sku"] for r in store.read("MATCH (p:Product) WHERE p.active RETURN p.sku AS sku LIMIT 5000")]
+    found: list[tuple[str, str]] = []
+    while len(found) < count:
+        user, sku = str(rng.choice(users)), str(rng.choice(skus))
+        met = store.read("RETURN EXISTS { (:User {id: $user})-->(:Product {sku: $sku}) } AS met", user=user, sku=sku)
+        if not met[0]["met"] and (user, sku) not in found:
+            found.append((user, sku))
+    return found
+
+
+# --- those who follow -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _followers(home: Path, folder: Path, kinds: Sequence[corpus.Kind]) -> Iterator[dict[str, Path]]:
+    """The command itself, a process for each kind; the file of each kind that it follows."""
+    files: dict[str, Path] = {}
+    processes = []
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("NEO4J_", "KG_"))} | {"KG_HOME": str(home)}
+    try:
+        for kind in kinds:
+            (folder / kind).mkdir()
+            files[kind] = folder / kind / "stream.jsonl"
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "kg.app.cli", "ingest", kind, str(folder / kind), "--follow"],
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
+        yield files
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(PATIENCE_S)
+
+
+# --- how much may come ----------------------------------------------------------------------------------------
+
+
+def throughput(settings: Settings, *, events: int, reviews: int, products: int, say: Say) -> dict[str, Any]:
+    """Lines a second that are loaded and served, a kind at a time, beside a bulk load of as many in the same run.
+
+    Followed lines are counted until nothing waits: texts are read with every model of the home, products and users have
+    their place. The bulk load is ``kg ingest``, for texts with ``kg extract`` behind it.
+    """
+    counts: dict[corpus.Kind, int] = {"events": events, "reviews": reviews, "products": products}
+    report: dict[str, Any] = {}
+    with _trained(settings, say) as (home, store), tempfile.TemporaryDirectory() as folder:
+        own = settings.model_copy(update={"home": home})
+        made = _Made(Path(folder))
+        for kind, count in counts.items():
+            say(f"{count} {kind}, as a file and as a stream.")
+            bulk = Path(folder) / f"{kind}.jsonl"
+            bulk.write_bytes(made.lines(kind, count, "bulk"))
+            began = time.perf_counter()
+            jobs.ingest(store, own, kind, [bulk])
+            loaded = time.perf_counter() - began
+            if kind != "events":
+                jobs.extract(store, own)
+            whole = time.perf_counter() - began
+            with tempfile.TemporaryDirectory() as place, _followers(home, Path(place), (kind,)) as files:
+                warm = made.lines(kind, 50, "warm")
+                files[kind].write_bytes(warm)
+                _until_served(store, kind, files[kind])
+                with files[kind].open("ab") as stream:
+                    stream.write(made.lines(kind, count, "stream"))
+                began = time.perf_counter()
+                _until_served(store, kind, files[kind])
+                followed = time.perf_counter() - began
+            report[kind] = {
+                "followed and served per second": round(count / followed, 1),
+                "bulk load per second": round(count / loaded, 1),
+                "bulk load and extraction per second": round(count / whole, 1),
+                "ratio": round(whole / followed, 2),
+            }
+    return report
+
+
+def _until_served(store: GraphStore, kind: corpus.Kind, file: Path) -> None:
+    source = Source(kind, file.parent, file).source_of(file)
+    size = file.stat().st_size
+    end = time.monotonic() + 3600
+    while time.monotonic() < end:
+        if streams.places(store, [source])[source].bytes >= size:
+            waiting = store.read("MATCH (n:User|Document) WHERE n.waiting IS NOT NULL RETURN count(n) AS n")
+            if waiting[0]["n"] == 0:
+                return
+        time.sleep(0.05)
+    raise BenchmarkError(f"The {kind} that are followed were not served within an hour.")
+
+
+class _Made:
+    """Lines like those of the bundled shop, under names of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        write_shop(folder / "shop")
+        self._rows = {
+            kind: [orjson.loads(line) for line in (folder / "shop" / f"{kind}.jsonl").read_bytes().splitlines()]
+            for kind in ("events", "reviews", "products")
+        }
+
+    def lines(self, kind: str, count: int, name: str) -> bytes:
+        rows = self._rows[kind]
+        made = []
+        for n in range(count):
+            row = dict(rows[n % len(rows)])
+            turn = n // len(rows)
+            if kind == "events":
+                row["session"] = f"{name}-{turn}"
+            elif kind == "reviews":
+                row["id"] = f"{name}-{n}"
+                row["text"] = f"{row['text']} Order {name} {n}."
+            else:
+                row["sku"] = f"{name}-{n}"
+                row["title"] = f"{row['title']} {name} {n}"
+                row.pop("related", None)
+                row.pop("variant_of", None)
+                row.pop("gtin", None)
+            made.append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        return b"".join(made)

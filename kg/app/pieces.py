@@ -1,0 +1,147 @@
+"""A piece of a source that is followed, loaded: all of it but what the database refuses, which is rejected alone.
+
+Shared by the sources that have places (files, topics); :mod:`kg.streams` commits
+a piece and its place together. Rejects go to a file, which is put right when
+following begins: what had been rejected of a piece that was not committed is
+rejected again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from extraction import corpus
+from extraction.corpus import Piece
+from kg import streams
+from kg.errors import SchemaError, StatementError
+from kg.privacy import Pseudonym
+from kg.records import EventRecord, Place, Reject, ReviewRecord
+from kg.store import GraphStore
+from kg.streams import Loaded
+
+DOCUMENTS: Final = streams.Documents(corpus.product_document, corpus.review_document)
+
+
+@dataclass(frozen=True, slots=True)
+class PieceLoader:
+    """Loads pieces of one source after the other."""
+
+    store: GraphStore
+    pseudonym: Pseudonym
+    rejects: RejectLog
+    create_missing: bool = False
+
+    def next(
+        self,
+        source: str,
+        name: str,
+        place: Place,
+        read: Callable[[int], Piece],
+        *,
+        most: int,
+        repeats: Callable[[], Counter[int]],
+        recount: Callable[[], None] = lambda: None,
+        keep: Callable[[], None] = lambda: None,
+    ) -> tuple[Place, Loaded] | None:
+        """Load the next piece and say where it ends; None when there is none.
+
+        After a refusal the piece is halved until the record that is refused stands alone.
+
+        Args:
+            source: under which the graph knows how far it has been read.
+            name: of the source, in rejects.
+            place: how far that is.
+            read: the piece after that place, of at most so many lines.
+            most: lines of a piece.
+            repeats: counts events without a time.
+            recount: called when they have to be counted anew.
+            keep: called before anything is written, to renew a lease.
+        """
+        while True:
+            piece = read(most)
+            if piece.end == place:
+                return None
+            keep()
+            try:
+                return piece.end, self._load(source, name, piece, repeats())
+            except (StatementError, SchemaError) as error:
+                self.rejects.keep_only({name: place.bytes})
+                recount()
+                lines = piece.end.lines - place.lines
+                if lines == 1:
+                    ((offset, _),) = piece.records
+                    self.rejects.write([Reject(file=name, line=piece.end.lines, reason=str(error), offset=offset)])
+                    return piece.end, self._load(source, name, Piece((), (), piece.end), repeats())
+                most = max(lines // 2, 1)
+
+    def _load(self, source: str, name: str, piece: Piece, repeats: Counter[int]) -> Loaded:
+        offsets = {id(record): offset for offset, record in piece.records}
+        return streams.load_piece(
+            self.store,
+            source,
+            piece.end,
+            [record for _, record in piece.records],
+            documents=DOCUMENTS,
+            pseudonym=self.pseudonym,
+            repeats=repeats,
+            create_missing=self.create_missing,
+            before_commit=lambda refused: self.rejects.write(
+                [*piece.rejects, *(unknown_product(name, record, offsets[id(record)]) for record in refused)]
+            ),
+        )
+
+
+def unknown_product(name: str, record: ReviewRecord | EventRecord, offset: int | None = None) -> Reject:
+    """The reject of a record whose product the catalogue lacks."""
+    # The user's name for themself stays out of a file that may be passed around.
+    return Reject(
+        file=name,
+        line=record.line or 0,
+        reason=f"The catalogue has no product {record.sku!r}.",
+        excerpt=f"sku={record.sku} at={record.at}",
+        offset=offset,
+    )
+
+
+class RejectLog:
+    """Rejects of sources that are followed, a JSON object a line, appended."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def keep_only(self, read: dict[str, int]) -> None:
+        """Take out what was rejected of a piece that was not committed, and a last line that was cut off.
+
+        Args:
+            read: for each file, how far it has been read; rejects of other files stay.
+        """
+        if not self._path.exists():
+            return
+        kept = []
+        for line in self._path.read_bytes().splitlines(keepends=True):
+            try:
+                reject = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                continue
+            offset = reject.get("offset")
+            if offset is None or offset < read.get(reject["file"], 1 << 62):
+                kept.append(line)
+        part = self._path.with_suffix(".part")
+        part.write_bytes(b"".join(kept))
+        part.replace(self._path)
+
+    def write(self, rejects: Sequence[Reject]) -> None:
+        """Append, and see to it that it is on the disk before the piece is committed."""
+        if rejects:
+            with self._path.open("ab") as file:
+                file.write(b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects))
+                file.flush()
+                os.fsync(file.fileno())

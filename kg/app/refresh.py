@@ -1,0 +1,238 @@
+"""What follows from a piece of a stream: its texts are read, its users and products get their place in the live model.
+
+The piece itself stands in the graph by then, with a mark on each document and
+user that waits (:mod:`kg.streams`). What is done here is idempotent, and the mark
+goes last: if the process is killed anywhere in between, the next one finds the
+mark and does it again. Nothing is trained.
+
+A text waits until its facts stand in the graph and its product has a place among
+those that can be recommended; a user waits until the vector follows what was done.
+Before a model is live there is no place to give: texts are read, and users wait
+for the first promotion.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from extraction.corpus import Kind
+from extraction.pipeline import NAME, Extractor
+from extraction.workers import return_memory
+from kg import provenance, streams
+from kg.app import jobs
+from kg.errors import LeaseLostError, StoreError
+from kg.graph import Document, DocumentKind
+from kg.settings import Settings
+from kg.store import GraphStore
+from kg.streams import Loaded
+from kg.writer import batched
+
+log = structlog.get_logger()
+
+CHUNK: Final = 64
+"""Texts that are read at once: about a second of work, after which a lease can be renewed."""
+USERS: Final = 1000
+"""Users who are placed before a lease can be renewed."""
+SWEEP_S: Final = 10.0
+"""How often, when nothing comes, it is looked for what others left undone; they have as long to do it themselves."""
+NAMES_S: Final = 60.0
+"""Least time between two looks for names that the catalogue has learnt."""
+NAMES_SHARE: Final = 20
+"""Looking takes at most one part in as many of the time: a large catalogue is looked at less often."""
+
+_WAITING: Final = """
+MATCH (d:Document)
+WHERE d.id IN $documents AND d.waiting IS NOT NULL
+RETURN d.id AS id, d.kind AS kind, d.text AS text, d.sku AS sku, d.title_end AS title_end, d.waiting AS mark,
+       d.extracted AS extracted, d.encoded AS encoded
+ORDER BY d.id
+"""
+_WAITING_SINCE: Final = (
+    "MATCH (d:Document)\nWHERE d.waiting < $before\nRETURN d.id AS id ORDER BY d.waiting, d.id LIMIT $limit"
+)
+_LOCK_DOCUMENTS: Final = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.id = row.id"
+_SERVED: Final = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nWHERE d.waiting = row.mark\nREMOVE d.waiting"
+_TAKERS: Final = (
+    "MATCH (p:Product)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User)\n"
+    "WHERE p.sku IN $skus AND u.waiting IS NOT NULL\nRETURN DISTINCT u.id AS id"
+)
+
+
+class Refresher:
+    """Does what waits.
+
+    Args:
+        store: where it writes; a fenced one where somebody else may take over.
+        reader: reads texts, and outlives the lease that ``store`` is fenced by; None for one who serves users alone,
+            and has no text to keep them waiting.
+        keep: called between two chunks of work, to renew that lease.
+    """
+
+    def __init__(self, store: GraphStore, reader: Reader | None, *, keep: Callable[[], None] = lambda: None) -> None:
+        self._store = store
+        self._reader = reader
+        self._keep = keep
+        self._run: provenance.ExtractionRun | None = None
+        self._version: str | None = None
+        self._swept = 0.0
+
+    def after(self, loaded: Loaded) -> None:
+        """Do what a piece that was just loaded asks for."""
+        self._texts(loaded.documents)
+        self._users(loaded.users)
+
+    def sweep(self, *, older: timedelta = timedelta(0)) -> None:
+        """Do what waits, whoever brought it, and if another model is live give it what its training has not seen.
+
+        Args:
+            older: leave what came within this time to the process that brought it.
+        """
+        before = streams.mark(datetime.now(UTC) - older)
+        self._follow_model()
+        while self._reader and (rows := self._store.read(_WAITING_SINCE, before=before, limit=CHUNK)):
+            self._texts([row["id"] for row in rows])
+        if self._is_live():
+            from embeddings import foldin
+
+            self._users(foldin.waiting_users(self._store, before=before))
+        self._swept = time.monotonic()
+
+    def idle(self) -> None:
+        """When nothing comes: now and then look for what others left, and for new names."""
+        if time.monotonic() - self._swept > SWEEP_S:
+            self.sweep(older=timedelta(seconds=SWEEP_S))
+        if self._reader is not None:
+            self._reader.renew(self._store)
+
+    def close(self) -> None:
+        """End the record of the texts that were read."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+
+    def _follow_model(self) -> None:
+        """A model that has come to be live was trained on the graph as it was when its training began."""
+        rows = self._store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version AS version")
+        version = rows[0]["version"] if rows else None
+        if version is not None and version != self._version:
+            from embeddings import foldin  # torch takes seconds to import
+
+            for skus in batched(foldin.unplaced_products(self._store) if self._reader else (), CHUNK):
+                foldin.fold_in_products(self._store, skus)
+                self._keep()
+            self._users(foldin.users_behind(self._store))
+        self._version = version
+
+    def _is_live(self) -> bool:
+        return bool(self._store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version"))
+
+    def _texts(self, ids: Sequence[str]) -> None:
+        for part in batched(ids, CHUNK):
+            rows = self._store.read(_WAITING, documents=part)
+            if rows and self._reader is not None:
+                self._read(rows, self._reader)
+                self._place([row["sku"] for row in rows if row["kind"] == DocumentKind.PRODUCT])
+                marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
+                self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
+            self._keep()
+
+    def _read(self, rows: Sequence[dict[str, Any]], reader: Reader) -> None:
+        """Record what these documents say, unless it stands in the graph; likewise the vectors of products' texts."""
+        extractor = reader.extractor(self._store)
+        documents = {
+            row["id"]: Document(row["id"], DocumentKind(row["kind"]), row["text"], row["sku"], row["title_end"])
+            for row in rows
+        }
+        unread = [d for row in rows if row["extracted"] != _done(d := documents[row["id"]], extractor.version)]
+        if unread:
+            if self._run is None:
+                self._run = provenance.ExtractionRun(self._store, extractor=NAME, version=extractor.version)
+            self._run.record(unread, list(extractor.extract_all(unread)))
+            return_memory()
+        encoding = extractor.encoder.fingerprint
+        told = [row for row in rows if row["kind"] == DocumentKind.PRODUCT and row["text"]]
+        unencoded = [d for row in told if row["encoded"] != _done(d := documents[row["id"]], encoding)]
+        if unencoded:
+            vectors = extractor.encoder.encode([d.text for d in unencoded])
+            jobs.write_text_vectors(self._store, [(d.id, d.sku, _done(d, encoding)) for d in unencoded], vectors)
+            reader.stale = True
+
+    def _place(self, skus: Sequence[str]) -> None:
+        if not skus or not self._is_live():
+            return
+        from embeddings import foldin
+
+        if foldin.fold_in_products(self._store, skus):
+            self._users([row["id"] for row in self._store.read(_TAKERS, skus=skus)])
+
+    def _users(self, users: Sequence[str]) -> None:
+        if not users or not self._is_live():
+            return
+        from embeddings import foldin
+
+        for part in batched(users, USERS):
+            foldin.fold_in_users(self._store, part)
+            self._keep()
+
+
+class Reader:
+    """The extractor, made when it is first asked for, and the names that it knows, which grow with the catalogue."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.stale = False
+        """Whether products came whose names it does not know."""
+        self._settings = settings
+        self._extractor: Extractor | None = None
+        self._renewal: threading.Thread | None = None
+        self._looked = 0.0
+        self._took = 0.0
+
+    def extractor(self, store: GraphStore) -> Extractor:
+        """The extractor, with the names that were in the graph when they were last looked for."""
+        if self._extractor is None:
+            self._extractor = self._build(store)
+        return self._extractor
+
+    def renew(self, store: GraphStore) -> None:
+        """Learn the names of products that came since, beside the work, and not too often."""
+        if self._extractor is None or not self.stale or (self._renewal is not None and self._renewal.is_alive()):
+            return
+        if time.monotonic() - self._looked > max(NAMES_S, NAMES_SHARE * self._took):
+            self.stale = False
+            self._renewal = threading.Thread(target=self._rebuild, args=(store,), name="names", daemon=True)
+            self._renewal.start()
+
+    def _rebuild(self, store: GraphStore) -> None:
+        try:
+            self._extractor = self._build(store)
+        except (StoreError, LeaseLostError) as error:
+            log.warning("the names of the catalogue could not be read; it is tried again", error=str(error))
+            self.stale = True
+
+    def _build(self, store: GraphStore) -> Extractor:
+        began = time.monotonic()
+        extractor = jobs.extractor_spec(store, self._settings).build()
+        self._looked = time.monotonic()
+        self._took = self._looked - began
+        log.info("names of the catalogue read", seconds=round(self._took, 1))
+        return extractor
+
+
+def reader_for(kind: Kind, store: GraphStore, settings: Settings) -> Reader | None:
+    """A reader that is ready, where records of this kind have texts."""
+    if kind not in ("products", "reviews"):
+        return None
+    reader = Reader(settings)
+    reader.extractor(store)  # takes seconds, which the first text is not to wait for
+    return reader
+
+
+def _done(document: Document, version: str) -> str:
+    """What stands on a document that this version has read, or encoded, in its present wording."""
+    return f"{document.sha256} {version}"

@@ -1,0 +1,152 @@
+"""What becomes live by itself, what does not, and what does not stay live."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embeddings import registry
+from embeddings.registry import Checkpoint
+from embeddings.scoring import ScoreWeights
+from embeddings.training import train
+from kg.app import alerts, jobs
+from kg.errors import CheckpointError, PromotionRefusedError
+from kg.settings import Settings
+from kg.store import GraphStore
+from tests.embeddings.test_watching import shown
+from tests.embeddings.worlds import QUICK, write_checkerboard
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def good(store: GraphStore, settings: Settings) -> Checkpoint:
+    """A model of a checkerboard, live."""
+    write_checkerboard(store)
+    trained = train(store, home=settings.home, device="cpu", settings=QUICK)
+    promoted = jobs.promote(store, settings)
+    assert promoted["gate"]["reason"] == "no model was live"
+    return trained
+
+
+def saved(good: Checkpoint, home: Settings, version: str, **changes: Any) -> str:
+    registry.save(replace(good, version=version, **changes), home.home)
+    return version
+
+
+def gate_of(store: GraphStore, version: str) -> dict[str, Any]:
+    (row,) = store.read("MATCH (m:ModelVersion {id: $version}) RETURN m {.*} AS m", version=version)
+    return row["m"]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the alert hook would have been told."""
+    words: list[str] = []
+    monkeypatch.setattr(alerts, "tell", lambda _, text: words.append(text))
+    return words
+
+
+def by_the_clock(store: GraphStore, settings: Settings, name: str) -> str:
+    (job,) = [job for job in jobs.scheduled_jobs(settings) if job.name == name]
+    detail = job.run(store)
+    assert detail is not None
+    return detail
+
+
+def test_a_worse_model_is_refused_recorded_and_can_be_forced(
+    store: GraphStore, settings: Settings, good: Checkpoint, told: list[str]
+) -> None:
+    poor = saved(
+        good, settings, "29990101-poor",
+        settings={**good.settings, "factors": {"ridge": 0.0}}, weights=ScoreWeights(popularity=1.0),
+    )  # fmt: skip
+    with pytest.raises(PromotionRefusedError, match=r"worse than the live model: .*--force"):
+        jobs.promote(store, settings)
+    seen = gate_of(store, poor)
+    assert (seen["status"], seen["gate_against"], seen["gate_users"]) == ("refused", good.version, 40)
+    assert seen["gate"].startswith("refused: ")
+    assert seen["gate_difference"] < -1.645 * seen["gate_error"]
+    # In the chain that is a decision, not a failure, and whoever is to be told is told.
+    assert "was not promoted" in by_the_clock(store, settings, "promote")
+    assert len(told) == 1
+    live = registry.live(store)
+    assert live is not None
+    assert live.version == good.version
+
+    forced = jobs.promote(store, settings, force=True)
+    assert forced["version"] == poor
+    assert gate_of(store, poor)["gate"].startswith("forced: ")
+
+
+def test_as_good_a_model_passes_with_its_figures(store: GraphStore, settings: Settings, good: Checkpoint) -> None:
+    saved(good, settings, "29990101-same")
+    detail = by_the_clock(store, settings, "promote")
+    assert "no worse than the live model" in detail
+    seen = gate_of(store, "29990101-same")
+    assert (seen["status"], seen["gate_against"], seen["gate_difference"]) == ("live", good.version, 0.0)
+    # The live one again is nothing to decide.
+    assert jobs.promote(store, settings)["gate"] is None
+
+
+def test_without_the_live_models_checkpoint_nothing_is_compared_nor_promoted(
+    store: GraphStore, settings: Settings, good: Checkpoint, tmp_path: Path
+) -> None:
+    elsewhere = Settings(home=tmp_path / "elsewhere")
+    version = saved(good, elsewhere, "29990101-there")
+    with pytest.raises(CheckpointError, match=f"cannot be compared.*kg promote {version} --force"):
+        jobs.promote(store, elsewhere)
+    assert jobs.promote(store, elsewhere, force=True)["version"] == version
+
+
+def test_a_model_that_serves_worse_goes_back_once_and_stays_back(
+    store: GraphStore, settings: Settings, good: Checkpoint, told: list[str]
+) -> None:
+    worse = saved(good, settings, "29990101-worse")
+    jobs.promote(store, settings)
+    now = datetime.now(UTC)
+    shown(store, good.version, now - timedelta(days=1), users=200, clicked=60)
+    shown(store, worse, now + timedelta(seconds=1), users=200, clicked=5)
+
+    outcome = jobs.watch(store, settings, now=now + timedelta(hours=1))
+    assert outcome["fell"]
+    live = registry.live(store)
+    assert live is not None
+    assert live.version == good.version
+    assert "clicks 0.0025 after 0.0300" in gate_of(store, worse)["rolled_back_because"]
+    (words,) = told
+    assert words.startswith(f"Model {worse} was rolled back to {good.version}: clicks")
+
+    # Nothing brings it back by itself, and the one that took its place is not measured by it.
+    assert "was rolled back" in by_the_clock(store, settings, "promote")
+    assert not jobs.watch(store, settings, now=now + timedelta(hours=2))["fell"]
+    assert registry.live(store) == live
+    # A person can.
+    assert jobs.promote(store, settings, worse)["version"] == worse
+    assert "rolled_back_at" not in gate_of(store, worse)
+
+
+def test_the_version_before_comes_back_from_its_checkpoint_where_its_slot_was_taken(
+    store: GraphStore, settings: Settings, good: Checkpoint, told: list[str]
+) -> None:
+    from embeddings.writeback import write_embeddings
+
+    worse = saved(good, settings, "29990101-worse")
+    jobs.promote(store, settings)
+    saved(good, settings, "29990102-next")
+    write_embeddings(store, registry.load(settings.home, "29990102-next"))
+    assert gate_of(store, good.version)["status"] == "retired"
+    now = datetime.now(UTC)
+    shown(store, good.version, now - timedelta(days=1), users=200, clicked=60)
+    shown(store, worse, now + timedelta(seconds=1), users=200, clicked=5)
+    assert jobs.watch(store, settings, now=now + timedelta(hours=1))["fell"]
+    live = registry.live(store)
+    assert live is not None
+    assert live.version == good.version

@@ -1,0 +1,156 @@
+"""Records that are posted: in the graph when they are answered, each once however often they are sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from kg import streams
+from kg.app.receive import Receiver, application
+from kg.errors import ConnectionFailedError
+from kg.settings import Settings
+from kg.store import GraphStore
+from tests.app.conftest import Kg
+from tests.embeddings.test_foldin import served, vector
+from tests.faults.stream import wait
+
+__all__ = ["served"]  # a fixture
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+KEY = "a key of the till, long enough"
+VIEW = {"user": "anna", "type": "viewed", "sku": "T1", "at": 4_102_444_800}
+
+
+@pytest.fixture
+def receiver(shop: GraphStore, tmp_path: Path) -> Receiver:
+    """For events and users: no text is read, so no model is loaded."""
+    settings = Settings.load({"KG_HOME": str(tmp_path)})
+    return Receiver(shop, settings, kinds=("events", "users"), rejects=tmp_path / "rejects.jsonl")
+
+
+@pytest.fixture
+def client(receiver: Receiver) -> Iterator[TestClient]:
+    with TestClient(application(receiver), base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client
+
+
+def lines(*records: dict[str, Any] | str) -> str:
+    return "".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records)
+
+
+def views(store: GraphStore) -> dict[tuple[str, str], int]:
+    rows = store.read("MATCH (u:User)-[r:VIEWED]->(p:Product) RETURN u.id AS user, p.sku AS sku, r.count AS count")
+    return {(row["user"], row["sku"]): row["count"] for row in rows if row["sku"] == "T1"}
+
+
+def test_what_is_answered_stands_in_the_graph(client: TestClient, shop: GraphStore) -> None:
+    answer = client.post("/events", json=VIEW)
+    assert (answer.status_code, answer.json()) == (200, {"loaded": 1, "rejected": []})
+    assert views(shop) == {("anna", "T1"): 1}
+
+
+def test_bad_records_come_back_and_go_to_the_rejects(client: TestClient, shop: GraphStore, tmp_path: Path) -> None:
+    body = lines(VIEW, "broken", "", VIEW | {"user": "ben"}, VIEW | {"sku": "X9"}, {"type": "viewed", "sku": "T1"})
+    answer = client.post("/events", content=body, headers=NDJSON)
+    assert answer.status_code == 200
+    assert answer.json()["loaded"] == 2
+    assert [r["index"] for r in answer.json()["rejected"]] == [1, 3, 4]
+    assert answer.json()["rejected"][1]["reason"] == "The catalogue has no product 'X9'."
+    assert views(shop) == {("anna", "T1"): 1, ("ben", "T1"): 1}
+    kept = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert sorted(r["reason"] for r in kept) == sorted(r["reason"] for r in answer.json()["rejected"])
+    nothing = client.post("/events", content=lines("broken"), headers=NDJSON)
+    assert (nothing.status_code, nothing.json()["loaded"]) == (422, 0)
+    assert client.post("/events", content=b"").status_code == 422
+
+
+def test_sent_again_it_counts_once(client: TestClient, shop: GraphStore) -> None:
+    for _ in range(2):
+        client.post("/events", json=VIEW)
+    assert views(shop) == {("anna", "T1"): 1}
+
+
+def test_events_without_a_time_need_a_key_and_count_once_for_each(client: TestClient, shop: GraphStore) -> None:
+    untimed = {name: value for name, value in VIEW.items() if name != "at"}
+    refused = client.post("/events", json=untimed)
+    assert refused.status_code == 422
+    assert "Idempotency-Key" in refused.json()["rejected"][0]["reason"]
+    for key in ("first", "first", "second"):
+        client.post("/events", content=lines(untimed, untimed), headers=NDJSON | {"Idempotency-Key": key})
+    assert views(shop) == {("anna", "T1"): 4}
+
+
+def test_what_the_database_refuses_is_rejected_alone(
+    client: TestClient, shop: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("extraction.corpus.fields.MAX_KEY", 100_000)
+    users = [{"user": "dora"}, {"user": "x" * 40_000}, {"user": "emil"}]
+    answer = client.post("/users", content=lines(*users), headers=NDJSON)
+    assert (answer.json()["loaded"], [r["index"] for r in answer.json()["rejected"]]) == (2, [1])
+    known = shop.read("MATCH (u:User) WHERE u.id IN ['dora', 'emil'] RETURN count(u) AS n")
+    assert known == [{"n": 2}]
+
+
+def test_who_sends_too_much_is_asked_to_come_later(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kg.app.receive.MOST_WAITING", 0)
+    answer = client.post("/events", json=VIEW)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+
+
+def test_without_the_database_it_is_said_and_nothing_is_lost(
+    client: TestClient, shop: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionFailedError("bolt://secret does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streams, "load_piece", away)
+        answer = client.post("/events", json=VIEW)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "secret" not in answer.text
+    client.post("/events", json=VIEW)
+    assert views(shop) == {("anna", "T1"): 1}
+
+
+def test_other_paths_and_methods_are_refused(client: TestClient) -> None:
+    assert client.post("/products", json={}).status_code == 404
+    assert client.get("/events").status_code == 405
+    assert client.get("/health/live").json() == {"status": "ok"}
+    client.post("/events", json=VIEW)
+    assert 'kg_http_requests_total{method="POST",route="/events",status="200"}' in client.get("/metrics").text
+
+
+def test_only_a_key_that_may_write_writes(receiver: Receiver, shop: GraphStore) -> None:
+    with TestClient(application(receiver, keys=[KEY]), base_url="http://shop.example") as client:
+        assert client.post("/events", json=VIEW).status_code == 401
+        assert client.post("/events", json=VIEW, headers={"X-API-Key": "a key that may read only"}).status_code == 401
+        assert client.post("/events", json=VIEW, headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+
+
+def test_without_keys_no_other_machine_may_write(receiver: Receiver) -> None:
+    with TestClient(application(receiver), base_url="http://shop.example") as client:
+        answer = client.post("/events", json=VIEW)
+    assert answer.status_code == 421
+    assert "KG_INGEST_KEYS" in answer.json()["error"]
+
+
+def test_what_was_posted_is_served(served: GraphStore, tmp_path: Path) -> None:
+    settings = Settings.load({"KG_HOME": str(tmp_path)})
+    receiver = Receiver(served, settings, kinds=("events",), rejects=tmp_path / "rejects.jsonl")
+    before = vector(served, "User", "anna")
+    with TestClient(application(receiver), base_url="http://localhost") as client:
+        client.post("/events", json=VIEW)
+        wait(lambda: vector(served, "User", "anna") != before)
+
+
+def test_the_command_says_what_does_not_go_together(kg: Kg, tmp_path: Path) -> None:
+    assert "for http://" in kg("ingest", "all", tmp_path / "p.jsonl").err
+    assert "one kind" in kg("ingest", "all", tmp_path, "--follow").err
+    assert "http://HOST:PORT" in kg("ingest", "all", "https://127.0.0.1:8443", "--follow").err
+    open_to_others = kg("ingest", "events", "http://0.0.0.0:0", "--follow")
+    assert (open_to_others.code, "KG_INGEST_KEYS" in open_to_others.err) == (1, True)
