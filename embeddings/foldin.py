@@ -97,7 +97,9 @@ _PLACE: Final = _WHILE_LIVE + (
     "SET n.embedding_{slot} = toFloatList(row.vector)\n"
     "RETURN count(n) AS written"
 )
-# A statement of its own: what the next one reads of these users holds until the transaction ends.
+# Statements of their own, before what is read. A reader without the lock may see in parts what is being committed: the
+# mark of a piece already, and its events not yet.
+_LOCK: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.id = id"
 _LOCK_USERS: Final = _WHILE_LIVE.format() + "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.id = id"
 _UNLESS_TOUCHED: Final = "WHERE coalesce(n.waiting, '') = row.mark\n"
 _PLACED: Final = _WHILE_LIVE.format() + (
@@ -137,7 +139,8 @@ def fold_in_users(store: GraphStore, users: Iterable[str]) -> int:
     written = 0
     for batch in batched(users, _BATCH):
         # The marks first: what is read after them is no older than they are.
-        marks = {row["id"]: row["mark"] or "" for row in store.read(_MARKS, users=batch)}
+        locked = store.write_all([(_LOCK, {"users": sorted(batch)}), (_MARKS, {"users": batch})])
+        marks = {row["id"]: row["mark"] or "" for row in locked[1]}
         found = store.read(cypher, users=batch, since=since, waiting=waiting, half_life=model.weights.half_life_days)
         rows = [
             {"key": row["key"], "vector": vector_parameter(mean), "mark": marks.get(row["key"], "")}

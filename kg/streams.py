@@ -82,6 +82,17 @@ def places(store: GraphStore, sources: Sequence[str]) -> dict[str, Place]:
     return {source: found.get(source, Place()) for source in sources}
 
 
+def count_waiting(store: GraphStore) -> int:
+    """How many texts and users wait to be served, those of every piece whose place :func:`places` gives among them.
+
+    While a transaction is committed, readers see its nodes before its index entries. Whoever gets the lock of a place
+    finds the piece there whole.
+    """
+    store.write("MATCH (o:Offset)\nWITH o\nORDER BY o.source\nSET o.source = o.source")
+    rows = store.read("MATCH (n:User|Document)\nWHERE n.waiting IS NOT NULL\nRETURN count(n) AS n")
+    return int(rows[0]["n"])
+
+
 def load_piece(
     store: GraphStore,
     source: str | None,

@@ -135,17 +135,13 @@ def _until_changed(
     def rows() -> list[tuple[str, float]]:
         return [(row["sku"], round(row["score"], 9)) for row in catalogue.run(store, query, asked)]
 
-    def is_placed() -> bool:
-        found = store.read(
-            "MATCH (u:User {id: $user})-[:VIEWED]->(p:Product {sku: $sku}) RETURN u.waiting AS waiting",
-            user=name,
-            sku=sku,
-        )
-        return bool(found) and found[0]["waiting"] is None
+    def vector() -> Any:
+        cypher = "MATCH (u:User {id: $user}) RETURN coalesce(u.embedding_blue, u.embedding_green) AS vector"
+        return store.read(cypher, user=name)[0]["vector"]
 
-    before = rows()
+    before, place = rows(), vector()
     began = _append(file, {"user": name, "sku": sku, "type": "viewed", "at": int(time.time()), "value": 30})
-    return _wait(began, lambda: rows() != before), _wait(began, is_placed)
+    return _wait(began, lambda: rows() != before), _wait(began, lambda: vector() != place)
 
 
 def _append(file: Path, record: Mapping[str, Any]) -> float:
@@ -348,10 +344,8 @@ def _until_served(store: GraphStore, kind: corpus.Kind, file: Path) -> None:
     size = file.stat().st_size
     end = time.monotonic() + 3600
     while time.monotonic() < end:
-        if streams.places(store, [source])[source].bytes >= size:
-            waiting = store.read("MATCH (n:User|Document) WHERE n.waiting IS NOT NULL RETURN count(n) AS n")
-            if waiting[0]["n"] == 0:
-                return
+        if streams.places(store, [source])[source].bytes >= size and streams.count_waiting(store) == 0:
+            return
         time.sleep(0.05)
     raise BenchmarkError(f"The {kind} that are followed were not served within an hour.")
 

@@ -56,6 +56,7 @@ ORDER BY d.id
 _WAITING_SINCE: Final = (
     "MATCH (d:Document)\nWHERE d.waiting < $before\nRETURN d.id AS id ORDER BY d.waiting, d.id LIMIT $limit"
 )
+# Without the lock a reader may see a piece that is being committed in parts: its mark already, its text not yet.
 _LOCK_DOCUMENTS: Final = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.id = row.id"
 _SERVED: Final = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nWHERE d.waiting = row.mark\nREMOVE d.waiting"
 _TAKERS: Final = (
@@ -134,7 +135,8 @@ class Refresher:
 
     def _texts(self, ids: Sequence[str]) -> None:
         for part in batched(ids, CHUNK):
-            rows = self._store.read(_WAITING, documents=part)
+            lock = {"rows": [{"id": id} for id in sorted(part)]}
+            rows = self._store.write_all([(_LOCK_DOCUMENTS, lock), (_WAITING, {"documents": part})])[1]
             if rows and self._reader is not None:
                 self._read(rows, self._reader)
                 self._place([row["sku"] for row in rows if row["kind"] == DocumentKind.PRODUCT])

@@ -113,9 +113,6 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
         process.start()
         return process
 
-    def waiting() -> int:
-        return int(store.read("MATCH (u:User) WHERE u.waiting IS NOT NULL RETURN count(u) AS n")[0]["n"])
-
     shop_with_model(store)
     rng = random.Random(3)
     for _ in range(2):
@@ -125,7 +122,7 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
         process.kill()
         process.join(PATIENCE_S)
     process = start()
-    wait(lambda: read() == [len(values) for values in files] and waiting() == 0)
+    wait(lambda: read() == [len(values) for values in files] and streams.count_waiting(store) == 0)
     process.kill()
     process.join(PATIENCE_S)
     streamed = plain(store, ids=False)

@@ -134,23 +134,25 @@ def play_stream(store: GraphStore, connection: localdb.Connection, plan: StreamP
             name: place.bytes for name, place in streams.places(store, [source.source_of(f) for f in content]).items()
         }
 
-    def waiting() -> int:
-        rows = store.read("MATCH (n:User|Document) WHERE n.waiting IS NOT NULL RETURN count(n) AS n")
-        return int(rows[0]["n"])
-
     shop_with_model(store)
     for share, pause_s in plan.cuts:
         for file, whole in content.items():
             file.write_bytes(whole[: int(len(whole) * share)])  # mostly in the middle of a line
         before, process = read(), start(connection, folder / "home", source)
-        wait(lambda before=before: read() != before or (waiting() == 0 and _is_whole(content, read(), source)))
+        wait(
+            lambda before=before: (
+                read() != before or (_is_whole(content, read(), source) and streams.count_waiting(store) == 0)
+            )
+        )
         time.sleep(pause_s)
         process.kill()
         process.join(PATIENCE_S)
     for file, whole in content.items():
         file.write_bytes(whole)
     process = start(connection, folder / "home", source)
-    wait(lambda: set(read().values()) == {len(whole) for whole in content.values()} and waiting() == 0)
+    wait(
+        lambda: set(read().values()) == {len(whole) for whole in content.values()} and streams.count_waiting(store) == 0
+    )
     process.kill()
     process.join(PATIENCE_S)
     streamed, refused = plain(store), _rejects(source.rejects)
