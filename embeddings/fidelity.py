@@ -46,6 +46,8 @@ SEVERAL: Final = 3
 """Beside the first path alone, so many together."""
 _LEAST: Final = 1e-6
 """Of the score: a smaller change is rounding."""
+_FELT: Final = 0.01
+"""Of the score: less hardly moves a product. Taking one of a hundred takers away lowers it, by a thousandth."""
 
 
 class Edge(NamedTuple):
@@ -281,8 +283,8 @@ def evaluate_explanations(
     Returns:
         ``rows`` and how many of them are ``explained``; then, for the edges of the first path and for those of the
         first :data:`SEVERAL` together: of what is named, of as many edges drawn from the neighbourhood and of as
-        many of the user's own, the share of explained rows whose score was ``lowered`` and the ``mean fall`` as a
-        share of the score, each by the ways of scoring again.
+        many of the user's own, the share of explained rows whose score was ``lowered``, and by at least 1 %, and
+        the ``mean fall`` as a share of the score, each by the ways of scoring again.
 
     Raises:
         BenchmarkError: nobody has met two products, or nothing that is recommended is explained.
@@ -347,6 +349,7 @@ def _summary(falls: np.ndarray, ways: Sequence[str]) -> dict[str, dict[str, floa
     """Of shares by which scores fell, ``[rows, ways]``."""
     return {
         "lowered": dict(zip(ways, np.mean(falls > _LEAST, axis=0).round(4).tolist(), strict=True)),
+        "lowered by 1 %": dict(zip(ways, np.mean(falls >= _FELT, axis=0).round(4).tolist(), strict=True)),
         "mean fall": dict(zip(ways, np.mean(falls, axis=0).round(4).tolist(), strict=True)),
     }
 
