@@ -11,22 +11,17 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
 import typer
 
-from kg.app import cli_benchmark
+from kg.app import cli_benchmark, cli_evaluate, cli_schedule
 from kg.app.printing import Json, err, out, short, show
 from kg.errors import KGError, QueryError
 from kg.settings import Settings
-
-if TYPE_CHECKING:
-    from kg.scheduler import Scheduler
-    from kg.store import GraphStore
 
 # Everything heavy (torch, spaCy, transformers) is imported by the command that needs it: `kg query` must not
 # wait seconds for libraries that it does not use.
@@ -39,11 +34,9 @@ app = typer.Typer(
     add_completion=False,
 )
 db = typer.Typer(help="The Neo4j that kg runs itself, without Docker.", no_args_is_help=True)
-evaluate = typer.Typer(help="Measure quality on files that training never saw.", no_args_is_help=True)
-schedule = typer.Typer(help="Run the jobs by the clock, and look at their history.", no_args_is_help=True)
 app.add_typer(db, name="db")
-app.add_typer(evaluate, name="evaluate")
-app.add_typer(schedule, name="schedule")
+app.add_typer(cli_evaluate.app, name="evaluate")
+app.add_typer(cli_schedule.app, name="schedule")
 app.add_typer(cli_benchmark.app, name="benchmark")
 
 Files = Annotated[list[Path], typer.Argument(help="JSON Lines, CSV or Parquet, also .gz.", show_default=False)]
@@ -481,94 +474,6 @@ def rollback(json: Json = False) -> None:
     show({"version": version}, json, f"{version} is live again.")
 
 
-# --- evaluation ----------------------------------------------------------------------------------------------
-
-
-@evaluate.command("recommend")
-def evaluate_recommend(
-    holdout: Annotated[Path, typer.Option(help="JSON Lines {user, sku}: what training did not see.")],
-    k: Annotated[str, typer.Option(help="Cut-offs, separated by commas.")] = "10,20",
-    no_known_filter: Annotated[
-        bool, typer.Option("--no-known-filter", help="Rank what the user already has, too.")
-    ] = False,
-) -> None:
-    """Rank all products for each held-out user through Cypher, exactly, and by the baselines; print JSON."""
-    from kg.app import jobs
-    from kg.app.session import open_store
-
-    try:
-        cutoffs = tuple(sorted({int(part) for part in k.split(",")}))
-    except ValueError:
-        raise KGError(f"--k {k!r}: expected whole numbers separated by commas, such as 10,20.") from None
-    if not cutoffs or cutoffs[0] < 1:
-        raise KGError(f"--k {k!r}: a cut-off is at least 1.")
-    settings = Settings.load()
-    with open_store(settings) as store:
-        report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
-    show(report, True, "")
-
-
-@evaluate.command("explanations")
-def evaluate_explanations(
-    rows: Annotated[int, typer.Option(min=1, help="Users drawn by chance, each with one recommendation.")] = 300,
-) -> None:
-    """Take away the edges that recommend/explain names, score again, and see whether scores fall; print JSON."""
-    from kg.app import jobs
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        report = jobs.evaluate_explanations(store, settings, rows)
-    show(report, True, "")
-
-
-@evaluate.command("extraction")
-def evaluate_extraction(
-    gold: Annotated[Path, typer.Option(help="Marked texts that training did not see.")],
-    format: Annotated[Literal["pave", "ae", "aste"], typer.Option(help="Format of the file.")],
-) -> None:
-    """Compare what `kg train-extraction` learned with gold labels, counting as the benchmark does; print JSON."""
-    from kg.app import jobs
-
-    show(jobs.evaluate_extraction(Settings.load(), gold, format), True, "")
-
-
-@evaluate.command("search")
-def evaluate_search(
-    judgments: Annotated[Path, typer.Option(help="JSON Lines {query, sku, relevance}, also .gz.")],
-) -> None:
-    """Search for every judged query and compare: pairwise accuracy, NDCG@10 of the judged, recall@50; print JSON."""
-    from kg.app.search import evaluate_search as evaluated
-    from kg.app.search import read_judgments
-    from kg.app.session import open_store, progress_bar
-
-    settings = Settings.load()
-    rows = list(read_judgments(judgments))
-    total = len({row.query for row in rows})
-    with open_store(settings) as store, progress_bar("Searching", unit="queries", total=total) as advance:
-        report = evaluated(store, settings, rows, progress=advance)
-    show(report, True, "")
-
-
-@evaluate.command("insight")
-def evaluate_insight(
-    days: Annotated[int, typer.Option(min=1, max=365, help="How far ahead purchases of a category are foretold.")] = 30,
-    weeks: Annotated[int, typer.Option(min=1, max=26, help="How far ahead sales are foretold.")] = 4,
-) -> None:
-    """Foretell the graph's latest days and weeks from those before: chances and forecasts beside what came; JSON."""
-    import numpy as np
-
-    from embeddings.backtest import forecast_report, intent_report
-    from embeddings.intent import read_market
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        market = read_market(store, np.random.default_rng(settings.seed))
-        intent = intent_report(market, days=days) if market.users else None
-        show({"purchase_intent": intent, "demand_forecast": forecast_report(store, weeks=weeks)}, True, "")
-
-
 # --- questions -----------------------------------------------------------------------------------------------
 
 
@@ -671,87 +576,6 @@ def serve(
     server.serve(Settings.load(), host, port, lambda words: err.print(words, markup=False))
 
 
-# --- the clock -----------------------------------------------------------------------------------------------
-
-
-@schedule.command("run")
-def schedule_run() -> None:
-    """Run the jobs by the clock until stopped. Several processes may: each job still runs once."""
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        scheduler = _scheduler(store, settings)
-        err.print(f"Running {', '.join(scheduler.jobs)} by the clock (UTC); Ctrl-C stops.")
-        scheduler.run_forever()
-
-
-@schedule.command("list")
-def schedule_list(json: Json = False) -> None:
-    """List the jobs and when each runs."""
-    from kg import runs
-    from kg.app import jobs
-    from kg.app.session import open_store
-    from kg.timetable import checked, describe
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        paused = runs.paused(store)
-    described = describe(checked(jobs.scheduled_jobs(settings)), datetime.now(UTC), paused=paused)
-    show([item.as_dict() for item in described], json)
-
-
-@schedule.command("trigger")
-def schedule_trigger(
-    job: Annotated[str, typer.Argument(help="Name of the job.")],
-    chain: Annotated[bool, typer.Option("--chain", help="Go on with the jobs that follow it.")] = False,
-    json: Json = False,
-) -> None:
-    """Run one job now, in this process, and record it."""
-    from kg.app.session import open_store
-    from kg.runs import Outcome
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        runs = _scheduler(store, settings).trigger(job, chain=chain)
-    _print_runs([run.as_dict() for run in runs], json)
-    if any(run.outcome != Outcome.SUCCEEDED for run in runs):
-        raise typer.Exit(1)
-
-
-@schedule.command("pause")
-def schedule_pause(job: Annotated[str, typer.Argument(help="Name of the job.")]) -> None:
-    """Let the clock start a job no more, in whichever process, until `kg schedule resume`; a run goes on to its end."""
-    _pause(job, True)
-
-
-@schedule.command("resume")
-def schedule_resume(job: Annotated[str, typer.Argument(help="Name of the job.")]) -> None:
-    """Let the clock start a job again that was paused."""
-    _pause(job, False)
-
-
-@schedule.command("history")
-def schedule_history(
-    limit: Annotated[int, typer.Option(min=1, help="Most runs to show.")] = 20, json: Json = False
-) -> None:
-    """Show the latest runs, newest first."""
-    from kg.app.session import open_store
-    from kg.runs import history
-
-    with open_store(Settings.load()) as store:
-        runs = history(store, limit=limit)
-    _print_runs([run.as_dict() for run in runs], json)
-
-
-def _scheduler(store: GraphStore, settings: Settings) -> Scheduler:
-    from kg.app import alerts, jobs, logs
-    from kg.scheduler import Scheduler
-
-    logs.configure()
-    return Scheduler(store, jobs.scheduled_jobs(settings), alert=alerts.hook(settings))
-
-
 def _pairs(option: str, given: Sequence[str] | None) -> dict[str, Any]:
     found = {}
     for item in given or ():
@@ -760,20 +584,6 @@ def _pairs(option: str, given: Sequence[str] | None) -> dict[str, Any]:
             raise QueryError(f"{option} {item!r}: expected NAME=VALUE.")
         found[name] = value
     return found
-
-
-def _pause(job: str, paused: bool) -> None:
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        _scheduler(store, settings).pause(job, paused)
-    err.print(f"The clock {'leaves' if paused else 'starts'} {job} {'alone' if paused else 'again'}.")
-
-
-def _print_runs(runs: list[dict[str, Any]], json: bool) -> None:
-    shown = ("job", "outcome", "at", "seconds", "trigger", "attempt", "detail", "error")
-    show(runs if json else [{name: run[name] for name in shown} for run in runs], json)
 
 
 # --- the demo ------------------------------------------------------------------------------------------------

@@ -1,0 +1,109 @@
+"""``kg schedule``: the jobs by the clock, and their history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kg.app.printing import Json, err, show
+from kg.settings import Settings
+from kg.store import GraphStore
+
+if TYPE_CHECKING:
+    from kg.scheduler import Scheduler
+
+# Everything heavy is imported by the command that needs it, as in kg.app.cli.
+
+app = typer.Typer(help="Run the jobs by the clock, and look at their history.", no_args_is_help=True)
+
+
+@app.command("run")
+def run() -> None:
+    """Run the jobs by the clock until stopped. Several processes may: each job still runs once."""
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        scheduler = _scheduler(store, settings)
+        err.print(f"Running {', '.join(scheduler.jobs)} by the clock (UTC); Ctrl-C stops.")
+        scheduler.run_forever()
+
+
+@app.command("list")
+def list_jobs(json: Json = False) -> None:
+    """List the jobs and when each runs."""
+    from kg import runs
+    from kg.app import jobs
+    from kg.app.session import open_store
+    from kg.timetable import checked, describe
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        paused = runs.paused(store)
+    described = describe(checked(jobs.scheduled_jobs(settings)), datetime.now(UTC), paused=paused)
+    show([item.as_dict() for item in described], json)
+
+
+@app.command("trigger")
+def trigger(
+    job: Annotated[str, typer.Argument(help="Name of the job.")],
+    chain: Annotated[bool, typer.Option("--chain", help="Go on with the jobs that follow it.")] = False,
+    json: Json = False,
+) -> None:
+    """Run one job now, in this process, and record it."""
+    from kg.app.session import open_store
+    from kg.runs import Outcome
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        runs = _scheduler(store, settings).trigger(job, chain=chain)
+    _print_runs([run.as_dict() for run in runs], json)
+    if any(run.outcome != Outcome.SUCCEEDED for run in runs):
+        raise typer.Exit(1)
+
+
+@app.command("pause")
+def pause(job: Annotated[str, typer.Argument(help="Name of the job.")]) -> None:
+    """Let the clock start a job no more, in whichever process, until `kg schedule resume`; a run goes on to its end."""
+    _pause(job, True)
+
+
+@app.command("resume")
+def resume(job: Annotated[str, typer.Argument(help="Name of the job.")]) -> None:
+    """Let the clock start a job again that was paused."""
+    _pause(job, False)
+
+
+@app.command("history")
+def history(limit: Annotated[int, typer.Option(min=1, help="Most runs to show.")] = 20, json: Json = False) -> None:
+    """Show the latest runs, newest first."""
+    from kg.app.session import open_store
+    from kg.runs import history
+
+    with open_store(Settings.load()) as store:
+        runs = history(store, limit=limit)
+    _print_runs([run.as_dict() for run in runs], json)
+
+
+def _scheduler(store: GraphStore, settings: Settings) -> Scheduler:
+    from kg.app import alerts, jobs, logs
+    from kg.scheduler import Scheduler
+
+    logs.configure()
+    return Scheduler(store, jobs.scheduled_jobs(settings), alert=alerts.hook(settings))
+
+
+def _pause(job: str, paused: bool) -> None:
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        _scheduler(store, settings).pause(job, paused)
+    err.print(f"The clock {'leaves' if paused else 'starts'} {job} {'alone' if paused else 'again'}.")
+
+
+def _print_runs(runs: list[dict[str, Any]], json: bool) -> None:
+    shown = ("job", "outcome", "at", "seconds", "trigger", "attempt", "detail", "error")
+    show(runs if json else [{name: run[name] for name in shown} for run in runs], json)
