@@ -22,7 +22,7 @@
 // param boosts: MAP = {} -- sku to what is added to its score
 // param brand_boosts: MAP = {} -- key of a brand to what is added to the score of its products
 // param exact: INTEGER = 2000 -- with fewer products behind the rarest filter, every match is scored
-// param limit: INTEGER = 10 -- most rows to return; 400 need 500 MB
+// param limit: INTEGER = 10 -- most rows to return; memory grows with its square, to 500 MB at 400
 // example: {"user": "anna", "category": "Accessories", "max_price": 20.0, "limit": 3}
 // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>, plan STRING
 
@@ -276,9 +276,9 @@ CALL (u, live, led, known, passed) {
 // 6. Where the rarest filter leaves few, or few candidates passed and something beyond them might be of the best: every
 // match. Those to which the history leads are among the candidates already; of the others, whose score is what they are
 // alone, the best are enough. (Where one of the former stands among these best, its score is no less than what it is
-// alone.) What passes by the dozen, nearest first, held over .99 of the best on the synthetic shop.
+// alone.) Where many candidates pass, nearest first, they hold .998 of the best on the synthetic shop.
 LET enough = entry.n > $exact AND size(top) = $limit
-             AND (size(passed) >= 40 + 2 * $limit + size(known)
+             AND (size(passed) >= 100 + 4 * $limit + size(known)
                   OR all(x IN top WHERE x.pin IS NOT NULL OR x.score >= beyond))
 // What is not among the nearest is no nearer than the farthest of them, so that by its popularity alone it can be told
 // whether it may reach the last row: a vector takes ten times as long to read. Where few products are as popular as
