@@ -66,7 +66,7 @@ def run(settings: Settings, out: Console) -> None:
             trained = jobs.train(store, settings)
             out.print(f"  {trained['version']}")
         with _step(out, "kg promote"):
-            promoted = jobs.promote(store, settings)
+            promoted = jobs.promote(store, settings, force=True)  # that of an earlier demo is no rival
             out.print(f"  live in slot {promoted['slot']}")
         with _step(out, "kg evaluate recommend"):
             report_ = jobs.evaluate_recommend(store, settings, files / "holdout.jsonl", (10,), known_filter=True)

@@ -25,7 +25,7 @@ from kg import intake, provenance, schema, vocabulary, writer
 from kg.app import alerts
 from kg.app.files import json_rows
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
-from kg.errors import CheckpointError, PromotionRefusedError, SettingsError
+from kg.errors import CheckpointError, IncomparableError, PromotionRefusedError, SettingsError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.privacy import Pseudonym
@@ -525,16 +525,22 @@ def tune(
 
 
 def promote(
-    store: GraphStore, settings: Settings, version: str | None = None, *, force: bool = False
+    store: GraphStore,
+    settings: Settings,
+    version: str | None = None,
+    *,
+    force: bool = False,
+    unattended: bool = False,
 ) -> dict[str, Any]:
     """Write a checkpoint (the newest by default) into the dark slot unless it stands there, then switch.
 
     Args:
         force: though it is worse on validation than the live model, or was rolled back.
+        unattended: nobody sees the answer, so that what cannot be compared with the live model is not promoted.
 
     Raises:
         PromotionRefusedError: it is; nothing has changed but the record of the gate.
-        CheckpointError: there is no such checkpoint, or none of the live model to compare it with.
+        CheckpointError: there is no such checkpoint, or, unattended, none of the live model to compare it with.
     """
     from embeddings import gate, registry, writeback
 
@@ -542,7 +548,12 @@ def promote(
     checkpoint = registry.load(settings.home, version)
     now = datetime.now(UTC)
     with stage_bar() as report:
-        verdict = _verdict(store, settings, checkpoint, again=named or force, force=force, report=report)
+        try:
+            verdict = _verdict(store, settings, checkpoint, again=named or force, force=force, report=report)
+        except IncomparableError as error:
+            if unattended:
+                raise
+            verdict = gate.Verdict(True, str(error))
         if verdict is not None and not (verdict.passed or force):
             gate.record(store, checkpoint.version, verdict, forced=False, now=now)
             raise PromotionRefusedError(
@@ -585,10 +596,7 @@ def _verdict(
     try:
         before = registry.load(settings.home, live.version)
     except CheckpointError as error:
-        raise CheckpointError(
-            f"{new.version} cannot be compared with the live model: {error} "
-            f"To promote it without comparing: kg promote {new.version} --force."
-        ) from error
+        raise IncomparableError(f"{new.version} could not be compared with the live model: {error}") from error
     return gate.compare(
         store,
         new,
@@ -686,7 +694,7 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
 
     def run_promote(store: GraphStore) -> str:
         try:
-            promoted = promote(store, settings)
+            promoted = promote(store, settings, unattended=True)
         except PromotionRefusedError as refused:
             # A decision, not a failure: tried again it would be the same.
             alerts.tell(settings, str(refused))

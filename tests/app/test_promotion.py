@@ -96,14 +96,17 @@ def test_as_good_a_model_passes_with_its_figures(store: GraphStore, settings: Se
     assert jobs.promote(store, settings)["gate"] is None
 
 
-def test_without_the_live_models_checkpoint_nothing_is_compared_nor_promoted(
+def test_without_the_live_models_checkpoint_only_a_person_promotes(
     store: GraphStore, settings: Settings, good: Checkpoint, tmp_path: Path
 ) -> None:
     elsewhere = Settings(home=tmp_path / "elsewhere")
     version = saved(good, elsewhere, "29990101-there")
-    with pytest.raises(CheckpointError, match=f"cannot be compared.*kg promote {version} --force"):
-        jobs.promote(store, elsewhere)
-    assert jobs.promote(store, elsewhere, force=True)["version"] == version
+    with pytest.raises(CheckpointError, match=f"{version} could not be compared with the live model"):
+        jobs.promote(store, elsewhere, unattended=True)
+    promoted = jobs.promote(store, elsewhere)
+    assert promoted["version"] == version
+    assert "could not be compared" in promoted["gate"]["reason"]
+    assert "could not be compared" in gate_of(store, version)["gate"]
 
 
 def test_a_model_that_serves_worse_goes_back_once_and_stays_back(
