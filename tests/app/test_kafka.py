@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import threading
 import time
@@ -22,14 +21,12 @@ from kg.errors import InputError
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.broker import Broker, broker
+from tests.faults.processes import context
 from tests.faults.stream import PATIENCE_S, different, plain, shop_with_model, stream_plan, wait
 
 pytest.importorskip("confluent_kafka", reason="the extra kafka is not installed")
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.faults.stream", "tests.faults.worker", "torch"])
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +106,7 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
         return [place.bytes for place in places.values()]
 
     def start() -> ForkServerProcess:
-        process = _context.Process(target=serve, args=(database, tmp_path / "home", topic), daemon=True)
+        process = context.Process(target=serve, args=(database, tmp_path / "home", topic), daemon=True)
         process.start()
         return process
 

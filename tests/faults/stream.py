@@ -8,7 +8,6 @@ vectors or facts that follow from it. It fixes the plan, not what the operating 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import shutil
 import threading
@@ -29,6 +28,7 @@ from kg.settings import Settings
 from kg.store import GraphStore
 from tests.conftest import SHOP, empty
 from tests.embeddings.test_writeback import model
+from tests.faults.processes import context
 from tests.kg.whole_graph import whole_graph
 
 PATIENCE_S: Final = 120
@@ -43,9 +43,6 @@ SINCE: Final = 4_102_444_800
 """In the year 2100, after the model was written: what happens then moves users."""
 KILLS: Final = 5
 """In one run."""
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.faults.stream", "tests.faults.worker", "torch"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,9 @@ class StreamReport:
 
 
 def stream_plan(seed: int, *, kills: int = KILLS, kind: str | None = None) -> StreamPlan:
-    """Draw a run; of five one is of reviews, whose follower takes seconds to be ready."""
+    """Draw a run; of ten one is of reviews, whose follower takes seconds to be ready."""
     rng = random.Random(seed)
-    kind = kind or ("reviews" if seed % 5 == 4 else "events")
+    kind = kind or ("reviews" if seed % 10 == 4 else "events")
     draw = _events if kind == "events" else _reviews
     size = 200 if kind == "events" else 25
     files = tuple(b"".join(draw(rng, size, SINCE + part * 500_000, part)) for part in range(2))
@@ -184,7 +181,7 @@ def shop_with_model(store: GraphStore) -> None:
 
 def start(connection: localdb.Connection, home: Path, source: Source) -> ForkServerProcess:
     """A follower in a process of its own."""
-    process = _context.Process(target=_serve, args=(connection, home, source), daemon=True)
+    process = context.Process(target=_serve, args=(connection, home, source), daemon=True)
     process.start()
     return process
 

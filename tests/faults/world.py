@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import time
@@ -19,6 +18,7 @@ from kg.scheduler import TICK, TTL
 from kg.store import GraphStore
 from kg.timetable import next_slot
 from tests.faults.plan import LEADER, Fault, Kind, Plan
+from tests.faults.processes import context
 from tests.faults.record import Mark, Span, takeovers, violations
 from tests.faults.worker import World, serve
 
@@ -26,9 +26,6 @@ PATIENCE_S = 300
 """Longest wait for the record to become whole after the last fault: a busy machine has much to catch up with."""
 RECOVERY_S = 30
 """Within this time somebody must be at work again after the last fault, and a lost run be begun again."""
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.faults.worker"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ class _Crew:
         self._former: list[ForkServerProcess] = []
 
     def _start(self) -> ForkServerProcess:
-        process = _context.Process(target=serve, args=(self._world,), daemon=True)
+        process = context.Process(target=serve, args=(self._world,), daemon=True)
         process.start()
         return process
 
