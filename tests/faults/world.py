@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -73,15 +74,12 @@ def play(store: GraphStore, world: World, plan: Plan) -> Report:
             act.do()
         ended = _look(store, world).now
         whole_s = _wait_until_whole(store, world, ended)
-        for job in (world.beat, world.follow):
-            runs.pause(store, job, True)
-        wait(lambda: all(s.holder is None for s in _look(store, world).standings.values()))
+        _stop(store, world)
     found = runs.history(store, limit=100_000, job=world.beat)
     first = following(_known_since(store, world))
     followed = _look(store, world).progress[world.follow].done
     wrong = list(violations(found, _marks(store, world), Span(first, ended - world.interval, world.interval), followed))
-    # All that was due may be done by runs that began before the end of the faults: somebody was at work.
-    recovery_s = min(((run.at - ended).total_seconds() for run in found if run.at > ended), default=whole_s)
+    recovery_s = min(((run.at - ended).total_seconds() for run in found if run.at > ended), default=math.inf)
     if recovery_s > RECOVERY_S:
         wrong.append(f"It took {recovery_s:.1f} s until anybody was at work again.")
     taken = takeovers(found)
@@ -193,6 +191,23 @@ def _wait_until_whole(store: GraphStore, world: World, ended: datetime) -> float
 
     wait(whole)
     return time.monotonic() - began
+
+
+def _stop(store: GraphStore, world: World) -> None:
+    """Pause both jobs when nothing is at work; a run that was lost just then is still tried again before."""
+
+    def latest() -> runs.Outcome | None:
+        return next((run.outcome for run in runs.history(store, limit=1, job=world.beat)), None)
+
+    for _ in range(5):
+        for job in (world.beat, world.follow):
+            runs.pause(store, job, True)
+        wait(lambda: all(s.holder is None for s in _look(store, world).standings.values()))
+        if latest() is not runs.Outcome.ABANDONED:
+            return
+        for job in (world.beat, world.follow):
+            runs.pause(store, job, False)
+        wait(lambda: latest() is runs.Outcome.SUCCEEDED)
 
 
 def wait(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
