@@ -278,7 +278,7 @@ CALL (u, live, led, known, passed) {
 // alone, the best are enough. (Where one of the former stands among these best, its score is no less than what it is
 // alone.) Where many candidates pass, nearest first, they hold .998 of the best on the synthetic shop.
 LET enough = entry.n > $exact AND size(top) = $limit
-             AND (size(passed) >= 100 + 4 * $limit + size(known)
+             AND (size(passed) >= 50 + 4 * $limit + size(known)
                   OR all(x IN top WHERE x.pin IS NOT NULL OR x.score >= beyond))
 // What is not among the nearest is no nearer than the farthest of them, so that by its popularity alone it can be told
 // whether it may reach the last row: a vector takes ten times as long to read. Where few products are as popular as
