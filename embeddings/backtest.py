@@ -98,19 +98,19 @@ def forecast_report(store: GraphStore, *, weeks: int) -> list[dict[str, Any]]:
     cut = int(latest) - weeks * _WEEK
     seen: set[tuple[str, str]] = set()
     errors: dict[str, list[tuple[float, float, bool]]] = defaultdict(list)
+    query, nothing = catalogue.find("insight/demand_forecast"), np.zeros(weeks)
     for path in (row["path"] for row in store.read(_SHELVES, cut=cut, limit=MOST_SHELVES)):
         sold = _sold_after(store, path, cut, weeks)
         parameters = {"category": path, "now": datetime.fromtimestamp(cut, UTC), "weeks": weeks, "limit": 1000}
         foretold: dict[tuple[str, str], list[Any]] = defaultdict(list)
-        for row in catalogue.run(store, catalogue.find("insight/demand_forecast"), parameters):
+        for row in catalogue.run(store, query, parameters):
             foretold[row["kind"], row["name"]].append(row)
         for (kind, name), rows in foretold.items():
             if (kind, name) in seen or rows[0]["forecast"] is None:
                 continue
             seen.add((kind, name))
-            actual = np.sum(list(sold.values()), axis=0) if kind == "category" else sold.get(name)
-            for ahead, row in enumerate(rows):
-                units = 0.0 if actual is None or np.ndim(actual) == 0 else float(actual[ahead])
+            actual = np.sum([nothing, *sold.values()], axis=0) if kind == "category" else sold.get(name, nothing)
+            for units, row in zip(actual.tolist(), rows, strict=True):
                 within = row["low"] <= units <= row["high"]
                 errors[kind].append((abs(units - row["forecast"]), abs(units - row["naive"]), within))
     return [

@@ -29,7 +29,7 @@ from embeddings.mixture import Mixture
 from embeddings.network import Network, Start
 from embeddings.registry import Checkpoint
 from embeddings.relations import EXACT_PRODUCTS, prune_together, renewed
-from embeddings.scoring import no_weights
+from embeddings.scoring import moved, no_weights
 from embeddings.settings import TrainSettings
 from embeddings.split import Interactions
 from kg.errors import CheckpointError
@@ -133,16 +133,8 @@ class Renewal:
         met = np.full(x.n_products, -1, dtype=np.int64)
         met[place[there]] = checkpoint.met[there]
 
-        def moved(matrix: sp.csr_matrix | None) -> sp.csr_matrix:
-            shape = (x.n_products, x.n_products)
-            if matrix is None:
-                return no_weights(*shape)
-            old = matrix.tocoo()
-            row, column = place[old.row], place[old.col]
-            kept = (row >= 0) & (column >= 0)
-            return sp.csr_matrix((old.data[kept], (row[kept], column[kept])), shape=shape)
-
-        return cls(met < 0, met != met_by(x), moved(checkpoint.similar), moved(checkpoint.following))
+        similar, following = (moved(m, place, x.n_products) for m in (checkpoint.similar, checkpoint.following))
+        return cls(met < 0, met != met_by(x), similar, following)
 
     def joined(
         self, similar: sp.csr_matrix, following: sp.csr_matrix, next_weight: float, most: int

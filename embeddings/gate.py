@@ -14,7 +14,7 @@ be damaged. The new checkpoint has seen what is held out, so it must rank it no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from embeddings.export import SHOP, NodeIndex, export_subgraph
 from embeddings.network import Fit, Report, threads_for, vectors_of
 from embeddings.registry import Checkpoint
 from embeddings.relations import following_weights, ridge_weights
-from embeddings.scoring import Scorer, no_weights, popularity
+from embeddings.scoring import Scorer, moved, popularity
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop, folds_of
 from embeddings.split import Holdout, interactions
@@ -108,7 +108,7 @@ def _error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Refits:
     """Fits checkpoints' recipes on splits; what two recipes have in common is fitted once."""
 
@@ -118,9 +118,9 @@ class Refits:
     device: torch.device
     seed: int
     report: Report
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_networks", {})
+    _networks: dict[Any, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _ridges: dict[Any, sp.csr_matrix] = field(default_factory=dict)
+    _onwards: dict[Any, sp.csr_matrix] = field(default_factory=dict)
 
     def values(self, checkpoint: Checkpoint) -> np.ndarray:
         """HR@10 + 2 · NDCG@10 of each user of the splits, in their order."""
@@ -129,9 +129,20 @@ class Refits:
 
     def _fold(self, fold: Holdout, number: int, settings: TrainSettings, choice: Choice) -> np.ndarray:
         x = fold.train
-        (weights,) = ridge_weights(x.matrix(), (choice.penalty,))
-        onward = following_weights(x, settings.recency, settings.next_penalty)
-        similar, following = similar_to(self.shop, x, weights, onward, choice.mixture, choice.lift, settings.outgoing)
+        ridge, onward = (number, choice.penalty), (number, settings.recency, settings.next_penalty)
+        if ridge not in self._ridges:
+            (self._ridges[ridge],) = ridge_weights(x.matrix(), (choice.penalty,))
+        if onward not in self._onwards:
+            self._onwards[onward] = following_weights(x, settings.recency, settings.next_penalty)
+        similar, following = similar_to(
+            self.shop,
+            x,
+            self._ridges[ridge],
+            self._onwards[onward],
+            choice.mixture,
+            choice.lift,
+            settings.outgoing,
+        )
         users, products = self._vectors(fold, number, settings, choice)
         scorer = Scorer(users, products, similar, self.shop.related, popularity(x), choice.mixture.weights, following)
         return validation_values(scorer.ranker(x), fold)
@@ -139,12 +150,11 @@ class Refits:
     def _vectors(
         self, fold: Holdout, number: int, settings: TrainSettings, choice: Choice
     ) -> tuple[np.ndarray, np.ndarray]:
-        networks: dict[Any, tuple[np.ndarray, np.ndarray]] = self._networks  # type: ignore[attr-defined]
         key = (number, settings, choice.network.temperature, choice.network.epochs)
-        if key not in networks:
+        if key not in self._networks:
             fit = Fit(self.shop, fold.train, settings, choice.network.temperature, choice.network.epochs, self.seed)
-            networks[key] = vectors_of(fit.run(self.device, self.report)[0], fold.train)
-        return networks[key]
+            self._networks[key] = vectors_of(fit.run(self.device, self.report)[0], fold.train)
+        return self._networks[key]
 
 
 def artefact_values(checkpoint: Checkpoint, shop: Shop, folds: Sequence[Holdout], index: NodeIndex) -> np.ndarray:
@@ -162,18 +172,8 @@ def artefact_values(checkpoint: Checkpoint, shop: Shop, folds: Sequence[Holdout]
         known[rows[rows >= 0]] = True
     popular[products[products >= 0]] = checkpoint.popularity[products >= 0]
 
-    def moved(matrix: sp.csr_matrix | None) -> sp.csr_matrix:
-        shape = (shop.n_products, shop.n_products)
-        if matrix is None:
-            return no_weights(*shape)
-        old = matrix.tocoo()
-        row, column = products[old.row], products[old.col]
-        kept = (row >= 0) & (column >= 0)
-        return sp.csr_matrix((old.data[kept], (row[kept], column[kept])), shape=shape)
-
-    scorer = Scorer(
-        *theirs, moved(checkpoint.similar), shop.related, popular, checkpoint.weights, moved(checkpoint.following)
-    )
+    similar, following = (moved(m, products, shop.n_products) for m in (checkpoint.similar, checkpoint.following))
+    scorer = Scorer(*theirs, similar, shop.related, popular, checkpoint.weights, following)
     values = []
     for fold in folds:
         value = validation_values(scorer.ranker(fold.train), fold).astype(np.float64)

@@ -197,6 +197,20 @@ def no_weights(rows: int, columns: int) -> sp.csr_matrix:
     return sp.csr_matrix((np.empty(0, dtype=np.float32), (nowhere, nowhere)), shape=(rows, columns))
 
 
+def moved(matrix: sp.csr_matrix | None, place: np.ndarray, n_products: int) -> sp.csr_matrix:
+    """Relations of a checkpoint between the products of another graph, ``[n_products, n_products]``.
+
+    Args:
+        place: for each of the checkpoint's products its row there, -1 where it is gone.
+    """
+    if matrix is None:
+        return no_weights(n_products, n_products)
+    old = matrix.tocoo()
+    row, column = place[old.row], place[old.col]
+    kept = (row >= 0) & (column >= 0)
+    return sp.csr_matrix((old.data[kept], (row[kept], column[kept])), shape=(n_products, n_products))
+
+
 def popularity(x: Interactions) -> np.ndarray:
     """log(1 + users who met it) / log(1 + users who met the most popular), float32 ``[n_products]`` in [0, 1].
 

@@ -23,7 +23,6 @@ KGError
 ├── EmbeddingError           export, training or write-back cannot go on
 │   ├── EmptyGraphError
 │   ├── CheckpointError
-│   │   └── IncomparableError
 │   └── PromotionRefusedError  a new model is worse than the live one, or was rolled back
 ├── SchedulerError           a job is unknown, or jobs do not fit together
 │   └── LeaseLostError       a run went on after its lease had passed to another; what it wrote was refused
@@ -126,10 +125,6 @@ class EmptyGraphError(EmbeddingError):
 
 class CheckpointError(EmbeddingError):
     """A checkpoint is missing, half written, or of another schema version."""
-
-
-class IncomparableError(CheckpointError):
-    """The live model has no checkpoint in this home, so that no other can be compared with it."""
 
 
 class PromotionRefusedError(EmbeddingError):

@@ -241,15 +241,15 @@ def _in_words(store: GraphStore, settings: Settings, siblings: Sequence[Sibling]
         for n, s in enumerate(siblings)
     ]
     vectors = Encoder(settings.encoder, device=settings.device).encode([f"{s.title}\n\n{s.description}" for s in named])
-    for sibling, vector in zip(named, vectors, strict=True):
-        store.write(
-            "MATCH (p:Product {sku: $sku})\n"
-            "SET p.title = $title, p.description = $description, p.text_embedding = $vector",
-            sku=sibling.sku,
-            title=sibling.title,
-            description=sibling.description,
-            vector=vector.tolist(),
-        )
+    rows = [
+        {"sku": sibling.sku, "title": sibling.title, "description": sibling.description, "vector": vector.tolist()}
+        for sibling, vector in zip(named, vectors, strict=True)
+    ]
+    store.write(
+        "UNWIND $rows AS row\nMATCH (p:Product {sku: row.sku})\n"
+        "SET p.title = row.title, p.description = row.description, p.text_embedding = row.vector",
+        rows=rows,
+    )
     return named
 
 
@@ -259,13 +259,16 @@ def _users(store: GraphStore, count: int, rng: np.random.Generator) -> list[tupl
         r["id"] for r in store.read("MATCH (u:User) WHERE EXISTS { (u)-[:VIEWED]->() } RETURN u.id AS id LIMIT 5000")
     ]
     skus = [r["sku"] for r in store.read("MATCH (p:Product) WHERE p.active RETURN p.sku AS sku LIMIT 5000")]
-    found: list[tuple[str, str]] = []
+    found: dict[tuple[str, str], None] = {}
     while len(found) < count:
-        user, sku = str(rng.choice(users)), str(rng.choice(skus))
-        met = store.read("RETURN EXISTS { (:User {id: $user})-->(:Product {sku: $sku}) } AS met", user=user, sku=sku)
-        if not met[0]["met"] and (user, sku) not in found:
-            found.append((user, sku))
-    return found
+        drawn = [[str(rng.choice(users)), str(rng.choice(skus))] for _ in range(2 * count)]
+        strange = store.read(
+            "UNWIND $pairs AS pair\nMATCH (u:User {id: pair[0]})\nMATCH (p:Product {sku: pair[1]})\n"
+            "WHERE NOT EXISTS { (u)-->(p) }\nRETURN u.id AS user, p.sku AS sku",
+            pairs=drawn,
+        )
+        found |= dict.fromkeys((row["user"], row["sku"]) for row in strange)
+    return list(found)[:count]
 
 
 # --- those who follow -----------------------------------------------------------------------------------------

@@ -96,6 +96,5 @@ def insight(
 
     settings = Settings.load()
     with open_store(settings) as store:
-        market = read_market(store, np.random.default_rng(settings.seed))
-        intent = intent_report(market, days=days) if market.users else None
-        show({"purchase_intent": intent, "demand_forecast": forecast_report(store, weeks=weeks)}, True, "")
+        intent = intent_report(read_market(store, np.random.default_rng(settings.seed)), days=days)
+        show({"purchase_intent": intent, "demand_forecast": forecast_report(store, weeks=weeks)}, True)

@@ -25,7 +25,7 @@ from kg import intake, provenance, schema, vocabulary, writer
 from kg.app import alerts
 from kg.app.files import json_rows
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
-from kg.errors import CheckpointError, IncomparableError, PromotionRefusedError, SettingsError
+from kg.errors import CheckpointError, PromotionRefusedError, SettingsError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
 from kg.privacy import Pseudonym
@@ -548,12 +548,9 @@ def promote(
     checkpoint = registry.load(settings.home, version)
     now = datetime.now(UTC)
     with stage_bar() as report:
-        try:
-            verdict = _verdict(store, settings, checkpoint, again=named or force, force=force, report=report)
-        except IncomparableError as error:
-            if unattended:
-                raise
-            verdict = gate.Verdict(True, str(error))
+        verdict = _verdict(
+            store, settings, checkpoint, again=named or force, force=force, unattended=unattended, report=report
+        )
         if verdict is not None and not (verdict.passed or force):
             gate.record(store, checkpoint.version, verdict, forced=False, now=now)
             raise PromotionRefusedError(
@@ -569,13 +566,21 @@ def promote(
 
 
 def _verdict(
-    store: GraphStore, settings: Settings, new: Checkpoint, *, again: bool, force: bool, report: Report
+    store: GraphStore,
+    settings: Settings,
+    new: Checkpoint,
+    *,
+    again: bool,
+    force: bool,
+    unattended: bool,
+    report: Report,
 ) -> Verdict | None:
     """What the gate says of a checkpoint; None of the one that is live.
 
     Args:
         again: it may have been rolled back: somebody has asked for it.
         force: the outcome does not matter, so nothing is measured that takes time.
+        unattended: nobody is there to be told that nothing could be compared, so that is an error.
     """
     from embeddings import gate, registry, training
 
@@ -596,7 +601,10 @@ def _verdict(
     try:
         before = registry.load(settings.home, live.version)
     except CheckpointError as error:
-        raise IncomparableError(f"{new.version} could not be compared with the live model: {error}") from error
+        reason = f"{new.version} could not be compared with the live model: {error}"
+        if unattended:
+            raise CheckpointError(reason) from error
+        return gate.Verdict(True, reason, live.version)
     return gate.compare(
         store,
         new,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +15,8 @@ from kg.app.follow import Source, follow
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
-from tests.faults.stream import PATIENCE_S, plain, play_stream, stream_plan, wait
+from tests.app.following import following, users
+from tests.faults.stream import plain, play_stream, stream_plan, wait
 
 
 def rejects(path: Path) -> list[tuple[str, int]]:
@@ -46,30 +46,10 @@ def followed(store: GraphStore, tmp_path: Path) -> tuple[Source, Settings]:
     return source, Settings.load({"KG_HOME": str(tmp_path / "home")})
 
 
-class Follower(threading.Thread):
-    """Follows in this process, from ``with`` to its end."""
-
-    def __init__(self, store: GraphStore, settings: Settings, source: Source) -> None:
-        self._stop_following = threading.Event()
-        super().__init__(target=follow, args=(store, settings, source, self._stop_following))
-
-    def __enter__(self) -> Follower:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop_following.set()
-        self.join(PATIENCE_S)
-
-
-def users(store: GraphStore) -> list[str]:
-    return [row["id"] for row in store.read("MATCH (u:User) RETURN u.id AS id ORDER BY id")]
-
-
 def test_a_replaced_file_is_read_from_its_beginning(store: GraphStore, followed: tuple[Source, Settings]) -> None:
     source, settings = followed
     file = source.directory / "u.jsonl"
-    with Follower(store, settings, source):
+    with following(follow, store, settings, source):
         lines(file, {"user": "anna"}, {"user": "ben"})
         wait(lambda: users(store) == ["anna", "ben"])
         file.unlink()
@@ -83,7 +63,7 @@ def test_a_second_follower_waits_and_takes_over(store: GraphStore, followed: tup
     lease = leases.take(store, source.name, "somebody else", timedelta(minutes=1))
     assert lease is not None
     lines(source.directory / "u.jsonl", {"user": "anna"})
-    with Follower(store, settings, source):
+    with following(follow, store, settings, source):
         time.sleep(0.2)
         assert users(store) == []
         store.write("MATCH (l:Lease) SET l.until = datetime.realtime()")
@@ -99,7 +79,7 @@ def test_what_the_database_refuses_is_rejected_alone(
     giant = "x" * 40_000
     monkeypatch.setattr("extraction.corpus.fields.MAX_KEY", 100_000)
     lines(source.directory / "u.jsonl", *({"user": u} for u in ("anna", "ben", giant, "cleo", "dora")))
-    with Follower(store, settings, source):
+    with following(follow, store, settings, source):
         wait(lambda: users(store) == ["anna", "ben", "cleo", "dora"])
     assert rejects(source.rejects) == [("u.jsonl", 3)]
 

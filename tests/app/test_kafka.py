@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
@@ -20,6 +21,7 @@ from kg.app.kafka import Topic, follow_topic
 from kg.errors import InputError
 from kg.settings import Settings
 from kg.store import GraphStore
+from tests.app.following import following, users
 from tests.broker import Broker, broker
 from tests.faults.processes import context
 from tests.faults.stream import PATIENCE_S, different, plain, shop_with_model, stream_plan, wait
@@ -59,29 +61,12 @@ def send(topic: Topic, values: Sequence[bytes | None], partition: int = 0) -> No
     assert producer.flush(PATIENCE_S) == 0
 
 
-class Follower(threading.Thread):
-    """Follows in this process, from ``with`` to its end."""
-
-    def __init__(self, store: GraphStore, topic: Topic, home: Path) -> None:
-        self._stop_following = threading.Event()
-        settings = Settings.load({"KG_HOME": str(home)})
-        super().__init__(target=follow_topic, args=(store, settings, topic, self._stop_following))
-
-    def __enter__(self) -> Follower:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop_following.set()
-        self.join(PATIENCE_S)
+def consuming(store: GraphStore, topic: Topic, home: Path) -> AbstractContextManager[None]:
+    return following(follow_topic, store, Settings.load({"KG_HOME": str(home)}), topic)
 
 
 def user(name: str) -> bytes:
     return json.dumps({"user": name}).encode()
-
-
-def users(store: GraphStore) -> list[str]:
-    return [row["id"] for row in store.read("MATCH (u:User) RETURN u.id AS id ORDER BY id")]
 
 
 def serve(connection: localdb.Connection, home: Path, topic: Topic) -> None:
@@ -147,7 +132,7 @@ def test_equal_events_without_a_time_count_once_for_each_message(
         return int(rows[0]["n"])
 
     for _ in range(2):
-        with Follower(shop, topic, tmp_path):
+        with consuming(shop, topic, tmp_path):
             wait(lambda: sum(p.bytes for p in streams.places(shop, [topic.source(0)]).values()) == 2)
         assert counted() == 2
         shop.write("MATCH (o:Offset) DELETE o")  # read again from the beginning
@@ -155,7 +140,7 @@ def test_equal_events_without_a_time_count_once_for_each_message(
 
 def test_a_poison_message_goes_to_the_rejects_with_its_offset(store: GraphStore, topic: Topic, tmp_path: Path) -> None:
     send(topic, [user("anna"), b"\xff\xfe poison", None, user("ben")], partition=1)
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna", "ben"])
     kept = [json.loads(line) for line in topic.rejects.read_bytes().splitlines()]
     assert [(r["file"], r["offset"]) for r in kept] == [(topic.partition(1), 1), (topic.partition(1), 2)]
@@ -167,7 +152,7 @@ def test_what_the_database_refuses_is_rejected_alone(
 ) -> None:
     monkeypatch.setattr("extraction.corpus.fields.MAX_KEY", 100_000)
     send(topic, [user("anna"), user("x" * 40_000), user("ben")])
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna", "ben"])
     assert [json.loads(line)["offset"] for line in topic.rejects.read_bytes().splitlines()] == [1]
 
@@ -177,10 +162,10 @@ def test_it_goes_on_where_it_was_and_finds_partitions_that_were_added(
 ) -> None:
     monkeypatch.setattr("kg.app.kafka.PARTITIONS_S", 0.2)
     send(topic, [user("anna")])
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna"])
     store.write("MATCH (u:User) DETACH DELETE u")
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         send(topic, [user("ben")])
         wait(lambda: users(store) == ["ben"])
         admin.create_partitions([NewPartitions(topic.name, 3)])[topic.name].result(PATIENCE_S)
@@ -192,13 +177,13 @@ def test_a_topic_made_anew_is_read_from_its_beginning(
     store: GraphStore, topic: Topic, admin: AdminClient, tmp_path: Path
 ) -> None:
     send(topic, [user("anna"), user("ben")])
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna", "ben"])
     admin.delete_topics([topic.name])[topic.name].result(PATIENCE_S)
     wait(lambda: topic.name not in admin.list_topics(timeout=10).topics)
     make(admin, topic.name)
     send(topic, [user("cleo")])
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna", "ben", "cleo"])
 
 
@@ -206,17 +191,17 @@ def test_messages_that_were_deleted_unread_do_not_stop_it(
     store: GraphStore, topic: Topic, admin: AdminClient, tmp_path: Path
 ) -> None:
     send(topic, [user("anna")])
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna"])
     send(topic, [user("ben"), user("cleo")])
     for deleted in admin.delete_records([TopicPartition(topic.name, 0, 2)]).values():
         deleted.result(PATIENCE_S)
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna", "cleo"])
 
 
 def test_a_broker_that_goes_away_is_waited_for(store: GraphStore, kafka: Broker, topic: Topic, tmp_path: Path) -> None:
-    with Follower(store, topic, tmp_path):
+    with consuming(store, topic, tmp_path):
         send(topic, [user("anna")])
         wait(lambda: users(store) == ["anna"])
         kafka.freeze()
