@@ -22,7 +22,7 @@
 // param boosts: MAP = {} -- sku to what is added to its score
 // param brand_boosts: MAP = {} -- key of a brand to what is added to the score of its products
 // param exact: INTEGER = 2000 -- with fewer products behind the rarest filter, every match is scored
-// param limit: INTEGER = 10 -- most rows to return; memory grows with its square, to 500 MB at 400
+// param limit: INTEGER = 10 -- most rows to return
 // example: {"user": "anna", "category": "Accessories", "max_price": 20.0, "limit": 3}
 // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>, plan STRING
 
@@ -241,7 +241,8 @@ CALL (pool, led, free, without, that, kinds, shelves) {
   FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
   RETURN collect(p) AS passed
 }
-// 5. The score of each that passed, and the best of them.
+// 5. The score of each that passed, and the best of them. Sorted as one list: a row that is sorted is held with all that
+// is in scope, which for a busy user and 200 rows were 500 MB.
 CALL (u, live, led, known, passed) {
   CALL (led, known, passed) {
     UNWIND passed AS p
@@ -268,10 +269,12 @@ CALL (u, live, led, known, passed) {
              END,
       pin = CASE WHEN size($pins) > 0 THEN [i IN range(0, size($pins) - 1) WHERE $pins[i] = p.sku][0] END
   LET near = live.w_embedding * coalesce(cosine, 0.0)
-  WITH p, paths, near, popular, lift, pin, parts + coalesce(near, 0.0) + popular + lift AS score
-  ORDER BY coalesce(pin, 1000000), score DESC, p.sku
-  LIMIT $limit
-  RETURN collect({p: p, paths: paths, near: near, popular: popular, lift: lift, pin: pin, score: score}) AS top
+  LET score = parts + coalesce(near, 0.0) + popular + lift
+  WITH collect([
+         coalesce(pin, 1000000), -score, p.sku,
+         {p: p, paths: paths, near: near, popular: popular, lift: lift, pin: pin, score: score}
+       ]) AS scored
+  RETURN [x IN coll.sort(scored)[..$limit] | x[3]] AS top
 }
 // 6. Where the rarest filter leaves few, or few candidates passed and something beyond them might be of the best: every
 // match. Those to which the history leads are among the candidates already; of the others, whose score is what they are
@@ -387,24 +390,19 @@ CALL (u, live, known, enough, least, way, rarest, low, high, free, without, that
                END,
         pin = CASE WHEN size($pins) > 0 THEN [i IN range(0, size($pins) - 1) WHERE $pins[i] = p.sku][0] END
     LET near = live.w_embedding * coalesce(cosine, 0.0)
-    WITH p, near, popular, lift, pin, coalesce(near, 0.0) + popular + lift AS score
-    ORDER BY coalesce(pin, 1000000), score DESC, p.sku
-    LIMIT $limit
-    RETURN collect({p: p, paths: [], near: near, popular: popular, lift: lift, pin: pin, score: score}) AS best
+    LET score = coalesce(near, 0.0) + popular + lift
+    WITH collect([coalesce(pin, 1000000), -score, p.sku, p, near, popular, lift, pin]) AS scored
+    RETURN [x IN coll.sort(scored)[..$limit] |
+              {p: x[3], paths: [], near: x[4], popular: x[5], lift: x[6], pin: x[7], score: -x[1]}] AS best
   }
 }
 LET within = priced AND all(name IN keys(free) WHERE free[name]) AND without.brands AND without.values
 LET plan = CASE WHEN NOT enough THEN 'exact subset' WHEN within THEN 'in-index filter' ELSE 'over-fetch' END
-// What is sorted is held together with all that is in scope, which from here on is this.
-WITH top, best, plan, count(*) AS once
-CALL (top, best) {
-  UNWIND top + best AS x
-  WITH x
-  ORDER BY x.score DESC
-  WITH x.p AS p, collect(x)[0] AS x
-  RETURN x
-}
-LET p = x.p, paths = x.paths, near = x.near, popular = x.popular, lift = x.lift, pin = x.pin, score = x.score
+// A product of both counts once, with its relations. (Aggregated, rows leave all else that was in scope behind.)
+UNWIND top + best AS x
+WITH plan, x.p AS p, max(x.score) AS score, collect(x) AS both
+LET x = [y IN both WHERE y.score = score][0]
+LET paths = x.paths, near = x.near, popular = x.popular, lift = x.lift, pin = x.pin
 ORDER BY coalesce(pin, 1000000), score DESC, p.sku
 LIMIT $limit
 // The three strongest terms are the reasons.

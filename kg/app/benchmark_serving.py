@@ -274,8 +274,8 @@ def _memory(home: Path) -> dict[str, int | None]:
 
 TOP: Final = 20
 """Rows that are compared."""
-COUNTED: Final = 100
-"""Matches are counted up to so many: more rows with their reasons need more memory than one query may have."""
+COUNTED: Final = 1_000
+"""Matches are counted up to so many."""
 
 
 def filters(

@@ -137,3 +137,6 @@ def test_no_filter_starves_and_the_best_of_what_matches_is_found(
     assert wanted > 80
     assert hits >= 0.98 * wanted
     assert seen == plans
+    # Rows that are sorted must not be held with all that is in scope: so many would need more than a query may have.
+    for_sale = sum(p["active"] and p["stock"] != 0 and p["sku"] not in known for p in products)
+    assert len(run(store, QUERY, {**NOTHING, "user": "anna", "limit": 5000, "exact": exact}, max_rows=5000)) == for_sale
