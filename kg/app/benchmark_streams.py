@@ -26,7 +26,7 @@ import orjson
 from extraction import corpus
 from extraction.encoder import Encoder
 from kg import catalogue, streams
-from kg.app import jobs
+from kg.app import jobs, models
 from kg.app.benchmark import own_graph, own_home
 from kg.app.benchmark_serving import synthetic_shop
 from kg.app.follow import Source
@@ -203,8 +203,8 @@ def _trained(settings: Settings, say: Say) -> Iterator[tuple[Path, GraphStore]]:
         for kind in ("products", "users", "events", "reviews"):
             jobs.ingest(store, own, kind, [files / f"{kind}.jsonl"])
         jobs.extract(store, own)
-        jobs.train(store, own)
-        jobs.promote(store, own)
+        models.train(store, own)
+        models.promote(store, own)
         yield home, store
 
 

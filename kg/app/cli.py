@@ -406,12 +406,12 @@ def train(
     json: Json = False,
 ) -> None:
     """Train the graph network on the graph as it stands; the checkpoint waits for `kg promote`."""
-    from kg.app import jobs
+    from kg.app import models
     from kg.app.session import open_store
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.train(
+        report = models.train(
             store, settings, seed=seed, dimensions=dimensions, base=base, changes=_pairs("--set", changes)
         )
     how = f"going on from {report['based_on']}" if base else f"validation {short(report['metrics'])}"
@@ -426,12 +426,12 @@ def tune(
     json: Json = False,
 ) -> None:
     """Search the network's settings on validation splits of the graph; the same again goes on where it was."""
-    from kg.app import jobs
+    from kg.app import models
     from kg.app.session import open_store
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.tune(store, settings, trials=trials, minutes=minutes, dimensions=dimensions)
+        report = models.tune(store, settings, trials=trials, minutes=minutes, dimensions=dimensions)
     if json:
         show(report, True)
         return
@@ -453,12 +453,12 @@ def promote(
 
     A model that is worse on validation than the live one, beyond chance, is refused.
     """
-    from kg.app import jobs
+    from kg.app import models
     from kg.app.session import open_store
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.promote(store, settings, version, force=force)
+        report = models.promote(store, settings, version, force=force)
     why = f" ({report['gate']['reason']})" if report["gate"] else ""
     show(report, json, f"{report['version']} is live in slot {report['slot']}{why}.")
 

@@ -25,7 +25,7 @@ def recommend(
     ] = False,
 ) -> None:
     """Rank all products for each held-out user through Cypher, exactly, and by the baselines; print JSON."""
-    from kg.app import jobs
+    from kg.app import models
     from kg.app.session import open_store
 
     try:
@@ -36,7 +36,7 @@ def recommend(
         raise KGError(f"--k {k!r}: a cut-off is at least 1.")
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
+        report = models.evaluate_recommend(store, settings, holdout, cutoffs, known_filter=not no_known_filter)
     show(report, True, "")
 
 
@@ -45,12 +45,12 @@ def explanations(
     rows: Annotated[int, typer.Option(min=1, help="Users drawn by chance, each with one recommendation.")] = 300,
 ) -> None:
     """Take away the edges that recommend/explain names, score again, and see whether scores fall; print JSON."""
-    from kg.app import jobs
+    from kg.app import models
     from kg.app.session import open_store
 
     settings = Settings.load()
     with open_store(settings) as store:
-        report = jobs.evaluate_explanations(store, settings, rows)
+        report = models.evaluate_explanations(store, settings, rows)
     show(report, True, "")
 
 

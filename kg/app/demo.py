@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kg import catalogue, provenance
-from kg.app import jobs
+from kg.app import jobs, models
 from kg.app.session import open_store
 from kg.app.shop import ShopTruth, write_shop
 from kg.normalise import brand_key
@@ -63,13 +63,13 @@ def run(settings: Settings, out: Console) -> None:
             denied = len(_related(store) & {(r.sku, r.target) for r in truth.denied})
             out.print(f"  and {denied} of the {len(truth.denied)} that a text denies (“does not fit …”)")
         with _step(out, "kg train"):
-            trained = jobs.train(store, settings)
+            trained = models.train(store, settings)
             out.print(f"  {trained['version']}")
         with _step(out, "kg promote"):
-            promoted = jobs.promote(store, settings, force=True)  # that of an earlier demo is no rival
+            promoted = models.promote(store, settings, force=True)  # that of an earlier demo is no rival
             out.print(f"  live in slot {promoted['slot']}")
         with _step(out, "kg evaluate recommend"):
-            report_ = jobs.evaluate_recommend(store, settings, files / "holdout.jsonl", (10,), known_filter=True)
+            report_ = models.evaluate_recommend(store, settings, files / "holdout.jsonl", (10,), known_filter=True)
             _print_evaluation(out, report_)
         _print_recommendations(out, store)
         _print_fact(out, store)

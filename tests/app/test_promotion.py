@@ -13,7 +13,7 @@ from embeddings import registry
 from embeddings.registry import Checkpoint
 from embeddings.scoring import ScoreWeights
 from embeddings.training import train
-from kg.app import alerts, jobs
+from kg.app import alerts, jobs, models
 from kg.errors import CheckpointError, PromotionRefusedError
 from kg.settings import Settings
 from kg.store import GraphStore
@@ -31,7 +31,7 @@ def good(store: GraphStore, settings: Settings) -> Checkpoint:
     """A model of a checkerboard, live."""
     write_checkerboard(store)
     trained = train(store, home=settings.home, device="cpu", settings=QUICK)
-    promoted = jobs.promote(store, settings)
+    promoted = models.promote(store, settings)
     assert promoted["gate"]["reason"] == "no model was live"
     return trained
 
@@ -69,7 +69,7 @@ def test_a_worse_model_is_refused_recorded_and_can_be_forced(
         settings={**good.settings, "factors": {"ridge": 0.0}}, weights=ScoreWeights(popularity=1.0),
     )  # fmt: skip
     with pytest.raises(PromotionRefusedError, match=r"worse than the live model: .*--force"):
-        jobs.promote(store, settings)
+        models.promote(store, settings)
     seen = gate_of(store, poor)
     assert (seen["status"], seen["gate_against"], seen["gate_users"]) == ("refused", good.version, 40)
     assert seen["gate"].startswith("refused: ")
@@ -81,7 +81,7 @@ def test_a_worse_model_is_refused_recorded_and_can_be_forced(
     assert live is not None
     assert live.version == good.version
 
-    forced = jobs.promote(store, settings, force=True)
+    forced = models.promote(store, settings, force=True)
     assert forced["version"] == poor
     assert gate_of(store, poor)["gate"].startswith("forced: ")
 
@@ -93,7 +93,7 @@ def test_as_good_a_model_passes_with_its_figures(store: GraphStore, settings: Se
     seen = gate_of(store, "29990101-same")
     assert (seen["status"], seen["gate_against"], seen["gate_difference"]) == ("live", good.version, 0.0)
     # The live one again is nothing to decide.
-    assert jobs.promote(store, settings)["gate"] is None
+    assert models.promote(store, settings)["gate"] is None
 
 
 def test_without_the_live_models_checkpoint_only_a_person_promotes(
@@ -102,8 +102,8 @@ def test_without_the_live_models_checkpoint_only_a_person_promotes(
     elsewhere = Settings(home=tmp_path / "elsewhere")
     version = saved(good, elsewhere, "29990101-there")
     with pytest.raises(CheckpointError, match=f"{version} could not be compared with the live model"):
-        jobs.promote(store, elsewhere, unattended=True)
-    promoted = jobs.promote(store, elsewhere)
+        models.promote(store, elsewhere, unattended=True)
+    promoted = models.promote(store, elsewhere)
     assert promoted["version"] == version
     assert "could not be compared" in promoted["gate"]["reason"]
     assert "could not be compared" in gate_of(store, version)["gate"]
@@ -113,12 +113,12 @@ def test_a_model_that_serves_worse_goes_back_once_and_stays_back(
     store: GraphStore, settings: Settings, good: Checkpoint, told: list[str]
 ) -> None:
     worse = saved(good, settings, "29990101-worse")
-    jobs.promote(store, settings)
+    models.promote(store, settings)
     now = datetime.now(UTC)
     shown(store, good.version, now - timedelta(days=1), users=200, clicked=60)
     shown(store, worse, now + timedelta(seconds=1), users=200, clicked=5)
 
-    outcome = jobs.watch(store, settings, now=now + timedelta(hours=1))
+    outcome = models.watch(store, settings, now=now + timedelta(hours=1))
     assert outcome["fell"]
     live = registry.live(store)
     assert live is not None
@@ -129,10 +129,10 @@ def test_a_model_that_serves_worse_goes_back_once_and_stays_back(
 
     # Nothing brings it back by itself, and the one that took its place is not measured by it.
     assert "was rolled back" in by_the_clock(store, settings, "promote")
-    assert not jobs.watch(store, settings, now=now + timedelta(hours=2))["fell"]
+    assert not models.watch(store, settings, now=now + timedelta(hours=2))["fell"]
     assert registry.live(store) == live
     # A person can.
-    assert jobs.promote(store, settings, worse)["version"] == worse
+    assert models.promote(store, settings, worse)["version"] == worse
     assert "rolled_back_at" not in gate_of(store, worse)
 
 
@@ -142,14 +142,14 @@ def test_the_version_before_comes_back_from_its_checkpoint_where_its_slot_was_ta
     from embeddings.writeback import write_embeddings
 
     worse = saved(good, settings, "29990101-worse")
-    jobs.promote(store, settings)
+    models.promote(store, settings)
     saved(good, settings, "29990102-next")
     write_embeddings(store, registry.load(settings.home, "29990102-next"))
     assert gate_of(store, good.version)["status"] == "retired"
     now = datetime.now(UTC)
     shown(store, good.version, now - timedelta(days=1), users=200, clicked=60)
     shown(store, worse, now + timedelta(seconds=1), users=200, clicked=5)
-    assert jobs.watch(store, settings, now=now + timedelta(hours=1))["fell"]
+    assert models.watch(store, settings, now=now + timedelta(hours=1))["fell"]
     live = registry.live(store)
     assert live is not None
     assert live.version == good.version
