@@ -22,7 +22,7 @@ def home() -> Path:
 @pytest.fixture(scope="session")
 def database(home: Path) -> localdb.Connection:
     """A running local Neo4j. It goes on running after the tests: most of what the first run waits for is a server that
-    reads and plans each query for the first time; to one that knows them the same tests are three times as quick."""
+    reads and plans each query for the first time; to one that knows them the same tests are much quicker."""
     # Each test empties the graph, which to Neo4j is a reason to plan every query anew: a third of the suite's time.
     return localdb.start(home, heap_mb=512, page_cache_mb=256, settings={"dbms.cypher.min_replan_interval": "1h"})
 
