@@ -241,8 +241,8 @@ CALL (pool, led, free, without, that, kinds, shelves) {
   FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
   RETURN collect(p) AS passed
 }
-// 5. The score of each that passed, and the best of them. Sorted as one list: a row that is sorted is held with all that
-// is in scope, which for a busy user and 200 rows were 500 MB.
+// 5. The score of each that passed, and the best of them. Sorted as one list: a row that is sorted is held with all
+// that is in scope, and 200 of them, for a busy user, were more than a query may have.
 CALL (u, live, led, known, passed) {
   CALL (led, known, passed) {
     UNWIND passed AS p
