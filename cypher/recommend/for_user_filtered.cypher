@@ -221,8 +221,8 @@ CALL (u) {
   RETURN collect(DISTINCT p) AS known
 }
 // 4. Which candidates pass the filters: the pool, where there is one, and in any case what the history leads to.
-// A product has many relations beside those to its shelves, and all are walked to find these. What stands on few shelves
-// is gathered from the shelves instead.
+// A product has many relations beside those to its shelves, and all are walked to find these. What stands on few
+// shelves is gathered from them instead.
 LET few = onShelves <= 4 * $exact
 CALL (few, shelves) {
   UNWIND CASE WHEN few THEN shelves ELSE [] END AS shelf
