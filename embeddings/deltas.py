@@ -21,7 +21,7 @@ thousand edges, where training takes hundreds of passes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Final
 
@@ -29,6 +29,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
+from torch_geometric.data import HeteroData
 
 from embeddings import finetuning, relations
 from embeddings.choosing import Choice, similar_to
@@ -79,13 +80,13 @@ class Learner:
         CheckpointError: the checkpoint does not hold what training on needs.
     """
 
-    def __init__(self, checkpoint: Checkpoint, data: object, index: NodeIndex, *, seed: int = 0) -> None:
-        x = interactions(data)  # type: ignore[arg-type]
+    def __init__(self, checkpoint: Checkpoint, data: HeteroData, index: NodeIndex, *, seed: int = 0) -> None:
+        x = interactions(data)
         self.version = checkpoint.version
         self._rng = np.random.default_rng(seed)
         self._settings = finetuning.settings_of(checkpoint)
         self._choice: Choice = finetuning.choice_of(checkpoint, index)
-        self._mirror = Mirror(data, index, x)  # type: ignore[arg-type]
+        self._mirror = Mirror(data, index, x)
         self._theta: dict[str, float] = dict(checkpoint.settings["edge_weights"])
         self._project = checkpoint.state.get("project.weight")
         self._free = _placed(checkpoint, self._mirror, index)
@@ -167,7 +168,10 @@ class Learner:
     def _relations(self, x: Interactions, read: Renewed, new: np.ndarray) -> tuple[sp.csr_matrix, sp.csr_matrix]:
         """SIMILAR_TO's weight and next, with what changed in place of what was."""
         before, self._met = self._met, x.matrix()
-        before.resize(self._met.shape)
+        before = sp.csr_matrix(
+            (before.data, before.indices, np.pad(before.indptr, (0, x.n_users - before.shape[0]), mode="edge")),
+            shape=self._met.shape,
+        )
         settings, choice, n = self._settings, self._choice, x.n_products
         columns = np.zeros(n, dtype=bool)
         columns[met_by(x) != np.asarray(before.sum(axis=0)).ravel()] = True
@@ -185,11 +189,12 @@ class Learner:
         of = np.flatnonzero(rows | columns)
         side = Shop(x.n_users, n, 0, None, (), {}, self._mirror.side_parts(of))
         fresh = similar_to(side, x, weights, onward, choice.mixture, choice.lift, settings.outgoing)
-        joined = (
-            renewed(old, found, rows, columns)
-            for old, found in zip((self._similar, self._following), fresh, strict=True)
+        similar, following = prune_together(
+            renewed(self._similar, fresh[0], rows, columns),
+            renewed(self._following, fresh[1], rows, columns),
+            choice.mixture.weights.next,
+            settings.outgoing,
         )
-        similar, following = prune_together(*joined, choice.mixture.weights.next, settings.outgoing)
         return _without(similar, read.gone), _without(following, read.gone)
 
     # --- network ---------------------------------------------------------------------------------------------
@@ -242,7 +247,7 @@ class Learner:
         ]
         fixed = torch.from_numpy(said[trained].astype(np.float32))
         mine = torch.nn.Parameter(torch.from_numpy(free[trained].astype(np.float32)))
-        standing = torch.from_numpy(_unit(sum(layers) / len(layers)))
+        standing = torch.from_numpy(_unit(np.mean(layers, axis=0)))
 
         # Pairs of the users who are trained, and those of new products with whomever.
         place = np.full(len(free), -1, dtype=np.int64)
@@ -310,7 +315,7 @@ class _Inverse:
             grown = np.eye(n) / self._penalty
             grown[: len(self._P), : len(self._P)] = self._P
             self._P = grown
-        changed = np.unique((before != now).tocoo().row)
+        changed = np.unique((now - before).tocoo().row)
         if not len(changed):
             return
         rows = np.vstack([_weighted(now[changed]).toarray(), _weighted(before[changed]).toarray()]).astype(np.float64)
@@ -373,8 +378,8 @@ def _layers(passing: sp.csr_matrix, x: np.ndarray, layers: int) -> list[np.ndarr
 
 def _propagated(passing: sp.csr_matrix, x: np.ndarray, layers: int) -> np.ndarray:
     """:meth:`embeddings.gcn.HeteroLightGCN.propagate`, the types' matrices already added up."""
-    total: np.ndarray = sum(_layers(passing, x, layers)) / np.float32(layers + 1)  # type: ignore[assignment]
-    return total
+    mean: np.ndarray = np.mean(_layers(passing, x, layers), axis=0)
+    return mean
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

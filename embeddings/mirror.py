@@ -29,12 +29,10 @@ _BATCH: Final = 200
 _LABELS: Final = tuple(label for _, label in SHARED)
 _SAID: Final = tuple((type_, label) for start, type_, label in SHOP.edges if start == "Product" and label != "Product")
 """Relationships from products to what is not a product."""
-_KEY: Final = " ".join(
-    [
-        "CASE labels(x)[0]",
-        *(f"WHEN '{label}' THEN x.{schema.LABEL[label].key}" for label in ("Product", *_LABELS)),
-        "END",
-    ]
+_KEY: Final = (
+    "CASE labels(x)[0] "
+    + " ".join(f"WHEN '{label}' THEN x.{schema.LABEL[label].key}" for label in ("Product", *_LABELS))
+    + " END"
 )
 
 _USERS: Final = f"""
@@ -163,12 +161,12 @@ class Mirror:
                     said.setdefault((type_, label), []).append((product, self.others[label].row(other)))
         touched = np.union1d(self.products.known(found), gone)
         for edges, new in ((self._said, said), (self._related, related)):
-            for key, pairs in new.items():
-                before = edges.get(key, np.empty((2, 0), dtype=np.int64))
+            for kind, pairs in new.items():
+                before = edges.get(kind, np.empty((2, 0), dtype=np.int64))
                 kept = ~np.isin(before[0], touched)
                 if edges is self._related:
                     kept &= ~np.isin(before[1], gone)
-                edges[key] = np.hstack([before[:, kept], np.array(pairs, dtype=np.int64).reshape(-1, 2).T])
+                edges[kind] = np.hstack([before[:, kept], np.array(pairs, dtype=np.int64).reshape(-1, 2).T])
         self._grow_text(max((len(r["text"].to_numpy()) for r in found.values() if r["text"] is not None), default=0))
         self.text[touched] = 0.0
         for key, row in found.items():
