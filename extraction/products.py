@@ -81,19 +81,14 @@ class ProductFinder:
         self._brand_names = {squash(name) for pair in lexicon.brands.items() for name in pair}
         # In how many titles a word stands where no name of a line stands: "Tripod" does, "Spark" does not.
         self._general: Counter[str] = Counter()
-        parts = {sku: _parts(entry) for sku, entry in lexicon.products.items()}
-        for _, behind in parts.values():
-            self._general.update({squash(w.text) for w in behind[1:]})
-        self._skus: dict[str, list[str]] = defaultdict(list)
+        for entry in lexicon.products.values():
+            self._general.update({squash(w.text) for w in _parts(entry)[1][1:]})
+        self._skus: dict[str, tuple[str, ...]] = {}
         self._kinds: dict[str, NameKind] = {}
         self._written: dict[str, set[str]] = defaultdict(set)
-        for sku, (brand, behind) in parts.items():
-            for shown, kind in self._names(brand, behind):
-                name = squash(shown)
-                if sku not in self._skus[name]:
-                    self._skus[name].append(sku)
-                self._kinds[name] = min(kind, self._kinds.get(name, kind))
-                self._written[name].add(shown)
+        for sku, entry in lexicon.products.items():
+            for shown, kind in self._names(*_parts(entry)):
+                self._learn(sku, shown, kind)
         self._gazetteer = Gazetteer({name: name for name in self._skus})
 
     def find(self, text: str, found: Sequence[Word]) -> list[ProductName]:
@@ -108,6 +103,16 @@ class ProductFinder:
             position = name.last
             names.append(ProductName(name.start, name.end, self._meant(found, name), self._kinds[name.key]))
         return names
+
+    def _learn(self, sku: str, shown: str, kind: NameKind) -> None:
+        name = squash(shown)
+        skus = self._skus.get(name, ())
+        # One more than are told apart shows that there are too many.
+        if sku not in skus and len(skus) <= MAX_SHARED:
+            self._skus[name] = (*skus, sku)
+        self._kinds[name] = min(kind, self._kinds.get(name, kind))
+        if kind is NameKind.WORD:
+            self._written[name].add(shown)
 
     def _names(self, brand: Sequence[Word], behind: Sequence[Word]) -> Iterator[tuple[str, NameKind]]:
         """Names by which a text may call a product, from the words of its title that are and are not its brand."""
@@ -164,7 +169,7 @@ class ProductFinder:
         """The products that a name may mean here."""
         skus = self._skus[name.key]
         if len(skus) == 1 or len(skus) > MAX_SHARED:
-            return tuple(skus)
+            return skus
         around = [
             *found[max(0, name.first - CONTEXT_WORDS) : name.first],
             *found[name.last : name.last + CONTEXT_WORDS],
@@ -173,9 +178,9 @@ class ProductFinder:
         shared = {s: sum(word in near for word in _head_words(self._products[s].title)) for s in skus}
         best = max(shared.values())
         if best:
-            skus = [s for s in skus if shared[s] == best]
-        own = [s for s in skus if not is_accessory(self._products[s].title, self._accessories)]
-        return tuple(own or skus)
+            skus = tuple(s for s in skus if shared[s] == best)
+        own = tuple(s for s in skus if not is_accessory(self._products[s].title, self._accessories))
+        return own or skus
 
 
 def _parts(entry: ProductEntry) -> tuple[list[Word], list[Word]]:

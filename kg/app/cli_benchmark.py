@@ -158,6 +158,18 @@ def growth(
     show(measured.growth(Settings.load(), data, set, related=related), json)
 
 
+@app.command("deltas")
+def deltas(
+    copies: Annotated[int, typer.Option(min=1, help="So many times the bundled shop, each drawn anew.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Changes of a hundredth.")] = 100,
+    json: Json = False,
+) -> None:
+    """Processor seconds that a change of a hundredth costs beside a full rebuild, and the quality after all of them."""
+    from kg.app import benchmark_deltas as measured
+
+    show(measured.deltas(Settings.load(), copies=copies, steps=steps, say=_say), json)
+
+
 @app.command("network")
 def network(
     seeds: Annotated[int, typer.Option(min=1, help="Splits and trainings, with seeds from 0.")] = 1,

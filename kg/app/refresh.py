@@ -210,6 +210,12 @@ class Reader:
             self._renewal = threading.Thread(target=self._rebuild, args=(store,), name="names", daemon=True)
             self._renewal.start()
 
+    def learn_names(self, store: GraphStore) -> None:
+        """Learn now the names of products that came since, if any did."""
+        if self.stale:
+            self.stale = False
+            self._rebuild(store)
+
     def _rebuild(self, store: GraphStore) -> None:
         try:
             self._extractor = self._build(store)
@@ -219,7 +225,11 @@ class Reader:
 
     def _build(self, store: GraphStore) -> Extractor:
         began = time.monotonic()
-        extractor = jobs.extractor_spec(store, self._settings).build()
+        if self._extractor is None:
+            extractor = jobs.extractor_spec(store, self._settings).build()
+        else:
+            # The models stay: loading them takes longer than the names of a shop of thousands.
+            extractor = self._extractor.knowing(jobs.lexicon(store))
         self._looked = time.monotonic()
         self._took = self._looked - began
         log.info("names of the catalogue read", seconds=round(self._took, 1))
