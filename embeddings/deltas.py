@@ -108,19 +108,27 @@ class Learner:
     def learn(self, store: GraphStore, users: Iterable[str], products: Iterable[str]) -> Learned:
         """Learn from what these users did and from what is said of these products, deleted ones among them.
 
+        After an error this learner knows more than the graph: make another.
+
         Raises:
             CheckpointError: another model has become live; nothing was written.
         """
-        known = (len(self._mirror.users), len(self._mirror.products))
+        before, known = self._met, len(self._mirror.products)
         read = self._mirror.read(store, users, products)
         x = self._mirror.interactions()
         self._grow(x)
-        new = np.arange(known[1], x.n_products)
-        similar, following = self._relations(x, read, new)
-        user_vectors, product_vectors = self._network(x, read, new)
+        self._met = x.matrix()
+        before = _taller(before, self._met.shape)
+        new = np.arange(known, x.n_products)
+        similar, following = self._relations(x, before, read, new)
+        # Whoever met again what they knew has told the network nothing: to it a pair has met or not.
+        acted = np.intersect1d(read.users, (self._met - before).tocoo().row)
+        user_vectors, product_vectors = self._network(x, acted, new)
         popular = popularity(x)
         product_vectors[read.gone] = 0.0
-        turned_users, turned_products = _turned(self._users, user_vectors), _turned(self._products, product_vectors)
+        # Folding in may have moved whoever acted, so that they are written even if they are where they were.
+        turned_users = np.union1d(_turned(self._users, user_vectors), read.users)
+        turned_products = _turned(self._products, product_vectors)
         there = np.setdiff1d(np.arange(x.n_products), read.gone)
         popular_rows = there[np.abs(popular - self._popularity)[there] > _POPULAR]
         written, dropped, standing = changes(self._written, Relations.of(similar, following), new, SHIFTED)
@@ -139,10 +147,8 @@ class Learner:
                 f"Model {self.version} is no longer live, so nothing that was learned for it was written. "
                 "Begin with the model that is live now."
             )
-        self._users[turned_users], self._products[turned_products] = (
-            user_vectors[turned_users],
-            product_vectors[turned_products],
-        )
+        self._users[turned_users] = user_vectors[turned_users]
+        self._products[turned_products] = product_vectors[turned_products]
         self._popularity[popular_rows] = popular[popular_rows]
         self._similar, self._following, self._written = similar, following, standing
         return Learned(
@@ -165,13 +171,10 @@ class Learner:
 
     # --- relations -------------------------------------------------------------------------------------------
 
-    def _relations(self, x: Interactions, read: Renewed, new: np.ndarray) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    def _relations(
+        self, x: Interactions, before: sp.csr_matrix, read: Renewed, new: np.ndarray
+    ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
         """SIMILAR_TO's weight and next, with what changed in place of what was."""
-        before, self._met = self._met, x.matrix()
-        before = sp.csr_matrix(
-            (before.data, before.indices, np.pad(before.indptr, (0, x.n_users - before.shape[0]), mode="edge")),
-            shape=self._met.shape,
-        )
         settings, choice, n = self._settings, self._choice, x.n_products
         columns = np.zeros(n, dtype=bool)
         columns[met_by(x) != np.asarray(before.sum(axis=0)).ravel()] = True
@@ -199,7 +202,7 @@ class Learner:
 
     # --- network ---------------------------------------------------------------------------------------------
 
-    def _network(self, x: Interactions, read: Renewed, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _network(self, x: Interactions, acted: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors of all users and products after training those that are free."""
         places = self._mirror.nodes()
         of_users, of_products = places["User"], places["Product"]
@@ -216,7 +219,7 @@ class Learner:
         said = np.zeros_like(free)
         if self._project is not None and self._mirror.text.shape[1] == self._project.shape[1]:
             said[of_products] = self._mirror.text @ self._project.T
-        trained = np.concatenate([read.users + of_users.start, new + of_products.start])
+        trained = np.concatenate([acted + of_users.start, new + of_products.start])
         if len(trained):
             free[trained] = self._train(x, passing, free, said, trained)
         for label, place in places.items():
@@ -240,6 +243,7 @@ class Learner:
             torch.from_numpy(np.stack([among.row, among.col]).astype(np.int64)),
             torch.from_numpy(among.data.astype(np.float32)),
             size=among.shape,
+            check_invariants=False,
         )
         around = [
             torch.from_numpy(np.asarray(layers[depth + 1][trained] - among @ layers[depth][trained], dtype=np.float32))
@@ -367,6 +371,12 @@ def _rows_moved(values: np.ndarray, place: np.ndarray, n: int) -> np.ndarray:
 
 def _longer(values: np.ndarray, n: int) -> np.ndarray:
     return values if len(values) == n else _rows_moved(values, np.arange(len(values)), n)
+
+
+def _taller(matrix: sp.csr_matrix, shape: tuple[int, int]) -> sp.csr_matrix:
+    """With empty rows and columns at the end."""
+    indptr = np.pad(matrix.indptr, (0, shape[0] - matrix.shape[0]), mode="edge")
+    return sp.csr_matrix((matrix.data, matrix.indices, indptr), shape=shape)
 
 
 def _layers(passing: sp.csr_matrix, x: np.ndarray, layers: int) -> list[np.ndarray]:
