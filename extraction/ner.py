@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,17 +72,19 @@ class Gazetteer:
     """Finds known names in a sequence of words, longest first, in time linear in the words.
 
     Args:
-        names: squashed name → key. Names shorter than two letters are ignored.
+        names: squashed name → key, or squashed names that are their own keys. Names shorter than two letters are
+            ignored. They are not copied: a large shop has millions.
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = {name: key for name, key in names.items() if len(name) >= 2}
-        self._longest = max(map(len, self._names), default=0)
+    def __init__(self, names: Mapping[str, str] | KeysView[str]) -> None:
+        self._names = names
+        self._keys = names if isinstance(names, Mapping) else None
+        self._longest = max(map(len, names), default=0)
         # Most words begin no name: three letters tell it at once.
-        self._heads = {name[:3] for name in self._names}
+        self._heads = {name[:3] for name in names if len(name) >= 2}
 
     def __len__(self) -> int:
-        return len(self._names)
+        return sum(len(name) >= 2 for name in self._names)
 
     def at(self, text: str, found: Sequence[Word], first: int) -> Name | None:
         """The longest known name that begins at word ``first``."""
@@ -96,7 +98,8 @@ class Gazetteer:
             if len(joined) > self._longest + 1:
                 break
             for form in (joined, joined[:-1] if joined.endswith("s") and len(joined) >= 3 else ""):
-                if form and (key := self._names.get(form)) is not None:
+                if len(form) >= 2 and form in self._names:
+                    key = form if self._keys is None else self._keys[form]
                     # A possessive "Fender's" matches without its ending, which stays out of the quote.
                     possessive = form != joined and _POSSESSIVE.search(found[last].text) is not None
                     if form == joined or possessive:

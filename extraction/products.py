@@ -83,13 +83,13 @@ class ProductFinder:
         self._general: Counter[str] = Counter()
         for entry in lexicon.products.values():
             self._general.update({squash(w.text) for w in _parts(entry)[1][1:]})
-        self._skus: dict[str, tuple[str, ...]] = {}
-        self._kinds: dict[str, NameKind] = {}
+        # The kind of each name, and the products that it may mean.
+        self._called: dict[str, tuple[NameKind, tuple[str, ...]]] = {}
         self._written: dict[str, set[str]] = defaultdict(set)
         for sku, entry in lexicon.products.items():
             for shown, kind in self._names(*_parts(entry)):
                 self._learn(sku, shown, kind)
-        self._gazetteer = Gazetteer({name: name for name in self._skus})
+        self._gazetteer = Gazetteer(self._called.keys())
 
     def find(self, text: str, found: Sequence[Word]) -> list[ProductName]:
         """Products named in a text, from left to right."""
@@ -101,16 +101,16 @@ class ProductFinder:
                 position += 1
                 continue
             position = name.last
-            names.append(ProductName(name.start, name.end, self._meant(found, name), self._kinds[name.key]))
+            names.append(ProductName(name.start, name.end, self._meant(found, name), self._called[name.key][0]))
         return names
 
     def _learn(self, sku: str, shown: str, kind: NameKind) -> None:
         name = squash(shown)
-        skus = self._skus.get(name, ())
+        surest, skus = self._called.get(name, (kind, ()))
         # One more than are told apart shows that there are too many.
         if sku not in skus and len(skus) <= MAX_SHARED:
-            self._skus[name] = (*skus, sku)
-        self._kinds[name] = min(kind, self._kinds.get(name, kind))
+            skus = (*skus, sku)
+        self._called[name] = (min(kind, surest), skus)
         if kind is NameKind.WORD:
             self._written[name].add(shown)
 
@@ -152,7 +152,7 @@ class ProductFinder:
     def _is_written_as_name(self, text: str, found: Sequence[Word], name: Name) -> bool:
         """A name must be written as one: the stove "Spark" is not every spark, nor "M2" every m²."""
         shown = text[name.start : name.end]
-        kind = self._kinds[name.key]
+        kind = self._called[name.key][0]
         if kind < NameKind.WORD:
             return any(c.isupper() or c.isdigit() for c in shown)
         if shown not in self._written[name.key] and shown.removesuffix("s") not in self._written[name.key]:
@@ -167,7 +167,7 @@ class ProductFinder:
 
     def _meant(self, found: Sequence[Word], name: Name) -> tuple[str, ...]:
         """The products that a name may mean here."""
-        skus = self._skus[name.key]
+        skus = self._called[name.key][1]
         if len(skus) == 1 or len(skus) > MAX_SHARED:
             return skus
         around = [
@@ -234,7 +234,7 @@ class CategoryFinder:
                 for form in {squash(name), squash(_singular_last(name)), squash(_plural_last(name))}:
                     paths[form].append(path)
         self._paths = {name: tuple(dict.fromkeys(found)) for name, found in paths.items() if len(name) >= 3}
-        self._gazetteer = Gazetteer({name: name for name in self._paths})
+        self._gazetteer = Gazetteer(self._paths.keys())
 
     def find(self, text: str, found: Sequence[Word]) -> list[tuple[Name, tuple[str, ...]]]:
         """Names of categories in a text with the paths that they may mean."""

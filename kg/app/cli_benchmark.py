@@ -170,6 +170,19 @@ def deltas(
     show(measured.deltas(Settings.load(), copies=copies, steps=steps, say=_say), json)
 
 
+@app.command("linking")
+def linking(
+    sizes: Annotated[
+        list[int] | None, typer.Option("--size", min=1000, help="Products; 10,000, 100,000 and 1,000,000.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How long linking what a new text names takes in catalogues of several sizes, in memory and in Neo4j."""
+    from kg.app import benchmark_linking as measured
+
+    show(measured.linking(Settings.load(), sizes=sizes or (10_000, 100_000, 1_000_000), say=_say), json)
+
+
 @app.command("network")
 def network(
     seeds: Annotated[int, typer.Option(min=1, help="Splits and trainings, with seeds from 0.")] = 1,
