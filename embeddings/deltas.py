@@ -38,6 +38,7 @@ from embeddings.finetuning import met_by
 from embeddings.gcn import normalised_adjacency
 from embeddings.livewrite import LiveChange, Relations, changes, write_change
 from embeddings.mirror import Mirror, Renewed
+from embeddings.network import threads_for
 from embeddings.registry import Checkpoint
 from embeddings.relations import following_weights, prune_together, renewed, ridge_weights
 from embeddings.scoring import moved, no_weights, popularity
@@ -221,7 +222,8 @@ class Learner:
             said[of_products] = self._mirror.text @ self._project.T
         trained = np.concatenate([acted + of_users.start, new + of_products.start])
         if len(trained):
-            free[trained] = self._train(x, passing, free, said, trained)
+            with threads_for(0, self._settings):  # one: of so few vectors a second thread has nothing to do
+                free[trained] = self._train(x, passing, free, said, trained)
         for label, place in places.items():
             self._free[label] = free[place]
         whole = _unit(_propagated(passing, free + said, self._settings.layers))

@@ -23,7 +23,7 @@ import structlog
 
 from extraction.corpus import Kind
 from extraction.pipeline import NAME, Extractor
-from extraction.workers import return_memory
+from extraction.workers import one_thread, return_memory
 from kg import provenance, streams
 from kg.app import jobs
 from kg.errors import LeaseLostError, StoreError
@@ -138,7 +138,8 @@ class Refresher:
             lock = {"rows": [{"id": id} for id in sorted(part)]}
             rows = self._store.write_all([(_LOCK_DOCUMENTS, lock), (_WAITING, {"documents": part})])[1]
             if rows and self._reader is not None:
-                self._read(rows, self._reader)
+                with one_thread():
+                    self._read(rows, self._reader)
                 self._place([row["sku"] for row in rows if row["kind"] == DocumentKind.PRODUCT])
                 marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
                 self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
