@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -114,12 +115,22 @@ class Extractor:
         clock: Clock = utc_now,
     ) -> None:
         self._nlp = language.load()
-        self._lexicon = lexicon
         self._clock = clock
+        self._vocabulary = vocabulary
         self.name: str = NAME
         self.encoder = encoder
         self._heads = heads or Heads()
         self.version: str = extractor_version(vocabulary, encoder.fingerprint, self._heads.version)
+        self._judge = Judge(encoder.encode, vocabulary)
+        self._sentences: SentenceReader = self._heads.triplets or PlainReader(encoder)
+        self._clauses = ClauseReader(partial(vectors_of, reader=self._sentences), vocabulary)
+        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
+        self._know(lexicon)
+
+    def _know(self, lexicon: Lexicon) -> None:
+        """Build all that names come into."""
+        vocabulary = self._vocabulary
+        self._lexicon = lexicon
         common = language.lemma_index() | vocabulary.words()
         self._brands = BrandFinder(lexicon, common)
         self._products = ProductFinder(lexicon, common, vocabulary.accessories)
@@ -130,11 +141,13 @@ class Extractor:
         self._opinions = OpinionRules(vocabulary, lexicon, self._nlp)
         names = {form: a.name for a in vocabulary.aspects for form in (a.name, *a.synonyms)}
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
-        self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
-        self._judge = Judge(encoder.encode, vocabulary)
-        self._sentences: SentenceReader = self._heads.triplets or PlainReader(encoder)
-        self._clauses = ClauseReader(partial(vectors_of, reader=self._sentences), vocabulary)
-        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
+        self._linker = Linker(self.encoder.encode, names, threshold=ASPECT_THRESHOLD)
+
+    def knowing(self, lexicon: Lexicon) -> Extractor:
+        """One that knows other names; models, and what they were asked before, are shared with this one."""
+        other = copy(self)
+        other._know(lexicon)
+        return other
 
     def extract(self, document: Document) -> Extraction:
         """What one document says; see :meth:`extract_all` for many."""

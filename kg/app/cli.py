@@ -283,6 +283,28 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 @app.command()
+def remove(
+    kind: Annotated[Literal["products", "reviews", "documents", "sources"], typer.Argument(help="What to remove.")],
+    keys: Annotated[
+        list[str], typer.Argument(help="Skus, ids of reviews or documents, or names of sources.", show_default=False)
+    ],
+    json: Json = False,
+) -> None:
+    """Remove records, with exactly what they alone supported: facts, evidence, brands, shelves, users' interest."""
+    from kg.app.session import open_store
+    from kg.removal import remove as removed
+
+    with open_store(Settings.load()) as store:
+        report = removed(store, kind, keys)
+    show(
+        {"found": report.found, "users": len(report.users), "products": len(report.products)},
+        json,
+        f"{report.found} of {len(keys)} {kind} removed; {len(report.users)} users and {len(report.products)} products "
+        "had to do with them.",
+    )
+
+
+@app.command()
 def holdout(
     file: Annotated[Path, typer.Argument(help="Reviews or events, JSON Lines or CSV, also .gz.")],
     remaining: Annotated[Path, typer.Option(help="Gets the other lines, unchanged.")],

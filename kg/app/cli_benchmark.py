@@ -158,6 +158,31 @@ def growth(
     show(measured.growth(Settings.load(), data, set, related=related), json)
 
 
+@app.command("deltas")
+def deltas(
+    copies: Annotated[int, typer.Option(min=1, help="So many times the bundled shop, each drawn anew.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Changes of a hundredth.")] = 100,
+    json: Json = False,
+) -> None:
+    """Processor seconds that a change of a hundredth costs beside a full rebuild, and the quality after all of them."""
+    from kg.app import benchmark_deltas as measured
+
+    show(measured.deltas(Settings.load(), copies=copies, steps=steps, say=_say), json)
+
+
+@app.command("linking")
+def linking(
+    sizes: Annotated[
+        list[int] | None, typer.Option("--size", min=1000, help="Products; 10,000, 100,000 and 1,000,000.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How long linking what a new text names takes in catalogues of several sizes, in memory and in Neo4j."""
+    from kg.app import benchmark_linking as measured
+
+    show(measured.linking(Settings.load(), sizes=sizes or (10_000, 100_000, 1_000_000), say=_say), json)
+
+
 @app.command("network")
 def network(
     seeds: Annotated[int, typer.Option(min=1, help="Splits and trainings, with seeds from 0.")] = 1,
