@@ -159,7 +159,7 @@ class _Writer:
     def _plain(self, draft: _Draft, word: str, subject: str, domain: Domain) -> str:
         """Write a word that is not marked; gives what a verb after it agrees with."""
         rng = self._rng
-        if word.endswith("?") and len(word) > 1:
+        if word.endswith("?"):
             if rng.random() < 0.5:
                 return subject
             word = word[:-1]
@@ -182,7 +182,9 @@ class _Writer:
         rng = self._rng
         if text == "adj":
             own = () if judged is None else judged.good if sign == "+" else judged.bad
-            return rng.choice(own) if own and rng.random() < _OWN_WORDS else self._word("good" if sign == "+" else "bad")
+            return (
+                rng.choice(own) if own and rng.random() < _OWN_WORDS else self._word("good" if sign == "+" else "bad")
+            )
         if text in self._wording.lists:
             return self._word(text)
         return self._filled(text, domain)
