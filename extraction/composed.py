@@ -140,7 +140,7 @@ class _Writer:
         opinions: list[tuple[str, tuple[int, ...], str]] = []
         for n, (piece, group) in enumerate(zip(pieces, groups, strict=True)):
             if piece["aspect"]:
-                name = self._named(parts[n], domain) if n in parts else self._filled(f"${piece['aspect']}", domain)
+                name = self._named(parts[n], domain) if n in parts else self._filled(piece["aspect"], domain)
                 aspects.setdefault(group, []).append(draft.add(name))
                 subject = name
             elif piece["opinion"]:
@@ -210,7 +210,7 @@ class _Writer:
         return self._rng.choice(self._wording.lists[name])
 
 
-_LISTS: Final = {"time": "times", "person": "people", "verb": "verbs", "use": "verbs"}
+_LISTS: Final = {"time": "times", "person": "people", "verb": "verbs"}
 """Names in patterns whose list is called otherwise."""
 
 
