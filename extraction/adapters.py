@@ -152,14 +152,15 @@ class AdaptedEncoder:
         encoder.settle()
         return encoder
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter (not the encoder) into a folder."""
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write the adapter (not the encoder) into a folder, in half precision if asked."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         config = {"encoder": self.fingerprint, "rank": self.rank, "first_layer": self.first_layer}
         (folder / _CONFIG).write_bytes(orjson.dumps(config))
-        save_file(self.state(), folder / _WEIGHTS)
+        state = {n: w.half() for n, w in self.state().items()} if half else self.state()
+        save_file(state, folder / _WEIGHTS)
 
     def state(self) -> dict[str, torch.Tensor]:
         """A copy of the adapter's weights by name."""

@@ -79,7 +79,7 @@ class Wording:
             Domain(_words(one["things"]), tuple(map(_part, one["parts"].splitlines())))
             for one in raw.pop("domains").values()
         )
-        patterns = {name: tuple(raw.pop(name).splitlines()) for name in ("clauses", "plain")}
+        patterns = {name: tuple(filter(None, raw.pop(name).splitlines())) for name in ("clauses", "plain")}
         lists = {name: tuple(value) if isinstance(value, list) else _words(value) for name, value in raw.items()}
         return cls(domains, lists, patterns)
 

@@ -225,12 +225,16 @@ class TripletModel:
                     found[asked[i]][1].extend(one)
         return found
 
-    def save(self, folder: Path) -> None:
-        """Write adapter, head and calibration into a folder."""
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write adapter, head and calibration into a folder.
+
+        Args:
+            half: whether the adapter's weights are written in half precision, as the head's always are.
+        """
         import torch
         from safetensors.torch import save_file
 
-        self.encoder.save(folder)
+        self.encoder.save(folder, half=half)
         weights = {n: w.half().contiguous() for n, w in self.net.state_dict().items()}
         save_file({**weights, _BACK: torch.from_numpy(self.back).half()}, folder / _WEIGHTS)
         config = {"threshold": self.threshold, **asdict(self.calibration)}
