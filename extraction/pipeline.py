@@ -32,7 +32,7 @@ from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
 from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
-from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
+from extraction.sentences import PlainReader, ReadSentence, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
 from extraction.values import Answer
@@ -132,7 +132,7 @@ class Extractor:
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
         self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
         self._judge = Judge(encoder.encode, vocabulary)
-        self._sentences: SentenceReader = self._heads.triplets or PlainReader(encoder)
+        self._sentences = PlainReader(encoder)
         self._clauses = ClauseReader(partial(vectors_of, reader=self._sentences), vocabulary)
         self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
 
@@ -212,37 +212,49 @@ class Extractor:
         draft.rejected += found.rejected
 
     def _read_reviews(self, drafts: Sequence[_Draft]) -> None:
-        """What the encoder reads in reviews beyond the rules: one pass over the sentences of the batch serves all.
+        """What the encoder reads in reviews beyond the rules.
 
         A trained head reads triplets; clauses in which neither it nor the rules find opinions are likened to examples.
         """
-        reviews = [(draft, review) for draft in drafts for review in draft.reviews]
+        owned = [(draft, review) for draft in drafts for review in draft.reviews]
+        reviews = [review for _, review in owned]
+        self._read_triplets(reviews)
+        open_clauses = [list(self._open_clauses(review)) for review in reviews]
         asked: list[list[Token]] = []
         owners: list[int] = []
-        for number, (_, review) in enumerate(reviews):
-            # Without a trained head, sentences that the rules have read altogether need no reading.
-            open_clauses = None if self._heads.triplets else list(self._open_clauses(review))
-            for tokens in pieces(review.doc):
+        for number, review in enumerate(reviews):
+            for tokens in pieces(review.doc) if open_clauses[number] else ():
                 begin, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
-                if open_clauses is None or any(c.start < end and begin < c.end for c in open_clauses):
+                if any(c.start < end and begin < c.end for c in open_clauses[number]):
                     asked.append(tokens)
                     owners.append(number)
+        # The encoder as it is: a head's adapter moves states, and a linear map that led them back lost a tenth of what
+        # clauses say.
         read = self._sentences.read([[t.text for t in tokens] for tokens in asked])
         by_review: dict[int, list[tuple[list[Token], ReadSentence]]] = defaultdict(list)
         for number, tokens, one in zip(owners, asked, read, strict=True):
             by_review[number].append((tokens, one))
-        for number, (draft, review) in enumerate(reviews):
-            sentences = by_review[number]
-            review.opinions += self._opinions.learned([(t, one.triplets) for t, one in sentences], review.opinions)
+        for number, (draft, review) in enumerate(owned):
             offset = review.window.offset
             draft.opinions += [replace(o, start=o.start + offset, end=o.end + offset) for o in review.opinions]
-            found = list(self._open_clauses(review))
-            vectors = _clause_vectors(found, sentences)
+            found = open_clauses[number]
+            vectors = _clause_vectors(found, by_review[number])
             draft.readings += [
                 (replace(c, start=c.start + offset, end=c.end + offset), reading)
                 for c, readings in zip(found, self._clauses.read(found, vectors), strict=True)
                 for reading in readings
             ]
+
+    def _read_triplets(self, reviews: Sequence[_Review]) -> None:
+        """Add the opinions that a trained head reads where the rules say nothing."""
+        if self._heads.triplets is None:
+            return
+        cut = [list(pieces(review.doc)) for review in reviews]
+        read = self._heads.triplets.read([[t.text for t in tokens] for sentences in cut for tokens in sentences])
+        remaining = iter(read)
+        for review, sentences in zip(reviews, cut, strict=True):
+            found = [(tokens, next(remaining).triplets) for tokens in sentences]
+            review.opinions += self._opinions.learned(found, review.opinions)
 
     def _open_clauses(self, review: _Review) -> Iterator[Clause]:
         """The clauses of a window of a review in which no opinion is known yet."""

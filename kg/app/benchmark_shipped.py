@@ -20,10 +20,12 @@ from extraction.lexicon_triplets import added, lexicon_triplets, parsed_triplets
 from extraction.mentions import Lexicon
 from extraction.opinions import OpinionRules
 from extraction.pipeline import Extractor
+from extraction.shipping import SHIPPED
 from extraction.training import Heads
 from extraction.triplets import TripletModel
 from kg import vocabulary
 from kg.app.shop import ShopTruth, write_shop
+from kg.errors import BenchmarkError
 from kg.graph import Document
 from kg.settings import Settings
 
@@ -31,6 +33,18 @@ GOLD: Final = ("14lap/dev", "14res/dev", "15res/dev")
 """Parts of ASTE-V2 to choose on; test parts are looked at by nothing here."""
 SHOP_SEEDS: Final = (7, 8)
 """That of `make demo`, and another: other reviewers, other clauses put together."""
+
+
+def shipped_model(settings: Settings) -> TripletModel:
+    """The head that ships.
+
+    Raises:
+        BenchmarkError: it was trained on another encoder than is set.
+    """
+    heads = Heads.load(SHIPPED, Encoder(settings.encoder, device=settings.device))
+    if heads.triplets is None:
+        raise BenchmarkError(f"No head of opinions lies in {SHIPPED}. Make it: make adapters.")
+    return heads.triplets
 
 
 def on_sentences(settings: Settings, data: Path, model: TripletModel) -> Iterator[dict[str, Any]]:
