@@ -32,7 +32,7 @@ from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
 from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
-from extraction.sentences import PlainReader, ReadSentence, mean_of, pieces, vectors_of
+from extraction.sentences import mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
 from extraction.values import Answer
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "3"
+CODE_VERSION: Final = "4"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5
@@ -132,8 +132,7 @@ class Extractor:
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
         self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
         self._judge = Judge(encoder.encode, vocabulary)
-        self._sentences = PlainReader(encoder)
-        self._clauses = ClauseReader(partial(vectors_of, reader=self._sentences), vocabulary)
+        self._clauses = ClauseReader(partial(vectors_of, encoder=encoder), vocabulary)
         self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
 
     def extract(self, document: Document) -> Extraction:
@@ -228,10 +227,8 @@ class Extractor:
                 if any(c.start < end and begin < c.end for c in open_clauses[number]):
                     asked.append(tokens)
                     owners.append(number)
-        # The encoder as it is: a head's adapter moves states, and a linear map that led them back lost a tenth of what
-        # clauses say.
-        read = self._sentences.read([[t.text for t in tokens] for tokens in asked])
-        by_review: dict[int, list[tuple[list[Token], ReadSentence]]] = defaultdict(list)
+        read = self.encoder.encode_words([[t.text for t in tokens] for tokens in asked])
+        by_review: dict[int, list[tuple[list[Token], NDArray[np.float32]]]] = defaultdict(list)
         for number, tokens, one in zip(owners, asked, read, strict=True):
             by_review[number].append((tokens, one))
         for number, (draft, review) in enumerate(owned):
@@ -253,7 +250,7 @@ class Extractor:
         read = self._heads.triplets.read([[t.text for t in tokens] for sentences in cut for tokens in sentences])
         remaining = iter(read)
         for review, sentences in zip(reviews, cut, strict=True):
-            found = [(tokens, next(remaining).triplets) for tokens in sentences]
+            found = [(tokens, next(remaining)) for tokens in sentences]
             review.opinions += self._opinions.learned(found, review.opinions)
 
     def _open_clauses(self, review: _Review) -> Iterator[Clause]:
@@ -375,12 +372,12 @@ class _Draft:
 
 
 def _clause_vectors(
-    asked: Sequence[Clause], sentences: Sequence[tuple[Sequence[Token], ReadSentence]]
+    asked: Sequence[Clause], sentences: Sequence[tuple[Sequence[Token], NDArray[np.float32]]]
 ) -> NDArray[np.float32]:
     """Vectors of clauses, ``[clauses, dimensions]``: the means of their words as read."""
     if not asked or not sentences:
         return np.zeros((len(asked), 0), dtype=np.float32)
-    states = np.vstack([one.words for _, one in sentences])
+    states = np.vstack([words for _, words in sentences])
     starts = np.array([t.idx for tokens, _ in sentences for t in tokens])  # ascending
     first, last = np.searchsorted(starts, [c.start for c in asked]), np.searchsorted(starts, [c.end for c in asked])
     return np.vstack([mean_of(states, range(a, b)) for a, b in zip(first, last, strict=True)])

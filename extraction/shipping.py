@@ -21,7 +21,8 @@ from extraction.triplets import Epoch, Recipe, TripletModel
 
 SHIPPED: Final = Path(str(resources.files("extraction").joinpath("shipped")))
 """Folder of the shipped head, laid out like that of a home."""
-SENTENCES: Final = 16_000
+SENTENCES: Final = 9_000
+"""Composed sentences; the patterns repeat themselves long before that, the words in them do not."""
 RECIPE: Final = Recipe(rank=16, first_layer=3, epochs=2, batch=32)
 SEED: Final = 0
 
@@ -35,11 +36,7 @@ def make(folder: Path, *, sentences: int = SENTENCES, recipe: Recipe = RECIPE) -
     encoder = Encoder(device="cpu")
     marked = compose(Wording.load(), sentences, SEED)
     model = TripletModel.train(marked, encoder.folder, recipe=recipe, device="cpu", progress=_told)
-    model.threshold = THRESHOLD
     return write_shipped(folder, model, encoder)
-
-
-THRESHOLD: Final = 0.0
 
 
 def _told(epoch: Epoch) -> None:

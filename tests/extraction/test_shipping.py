@@ -28,8 +28,8 @@ def test_a_fresh_home_reads_opinions_of_parts_it_was_never_told_of(fresh: Heads)
     assert fresh.triplets is not None
     assert fresh.triplets.answer(
         [
-            "the seat post is sturdy , but the pedals feel flimsy .".split(),
-            "I bought the helmet last week .".split(),
+            ["the", "seat", "post", "is", "sturdy", ",", "but", "the", "pedals", "feel", "flimsy", "."],
+            ["I", "bought", "the", "helmet", "last", "week", "."],
         ]
     ) == [(Triplet((1, 2), (4,), "POS"), Triplet((8,), (10,), "NEG")), ()]
 
