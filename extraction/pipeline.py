@@ -222,11 +222,9 @@ class Extractor:
         asked: list[list[Token]] = []
         owners: list[int] = []
         for number, review in enumerate(reviews):
-            for tokens in pieces(review.doc) if open_clauses[number] else ():
-                begin, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
-                if any(c.start < end and begin < c.end for c in open_clauses[number]):
-                    asked.append(tokens)
-                    owners.append(number)
+            some = self._open_pieces(review, open_clauses[number])
+            asked += some
+            owners += [number] * len(some)
         read = self.encoder.encode_words([[t.text for t in tokens] for tokens in asked])
         by_review: dict[int, list[tuple[list[Token], NDArray[np.float32]]]] = defaultdict(list)
         for number, tokens, one in zip(owners, asked, read, strict=True):
@@ -246,12 +244,22 @@ class Extractor:
         """Add the opinions that a trained head reads where the rules say nothing."""
         if self._heads.triplets is None:
             return
-        cut = [list(pieces(review.doc)) for review in reviews]
+        cut = [self._open_pieces(review, list(self._open_clauses(review))) for review in reviews]
         read = self._heads.triplets.read([[t.text for t in tokens] for sentences in cut for tokens in sentences])
         remaining = iter(read)
         for review, sentences in zip(reviews, cut, strict=True):
             found = [(tokens, next(remaining)) for tokens in sentences]
             review.opinions += self._opinions.learned(found, review.opinions)
+
+    @staticmethod
+    def _open_pieces(review: _Review, open_clauses: Sequence[Clause]) -> list[list[Token]]:
+        """The sentences that hold any of these clauses: others have been read altogether."""
+        found = []
+        for tokens in pieces(review.doc) if open_clauses else ():
+            begin, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
+            if any(c.start < end and begin < c.end for c in open_clauses):
+                found.append(tokens)
+        return found
 
     def _open_clauses(self, review: _Review) -> Iterator[Clause]:
         """The clauses of a window of a review in which no opinion is known yet."""
