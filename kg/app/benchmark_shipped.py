@@ -15,7 +15,7 @@ from extraction import corpus, language
 from extraction.benchmarks import MarkedSentence, Triplet, read_sentences
 from extraction.clauses import word_votes
 from extraction.encoder import Encoder
-from extraction.evaluation import score_triplets
+from extraction.evaluation import calibration_error, score_triplets
 from extraction.lexicon_triplets import added, lexicon_triplets, parsed_triplets
 from extraction.mentions import Lexicon
 from extraction.opinions import OpinionRules
@@ -56,10 +56,17 @@ def on_sentences(settings: Settings, data: Path, model: TripletModel) -> Iterato
     rules = OpinionRules(known, Lexicon(), nlp)
     nearest = {name: lexicon_triplets(some, word_votes(known), nlp) for name, some in words.items()}
     parsed = {name: parsed_triplets(some, rules, nlp) for name, some in words.items()}
-    learned = {name: model.answer(some) for name, some in words.items()}
+    read = {name: model.read(some) for name, some in words.items()}
+    learned = {name: [[t.triplet for t in one] for one in some] for name, some in read.items()}
+    judged = [
+        (t.confidence, t.triplet in sentence.triplets)
+        for name, sentences in gold.items()
+        for sentence, one in zip(sentences, read[name], strict=True)
+        for t in one
+    ]
     yield _row("lexicon, nearest noun", gold, nearest)
     yield _row("rules", gold, parsed)
-    yield _row("shipped head", gold, learned)
+    yield _row("shipped head", gold, learned) | {"calibration_error": round(calibration_error(judged), 3)}
     for title, alone in (("lexicon, nearest noun, and head", nearest), ("rules and head", parsed)):
         joined = {n: [added(a, b) for a, b in zip(alone[n], learned[n], strict=True)] for n in gold}
         yield _row(title, gold, joined)
@@ -108,7 +115,7 @@ def _compared(found: set[tuple[str, str, str]], truth: ShopTruth) -> dict[str, A
 def _row(
     title: str, gold: Mapping[str, Sequence[MarkedSentence]], found: Mapping[str, Sequence[Sequence[Triplet]]]
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"model": title}
+    row: dict[str, Any] = {"model": title, "calibration_error": None}
     for name in gold:
         total = score_triplets(gold[name], found[name]).total
         row[name] = " / ".join(f"{100 * x:.1f}" for x in (total.precision, total.recall, total.f1))
