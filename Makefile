@@ -8,7 +8,7 @@
 # .kg/test): they never touch somebody's graph. The other targets obey the environment like kg itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format lock setup browser db-start db-stop clean
+.PHONY: help demo test faults lint format adapters lock setup browser db-start db-stop clean
 
 PYTHONS := python3 python3.13 python3.12 python3.14 python3.11
 BIN := .venv/bin
@@ -52,6 +52,9 @@ lint: setup ## run ruff and mypy
 format: setup ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+adapters: setup ## train the head of opinions that ships anew, from composed sentences; minutes of one core
+	OMP_NUM_THREADS=1 $(BIN)/python -m extraction.shipping
 
 lock: setup ## renew the locks of the packages, and that of Neo4j's jars if jgo.toml has changed
 	echo uv | $(COMPILE) --output-file requirements-uv.lock -

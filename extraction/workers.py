@@ -62,17 +62,22 @@ class ExtractorSpec:
     device: str = "auto"
     heads: Path | None = None
     """Folder of what this home has learned; see :class:`extraction.training.Heads`."""
+    shipped: Path | None = None
+    """Folder of heads to use where the home has learned nothing; see :mod:`extraction.shipping`."""
 
     @property
     def version(self) -> str:
         """That of the extractor, without building it."""
-        heads = Heads.version_in(self.heads) if self.heads is not None else ""
-        return extractor_version(self.vocabulary, Encoder(self.encoder).fingerprint, heads)
+        encoder = Encoder(self.encoder)
+        heads = Heads.version_in(self.heads, encoder, self.shipped) if self.heads is not None else ""
+        return extractor_version(self.vocabulary, encoder.fingerprint, heads)
 
     def build(self, clock: Clock = utc_now) -> Extractor:
         """The extractor itself; takes seconds."""
         encoder = Encoder(self.encoder, device=self.device)
-        heads = Heads.load(self.heads, encoder, self.vocabulary) if self.heads is not None else None
+        heads = (
+            Heads.load(self.heads, encoder, self.vocabulary, shipped=self.shipped) if self.heads is not None else None
+        )
         return Extractor(self.vocabulary, self.lexicon, encoder, heads=heads, clock=clock)
 
 

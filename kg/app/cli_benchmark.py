@@ -61,6 +61,23 @@ def extraction_triplets(
         show(rows, False)
 
 
+@app.command("extraction-shipped")
+def extraction_shipped(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of ASTE-Data-V2, to measure on its development parts as well.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What the head of opinions that ships with kg adds to the rules: on foreign sentences and on the bundled shop."""
+    from kg.app import benchmark_shipped as measured
+
+    settings = Settings.load()
+    if data is not None:
+        show(list(measured.on_sentences(settings, data, measured.shipped_model(settings))), json)
+    model = measured.shipped_model(settings)
+    show([row for seed in measured.SHOP_SEEDS for row in measured.on_shop(settings, model, seed)], json)
+
+
 @app.command("extraction-values")
 def extraction_values(
     data: Annotated[Path, typer.Option(help="Folder with `ae110k` and `wdc_pave`.", exists=True, file_okay=False)],

@@ -271,7 +271,12 @@ def extract(
 def extractor_spec(store: GraphStore, settings: Settings) -> ExtractorSpec:
     """What the extractor of this graph and home is made from, the catalogue's names as they are now."""
     return ExtractorSpec(
-        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, heads_folder(settings)
+        vocabulary.load(settings.vocabulary),
+        lexicon(store),
+        settings.encoder,
+        settings.device,
+        heads_folder(settings),
+        shipped_folder(settings),
     )
 
 
@@ -432,12 +437,21 @@ def _heads(settings: Settings) -> Heads:
     from extraction.training import Heads
 
     encoder = Encoder(settings.encoder, device=settings.device)
-    return Heads.load(heads_folder(settings), encoder, vocabulary.load(settings.vocabulary))
+    return Heads.load(
+        heads_folder(settings), encoder, vocabulary.load(settings.vocabulary), shipped=shipped_folder(settings)
+    )
 
 
 def heads_folder(settings: Settings) -> Path:
     """Where this home keeps what its extractor has learned."""
     return settings.home / "extraction"
+
+
+def shipped_folder(settings: Settings) -> Path | None:
+    """Where the heads that ship with kg lie, unless they are not to be used."""
+    from extraction.shipping import SHIPPED
+
+    return SHIPPED if settings.shipped_heads else None
 
 
 # --- the clock -----------------------------------------------------------------------------------------------
