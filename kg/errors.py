@@ -14,6 +14,7 @@ KGError
 │   ├── QueryTimeoutError
 │   ├── WriteRefusedError    a statement that writes was sent to be read
 │   └── StatementError       it refused a statement, or a value that it was given
+├── DiskError                a file of this home cannot be written, mostly because the disk is full
 ├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
 ├── InputError               a file cannot be read at all (bad records are rejects, not errors)
 │   └── TooManyRejectsError
@@ -53,6 +54,10 @@ class JavaNotFoundError(LocalDatabaseError):
 
 class PortTakenError(LocalDatabaseError):
     """Another process listens on the port that this home was given."""
+
+
+class DiskError(KGError):
+    """A file of this home cannot be written, mostly because the disk is full."""
 
 
 class JarError(KGError):

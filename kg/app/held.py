@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 
 from kg import leases
-from kg.errors import LeaseLostError, StoreError
+from kg.errors import DiskError, LeaseLostError, StoreError
 from kg.leases import Lease
 from kg.store import GraphStore
 
@@ -51,7 +51,8 @@ def while_held(
     ttl: timedelta,
     pause_s: float,
 ) -> None:
-    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, and losses.
+    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, a disk that is
+    full, and losses.
 
     Args:
         name: of the lease.
@@ -80,3 +81,6 @@ def while_held(
         except StoreError as error:
             log.warning("the database does not take what was read; it is tried again", error=str(error))
             stop.wait(pause_s)
+        except DiskError as error:
+            log.warning("the disk does not take what was read; it is tried again", error=str(error))
+            stop.wait(max(pause_s, 1.0))

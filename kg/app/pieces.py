@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ import orjson
 from extraction import corpus
 from extraction.corpus import Piece
 from kg import streams
-from kg.errors import SchemaError, StatementError
+from kg.errors import DiskError, SchemaError, StatementError
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, Place, Reject, ReviewRecord
 from kg.store import GraphStore
@@ -122,6 +123,9 @@ class RejectLog:
 
         Args:
             read: for each file, how far it has been read; rejects of other files stay.
+
+        Raises:
+            DiskError: the disk does not take them.
         """
         if not self._path.exists():
             return
@@ -135,13 +139,28 @@ class RejectLog:
             if offset is None or offset < read.get(reject["file"], 1 << 62):
                 kept.append(line)
         part = self._path.with_suffix(".part")
-        part.write_bytes(b"".join(kept))
-        part.replace(self._path)
+        with self._room():
+            part.write_bytes(b"".join(kept))
+            part.replace(self._path)
 
     def write(self, rejects: Sequence[Reject]) -> None:
-        """Append, and see to it that it is on the disk before the piece is committed."""
+        """Append, and see to it that it is on the disk before the piece is committed.
+
+        Raises:
+            DiskError: the disk does not take them, or not all.
+        """
         if rejects:
-            with self._path.open("ab") as file:
+            with self._room(), self._path.open("ab") as file:
                 file.write(b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects))
                 file.flush()
                 os.fsync(file.fileno())
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DiskError(
+                f"Rejects could not be written to {self._path}: {error.strerror or error}. Make room on that disk; what "
+                "was read with them is not loaded before they are written."
+            ) from error
