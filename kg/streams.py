@@ -70,8 +70,8 @@ def mark(now: datetime) -> str:
     """A name for a piece, sortable by time and apart from another made in the same microsecond.
 
     Args:
-        now: by the database's clock (:meth:`~kg.store.GraphStore.now`). Marks are compared with those of other processes
-            and with the time of a training: one from a clock that is ahead would be looked for when its time has come.
+        now: by the database's clock (:meth:`~kg.store.GraphStore.now`). Marks are compared with those of other
+            processes: one from a clock that is ahead would be looked for only when its time has come.
     """
     return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {secrets.token_hex(4)}"
 

@@ -51,8 +51,8 @@ def while_held(
     ttl: timedelta,
     pause_s: float,
 ) -> None:
-    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, a disk that is
-    full, and losses.
+    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, a full disk,
+    and losses.
 
     Args:
         name: of the lease.

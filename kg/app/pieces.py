@@ -161,6 +161,6 @@ class RejectLog:
             yield
         except OSError as error:
             raise DiskError(
-                f"Rejects could not be written to {self._path}: {error.strerror or error}. Make room on that disk; what "
-                "was read with them is not loaded before they are written."
+                f"Rejects could not be written to {self._path}: {error.strerror or error}. Make room on that disk; "
+                "what was read with them is not loaded before they are written."
             ) from error

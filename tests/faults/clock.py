@@ -1,7 +1,7 @@
 """A process whose clock is wrong: everything that asks for the time of day in it is told another.
 
-That clock is what Python's ``datetime.now`` and ``time.time`` say. How long something takes is measured by another, which
-nobody sets, and which stays as it is here.
+That clock is what Python's ``datetime.now`` and ``time.time`` say. How long something takes is measured by another,
+which nobody sets, and which stays as it is here.
 """
 
 from __future__ import annotations

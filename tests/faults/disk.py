@@ -1,7 +1,7 @@
 """The disk is full: for the checkpoint of a training, for the rejects of a stream.
 
-What is real and needs no rights is a limit on the size of files (``RLIMIT_FSIZE``): a write beyond it fails as on a full
-disk, with what fitted before it written. A seed says how much fits. Neo4j's own disk is filled in
+What is real and needs no rights is a limit on the size of files (``RLIMIT_FSIZE``): a write beyond it fails as on
+a full disk, with what fitted before it written. A seed says how much fits. Neo4j's own disk is filled in
 :mod:`tests.faults.restart`, since a database whose log cannot be written must be started again.
 """
 
@@ -77,9 +77,9 @@ def _save(home: Path, fits: int) -> None:
     try:
         registry.save(shape(1), home)
     except CheckpointError as error:
-        assert "Free space" in str(error), error
-    else:
-        raise AssertionError("It was saved where there is no room.")
+        if "Free space" in str(error):
+            return
+    raise AssertionError("It was saved where there is no room, or the error does not say what to do.")
 
 
 def _rejects(scene: Scene, rng: random.Random, seed: int) -> Played:

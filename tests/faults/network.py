@@ -62,7 +62,7 @@ def _promotions(scene: Scene, rng: random.Random, seed: int) -> Played:
     with (
         Proxy(scene.port, cuts) as proxy,
         through(scene, proxy) as store,
-        reading(scene.store, answers) as mixed,
+        reading(scene.store, answers) as readers,
     ):
         number = 1
         while proxy.left or number < 4 or proxy.recovered_at is None:
@@ -70,7 +70,7 @@ def _promotions(scene: Scene, rng: random.Random, seed: int) -> Played:
             again(lambda number=number: write_embeddings(store, shape(number)))
             again(lambda number=number: registry.promote(store, f"m{number}"))
         recovery_s = proxy.recovery_s
-    found = [*mixed, *wrong_in_the_graph(scene.store, number)]
+    found = [*readers.wrong, *wrong_in_the_graph(scene.store, number)]
     said = f"{number - 1} promotions, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
     return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
 

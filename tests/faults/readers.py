@@ -1,15 +1,16 @@
 """Readers while models change: no answer may be made of two models.
 
-Models take turns in two shapes, which differ in vectors and relations so that each gives its own recommendations, to the
-last digit of a score. An answer that neither shape gives is made of both, or of a model that is half there.
+Models take turns in two shapes, which differ in vectors and relations so that each gives its own recommendations, to
+the last digit of a score. An answer that neither shape gives is made of both, or of a model that is half there.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Final
 
@@ -64,30 +65,41 @@ def answer(store: GraphStore, user: str) -> Answer:
 _FOR_USER: Final = catalogue.load()["recommend/for_user"]
 
 
-@contextmanager
-def reading(store: GraphStore, answers: Answers, readers: int = 2) -> Iterator[list[str]]:
-    """Read all the time; in the end the list says what was read that no model says."""
-    stop, wrong, counts = threading.Event(), list[str](), [0] * readers
+@dataclass
+class Reading:
+    """What readers met."""
 
-    def read(place: int) -> None:
+    wrong: list[str] = field(default_factory=list)
+    """Answers that no model gives, at most one for each reader and two more."""
+    answered_at: float = 0.0
+    """When one of them was answered last, by ``time.monotonic``; 0 before."""
+
+
+@contextmanager
+def reading(store: GraphStore, answers: Answers, readers: int = 2) -> Iterator[Reading]:
+    """Read all the time; what came of it."""
+    stop, seen = threading.Event(), Reading()
+    wrong = seen.wrong
+
+    def read() -> None:
         for user in cycle(USERS):
-            if stop.is_set() or len(wrong) == 3:
+            if stop.is_set() or len(wrong) >= 3:
                 return
             try:
                 found = answer(store, user)
             except StoreError:  # the database is away: no answer is no wrong one
                 stop.wait(0.05)
                 continue
-            counts[place] += 1
+            seen.answered_at = time.monotonic()
             if found not in answers[user]:
                 wrong.append(f"{user} was told what no model says: {found}.")
 
-    threads = [threading.Thread(target=read, args=(place,)) for place in range(readers)]
+    threads = [threading.Thread(target=read) for _ in range(readers)]
     for thread in threads:
         thread.start()
     try:
-        yield wrong
-        while not wrong and not any(counts):  # a reader that never read has shown nothing
+        yield seen
+        while not wrong and not seen.answered_at:  # a reader that never read has shown nothing
             stop.wait(0.05)
     finally:
         stop.set()
@@ -119,6 +131,6 @@ def wrong_in_the_graph(store: GraphStore, number: int) -> Iterator[str]:
     related = sorted((a, b, round(w, 6)) for a, b, w in seen.get(live.version, []))
     if related != pairs:
         yield f"The live relations are {related} instead of {pairs}."
-    others = [version for version in seen if version not in (live.version, "blue", "green")]
+    others = sorted(version for version in seen if version not in (live.version, "blue", "green"))
     if len(others) > 1:
         yield f"Relations of {', '.join(others)} were left."

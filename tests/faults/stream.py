@@ -8,6 +8,7 @@ vectors or facts that follow from it. It fixes the plan, not what the operating 
 from __future__ import annotations
 
 import json
+import logging
 import random
 import resource
 import shutil
@@ -21,6 +22,8 @@ from itertools import cycle
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
+
+import structlog
 
 from embeddings import registry
 from embeddings.writeback import write_embeddings
@@ -69,6 +72,8 @@ class StreamReport:
     refused: int
     differences: tuple[str, ...]
     seconds: float
+    recovery_s: float
+    """From the last kill until the next one went on reading."""
 
 
 def stream_plan(seed: int, *, kills: int = KILLS, kind: str | None = None, events: int = 200) -> StreamPlan:
@@ -165,7 +170,10 @@ def play_stream(
         process.join(PATIENCE_S)
     for file, whole in content.items():
         file.write_bytes(whole)
+    killed, before = time.monotonic(), read()
     process = start(connection, folder / "home", source, next(clocks))
+    wait(lambda: read() != before or _is_whole(content, read(), source))
+    recovery_s = time.monotonic() - killed
     wait(
         lambda: set(read().values()) == {len(whole) for whole in content.values()} and streams.count_waiting(store) == 0
     )
@@ -174,7 +182,7 @@ def play_stream(
     streamed, refused = plain(store), rejects_of(source.rejects)
 
     differences = from_clean(store, plan.kind, sorted(content), folder / "clean", streamed, refused)
-    return StreamReport(plan, len(refused), tuple(differences), time.monotonic() - began)
+    return StreamReport(plan, len(refused), tuple(differences), time.monotonic() - began, recovery_s)
 
 
 def from_clean(
@@ -222,6 +230,8 @@ def start(
 
 def _serve(connection: localdb.Connection, home: Path, source: Source, skew: timedelta, fits: int) -> None:
     shift_clock(skew)
+    # A log that is kept in a file would find no room either.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (fits, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     settings = Settings.load({"KG_HOME": str(home), "KG_BATCH_SIZE": "25"})
