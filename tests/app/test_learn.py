@@ -69,20 +69,25 @@ def standing(store: GraphStore) -> Mapping[str, Any]:
     return {**nodes, **relations}
 
 
+def recommended(store: GraphStore, user: str) -> list[tuple[str, float]]:
+    rows = run(store, load()["recommend/for_user"], {"user": user, "limit": 4})
+    return [(row["sku"], row["score"]) for row in rows]
+
+
 def even(store: GraphStore, user: str) -> int:
     """How many of the four best recommendations are even products."""
-    rows = run(store, load()["recommend/for_user"], {"user": user, "limit": 4})
-    return sum(int(row["sku"][1:]) % 2 == 0 for row in rows)
+    return sum(int(sku[1:]) % 2 == 0 for sku, _ in recommended(store, user))
 
 
 def test_what_came_is_learned_once(store: GraphStore, settings: Settings) -> None:
-    before = standing(store)
+    before, neighbour = standing(store), recommended(store, "u03")
     learned = models.learn(store, settings)
     assert learned["users"] == 2
     after = standing(store)
     assert even(store, "newcomer") == 4
-    # The relations between products follow, and with them what the neighbours are recommended.
+    # The relations between products follow, and with them what those are recommended who did nothing.
     assert after["relations"] != before["relations"]
+    assert recommended(store, "u03") != neighbour
     (job,) = [job for job in jobs.scheduled_jobs(settings) if job.name == "learn"]
     assert job.run(store) == f"0 users and 0 products for {learned['version']}"
     assert standing(store) == after
@@ -97,6 +102,22 @@ def test_a_later_change_keeps_what_an_earlier_one_taught(store: GraphStore, sett
     assert store.read("MATCH (u:User {id: 'newcomer'}) RETURN u.learned_free AS free") == [taught]
     assert even(store, "newcomer") == 4
     assert models.learn(store, settings)["users"] == 0
+
+
+def test_what_is_said_of_a_product_is_learned_once_too(store: GraphStore, settings: Settings) -> None:
+    models.learn(store, settings)
+    said = (
+        "MATCH (p:Product {sku: $sku})\nMERGE (b:Brand {key: 'ashdown'}) SET b.name = 'Ashdown'\n"
+        "MERGE (p)-[:MADE_BY {source: 'catalogue'}]->(b)\nSET p.text_embedding = [1.0, 0.0]"
+    )
+    store.write("CREATE (:Product {sku: 'p20', title: 'Product 20', active: true})")
+    for sku in ("p20", "p02"):
+        store.write(said, sku=sku)
+    learned = models.learn(store, settings)
+    assert (learned["users"], learned["products"]) == (0, 2)
+    assert models.learn(store, settings)["products"] == 0
+    store.write("MATCH (:Product {sku: 'p02'})-[r:MADE_BY]->()\nDELETE r")
+    assert models.learn(store, settings)["products"] == 1
 
 
 def test_one_that_is_killed_is_done_by_the_next(

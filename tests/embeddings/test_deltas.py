@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from embeddings import registry
-from embeddings.deltas import Learner, _Inverse
+from embeddings.deltas import Learned, Learner, _Inverse
 from embeddings.evaluation import read_model
 from embeddings.registry import Checkpoint
 from embeddings.relations import ridge_weights
@@ -71,6 +71,8 @@ def test_new_users_and_a_new_product_find_their_place(live: GraphStore, trained:
     assert learned.products == 1
     assert best(live) == dict(checkerboard()[1])
     assert live.read("MATCH (s:Serving {name: 'model'}) RETURN s.version AS v") == [{"v": trained.version}]
+    # To another that reads the graph nothing is left to learn.
+    assert Learner(live, trained).learn(live) == Learned(0, 0, 0, 0)
 
 
 def test_where_nothing_changed_all_stays_as_it_was(live: GraphStore, trained: Checkpoint) -> None:
