@@ -29,23 +29,25 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
-from torch_geometric.data import HeteroData
 
 from embeddings import finetuning, relations
 from embeddings.choosing import Choice, similar_to
-from embeddings.export import SHOP, NodeIndex, export_subgraph
+from embeddings.export import NodeIndex
 from embeddings.finetuning import met_by
 from embeddings.gcn import normalised_adjacency
-from embeddings.livewrite import LiveChange, Relations, changes, write_change
+from embeddings.livewrite import Known, LiveChange, Relations, changes, write_change
 from embeddings.mirror import Mirror, Renewed
 from embeddings.network import threads_for
-from embeddings.registry import Checkpoint
+from embeddings.prints import product_prints, user_prints
+from embeddings.registry import Checkpoint, live
 from embeddings.relations import following_weights, prune_together, renewed, ridge_weights
-from embeddings.scoring import moved, no_weights, popularity
+from embeddings.scoring import no_weights, popularity
 from embeddings.shop import Shop
 from embeddings.split import Interactions, interactions
+from embeddings.standing import Behind, export_standing, read_standing
 from kg.errors import CheckpointError
 from kg.store import GraphStore
+from kg.streams import mark
 
 STEPS: Final = 30
 """Steps in which a change is trained. Few vectors are free, and each step sees all that is known of them."""
@@ -54,6 +56,7 @@ TURNED: Final = 0.002
 SHIFTED: Final = 0.01
 """Change of a relation's weight from which it is written, as a share of its product's strongest."""
 _POPULAR: Final = 1e-3
+_NOTHING: Final = Behind(*(np.empty(0, dtype=np.int64) for _ in range(4)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +74,20 @@ class Learned:
 
 
 class Learner:
-    """A live model with all that is needed to go on learning; lives as long as the process.
-
-    Args:
-        checkpoint: the live model.
-        data: the graph as it is now, exported by :data:`embeddings.export.SHOP`.
+    """The live model with all that is needed to go on learning: as it stands in the graph, not as it was trained.
 
     Raises:
-        CheckpointError: the checkpoint does not hold what training on needs.
+        CheckpointError: the model is not live, or its checkpoint does not hold what training on needs.
     """
 
-    def __init__(self, checkpoint: Checkpoint, data: HeteroData, index: NodeIndex, *, seed: int = 0) -> None:
-        x = interactions(data)
+    def __init__(self, store: GraphStore, checkpoint: Checkpoint, *, seed: int = 0) -> None:
         self.version = checkpoint.version
+        model = live(store)
+        if model is None or model.version != self.version:
+            raise self._not_live()
+        exported = export_standing(store, model)
+        data, index, self._turn = exported
+        x = interactions(data)
         self._rng = np.random.default_rng(seed)
         self._settings = finetuning.settings_of(checkpoint)
         self._choice: Choice = finetuning.choice_of(checkpoint, index)
@@ -91,39 +95,44 @@ class Learner:
         self._theta: dict[str, float] = dict(checkpoint.settings["edge_weights"])
         self._project = checkpoint.state.get("project.weight")
         self._free = _placed(checkpoint, self._mirror, index)
-        place = index.rows("Product", checkpoint.products)
-        n = x.n_products
-        self._similar, self._following = (moved(m, place, n) for m in (checkpoint.similar, checkpoint.following))
+        standing = read_standing(store, model, checkpoint, self._mirror, exported)
+        self._learned_free, self._behind = standing.free, standing.behind
+        self._similar, self._following = standing.similar, standing.following
         self._written = Relations.of(self._similar, self._following)
-        self._users = _rows_moved(checkpoint.user_vectors, index.rows("User", checkpoint.users), x.n_users)
-        self._products = _rows_moved(checkpoint.product_vectors, place, n)
-        self._popularity = _rows_moved(checkpoint.popularity[:, None], place, n)[:, 0]
+        self._users, self._products, self._popularity = standing.users, standing.products, standing.popularity
         self._met = x.matrix()
-        self._inverse = _Inverse(self._met, self._choice.penalty) if n <= relations.EXACT_PRODUCTS else None
+        small = x.n_products <= relations.EXACT_PRODUCTS
+        self._inverse = _Inverse(self._met, self._choice.penalty) if small else None
 
-    @classmethod
-    def of(cls, store: GraphStore, checkpoint: Checkpoint, *, seed: int = 0) -> Learner:
-        """Read the graph once, whole."""
-        return cls(checkpoint, *export_subgraph(store, SHOP), seed=seed)
+    def learn(self, store: GraphStore, users: Iterable[str] = (), products: Iterable[str] = ()) -> Learned:
+        """Learn what the graph held that the model did not know when this learner was made, and what came since.
 
-    def learn(self, store: GraphStore, users: Iterable[str], products: Iterable[str]) -> Learned:
-        """Learn from what these users did and from what is said of these products, deleted ones among them.
+        Args:
+            users: who did something since.
+            products: of which something else is said since, deleted ones among them.
 
         After an error this learner knows more than the graph: make another.
 
         Raises:
-            CheckpointError: another model has become live; nothing was written.
+            CheckpointError: another model has become live, or another learner has written; this one has not.
         """
+        users, products, behind = list(users), list(products), self._behind
+        if not (users or products or behind):
+            return Learned(0, 0, 0, 0)
         before, known = self._met, len(self._mirror.products)
         read = self._mirror.read(store, users, products)
+        read = Renewed(np.union1d(read.users, behind.users), np.union1d(read.products, behind.products), read.gone)
         x = self._mirror.interactions()
         self._grow(x)
         self._met = x.matrix()
         before = _taller(before, self._met.shape)
-        new = np.arange(known, x.n_products)
-        similar, following = self._relations(x, before, read, new)
+        new = np.union1d(behind.new, np.arange(known, x.n_products))
+        counted = np.zeros(x.n_products, dtype=bool)
+        counted[met_by(x) != np.asarray(before.sum(axis=0)).ravel()] = True
+        counted[behind.columns] = True
+        similar, following = self._relations(x, before, read, new, counted)
         # Whoever met again what they knew has told the network nothing: to it a pair has met or not.
-        acted = np.intersect1d(read.users, (self._met - before).tocoo().row)
+        acted = np.union1d(behind.users, np.intersect1d(read.users, (self._met - before).tocoo().row))
         user_vectors, product_vectors = self._network(x, acted, new)
         popular = popularity(x)
         product_vectors[read.gone] = 0.0
@@ -142,12 +151,19 @@ class Learner:
             dropped=dropped,
             skus=self._mirror.products.keys,
             popularity={self._mirror.products.keys[r]: float(popular[r]) for r in popular_rows},
+            known_users=self._known_users(read.users),
+            known_products=self._known_products(x, np.union1d(np.union1d(read.products, new), np.flatnonzero(counted))),
         )
-        if not write_change(store, self.version, change):
+        turn = mark(store.now())
+        if not write_change(store, self.version, change, before=self._turn, turn=turn):
+            model = live(store)
+            if model is None or model.version != self.version:
+                raise self._not_live()
             raise CheckpointError(
-                f"Model {self.version} is no longer live, so nothing that was learned for it was written. "
-                "Begin with the model that is live now."
+                f"Another process has learned for model {self.version} since this one read the graph, so nothing of "
+                "this was written. Nothing is lost: the next kg learn finds what is still to be learned."
             )
+        self._turn, self._behind = turn, _NOTHING
         self._users[turned_users] = user_vectors[turned_users]
         self._products[turned_products] = product_vectors[turned_products]
         self._popularity[popular_rows] = popular[popular_rows]
@@ -159,26 +175,43 @@ class Learner:
             relations=len(written.keys) + len(dropped.keys),
         )
 
+    def _not_live(self) -> CheckpointError:
+        return CheckpointError(
+            f"Model {self.version} is no longer live, so nothing that was learned for it was written. "
+            "Begin with the model that is live now: kg learn."
+        )
+
+    def _known_users(self, rows: np.ndarray) -> dict[str, Known]:
+        prints, free = user_prints(self._mirror, rows), self._free["User"]
+        return {
+            self._mirror.users.keys[r]: Known(print, free[r])
+            for r, print in zip(rows.tolist(), prints.tolist(), strict=True)
+        }
+
+    def _known_products(self, x: Interactions, rows: np.ndarray) -> dict[str, Known]:
+        prints, free, met = product_prints(self._mirror, rows), self._free["Product"], met_by(x)
+        return {
+            self._mirror.products.keys[r]: Known(print, free[r], int(met[r]))
+            for r, print in zip(rows.tolist(), prints.tolist(), strict=True)
+        }
+
     def _grow(self, x: Interactions) -> None:
         """Empty rows for what is new."""
         n = x.n_products
         self._users, self._products = _longer(self._users, x.n_users), _longer(self._products, n)
         self._popularity = _longer(self._popularity, n)
-        self._similar, self._following = (
-            moved(m, np.arange(m.shape[0]), n) if m.shape[0] < n else m for m in (self._similar, self._following)
-        )
+        self._similar, self._following = (_taller(m, (n, n)) for m in (self._similar, self._following))
         for label, place in self._mirror.nodes().items():
             self._free[label] = _longer(self._free[label], place.stop - place.start)
 
     # --- relations -------------------------------------------------------------------------------------------
 
     def _relations(
-        self, x: Interactions, before: sp.csr_matrix, read: Renewed, new: np.ndarray
+        self, x: Interactions, before: sp.csr_matrix, read: Renewed, new: np.ndarray, counted: np.ndarray
     ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
         """SIMILAR_TO's weight and next, with what changed in place of what was."""
         settings, choice, n = self._settings, self._choice, x.n_products
-        columns = np.zeros(n, dtype=bool)
-        columns[met_by(x) != np.asarray(before.sum(axis=0)).ravel()] = True
+        columns = counted.copy()
         columns[read.products] = columns[new] = True
         rows = np.zeros(n, dtype=bool)
         rows[new] = True
@@ -217,6 +250,10 @@ class Learner:
         free = np.concatenate([self._free[label] for label in places])
         unplaced = np.flatnonzero(~free.any(axis=1))
         free[unplaced] = passing[unplaced] @ free
+        # After what has no vector yet: that is to come out alike whichever learner computes it.
+        for label, (rows, vectors) in self._learned_free.items():
+            free[rows + places[label].start] = vectors
+        self._learned_free = {}
         said = np.zeros_like(free)
         if self._project is not None and self._mirror.text.shape[1] == self._project.shape[1]:
             said[of_products] = self._mirror.text @ self._project.T

@@ -3,7 +3,9 @@
 :mod:`embeddings.writeback` fills the dark slot with a whole model. Here the model
 stays and a few of its vectors and relations move. The transaction begins with the
 lock of the node that names the live model: a promotion waits, or has been, and then
-nothing is written. Readers see all of the change or none of it.
+nothing is written. Nor is it when another learner has written meanwhile: the model's
+``learned`` names the last change, and a change is made only upon the one that its
+learner knew. Readers see all of the change or none of it.
 """
 
 from __future__ import annotations
@@ -21,8 +23,17 @@ from kg import schema
 from kg.store import GraphStore, vector_parameter
 from kg.writer import Statement
 
-_WHILE_LIVE: Final = (
+# The first statement takes the lock, looks whether the model is live and stands where the learner left it, and says
+# that it is this learner's turn. Each further one does something only if it did. (The driver does a transaction again
+# whose commit was not confirmed: then the turn is taken already.)
+_TURN: Final = (
     "CYPHER 25\nMATCH (s:Serving {name: 'model'})\nSET s.version = s.version\nWITH s\nWHERE s.version = $version\n"
+    "MATCH (m:ModelVersion {id: $version})\nWHERE coalesce(m.learned, '') IN [$before, $turn]\n"
+    "SET m.learned = $turn, m.learned_at = datetime.realtime()\nRETURN m.id AS version"
+)
+_WHILE_LIVE: Final = (
+    "CYPHER 25\nMATCH (s:Serving {name: 'model', version: $version})\n"
+    "MATCH (m:ModelVersion {id: s.version, learned: $turn})\n"
 )
 _EMPTY: Final = (
     _WHILE_LIVE + "UNWIND $skus AS sku\nMATCH (:Product {sku: sku})-[r:SIMILAR_TO {model: $version}]-()\nDELETE r"
@@ -39,6 +50,11 @@ _RELATE: Final = _WHILE_LIVE + (
 _PLACE: Final = (
     "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\n"
     "SET n.embedding_{slot} = CASE WHEN row.vector IS NULL THEN null ELSE toFloatList(row.vector) END"
+)
+_KNOW: Final = (
+    "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\n"
+    "SET n.learned_by = $version, n.learned_print = row.print, n.learned_met = row.met,\n"
+    "    n.learned_free = CASE WHEN row.free IS NULL THEN null ELSE toFloatList(row.free) END"
 )
 _RANK: Final = _WHILE_LIVE + "UNWIND $rows AS row\nMATCH (p:Product {sku: row[0]})\nSET p.popularity = row[1]"
 _SHIFT: Final = 32
@@ -116,6 +132,18 @@ def changes(before: Relations, now: Relations, new: np.ndarray, least: float) ->
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the model has learned of a node, for whoever goes on from the graph."""
+
+    print: int
+    """See :mod:`embeddings.prints`."""
+    free: np.ndarray
+    """The network's free vector, float32 ``[d]``: the one in the slot is what its neighbours make of it."""
+    met: int | None = None
+    """Of a product, how many users had met it."""
+
+
+@dataclass(frozen=True, slots=True)
 class LiveChange:
     """What moved, by the keys of the graph."""
 
@@ -130,18 +158,25 @@ class LiveChange:
     skus: Sequence[str] = ()
     """Of the rows and columns of the relations."""
     popularity: Mapping[str, float] = field(default_factory=dict)
+    known_users: Mapping[str, Known] = field(default_factory=dict)
+    known_products: Mapping[str, Known] = field(default_factory=dict)
 
 
-def write_change(store: GraphStore, version: str, change: LiveChange) -> bool:
-    """Write in one transaction; False, and nothing is written, where another model is live."""
+def write_change(store: GraphStore, version: str, change: LiveChange, *, before: str, turn: str) -> bool:
+    """Write in one transaction; False, and nothing is written, where another model is live or another has learned.
+
+    Args:
+        before: the turn that was last when the learner read the graph, ``ModelVersion.learned``; empty for none.
+        turn: names this change; not to be used again.
+    """
     model = live(store)
     if model is None or model.version != version:
         return False
-    statements: list[Statement] = [(_WHILE_LIVE + "RETURN s.version AS version", {"version": version})]
+    statements: list[Statement] = [(_TURN, {"version": version, "before": before, "turn": turn})]
 
     def add(cypher: str, name: str, rows: Sequence[Any]) -> None:
         if rows:
-            statements.append((cypher, {"version": version, name: rows}))
+            statements.append((cypher, {"version": version, "turn": turn, name: rows}))
 
     add(_EMPTY, "skus", sorted(change.emptied))
     if change.dropped is not None:
@@ -153,6 +188,13 @@ def write_change(store: GraphStore, version: str, change: LiveChange) -> bool:
         place = _WHILE_LIVE + _PLACE.format(label=label, key=schema.LABEL[label].key, slot=model.slot)
         rows = [{"key": key, "vector": vector_parameter(v) if v.any() else None} for key, v in sorted(vectors.items())]
         add(place, "rows", rows)
+    for label, known in (("User", change.known_users), ("Product", change.known_products)):
+        note = _WHILE_LIVE + _KNOW.format(label=label, key=schema.LABEL[label].key)
+        known_rows = [
+            {"key": key, "print": of.print, "met": of.met, "free": vector_parameter(of.free) if of.free.any() else None}
+            for key, of in sorted(known.items())
+        ]
+        add(note, "rows", known_rows)
     add(_RANK, "rows", [list(pair) for pair in sorted(change.popularity.items())])
     return bool(store.write_all(statements)[0])
 

@@ -215,6 +215,13 @@ class Mirror:
         ]
         return [edges for edges in found if len(edges.heads)]
 
+    def named_edges(self) -> list[tuple[str, np.ndarray, Sequence[str]]]:
+        """What is said of products: a name, pairs of rows int64 ``[2, e]``, and the keys of what they lead to."""
+        return [
+            *((f"{type_}:{label}", pairs, self.others[label].keys) for (type_, label), pairs in self._said.items()),
+            *((f"{type_}>{source}", pairs, self.products.keys) for (type_, source), pairs in self._related.items()),
+        ]
+
     def side_parts(self, of: np.ndarray) -> dict[str, sp.csr_matrix]:
         """:func:`embeddings.relations.side_parts` in the rows and columns of some products alone, ``[n, n]``.
 

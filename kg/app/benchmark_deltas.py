@@ -111,7 +111,7 @@ def deltas(settings: Settings, *, copies: int, steps: int, say: Say) -> dict[str
             raise BenchmarkError("No model is live after the first training; the benchmark is wrong.")
         meter = Meter(localdb.status(home).pid)
         with meter.part("export, whole, once"):
-            learner = Learner.of(store, registry.load(home, live.version), seed=settings.seed)
+            learner = Learner(store, registry.load(home, live.version), seed=settings.seed)
         with meter.part("extractor, once"):
             reader = Reader(own)
             reader.extractor(store)

@@ -441,6 +441,27 @@ def train(
 
 
 @app.command()
+def learn(json: Json = False) -> None:
+    """Teach the live model, in its place, what has changed since it last learned; nothing is chosen anew.
+
+    The whole graph is read, but only what changed is trained and written. Repeat it at will: without a change it
+    writes nothing.
+    """
+    from kg.app import models
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = models.learn(store, settings)
+    show(
+        report,
+        json,
+        f"{report['version']} has learned of {report['users']} users and {report['products']} products: "
+        f"{report['vectors']} vectors and {report['relations']} relations were written.",
+    )
+
+
+@app.command()
 def tune(
     trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of earlier searches included.")] = 50,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="After which no further trial begins.")] = None,

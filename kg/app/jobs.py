@@ -459,7 +459,7 @@ def shipped_folder(settings: Settings) -> Path | None:
 
 def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
     """The jobs of a shop: every night read new texts, then train and promote, and find segments and intent; every hour
-    look how the live model does."""
+    teach the live model what has changed, and look how it does."""
 
     def run_extract(store: GraphStore) -> str:
         report = extract(store, settings)
@@ -467,6 +467,12 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
 
     def run_train(store: GraphStore) -> str:
         return str(models.train(store, settings)["version"])
+
+    def run_learn(store: GraphStore) -> str:
+        if not _is_live(store):
+            return "no model is live yet"
+        learned = models.learn(store, settings)
+        return f"{learned['users']} users and {learned['products']} products for {learned['version']}"
 
     def run_promote(store: GraphStore) -> str:
         try:
@@ -494,6 +500,12 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
             run=run_promote,
             after=("train",),
             doc="Write the newest checkpoint and switch to it, unless it is worse on validation than the live one.",
+        ),
+        Job(
+            name="learn",
+            run=run_learn,
+            trigger="15 * * * *",
+            doc="Teach the live model what users did and what came, was said or was removed since it last learned.",
         ),
         Job(
             name="watch",

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from embeddings import registry
-from embeddings.deltas import Learner, _Inverse
+from embeddings.deltas import Learned, Learner, _Inverse
 from embeddings.evaluation import read_model
 from embeddings.registry import Checkpoint
 from embeddings.relations import ridge_weights
@@ -63,7 +63,7 @@ def best(store: GraphStore) -> dict[str, str]:
 
 
 def test_new_users_and_a_new_product_find_their_place(live: GraphStore, trained: Checkpoint) -> None:
-    learner = Learner.of(live, trained)
+    learner = Learner(live, trained)
     come(live)
     odd = [f"u{n:02}" for n in range(1, 40, 2)]  # who have met the new product, and the new users
     learned = learner.learn(live, [*odd, *NEW_USERS], [NEW_PRODUCT])
@@ -71,25 +71,27 @@ def test_new_users_and_a_new_product_find_their_place(live: GraphStore, trained:
     assert learned.products == 1
     assert best(live) == dict(checkerboard()[1])
     assert live.read("MATCH (s:Serving {name: 'model'}) RETURN s.version AS v") == [{"v": trained.version}]
+    # To another that reads the graph nothing is left to learn.
+    assert Learner(live, trained).learn(live) == Learned(0, 0, 0, 0)
 
 
 def test_where_nothing_changed_all_stays_as_it_was(live: GraphStore, trained: Checkpoint) -> None:
     before = read_model(live).scorer
-    assert Learner.of(live, trained).learn(live, ["u00"], ["p00"]).relations == 0
+    assert Learner(live, trained).learn(live, ["u00"], ["p00"]).relations == 0
     after = read_model(live).scorer
     assert after.user_vectors == pytest.approx(before.user_vectors, abs=1e-5)
     assert (after.similar != before.similar).nnz == 0
 
 
 def test_a_product_that_is_gone_leaves_no_trace(live: GraphStore, trained: Checkpoint) -> None:
-    learner = Learner.of(live, trained)
+    learner = Learner(live, trained)
     live.write("MATCH (p:Product {sku: 'p00'})\nDETACH DELETE p")
     assert learner.learn(live, [], ["p00"]).products == 1
     assert "p00" not in best(live).values()
 
 
 def test_for_a_model_that_is_no_longer_live_nothing_is_written(live: GraphStore, trained: Checkpoint) -> None:
-    learner = Learner.of(live, trained)
+    learner = Learner(live, trained)
     come(live)
     live.write("MATCH (s:Serving {name: 'model'})\nSET s.version = 'another'")
     before = live.read("MATCH ()-[r:SIMILAR_TO]->() RETURN count(r) AS n")
