@@ -23,7 +23,7 @@ from tests.faults.outcome import RECOVERY_S, Played, Scene, judged
 from tests.faults.processes import context
 from tests.faults.proxy import How, draw_cuts
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
-from tests.faults.stream import PATIENCE_S, SINCE, shop_with_model, wait
+from tests.faults.stream import PATIENCE_S, shop_with_model, wait
 
 
 @pytest.fixture
@@ -46,7 +46,8 @@ def _load_ahead(connection: localdb.Connection) -> None:
     """In a process whose clock is a day ahead: load an event, and be gone before its user is served."""
     shift_clock(timedelta(days=1))
     with GraphStore.connect(connection.uri, connection.username, connection.password) as store:
-        event = EventRecord(user="anna", sku="T1", type="viewed", at=datetime.fromtimestamp(SINCE, UTC))
+        # Before the model was written: no look for users who went on since then finds it.
+        event = EventRecord(user="anna", sku="T1", type="viewed", at=datetime(2026, 3, 4, tzinfo=UTC))
         streams.load_piece(
             store, None, None, [event], documents=DOCUMENTS, pseudonym=lambda name: name, repeats=Counter()
         )
