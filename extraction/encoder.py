@@ -103,35 +103,35 @@ class Encoder:
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
         """For each sentence, given as words, a vector a word: shape ``[words, dimensions]``.
 
-        A word's vector is the mean of its word pieces; words beyond :data:`MAX_TOKENS` pieces have zeros.
+        A word's vector is the mean of those of its first and its last word piece; words beyond :data:`MAX_TOKENS`
+        pieces have zeros.
         """
         import torch
 
         tokenizer, model = self.parts
         found = [np.zeros((len(words), self.dimensions), dtype=np.float32) for words in sentences]
+        asked = [i for i, words in enumerate(sentences) if words]
+        if not asked:
+            return found
         # A word without any piece would shift the others: an underscore stands for it.
         clean = [
-            [w.encode("utf-8", "replace").decode("utf-8").strip()[:100] or "_" for w in words] for words in sentences
+            [w.encode("utf-8", "replace").decode("utf-8").strip()[:100] or "_" for w in sentences[i]] for i in asked
         ]
-        order = sorted((i for i in range(len(sentences)) if clean[i]), key=lambda i: len(clean[i]))
+        coded = tokenizer(clean, is_split_into_words=True, truncation=True, max_length=MAX_TOKENS)
+        pieces = coded["input_ids"]
+        order = sorted(range(len(asked)), key=lambda n: len(pieces[n]))
         with torch.inference_mode():
-            for batch in batches(order, [2 * len(words) + 2 for words in clean], self._batch_tokens):
-                coded = tokenizer(
-                    [clean[i] for i in batch],
-                    is_split_into_words=True,
-                    truncation=True,
-                    max_length=MAX_TOKENS,
-                    padding=True,
-                    return_tensors="pt",
-                )
-                ids, mask = coded["input_ids"].to(model.device), coded["attention_mask"].to(model.device)
+            for batch in batches(order, [len(p) for p in pieces], self._batch_tokens):
+                padded = tokenizer.pad({"input_ids": [pieces[n] for n in batch]}, return_tensors="pt")
+                ids, mask = padded["input_ids"].to(model.device), padded["attention_mask"].to(model.device)
                 hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state.float().cpu().numpy()
-                for row, i in enumerate(batch):
-                    of = np.array([-1 if word is None else word for word in coded.word_ids(row)])
-                    inside = of >= 0
-                    np.add.at(found[i], of[inside], hidden[row, : len(of)][inside])
-                    counts = np.bincount(of[inside], minlength=len(found[i]))
-                    found[i] /= np.maximum(counts, 1)[:, None]
+                for row, n in enumerate(batch):
+                    of = np.array([-1 if word is None else word for word in coded.word_ids(n)])
+                    places = np.flatnonzero(of >= 0)
+                    words, first = np.unique(of[places], return_index=True)
+                    last = np.append(first[1:], len(places)) - 1
+                    ends = hidden[row, places[first]] + hidden[row, places[last]]
+                    found[asked[n]][words] = 0.5 * ends
         return found
 
     def _pool(self, model: Any, padded: Any) -> torch.Tensor:

@@ -33,7 +33,7 @@ from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
 from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
-from extraction.sentences import mean_of, pieces, vectors_of
+from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
 from extraction.values import Answer
@@ -122,7 +122,8 @@ class Extractor:
         self._heads = heads or Heads()
         self.version: str = extractor_version(vocabulary, encoder.fingerprint, self._heads.version)
         self._judge = Judge(encoder.encode, vocabulary)
-        self._clauses = ClauseReader(partial(vectors_of, encoder=encoder), vocabulary)
+        self._reader: SentenceReader = self._heads.triplets or PlainReader(encoder)
+        self._clauses = ClauseReader(partial(vectors_of, reader=self._reader), vocabulary)
         self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
         self._know(lexicon)
 
@@ -224,45 +225,28 @@ class Extractor:
         draft.rejected += found.rejected
 
     def _read_reviews(self, drafts: Sequence[_Draft]) -> None:
-        """What the encoder reads in reviews beyond the rules.
+        """What the encoder reads in reviews beyond the rules: one pass over the sentences that these left open.
 
-        A trained head reads triplets; clauses in which neither it nor the rules find opinions are likened to examples.
+        A trained head reads triplets off it; clauses in which neither it nor the rules find opinions are likened to
+        examples.
         """
         owned = [(draft, review) for draft in drafts for review in draft.reviews]
-        reviews = [review for _, review in owned]
-        self._read_triplets(reviews)
-        open_clauses = [list(self._open_clauses(review)) for review in reviews]
-        asked: list[list[Token]] = []
-        owners: list[int] = []
-        for number, review in enumerate(reviews):
-            some = self._open_pieces(review, open_clauses[number])
-            asked += some
-            owners += [number] * len(some)
-        read = self.encoder.encode_words([[t.text for t in tokens] for tokens in asked])
-        by_review: dict[int, list[tuple[list[Token], NDArray[np.float32]]]] = defaultdict(list)
-        for number, tokens, one in zip(owners, asked, read, strict=True):
-            by_review[number].append((tokens, one))
-        for number, (draft, review) in enumerate(owned):
+        cut = [self._open_pieces(review, list(self._open_clauses(review))) for _, review in owned]
+        read = iter(self._reader.read([[t.text for t in tokens] for some in cut for tokens in some]))
+        asked: list[tuple[_Draft, int, Clause]] = []
+        vectors: list[NDArray[np.float32]] = []
+        for (draft, review), some in zip(owned, cut, strict=True):
+            sentences = [(tokens, next(read)) for tokens in some]
+            review.opinions += self._opinions.learned([(t, one.triplets) for t, one in sentences], review.opinions)
             offset = review.window.offset
             draft.opinions += [replace(o, start=o.start + offset, end=o.end + offset) for o in review.opinions]
-            found = open_clauses[number]
-            vectors = _clause_vectors(found, by_review[number])
-            draft.readings += [
-                (replace(c, start=c.start + offset, end=c.end + offset), reading)
-                for c, readings in zip(found, self._clauses.read(found, vectors), strict=True)
-                for reading in readings
-            ]
-
-    def _read_triplets(self, reviews: Sequence[_Review]) -> None:
-        """Add the opinions that a trained head reads where the rules say nothing."""
-        if self._heads.triplets is None:
-            return
-        cut = [self._open_pieces(review, list(self._open_clauses(review))) for review in reviews]
-        read = self._heads.triplets.read([[t.text for t in tokens] for sentences in cut for tokens in sentences])
-        remaining = iter(read)
-        for review, sentences in zip(reviews, cut, strict=True):
-            found = [(tokens, next(remaining)) for tokens in sentences]
-            review.opinions += self._opinions.learned(found, review.opinions)
+            still_open = list(self._open_clauses(review)) if sentences else []
+            asked += [(draft, offset, clause) for clause in still_open]
+            vectors += _clause_vectors(still_open, sentences)
+        readings = self._clauses.read([clause for _, _, clause in asked], np.array(vectors))
+        for (draft, offset, clause), some_readings in zip(asked, readings, strict=True):
+            place = replace(clause, start=clause.start + offset, end=clause.end + offset)
+            draft.readings += [(place, reading) for reading in some_readings]
 
     @staticmethod
     def _open_pieces(review: _Review, open_clauses: Sequence[Clause]) -> list[list[Token]]:
@@ -393,15 +377,15 @@ class _Draft:
 
 
 def _clause_vectors(
-    asked: Sequence[Clause], sentences: Sequence[tuple[Sequence[Token], NDArray[np.float32]]]
-) -> NDArray[np.float32]:
-    """Vectors of clauses, ``[clauses, dimensions]``: the means of their words as read."""
-    if not asked or not sentences:
-        return np.zeros((len(asked), 0), dtype=np.float32)
-    states = np.vstack([words for _, words in sentences])
+    asked: Sequence[Clause], sentences: Sequence[tuple[Sequence[Token], ReadSentence]]
+) -> list[NDArray[np.float32]]:
+    """Vectors of clauses, ``[dimensions]`` each: the means of their words as read."""
+    if not asked:
+        return []
+    states = np.vstack([one.words for _, one in sentences])
     starts = np.array([t.idx for tokens, _ in sentences for t in tokens])  # ascending
     first, last = np.searchsorted(starts, [c.start for c in asked]), np.searchsorted(starts, [c.end for c in asked])
-    return np.vstack([mean_of(states, range(a, b)) for a, b in zip(first, last, strict=True)])
+    return [mean_of(states, range(a, b)) for a, b in zip(first, last, strict=True)]
 
 
 def windows(document: Document) -> list[Window]:

@@ -7,10 +7,14 @@ After Span-ASTE (Xu, Chia and Bing, ACL 2021). With words :math:`i \\le j`, stat
     span(i, j) = softmax(W6 h)                                      none, aspect, opinion
     pair(a, o) = softmax(W7 gelu(W8 h_a + W9 h_o + distance + W10 m_between) + W11 (W12 h_a * W13 h_o))
                                                                     none, positive, negative, neutral
+    plain(i) = W14 (f_i + l_i) / 2                                  what the encoder as it is says of the word
 
 Only the likeliest aspects and opinions of a sentence are paired: half as many
 as it has words, so that the work is quadratic in a sentence's words only up
 to :data:`MAX_CANDIDATES`. In training the right ones are always among them.
+
+The last line is for readers of plain states (:mod:`extraction.clauses`). It is learned together with the rest, so that
+the adapter keeps what they need, and one pass of the encoder serves them too.
 """
 
 from __future__ import annotations
@@ -98,6 +102,7 @@ class TripletNet(nn.Module):
         self.aspect_factor = nn.Linear(width, 64)
         self.opinion_factor = nn.Linear(width, 64)
         self.product = nn.Linear(64, 1 + len(SENTIMENTS), bias=False)
+        self.as_plain = nn.Linear(dimensions, dimensions)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -107,6 +112,9 @@ class TripletNet(nn.Module):
         with torch.no_grad():
             self.kind.bias[NONE] += 4.0
             self.sentiment.bias[0] += 3.0
+        # A new adapter changes no state.
+        nn.init.eye_(self.as_plain.weight)
+        nn.init.zeros_(self.as_plain.bias)
 
     def forward(self, states: States, gold: Gold | None = None) -> Scores:
         """Score a batch.
@@ -134,6 +142,11 @@ class TripletNet(nn.Module):
         possible = present[row, aspects][:, :, None] & present[row, opinions][:, None] & (gap >= 0)
         return Scores(kinds, present, starts, ends, aspects, opinions, pairs, possible)
 
+    def plain(self, states: States) -> Tensor:
+        """States of the words as the encoder has them without its adapter, nearly: ``[sentences, words, dimensions]``."""
+        found: Tensor = self.as_plain(words_of(states))
+        return found
+
     def _spans(self, first: Tensor, last: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
         """What is known of each span, before the nonlinearity: ``[sentences, S, width]``."""
         inside = _running(self.inside(0.5 * (first + last)))
@@ -154,6 +167,11 @@ class TripletNet(nn.Module):
         row = torch.arange(len(states), device=states.device)[:, None, None]
         mean: Tensor = (sums[row, high] - sums[row, low]) / (high - low).clamp(min=1)[..., None]
         return mean
+
+
+def words_of(states: States) -> Tensor:
+    """One state a word, ``[sentences, words, dimensions]``: the mean of those of its first and its last piece."""
+    return 0.5 * (states.first + states.last)
 
 
 def spans_of(words: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
@@ -194,6 +212,20 @@ def loss(scores: Scores, gold: Gold) -> Tensor:
     right[sentence[both], place_a[both], place_o[both]] = sentiment[both]
     of_pairs = F.cross_entropy(scores.pairs[scores.possible], right[scores.possible], reduction="sum")
     return (of_spans + of_pairs) / len(scores.spans)
+
+
+def astray(found: Tensor, plain: Tensor, present: Tensor) -> Tensor:
+    """Squared distances of words' states from those of the encoder as it is, in squares of the latter's lengths.
+
+    Summed over a sentence, averaged over sentences, like :func:`loss`.
+
+    Args:
+        found: ``[sentences, words, dimensions]``.
+        plain: the same.
+        present: ``[sentences, words]``.
+    """
+    off = (found - plain).square().sum(-1) / plain.square().sum(-1).clamp(min=1e-6)
+    return (off * present).sum() / len(found)
 
 
 @dataclass(frozen=True, slots=True)

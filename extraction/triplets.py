@@ -10,26 +10,27 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from extraction.benchmarks import MarkedSentence, Triplet
+from extraction.sentences import ReadSentence
 from kg.errors import ExtractionError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from extraction.adapters import AdaptedEncoder, Coded
     from extraction.tripletnet import Found, TripletNet
 
 _WEIGHTS: Final = "head.safetensors"
 _CONFIG: Final = "triplets.json"
-_BACK: Final = "back"
-"""What earlier versions wrote beside the head, and nothing reads."""
 
 THRESHOLDS: Final = tuple(n / 4 for n in range(-2, 9))
 """Log-odds of which the best is chosen: few, since a tenth of the sentences tells no more."""
@@ -53,9 +54,17 @@ class Recipe:
     decay: float = 0.01
     average: float = 0.99
     """Weight of the old in the running average of the weights, which is what is kept; 0 for none."""
-    kept_out: float = 0.1
-    """Share of the sentences on which confidences are calibrated."""
+    kept_out: float = 0.2
+    """Share of the sentences on which confidences are calibrated, before they are learned too."""
+    replayed: int = 3
+    """Sentences learned again beside each that was kept out, when that is learned; 0 leaves those unlearned."""
+    faithful: float = 1.0
+    """Weight of the distance from the plain encoder's states beside the loss of triplets."""
     seed: int = 0
+
+    def gentle(self) -> Recipe:
+        """How a trained model learns a few more sentences: one epoch, at a third of the pace."""
+        return replace(self, epochs=1, rate=self.rate / 3, seed=self.seed + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,46 +167,67 @@ class TripletModel:
                 seed=recipe.seed,
             )
             net = TripletNet(encoder.dimensions).to(encoder.device)
-            coded = encoder.code([s.tokens for s in learned])
-            entering = encoder.lower(coded)
-            for epoch in _epochs(learned, coded, entering, encoder, net, recipe):
+            prepared = _Prepared.of([*learned, *kept_out], encoder, recipe)
+            for epoch in _epochs(prepared.some(range(len(learned))), encoder, net, recipe):
                 progress(epoch)
-        model = cls(encoder, net, Calibration())
-        judged = [
-            (one.logit, one.triplet in sentence.triplets)
-            for sentence, found in zip(kept_out, model._pass([s.tokens for s in kept_out]), strict=True)
-            for one in found
-        ]
-        model.threshold = best_threshold(judged, sum(len(s.triplets) for s in kept_out)) if kept_out else 0.0
-        kept = [(logit, right) for logit, right in judged if logit >= model.threshold]
-        model.calibration = Calibration.fit([logit for logit, _ in kept], [right for _, right in kept])
+            model = cls(encoder, net, Calibration())
+            model._calibrate(kept_out)
+            if kept_out and recipe.replayed:
+                again = min(len(learned), recipe.replayed * len(kept_out))
+                replayed = random.Random(recipe.seed).sample(range(len(learned)), again)
+                late = prepared.some([*replayed, *range(len(learned), len(learned) + len(kept_out))])
+                for epoch in _epochs(late, encoder, net, recipe.gentle()):
+                    progress(replace(epoch, number=recipe.epochs + 1))
         return model
+
+    def _calibrate(self, kept_out: Sequence[MarkedSentence]) -> None:
+        """Set threshold and calibration by sentences that were not learned."""
+        judged = self.judged(kept_out)
+        self.threshold = best_threshold(judged, sum(len(s.triplets) for s in kept_out)) if kept_out else 0.0
+        kept = [(logit, right) for logit, right in judged if logit >= self.threshold]
+        self.calibration = Calibration.fit([logit for logit, _ in kept], [right for _, right in kept])
 
     def answer(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Triplet, ...]]:
         """The triplets of each sentence, given as words."""
-        return [tuple(sorted(f.triplet for f in found)) for found in self._pass(sentences)]
+        return [tuple(sorted(f.triplet for f in found)) for _, found in self._pass(sentences)]
 
-    def read(self, sentences: Sequence[Sequence[str]]) -> list[tuple[ReadTriplet, ...]]:
-        """The triplets of each sentence, given as words, the likeliest first, with confidences."""
+    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
+        """The triplets of each sentence, given as words, and the states of its words as the plain encoder has them."""
         return [
-            tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in found) for found in self._pass(sentences)
+            ReadSentence(words, tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in found))
+            for words, found in self._pass(sentences)
         ]
 
-    def _pass(self, sentences: Sequence[Sequence[str]]) -> list[list[Found]]:
-        """What the head finds in each sentence, in one pass of the encoder."""
+    def judged(self, marked: Sequence[MarkedSentence]) -> list[tuple[float, bool]]:
+        """The log-odds of what the head finds in marked sentences, and whether it is exactly right."""
+        return [
+            (one.logit, one.triplet in sentence.triplets)
+            for sentence, (_, found) in zip(marked, self._pass([s.tokens for s in marked]), strict=True)
+            for one in found
+        ]
+
+    def _pass(self, sentences: Sequence[Sequence[str]]) -> list[tuple[NDArray[np.float32], list[Found]]]:
+        """One pass of the encoder: plain states of each sentence's words, and what the head finds in it."""
+        import numpy as np
         import torch
 
         from extraction.tripletnet import decode
 
-        found: list[list[Found]] = [[] for _ in sentences]
+        found: list[tuple[NDArray[np.float32], list[Found]]] = [
+            (np.zeros((len(words), self.encoder.dimensions), dtype=np.float32), []) for words in sentences
+        ]
         asked = [i for i, words in enumerate(sentences) if words]
         coded = self.encoder.code([sentences[i] for i in asked])
         self.net.eval()
         with torch.inference_mode():
             for batch in self.encoder.batches(coded, BATCH):
                 states = self.encoder.states([coded[i] for i in batch])
-                for i, one in zip(batch, decode(self.net(states), self.threshold), strict=True):
-                    found[asked[i]] = one
+                plain = self.net.plain(states).cpu().numpy()
+                for row, (i, one) in enumerate(zip(batch, decode(self.net(states), self.threshold), strict=True)):
+                    words, triplets = found[asked[i]]
+                    read = len(coded[i].first)
+                    words[:read] = plain[row, :read]
+                    triplets += one
         return found
 
     def save(self, folder: Path, *, half: bool = False) -> None:
@@ -233,7 +263,6 @@ class TripletModel:
             config = orjson.loads((saved / _CONFIG).read_bytes())
             threshold, calibration = float(config.pop("threshold")), Calibration(**config)
             weights = {n: w.float() for n, w in load_file(saved / _WEIGHTS).items()}
-            weights.pop(_BACK, None)
             net.load_state_dict(weights)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
@@ -279,19 +308,39 @@ def split(
     )
 
 
-def _epochs(
-    sentences: Sequence[MarkedSentence],
-    coded: Sequence[Coded],
-    kept: Sequence[torch.Tensor],
-    encoder: AdaptedEncoder,
-    net: TripletNet,
-    recipe: Recipe,
-) -> Iterator[Epoch]:
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Sentences to learn, and what the encoder says of them before it learns anything."""
+
+    sentences: Sequence[MarkedSentence]
+    coded: Sequence[Coded]
+    entering: Sequence[torch.Tensor]
+    """What enters the first layer that is adapted, ``[pieces, dimensions]`` each; empty where that is the first."""
+    plain: Sequence[torch.Tensor]
+    """States of their words, ``[words, dimensions]`` each; empty where nothing moves them."""
+
+    @classmethod
+    def of(cls, sentences: Sequence[MarkedSentence], encoder: AdaptedEncoder, recipe: Recipe) -> _Prepared:
+        """Ask an encoder with a new adapter, which changes nothing yet."""
+        coded = encoder.code([s.tokens for s in sentences])
+        entering = encoder.lower(coded)
+        plain = _plain_words(encoder, coded, entering) if recipe.rank and recipe.faithful else []
+        return cls(sentences, coded, entering, plain)
+
+    def some(self, which: Iterable[int]) -> _Prepared:
+        """These of the sentences."""
+        chosen = list(which)
+        of_each = (self.sentences, self.coded, self.entering, self.plain)
+        return _Prepared(*([values[i] for i in chosen] if values else [] for values in of_each))  # type: ignore[arg-type]
+
+
+def _epochs(prepared: _Prepared, encoder: AdaptedEncoder, net: TripletNet, recipe: Recipe) -> Iterator[Epoch]:
     """Train, an epoch at a time; after the last the averaged weights stand in encoder and net."""
     import torch
 
-    from extraction.tripletnet import gold_of, loss
+    from extraction.tripletnet import astray, gold_of, loss
 
+    sentences, coded, kept, plain = prepared.sentences, prepared.coded, prepared.entering, prepared.plain
     rng = random.Random(recipe.seed)
     weights = [*encoder.parameters(), *net.parameters()]
     average = [w.detach().clone() for w in weights]
@@ -311,6 +360,9 @@ def _epochs(
                 states = encoder.states([coded[i] for i in batch], [kept[i] for i in batch] if kept else None)
                 gold = gold_of([sentences[i] for i in batch], states.first.shape[1], encoder.device)
                 value = loss(net(states, gold), gold)
+                if plain:
+                    target = torch.nn.utils.rnn.pad_sequence([plain[i] for i in batch], batch_first=True)
+                    value = value + recipe.faithful * astray(net.plain(states), target.float(), states.present)
                 optimiser.zero_grad()
                 value.backward()
                 torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -323,6 +375,21 @@ def _epochs(
         if number == recipe.epochs and recipe.average:
             _blend(weights, average, 0.0)
         yield Epoch(number, total / max(1, len(sentences)))
+
+
+def _plain_words(encoder: AdaptedEncoder, coded: Sequence[Coded], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The encoder's states of each text's words, ``[words, dimensions]``, in half the memory."""
+    import torch
+
+    from extraction.tripletnet import words_of
+
+    found: list[torch.Tensor] = [torch.empty(0)] * len(coded)
+    with torch.inference_mode():
+        for batch in encoder.batches(coded):
+            states = encoder.states([coded[i] for i in batch], [kept[i] for i in batch] if kept else None)
+            for row, i in enumerate(batch):
+                found[i] = words_of(states)[row, : max(1, len(coded[i].first))].to(torch.bfloat16)
+    return [f.clone() for f in found]
 
 
 def _blend(target: Sequence[torch.Tensor], source: Sequence[torch.Tensor], keep: float) -> None:

@@ -56,7 +56,7 @@ def on_sentences(settings: Settings, data: Path, model: TripletModel) -> Iterato
     rules = OpinionRules(known, Lexicon(), nlp)
     nearest = {name: lexicon_triplets(some, word_votes(known), nlp) for name, some in words.items()}
     parsed = {name: parsed_triplets(some, rules, nlp) for name, some in words.items()}
-    read = {name: model.read(some) for name, some in words.items()}
+    read = {name: [one.triplets for one in model.read(some)] for name, some in words.items()}
     learned = {name: [[t.triplet for t in one] for one in some] for name, some in read.items()}
     yield _row("lexicon, nearest noun", gold, nearest)
     yield _row("rules", gold, parsed)

@@ -14,7 +14,7 @@ from extraction.encoder import Encoder
 from extraction.lexicon_triplets import lexicon_triplets
 from extraction.opinions import OpinionRules
 from extraction.pipeline import Extractor
-from extraction.sentences import MAX_WORDS, pieces, vectors_of
+from extraction.sentences import MAX_WORDS, PlainReader, ReadSentence, pieces, vectors_of
 from extraction.training import Heads
 from extraction.triplets import ReadTriplet, TripletModel
 from kg.graph import Document, DocumentKind
@@ -85,7 +85,7 @@ def test_sentences_without_end_are_cut() -> None:
 
 def test_a_clause_has_the_vector_of_its_sentence(encoder: Encoder) -> None:
     # Alone or read within its sentence, nearly the same; another clause is farther.
-    alone = vectors_of(["the sound is great", "my strap tore after a week"], encoder)
+    alone = vectors_of(["the sound is great", "my strap tore after a week"], PlainReader(encoder))
     (read,) = encoder.encode_words([["the", "sound", "is", "great", "."]])
     inside = read[:4].mean(0) / np.linalg.norm(read[:4].mean(0))
     assert float(inside @ alone[0]) > 0.95 > float(inside @ alone[1])
@@ -104,11 +104,38 @@ def test_the_lexicon_judges_the_nearest_nouns() -> None:
     ]
 
 
+def test_each_sentence_goes_through_the_encoder_once(learned: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The head reads what the rules leave open, and clauses that it leaves open are likened to examples.
+    text = "The hinge outlived two of its rivals.\n\nThe sound is great. My rucksack made friends with the rain."
+    learned.extract(Document("r", DocumentKind.REVIEW, text, "X100"))  # asks for the examples
+    passes: list[int] = []
+    hooks = [
+        model.register_forward_hook(lambda *_, **__: passes.append(1))
+        for model in (learned.encoder.parts[1], cast("TripletModel", learned._heads.triplets).encoder._model)
+    ]
+    asked: list[Sequence[str]] = []
+    read = learned._reader.read
+    monkeypatch.setattr(learned._reader, "read", lambda sentences: asked.extend(sentences) or read(sentences))
+    try:
+        learned.extract(Document("r", DocumentKind.REVIEW, text, "X100"))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert [" ".join(words) for words in asked] == [
+        "The hinge outlived two of its rivals .",
+        "My rucksack made friends with the rain .",
+    ]
+    assert len(passes) == 1
+
+
 class Quoth:
     """Stands for a head that reads one triplet in each sentence: the last word but one judges the first."""
 
-    def read(self, sentences: Sequence[Sequence[str]]) -> list[tuple[ReadTriplet, ...]]:
-        return [(ReadTriplet(Triplet((0,), (len(words) - 2,), "POS"), 0.83),) for words in sentences]
+    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
+        return [
+            ReadSentence(np.zeros((len(words), 384)), (ReadTriplet(Triplet((0,), (len(words) - 2,), "POS"), 0.83),))
+            for words in sentences
+        ]
 
 
 def test_a_learned_opinion_is_a_fact_of_the_product(vocabulary: Vocabulary, encoder: Encoder) -> None:

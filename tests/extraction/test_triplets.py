@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from extraction.benchmarks import MarkedSentence, Triplet
+from extraction.encoder import Encoder
 from extraction.triplets import Calibration, Recipe, TripletModel, best_threshold, once, split
 from kg.errors import ExtractionError
 from tests.extraction.conftest import spoken
@@ -37,8 +38,17 @@ def test_triplets_are_learned(model: TripletModel) -> None:
 
 def test_confidences_are_probabilities(model: TripletModel) -> None:
     for read in model.read([s.tokens for s in spoken()]):
-        assert read
-        assert all(0.0 < t.confidence < 1.0 for t in read)
+        assert read.triplets
+        assert all(0.0 < t.confidence < 1.0 for t in read.triplets)
+
+
+def test_the_states_of_words_stay_those_of_the_encoder_as_it_is(model: TripletModel) -> None:
+    # Sentences that were not learned: the adapter has moved their states, and the head leads them back.
+    sentences = [("my", "lens", "cap", "fell", "off", "."), ("it", "outlived", "two", "of", "its", "rivals", ".")]
+    plain = np.vstack(Encoder(device="cpu", exact=True).encode_words(sentences))
+    found = np.vstack([one.words for one in model.read(sentences)])
+    cosines = (plain * found).sum(1) / np.linalg.norm(plain, axis=1) / np.linalg.norm(found, axis=1)
+    assert cosines.min() > 0.9
 
 
 def test_the_same_seed_gives_the_same_model(model: TripletModel) -> None:
@@ -60,7 +70,8 @@ def test_a_model_is_its_files(model: TripletModel, tmp_path: Path) -> None:
 
 def test_nothing_breaks_on_odd_words(model: TripletModel) -> None:
     for words, read in zip(ODD, model.read(ODD), strict=True):
-        assert all(max(t.triplet.aspect + t.triplet.opinion) < len(words) for t in read)
+        assert len(read.words) == len(words)
+        assert all(max(t.triplet.aspect + t.triplet.opinion) < len(words) for t in read.triplets)
 
 
 def test_of_two_markings_the_fullest_is_learned() -> None:
