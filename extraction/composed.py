@@ -16,15 +16,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from itertools import compress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import yaml
 
 from extraction.benchmarks import MarkedSentence, Triplet
 from kg.errors import ExtractionError
-
-T = TypeVar("T")
 
 _PIECE: Final = re.compile(
     r"\[(?:(?P<aspect_of>\d):)?(?P<aspect>[^\]]+)\]"
@@ -37,8 +34,6 @@ _OWN_WORDS: Final = 0.5
 """Chance that a part is judged by words of its own where it has any: "long" of a battery's life."""
 _OF_WHICH: Final = 0.07
 """Chance that a part is named together with its thing: "laptop keyboard"."""
-ALIKE: Final = 5
-"""Patterns that stand together in the file, and are parted from others together: neighbours are much alike."""
 _GOOD: Final = 0.55
 _NOTHING: Final = 0.15
 """Share of the sentences that judge no part: as many would leave the opinions too few to learn them soon."""
@@ -88,38 +83,11 @@ class Wording:
         lists = {name: tuple(value) if isinstance(value, list) else _words(value) for name, value in raw.items()}
         return cls(domains, lists, patterns)
 
-    def parted(self, number: int, of: int) -> tuple[Wording, Wording]:
-        """All but one of ``of`` shares of what sentences are composed of, and that share.
-
-        Kinds of things, patterns and words that judge are parted, so that sentences of the one speak of other things in
-        other words than those of the other. Lists too short to be parted belong to both.
-        """
-        domains = _apart(self.domains, number, of, 1)
-        lists = {name: _apart(some, number, of, 1) for name, some in self.lists.items()}
-        patterns = {name: _apart(some, number, of, ALIKE) for name, some in self.patterns.items()}
-        rest, share = (
-            Wording(
-                domains[side],
-                {name: some[side] for name, some in lists.items()},
-                {name: some[side] for name, some in patterns.items()},
-            )
-            for side in (0, 1)
-        )
-        return rest, share
-
 
 def compose(wording: Wording, count: int, seed: int) -> list[MarkedSentence]:
     """``count`` sentences; the same seed gives the same ones."""
     writer = _Writer(wording, random.Random(seed))
     return [writer.sentence() for _ in range(count)]
-
-
-def _apart(items: tuple[T, ...], number: int, of: int, run: int) -> tuple[tuple[T, ...], tuple[T, ...]]:
-    """All but a share of some items, and that share; whole both where a share would be less than three runs of them."""
-    if len(items) < 3 * of * run:
-        return items, items
-    inside = [n // run % of == number for n in range(len(items))]
-    return tuple(compress(items, (not one for one in inside))), tuple(compress(items, inside))
 
 
 @dataclass(slots=True)

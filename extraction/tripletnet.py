@@ -143,7 +143,7 @@ class TripletNet(nn.Module):
         return Scores(kinds, present, starts, ends, aspects, opinions, pairs, possible)
 
     def plain(self, states: States) -> Tensor:
-        """States of the words as the encoder has them without its adapter, nearly: ``[sentences, words, dimensions]``."""
+        """Words nearly as the encoder has them without its adapter, ``[sentences, words, dimensions]``."""
         found: Tensor = self.as_plain(words_of(states))
         return found
 

@@ -72,16 +72,3 @@ def test_every_pattern_can_be_written_and_judges_if_it_should(wording: Wording) 
             for triplet in draft.triplets:
                 assert not set(triplet.aspect) & set(triplet.opinion), pattern
                 assert max(*triplet.aspect, *triplet.opinion) < len(draft.tokens), pattern
-
-
-def test_parted_wordings_speak_of_other_things_in_other_patterns(wording: Wording) -> None:
-    shares = []
-    for number in range(3):
-        rest, share = wording.parted(number, 3)
-        assert not set(rest.domains) & set(share.domains)
-        assert not set(rest.lists["good"]) & set(share.lists["good"])
-        assert share.lists["joins"]
-        assert len(rest.patterns["clauses"]) + len(share.patterns["clauses"]) == len(wording.patterns["clauses"])
-        shares += share.domains
-        assert len(compose(share, 20, 0)) == 20
-    assert sorted(shares, key=str) == sorted(wording.domains, key=str)
