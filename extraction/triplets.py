@@ -58,7 +58,7 @@ class Recipe:
     """Share of the sentences on which confidences are calibrated, before they are learned too."""
     replayed: int = 3
     """Sentences learned again beside each that was kept out, when that is learned; 0 leaves those unlearned."""
-    faithful: float = 1.0
+    faithful: float = 0.3
     """Weight of the distance from the plain encoder's states beside the loss of triplets."""
     seed: int = 0
 
