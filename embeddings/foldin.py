@@ -209,7 +209,7 @@ def fold_in_products(store: GraphStore, skus: Iterable[str]) -> int:
         if not rows:
             continue
         popularity = _usual_popularity(store) if popularity is None else popularity
-        takers = {"rows": [{"key": row["key"]} for row in rows], "version": model.version, "mark": mark()}
+        takers = {"rows": [{"key": row["key"]} for row in rows], "version": model.version, "mark": mark(store.now())}
         written += _written(
             store.write_all(
                 [

@@ -154,7 +154,8 @@ def save(checkpoint: Checkpoint, home: Path) -> Path:
             file.flush()
             os.fsync(file.fileno())
         part.rename(target)
-    except OSError as error:
+    # safetensors raises its own error where its file does not fit on the disk.
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise CheckpointError(
             f"The checkpoint could not be written to {target}: {error}. Free space or set KG_HOME, and train again."
@@ -319,7 +320,7 @@ def promote(store: GraphStore, version: str, *, now: datetime | None = None) -> 
         )
         raise CheckpointError(f"Model {version} {why}. Write it with kg promote {version}, or train another: kg train.")
     if status == "ready":
-        switch = {"version": version, "now": now or datetime.now(UTC), "instead_of": None}
+        switch = {"version": version, "now": now or store.now(), "instead_of": None}
         store.change_all([(LOCK_MODELS, {}), (_SWITCH, switch)])
     return _switched(store, version)
 
@@ -355,6 +356,6 @@ def rollback(store: GraphStore, *, because: str = "by hand", now: datetime | Non
             f"Model {row['live']} is live and the one before it is no longer in the graph. "
             "Promote a checkpoint by name instead: kg promote VERSION."
         )
-    switch = {"version": row["version"], "instead_of": row["live"], "now": now or datetime.now(UTC)}
+    switch = {"version": row["version"], "instead_of": row["live"], "now": now or store.now()}
     store.change_all([(LOCK_MODELS, {}), (_SWITCH, switch), (_MARK, {**switch, "because": because})])
     return _switched(store, row["version"]).version

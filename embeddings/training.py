@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +72,7 @@ def train(
         EmbeddingError: the loss became NaN, or the device is not there.
     """
     chosen = replace(settings or TrainSettings(), dimensions=dimensions)
-    version = new_version(now or datetime.now(UTC))
+    version = new_version(now or store.now())
     with _bar(progress) as report:
         report("Exporting", 0, 1)
         begun = time.perf_counter()

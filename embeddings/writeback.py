@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -82,7 +82,7 @@ def write_embeddings(
         return _summary(store, checkpoint, there[0]["slot"])
     current = live(store)
     slot = next(s for s in schema.SLOTS if current is None or s != current.slot)
-    _claim(store, checkpoint, slot, now or datetime.now(UTC))
+    _claim(store, checkpoint, slot, now or store.now())
     _clear(store, slot, None if current is None else current.version, report)
     _shape_index(store, slot, checkpoint.dimensions)
     for label, keys, vectors in (

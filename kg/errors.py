@@ -7,6 +7,7 @@ KGError
 │   └── PortTakenError
 ├── JarError                 a jar of a committed lock could not be fetched or stored
 │   └── ChecksumError
+├── DiskError                a file of this home could not be written
 ├── StoreError               the database refused, failed or is of the wrong kind
 │   ├── ConnectionFailedError
 │   ├── AuthenticationError
@@ -61,6 +62,10 @@ class JarError(KGError):
 
 class ChecksumError(JarError):
     """A jar is not the file that the committed lock names."""
+
+
+class DiskError(KGError):
+    """A file of this home could not be written: its disk is full, or it may not be."""
 
 
 class StoreError(KGError):

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -121,7 +121,7 @@ def load_products(
     """
     loaded = unknown = unknown_kinds = 0
     seen: set[str] = set()
-    at = int((now or datetime.now(UTC)).timestamp())
+    at = int((now or store.now()).timestamp())
     with tempfile.TemporaryFile() as spool:
         spooled = 0
         with Pipeline() as pipeline:

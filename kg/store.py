@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, LiteralString, Self, TypeVar
 
@@ -242,6 +243,14 @@ class GraphStore:
         if summary.plan is None:  # the server promises one for EXPLAIN
             raise StoreError("Neo4j returned no plan for an EXPLAIN.")
         return {**summary.plan, "query_type": summary.query_type}
+
+    def now(self) -> datetime:
+        """The moment by the database's clock, with a time zone.
+
+        Moments that several processes compare are all taken from here: the clocks of machines disagree, and are set.
+        """
+        moment: datetime = self.read("RETURN datetime.realtime('UTC') AS now")[0]["now"].to_native()
+        return moment
 
     def await_indexes(self, timeout_s: int = 3600) -> None:
         """Wait until every index is online; say which one failed, and why."""

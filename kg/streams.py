@@ -66,9 +66,14 @@ class Loaded:
     """Texts that came; those that are new or changed wait for being read."""
 
 
-def mark(now: datetime | None = None) -> str:
-    """A name for a piece, sortable by time and apart from another made in the same microsecond."""
-    return f"{(now or datetime.now(UTC)).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {secrets.token_hex(4)}"
+def mark(now: datetime) -> str:
+    """A name for a piece, sortable by time and apart from another made in the same microsecond.
+
+    Args:
+        now: by the database's clock (:meth:`~kg.store.GraphStore.now`). Marks are compared with those of other
+            processes and with the time of a training: one that lay in the future would not be looked for until then.
+    """
+    return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {secrets.token_hex(4)}"
 
 
 def places(store: GraphStore, sources: Sequence[str]) -> dict[str, Place]:
@@ -125,12 +130,13 @@ def load_piece(
     absent = missing_keys(store, "Product", named) if named else set()
     made = sorted({r.sku for r in events if r.sku in absent} if create_missing else ())
     absent.difference_update(made)
+    moment = now or store.now()
     statements: list[Statement] = []
     texts: list[str] = []
     acting: list[str] = []
     if products:
         made_of = {r.sku: documents.of_product(r) for r in products}
-        statements += _products_with_relations(store, products, made_of, now)
+        statements += _products_with_relations(store, products, made_of, moment)
         texts += [d.id for d in made_of.values()]
     if made:
         statements += node_statements([Node("Product", sku, {"title": sku, "active": True}) for sku in made])
@@ -144,7 +150,7 @@ def load_piece(
         acting = sorted({pseudonym(r.user) for r in counted})
     if users := [r for r in records if isinstance(r, UserRecord)]:
         statements += user_statements(users, pseudonym)
-    piece = mark(now)
+    piece = mark(moment)
     if acting:
         statements.append((_USERS_WAIT, {"users": acting, "mark": piece}))
     if texts:
@@ -159,10 +165,10 @@ def load_piece(
 
 
 def _products_with_relations(
-    store: GraphStore, products: Sequence[ProductRecord], documents: Mapping[str, Document], now: datetime | None
+    store: GraphStore, products: Sequence[ProductRecord], documents: Mapping[str, Document], now: datetime
 ) -> list[Statement]:
     latest = list({r.sku: r for r in products}.values())
-    at = int((now or datetime.now(UTC)).timestamp())
+    at = int(now.timestamp())
     pairs = [r for product in latest for r in related_of(product)]
     absent = missing_keys(store, "Product", {r.end.key for r in pairs} - {p.sku for p in latest}) if pairs else set()
     known = merged_relationships(r for r in pairs if r.end.key not in absent)

@@ -7,15 +7,19 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
 from kg import leases
-from kg.errors import LeaseLostError, StoreError
+from kg.errors import DiskError, LeaseLostError, StoreError
 from kg.leases import Lease
 from kg.store import GraphStore
 
 log = structlog.get_logger()
+
+DISK_S: Final = 1.0
+"""How long is waited until a disk that was full is tried again."""
 
 
 class Held:
@@ -51,7 +55,8 @@ def while_held(
     ttl: timedelta,
     pause_s: float,
 ) -> None:
-    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, and losses.
+    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, losses of the
+    lease, and a disk that is full.
 
     Args:
         name: of the lease.
@@ -80,3 +85,6 @@ def while_held(
         except StoreError as error:
             log.warning("the database does not take what was read; it is tried again", error=str(error))
             stop.wait(pause_s)
+        except DiskError as error:
+            log.error("a file cannot be written; it is tried again", source=name, error=str(error))
+            stop.wait(DISK_S)

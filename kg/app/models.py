@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,7 @@ def promote(
 
     named = version is not None
     checkpoint = registry.load(settings.home, version)
-    now = datetime.now(UTC)
+    now = store.now()
     with stage_bar() as report:
         verdict = _verdict(
             store, settings, checkpoint, again=named or force, force=force, unattended=unattended, report=report
@@ -200,7 +200,7 @@ def watch(store: GraphStore, settings: Settings, *, now: datetime | None = None)
     """
     from embeddings import registry, watching, writeback
 
-    at = now or datetime.now(UTC)
+    at = now or store.now()
     outcome = watching.look(store, now=at)
     if outcome.fell:
         because = outcome.detail
@@ -218,7 +218,7 @@ def insight(store: GraphStore, settings: Settings, *, now: datetime | None = Non
 
     from embeddings import intent, segments
 
-    at = now or datetime.now(UTC)
+    at = now or store.now()
     rng = np.random.default_rng(settings.seed)
     found = segments.find_segments(segments.read_audience(store), rng)
     segments.write_segments(store, found, at)

@@ -20,7 +20,7 @@ import orjson
 from extraction import corpus
 from extraction.corpus import Piece
 from kg import streams
-from kg.errors import SchemaError, StatementError
+from kg.errors import DiskError, SchemaError, StatementError
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, Place, Reject, ReviewRecord
 from kg.store import GraphStore
@@ -122,6 +122,9 @@ class RejectLog:
 
         Args:
             read: for each file, how far it has been read; rejects of other files stay.
+
+        Raises:
+            DiskError: the file cannot be written; it is as it was.
         """
         if not self._path.exists():
             return
@@ -135,13 +138,38 @@ class RejectLog:
             if offset is None or offset < read.get(reject["file"], 1 << 62):
                 kept.append(line)
         part = self._path.with_suffix(".part")
-        part.write_bytes(b"".join(kept))
-        part.replace(self._path)
+        try:
+            part.write_bytes(b"".join(kept))
+            part.replace(self._path)
+        except OSError as error:
+            raise self._unwritten(error) from error
 
     def write(self, rejects: Sequence[Reject]) -> None:
-        """Append, and see to it that it is on the disk before the piece is committed."""
-        if rejects:
-            with self._path.open("ab") as file:
-                file.write(b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects))
-                file.flush()
-                os.fsync(file.fileno())
+        """Append, and see to it that it is on the disk before the piece is committed.
+
+        Raises:
+            DiskError: they cannot be written; none of them is in the file.
+        """
+        if not rejects:
+            return
+        lines = b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects)
+        try:
+            # Without a buffer, which would be written when the file is closed: after it has been cut.
+            with self._path.open("ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    while lines:
+                        lines = lines[file.write(lines) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    # What did fit in ends in the middle of a line, to which the next reject would be appended.
+                    file.truncate(before)
+                    raise
+        except OSError as error:
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: OSError) -> DiskError:
+        return DiskError(
+            f"Rejects cannot be written to {self._path} ({error.strerror}), so nothing was loaded of the piece that "
+            "they stand in. Make room on that disk, or name another file with --rejects."
+        )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -94,7 +94,7 @@ class Refresher:
         Args:
             older: leave what came within this time to the process that brought it.
         """
-        before = streams.mark(datetime.now(UTC) - older)
+        before = streams.mark(self._store.now() - older)
         self._follow_model()
         while self._reader and (rows := self._store.read(_WAITING_SINCE, before=before, limit=CHUNK)):
             self._texts([row["id"] for row in rows])
