@@ -8,7 +8,7 @@
 # .kg/test): they never touch somebody's graph. The other targets obey the environment like kg itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format lock setup browser db-start db-stop clean
+.PHONY: help demo test faults lint format adapters lock setup browser db-start db-stop clean
 
 PYTHONS := python3 python3.13 python3.12 python3.14 python3.11
 BIN := .venv/bin
@@ -36,8 +36,8 @@ test: setup ## run ruff, mypy and the tests
 pytest:
 	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
 
-faults: setup ## kill and freeze schedulers in 200 seeded runs, kill followers of streams 100 times, and check the graph
-	$(ISOLATED) KG_HOME=.kg/faults $(BIN)/python -m tests.faults --runs 200 --kills 100
+faults: setup ## play more than 300 seeded faults (processes killed and frozen, network cut, disk full …), and check the graph
+	$(ISOLATED) KG_HOME=.kg/faults $(BIN)/python -m tests.faults
 
 # Debian's package: it comes from where the machine's other packages come from. Elsewhere install any Chromium or Chrome.
 browser: ## install the Chromium in which the web page is tested (Debian and Ubuntu, as root); without one these tests skip
@@ -52,6 +52,9 @@ lint: setup ## run ruff and mypy
 format: setup ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+adapters: setup ## train the head of opinions that ships anew, from composed sentences; minutes of one core
+	OMP_NUM_THREADS=1 $(BIN)/python -m extraction.shipping
 
 lock: setup ## renew the locks of the packages, and that of Neo4j's jars if jgo.toml has changed
 	echo uv | $(COMPILE) --output-file requirements-uv.lock -

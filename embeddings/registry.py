@@ -38,6 +38,8 @@ FORMAT: Final = 2
 """Counts breaking changes of the checkpoint's own files."""
 _ARRAYS: Final = "arrays.safetensors"
 _ABOUT: Final = "checkpoint.json"
+_KNOWN: Final = ("met", "user_prints", "product_prints")
+"""Arrays that earlier checkpoints lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Checkpoint:
     """Keys of the network's other nodes, by label, in the order of their rows; for training on."""
     met: np.ndarray | None = None
     """Users who had met each product, int64 ``[n_products]``; for training on. None in a checkpoint without it."""
+    user_prints: np.ndarray | None = None
+    """What was known of each user, int64 ``[n_users]`` (:mod:`embeddings.prints`). None in an earlier checkpoint."""
+    product_prints: np.ndarray | None = None
+    """Likewise, int64 ``[n_products]``."""
 
     @property
     def dimensions(self) -> int:
@@ -131,7 +137,7 @@ def save(checkpoint: Checkpoint, home: Path) -> Path:
             "following_indices": following.indices.astype(np.int32),
             "following_data": following.data.astype(np.float32),
             "popularity": checkpoint.popularity.astype(np.float32),
-            **({} if checkpoint.met is None else {"met": checkpoint.met.astype(np.int64)}),
+            **{name: value.astype(np.int64) for name in _KNOWN if (value := getattr(checkpoint, name)) is not None},
             **{f"state.{name}": np.ascontiguousarray(value) for name, value in checkpoint.state.items()},
         }
         save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, part / _ARRAYS)
@@ -154,8 +160,7 @@ def save(checkpoint: Checkpoint, home: Path) -> Path:
             file.flush()
             os.fsync(file.fileno())
         part.rename(target)
-    # safetensors raises its own error where its file does not fit on the disk.
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:  # the second is what safetensors makes of a full disk
         shutil.rmtree(part, ignore_errors=True)
         raise CheckpointError(
             f"The checkpoint could not be written to {target}: {error}. Free space or set KG_HOME, and train again."
@@ -228,7 +233,7 @@ def load(home: Path, version: str | None = None) -> Checkpoint:
             libraries=about["libraries"],
             schema_version=about["schema_version"],
             others={label: tuple(keys) for label, keys in about.get("others", {}).items()},
-            met=arrays.get("met"),
+            **{name: arrays.get(name) for name in _KNOWN},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(broken.format(error)) from error

@@ -132,18 +132,16 @@ def _local_ridge(
     norm = _norms(columns)
     heads, tails = [], []
     weights: list[list[np.ndarray]] = [[] for _ in penalties]
-    for begin in range(0, n, _BLOCK):
-        if wanted is not None and not wanted[begin : begin + _BLOCK].any():
-            continue
-        common = (goals[:, begin : begin + _BLOCK].T @ rows).tocoo()
-        apart = common.row + begin != common.col
-        if wanted is not None:
-            apart &= wanted[begin + common.row]
+    solved = np.arange(n) if wanted is None else np.flatnonzero(wanted)
+    for begin in range(0, len(solved), _BLOCK):
+        block = solved[begin : begin + _BLOCK]
+        common = (goals[:, block].T @ rows).tocoo()
+        apart = block[common.row] != common.col
         row, col, data = common.row[apart], common.col[apart], common.data[apart]
         nearest = prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
-        for j in range(nearest.shape[0]):
+        for j, product in enumerate(block):
             if tick is not None and (begin + j) % 500 == 0:
-                tick(begin + j, n)
+                tick(begin + j, len(solved))
             span = slice(nearest.indptr[j], nearest.indptr[j + 1])
             around = nearest.indices[span]
             if around.size == 0:
@@ -152,7 +150,7 @@ def _local_ridge(
             gram = (X.T @ X).toarray()
             target = nearest.data[span] * norm[around]
             heads.append(around)
-            tails.append(np.full(around.size, begin + j))
+            tails.append(np.full(around.size, product))
             for penalty, found in zip(penalties, weights, strict=True):
                 G = gram.copy()
                 G[np.diag_indices_from(G)] += penalty
@@ -183,24 +181,35 @@ def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
     return {name: part for name, part in parts.items() if part.nnz > 0}
 
 
-def text_part(text: np.ndarray) -> sp.csr_matrix:
+def text_part(text: np.ndarray, of: np.ndarray | None = None) -> sp.csr_matrix:
     """Squared cosine of the nearest texts, ``[n, n]``; negative cosines are nothing.
 
     The square keeps the near ones apart from the many that merely speak of the same trade.
+
+    Args:
+        of: rows of some products, int64 ``[m]``: then theirs alone, ``[m, n]``.
     """
     n = text.shape[0]
+    of = np.arange(n) if of is None else of
     found = []
     step = max(1, 20_000_000 // max(n, 1))
-    for begin in range(0, n, step):
-        cosines = np.maximum(text[begin : begin + step] @ text.T, 0.0) ** 2
-        rows = np.arange(cosines.shape[0])
-        cosines[rows, rows + begin] = 0.0
+    for begin in range(0, len(of), step):
+        some = of[begin : begin + step]
+        cosines = np.maximum(text[some] @ text.T, 0.0) ** 2
+        cosines[np.arange(len(some)), some] = 0.0
         found.append(_strongest(cosines, PART_WIDTH))
-    return sp.vstack(found).tocsr() if found else no_weights(n, n)
+    return sp.vstack(found).tocsr() if found else no_weights(len(of), n)
 
 
-def shared_part(products: np.ndarray, others: np.ndarray, n_products: int, n_others: int) -> sp.csr_matrix:
-    """Σ over what two products share of 1/√(products that share it), ``[n, n]``."""
+def shared_part(
+    products: np.ndarray, others: np.ndarray, n_products: int, n_others: int, of: np.ndarray | None = None
+) -> sp.csr_matrix:
+    """Σ over what two products share of 1/√(products that share it), ``[n, n]``.
+
+    Args:
+        of: rows of some products, int64 ``[m]``: then theirs alone, ``[m, n]``.
+    """
+    of = np.arange(n_products) if of is None else of
     ones = np.ones(len(products), dtype=np.float32)
     member = sp.csr_matrix((ones, (products, others)), shape=(n_products, n_others))
     member.sum_duplicates()
@@ -210,12 +219,13 @@ def shared_part(products: np.ndarray, others: np.ndarray, n_products: int, n_oth
     weighted = (member @ sp.diags(worth)).tocsr()
     weighted.eliminate_zeros()
     found = []
-    for begin in range(0, n_products, _BLOCK):
-        block = (weighted[begin : begin + _BLOCK] @ member.T).tocoo()
-        apart = block.row + begin != block.col
+    for begin in range(0, len(of), _BLOCK):
+        some = of[begin : begin + _BLOCK]
+        block = (weighted[some] @ member.T).tocoo()
+        apart = some[block.row] != block.col
         block = sp.csr_matrix((block.data[apart], (block.row[apart], block.col[apart])), shape=block.shape)
         found.append(prune(block, PART_WIDTH))
-    return sp.vstack(found).tocsr().astype(np.float32) if found else no_weights(n_products, n_products)
+    return sp.vstack(found).tocsr().astype(np.float32) if found else no_weights(len(of), n_products)
 
 
 def explicit_relations(data: HeteroData) -> Iterator[tuple[str, str, np.ndarray]]:

@@ -36,7 +36,9 @@ from embeddings import finetuning
 from embeddings.choosing import Clock, choose, similar_to
 from embeddings.export import SHARED, SHOP, NodeIndex, export_subgraph
 from embeddings.finetuning import Renewal, met_by
+from embeddings.mirror import Mirror
 from embeddings.network import Report, fit_chosen, threads_for, vectors_of
+from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, environment, new_version, save
 from embeddings.relations import following_weights, ridge_weights
 from embeddings.scoring import popularity
@@ -156,6 +158,7 @@ def _fit(
     if logs is not None:
         write_projector(logs, data, index, products)
         clock.lap("projector")
+    mirror = Mirror(data, index, x)
     commit, libraries = environment()
     return Checkpoint(
         version="",
@@ -182,6 +185,8 @@ def _fit(
         libraries=libraries,
         others={label: index.keys[label] for _, label in SHARED if label in index.keys},
         met=met_by(x),
+        user_prints=user_prints(mirror, np.arange(x.n_users)),
+        product_prints=product_prints(mirror, np.arange(x.n_products)),
     )
 
 

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from extraction.encoder import MAX_TOKENS, Encoder, batches
+from extraction.encoder import MAX_TOKENS, Encoder, batches, computes_bf16
 from kg.errors import ExtractionError
 
 if TYPE_CHECKING:
@@ -152,14 +152,15 @@ class AdaptedEncoder:
         encoder.settle()
         return encoder
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter (not the encoder) into a folder."""
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write the adapter (not the encoder) into a folder, in half precision if asked."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         config = {"encoder": self.fingerprint, "rank": self.rank, "first_layer": self.first_layer}
         (folder / _CONFIG).write_bytes(orjson.dumps(config))
-        save_file(self.state(), folder / _WEIGHTS)
+        state = {n: w.half() for n, w in self.state().items()} if half else self.state()
+        save_file(state, folder / _WEIGHTS)
 
     def state(self) -> dict[str, torch.Tensor]:
         """A copy of the adapter's weights by name."""
@@ -173,12 +174,15 @@ class AdaptedEncoder:
         self._model.load_state_dict(state, strict=False)
 
     def merge(self) -> None:
-        """Add the adapter into the encoder's weights: a quarter faster, and no more to be trained."""
-        import peft
+        """Add the adapter into the encoder's weights, to read with and no more to be trained: twice as fast.
 
-        for module in self._model.modules():
-            if isinstance(module, peft.tuners.tuners_utils.BaseTunerLayer) and not module.merged:
-                module.merge()
+        In bf16 where the processor computes it: steps of training would be lost in its seven bits, their sum is not.
+        """
+        import torch
+
+        self.settle()
+        if self.device.type == "cpu" and computes_bf16():
+            self._model.to(torch.bfloat16)
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """The adapter's weights, for an optimiser."""
@@ -291,7 +295,7 @@ class AdaptedEncoder:
         inputs = self._tokenizer.pad(fields, return_tensors="pt").to(self.device)
         if entering is None:
             hidden: torch.Tensor = self._model(**inputs).last_hidden_state
-            return hidden
+            return hidden.float()
         given = entering.to(self.device)
         handle = self._layers[self.first_layer].register_forward_pre_hook(lambda _, args: (given, *args[1:]))
         try:

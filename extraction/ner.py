@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,17 +72,19 @@ class Gazetteer:
     """Finds known names in a sequence of words, longest first, in time linear in the words.
 
     Args:
-        names: squashed name → key. Names shorter than two letters are ignored.
+        names: squashed name → key, or squashed names that are their own keys. Names shorter than two letters are
+            ignored. They are not copied: a large shop has millions.
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = {name: key for name, key in names.items() if len(name) >= 2}
-        self._longest = max(map(len, self._names), default=0)
+    def __init__(self, names: Mapping[str, str] | KeysView[str]) -> None:
+        self._names = names
+        self._keys = names if isinstance(names, Mapping) else None
+        self._longest = max(map(len, names), default=0)
         # Most words begin no name: three letters tell it at once.
-        self._heads = {name[:3] for name in self._names}
+        self._heads = {name[:3] for name in names if len(name) >= 2}
 
     def __len__(self) -> int:
-        return len(self._names)
+        return sum(len(name) >= 2 for name in self._names)
 
     def at(self, text: str, found: Sequence[Word], first: int) -> Name | None:
         """The longest known name that begins at word ``first``."""
@@ -96,7 +98,8 @@ class Gazetteer:
             if len(joined) > self._longest + 1:
                 break
             for form in (joined, joined[:-1] if joined.endswith("s") and len(joined) >= 3 else ""):
-                if form and (key := self._names.get(form)) is not None:
+                if len(form) >= 2 and form in self._names:
+                    key = form if self._keys is None else self._keys[form]
                     # A possessive "Fender's" matches without its ending, which stays out of the quote.
                     possessive = form != joined and _POSSESSIVE.search(found[last].text) is not None
                     if form == joined or possessive:
@@ -139,10 +142,19 @@ class BrandFinder:
                 continue
             for form in (squash(key), squash(name)):
                 self._by_squash.setdefault(form, key)
-        titles = [(entry, words(entry.title)) for entry in lexicon.products.values()]
-        self._inner = _inner_words(found for _, found in titles)
-        self._openings, self._starts = _openings(titles)
-        self._followers = _followers(titles)
+        self._inner: Counter[str] = Counter()
+        self._starts: dict[str, Counter[str]] = defaultdict(Counter)
+        openings: dict[str, Counter[str]] = defaultdict(Counter)
+        followers: dict[tuple[str, str], set[str]] = defaultdict(set)
+        # One title after the other: the words of a million at once would fill the memory.
+        for entry in lexicon.products.values():
+            self._learn_title(entry, openings, followers)
+        # What a look-up needs of each opening is told once: a common word opens the titles of thousands of brands.
+        self._usual = {
+            opened: _Usual(key, count, count / brands.total(), len(followers.get((opened, key), ())))
+            for opened, brands in openings.items()
+            for key, count in brands.most_common(1)
+        }
         self._gazetteer = Gazetteer(self._by_squash)
 
     def node(self, key: str, shown: str | None = None) -> Node:
@@ -250,7 +262,7 @@ class BrandFinder:
             confidence -= 0.3
         if written:
             confidence += 0.15
-        if len(self._starts.get(squash(word), ())) >= 2:
+        if _is_repeated(self._starts.get(squash(word))):
             confidence += 0.1
         elif self._inner.get(squash(word), 0):
             confidence -= 0.2
@@ -299,12 +311,13 @@ class BrandFinder:
         word = title[last].text
         if not _adjacent(text, title, last) or not word[:1].isupper() or any(c.isdigit() for c in word):
             return False
-        followers = self._starts.get(squash(title[last - 1].text), ())
-        others = [f for f in followers if f != squash(word)]
-        if len(followers) >= 2 and not others:
-            return last - opening == 1  # "Mighty Bright" always goes on so
-        if len(set(others)) > 1:
-            return False
+        followers = self._starts.get(squash(title[last - 1].text))
+        if followers is not None:
+            others = len(followers) - (squash(word) in followers)  # distinct, however many titles there are
+            if not others and _is_repeated(followers):
+                return last - opening == 1  # "Mighty Bright" always goes on so
+            if others > 1:
+                return False
         gap = text[title[last - 1].end : title[last].start]
         if not any(c.isspace() for c in gap) or gap.startswith("."):
             return True  # "T-Rex", "K&K", "Dr. Duck"
@@ -324,12 +337,32 @@ class BrandFinder:
         """The brand of most known products whose titles open with the same ``size`` words."""
         if opening + size > len(title):
             return None
-        opened = "".join(squash(w.text) for w in title[opening : opening + size])
-        counter = self._openings.get(opened)
-        if not counter:
-            return None
-        (key, count), total = counter.most_common(1)[0], counter.total()
-        return _Usual(key, count, count / total, self._followers.get((opened, key), 0))
+        return self._usual.get("".join(squash(w.text) for w in title[opening : opening + size]))
+
+    def _learn_title(
+        self, entry: ProductEntry, openings: dict[str, Counter[str]], followers: dict[tuple[str, str], set[str]]
+    ) -> None:
+        """Count which words open the titles of whom, what follows them, and which words stand anywhere else.
+
+        Args:
+            openings: by the words that open titles, brands of the products.
+            followers: by first word and brand, the second words.
+        """
+        found = words(entry.title)
+        if not found:
+            return
+        first = _first_word(found)
+        squashed = [squash(w.text) for w in found]
+        self._inner.update(set(squashed[first + 1 :]))
+        second = squashed[first + 1] if first + 1 < len(found) else ""
+        self._starts[squashed[first]][second] += 1
+        if entry.brand and entry.brand not in _NO_BRAND:
+            joined = ""
+            for word in squashed[first : first + 3]:
+                joined += word
+                openings[joined][entry.brand] += 1
+        if entry.brand and first + 1 < len(found):
+            followers[squashed[first], entry.brand].add(second)
 
     def _is_common(self, shown: str) -> bool:
         """Whether a name is also an ordinary word of the language or of this catalogue."""
@@ -351,6 +384,11 @@ class BrandFinder:
 
     def _plausibility(self, text: str, name: Name) -> float:
         return 0.6 if self._is_common(text[name.start : name.end]) else 0.85
+
+
+def _is_repeated(counts: Counter[str] | None) -> bool:
+    """Whether at least two were counted."""
+    return counts is not None and (len(counts) > 1 or counts.total() > 1)
 
 
 def _first_word(title: Sequence[Word]) -> int:
@@ -379,40 +417,3 @@ def _is_part_of_name(text: str, found: Sequence[Word], name: Name) -> bool:
 
 def _adjacent(text: str, found: Sequence[Word], index: int) -> bool:
     return bool(_WITHIN_NAME.fullmatch(text, found[index - 1].end, found[index].start))
-
-
-def _inner_words(titles: Iterable[Sequence[Word]]) -> Counter[str]:
-    """In how many titles each word stands anywhere but at the start."""
-    inner: Counter[str] = Counter()
-    for found in titles:
-        inner.update({squash(w.text) for w in found[_first_word(found) + 1 :]})
-    return inner
-
-
-def _openings(
-    titles: Sequence[tuple[ProductEntry, Sequence[Word]]],
-) -> tuple[dict[str, Counter[str]], dict[str, list[str]]]:
-    """By the words that open titles: brands of the products, and second words by first word."""
-    openings: dict[str, Counter[str]] = defaultdict(Counter)
-    starts: dict[str, list[str]] = defaultdict(list)
-    for entry, found in titles:
-        if not found:
-            continue
-        first = _first_word(found)
-        starts[squash(found[first].text)].append(squash(found[first + 1].text) if first + 1 < len(found) else "")
-        if entry.brand and entry.brand not in _NO_BRAND:
-            joined = ""
-            for word in found[first : first + 3]:
-                joined += squash(word.text)
-                openings[joined][entry.brand] += 1
-    return dict(openings), dict(starts)
-
-
-def _followers(titles: Sequence[tuple[ProductEntry, Sequence[Word]]]) -> dict[tuple[str, str], int]:
-    """By first word and brand: how many different second words the brand's titles go on with."""
-    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for entry, found in titles:
-        first = _first_word(found) if found else 0
-        if entry.brand and first + 1 < len(found):
-            seen[squash(found[first].text), entry.brand].add(squash(found[first + 1].text))
-    return {opening: len(seconds) for opening, seconds in seen.items()}

@@ -170,6 +170,21 @@ class OpinionRules:
                     found.append(opinion)
         return found
 
+    def judged(self, doc: Doc) -> Iterator[tuple[Token, Token, bool]]:
+        """Nouns, known as aspects or not, and words of the lexicon that judge them by the parse: noun, word, praise.
+
+        What :meth:`find` says of known aspects, without them: to compare the rules with marked sentences.
+        """
+        for token in doc:
+            sentiment = self._sentiment(token)
+            too = _too(token)
+            if sentiment is None and not too:
+                continue
+            for target, _ in _targets(token):
+                if target.pos_ in ("NOUN", "PROPN") and target is not token:
+                    turned = _negated(token) or _denied(target) or _wished(token)
+                    yield target, token, bool(sentiment) != turned and not (too and not turned)
+
     def _not_meant(self, token: Token) -> bool:
         """Whether a word that praises is denied or only wished for."""
         return self._sentiment(token) is True and (_negated(token) or _wished(token))

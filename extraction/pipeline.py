@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,7 +33,7 @@ from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
 from extraction.products import CategoryFinder, ProductFinder, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
-from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
+from extraction.sentences import mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
 from extraction.values import Answer
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "3"
+CODE_VERSION: Final = "4"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5
@@ -114,12 +115,21 @@ class Extractor:
         clock: Clock = utc_now,
     ) -> None:
         self._nlp = language.load()
-        self._lexicon = lexicon
         self._clock = clock
+        self._vocabulary = vocabulary
         self.name: str = NAME
         self.encoder = encoder
         self._heads = heads or Heads()
         self.version: str = extractor_version(vocabulary, encoder.fingerprint, self._heads.version)
+        self._judge = Judge(encoder.encode, vocabulary)
+        self._clauses = ClauseReader(partial(vectors_of, encoder=encoder), vocabulary)
+        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
+        self._know(lexicon)
+
+    def _know(self, lexicon: Lexicon) -> None:
+        """Build all that names come into."""
+        vocabulary = self._vocabulary
+        self._lexicon = lexicon
         common = language.lemma_index() | vocabulary.words()
         self._brands = BrandFinder(lexicon, common)
         self._products = ProductFinder(lexicon, common, vocabulary.accessories)
@@ -130,11 +140,13 @@ class Extractor:
         self._opinions = OpinionRules(vocabulary, lexicon, self._nlp)
         names = {form: a.name for a in vocabulary.aspects for form in (a.name, *a.synonyms)}
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
-        self._linker = Linker(encoder.encode, names, threshold=ASPECT_THRESHOLD)
-        self._judge = Judge(encoder.encode, vocabulary)
-        self._sentences: SentenceReader = self._heads.triplets or PlainReader(encoder)
-        self._clauses = ClauseReader(partial(vectors_of, reader=self._sentences), vocabulary)
-        self._kinship = Likeness(encoder.encode, GOES_WITH, PARTED)
+        self._linker = Linker(self.encoder.encode, names, threshold=ASPECT_THRESHOLD)
+
+    def knowing(self, lexicon: Lexicon) -> Extractor:
+        """One that knows other names; models, and what they were asked before, are shared with this one."""
+        other = copy(self)
+        other._know(lexicon)
+        return other
 
     def extract(self, document: Document) -> Extraction:
         """What one document says; see :meth:`extract_all` for many."""
@@ -212,37 +224,55 @@ class Extractor:
         draft.rejected += found.rejected
 
     def _read_reviews(self, drafts: Sequence[_Draft]) -> None:
-        """What the encoder reads in reviews beyond the rules: one pass over the sentences of the batch serves all.
+        """What the encoder reads in reviews beyond the rules.
 
         A trained head reads triplets; clauses in which neither it nor the rules find opinions are likened to examples.
         """
-        reviews = [(draft, review) for draft in drafts for review in draft.reviews]
+        owned = [(draft, review) for draft in drafts for review in draft.reviews]
+        reviews = [review for _, review in owned]
+        self._read_triplets(reviews)
+        open_clauses = [list(self._open_clauses(review)) for review in reviews]
         asked: list[list[Token]] = []
         owners: list[int] = []
-        for number, (_, review) in enumerate(reviews):
-            # Without a trained head, sentences that the rules have read altogether need no reading.
-            open_clauses = None if self._heads.triplets else list(self._open_clauses(review))
-            for tokens in pieces(review.doc):
-                begin, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
-                if open_clauses is None or any(c.start < end and begin < c.end for c in open_clauses):
-                    asked.append(tokens)
-                    owners.append(number)
-        read = self._sentences.read([[t.text for t in tokens] for tokens in asked])
-        by_review: dict[int, list[tuple[list[Token], ReadSentence]]] = defaultdict(list)
+        for number, review in enumerate(reviews):
+            some = self._open_pieces(review, open_clauses[number])
+            asked += some
+            owners += [number] * len(some)
+        read = self.encoder.encode_words([[t.text for t in tokens] for tokens in asked])
+        by_review: dict[int, list[tuple[list[Token], NDArray[np.float32]]]] = defaultdict(list)
         for number, tokens, one in zip(owners, asked, read, strict=True):
             by_review[number].append((tokens, one))
-        for number, (draft, review) in enumerate(reviews):
-            sentences = by_review[number]
-            review.opinions += self._opinions.learned([(t, one.triplets) for t, one in sentences], review.opinions)
+        for number, (draft, review) in enumerate(owned):
             offset = review.window.offset
             draft.opinions += [replace(o, start=o.start + offset, end=o.end + offset) for o in review.opinions]
-            found = list(self._open_clauses(review))
-            vectors = _clause_vectors(found, sentences)
+            found = open_clauses[number]
+            vectors = _clause_vectors(found, by_review[number])
             draft.readings += [
                 (replace(c, start=c.start + offset, end=c.end + offset), reading)
                 for c, readings in zip(found, self._clauses.read(found, vectors), strict=True)
                 for reading in readings
             ]
+
+    def _read_triplets(self, reviews: Sequence[_Review]) -> None:
+        """Add the opinions that a trained head reads where the rules say nothing."""
+        if self._heads.triplets is None:
+            return
+        cut = [self._open_pieces(review, list(self._open_clauses(review))) for review in reviews]
+        read = self._heads.triplets.read([[t.text for t in tokens] for sentences in cut for tokens in sentences])
+        remaining = iter(read)
+        for review, sentences in zip(reviews, cut, strict=True):
+            found = [(tokens, next(remaining)) for tokens in sentences]
+            review.opinions += self._opinions.learned(found, review.opinions)
+
+    @staticmethod
+    def _open_pieces(review: _Review, open_clauses: Sequence[Clause]) -> list[list[Token]]:
+        """The sentences that hold any of these clauses: others have been read altogether."""
+        found = []
+        for tokens in pieces(review.doc) if open_clauses else ():
+            begin, end = tokens[0].idx, tokens[-1].idx + len(tokens[-1])
+            if any(c.start < end and begin < c.end for c in open_clauses):
+                found.append(tokens)
+        return found
 
     def _open_clauses(self, review: _Review) -> Iterator[Clause]:
         """The clauses of a window of a review in which no opinion is known yet."""
@@ -363,12 +393,12 @@ class _Draft:
 
 
 def _clause_vectors(
-    asked: Sequence[Clause], sentences: Sequence[tuple[Sequence[Token], ReadSentence]]
+    asked: Sequence[Clause], sentences: Sequence[tuple[Sequence[Token], NDArray[np.float32]]]
 ) -> NDArray[np.float32]:
     """Vectors of clauses, ``[clauses, dimensions]``: the means of their words as read."""
     if not asked or not sentences:
         return np.zeros((len(asked), 0), dtype=np.float32)
-    states = np.vstack([one.words for _, one in sentences])
+    states = np.vstack([words for _, words in sentences])
     starts = np.array([t.idx for tokens, _ in sentences for t in tokens])  # ascending
     first, last = np.searchsorted(starts, [c.start for c in asked]), np.searchsorted(starts, [c.end for c in asked])
     return np.vstack([mean_of(states, range(a, b)) for a, b in zip(first, last, strict=True)])

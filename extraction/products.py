@@ -81,20 +81,15 @@ class ProductFinder:
         self._brand_names = {squash(name) for pair in lexicon.brands.items() for name in pair}
         # In how many titles a word stands where no name of a line stands: "Tripod" does, "Spark" does not.
         self._general: Counter[str] = Counter()
-        parts = {sku: _parts(entry) for sku, entry in lexicon.products.items()}
-        for _, behind in parts.values():
-            self._general.update({squash(w.text) for w in behind[1:]})
-        self._skus: dict[str, list[str]] = defaultdict(list)
-        self._kinds: dict[str, NameKind] = {}
+        for entry in lexicon.products.values():
+            self._general.update({squash(w.text) for w in _parts(entry)[1][1:]})
+        # The kind of each name, and the products that it may mean.
+        self._called: dict[str, tuple[NameKind, tuple[str, ...]]] = {}
         self._written: dict[str, set[str]] = defaultdict(set)
-        for sku, (brand, behind) in parts.items():
-            for shown, kind in self._names(brand, behind):
-                name = squash(shown)
-                if sku not in self._skus[name]:
-                    self._skus[name].append(sku)
-                self._kinds[name] = min(kind, self._kinds.get(name, kind))
-                self._written[name].add(shown)
-        self._gazetteer = Gazetteer({name: name for name in self._skus})
+        for sku, entry in lexicon.products.items():
+            for shown, kind in self._names(*_parts(entry)):
+                self._learn(sku, shown, kind)
+        self._gazetteer = Gazetteer(self._called.keys())
 
     def find(self, text: str, found: Sequence[Word]) -> list[ProductName]:
         """Products named in a text, from left to right."""
@@ -106,8 +101,18 @@ class ProductFinder:
                 position += 1
                 continue
             position = name.last
-            names.append(ProductName(name.start, name.end, self._meant(found, name), self._kinds[name.key]))
+            names.append(ProductName(name.start, name.end, self._meant(found, name), self._called[name.key][0]))
         return names
+
+    def _learn(self, sku: str, shown: str, kind: NameKind) -> None:
+        name = squash(shown)
+        surest, skus = self._called.get(name, (kind, ()))
+        # One more than are told apart shows that there are too many.
+        if sku not in skus and len(skus) <= MAX_SHARED:
+            skus = (*skus, sku)
+        self._called[name] = (min(kind, surest), skus)
+        if kind is NameKind.WORD:
+            self._written[name].add(shown)
 
     def _names(self, brand: Sequence[Word], behind: Sequence[Word]) -> Iterator[tuple[str, NameKind]]:
         """Names by which a text may call a product, from the words of its title that are and are not its brand."""
@@ -147,7 +152,7 @@ class ProductFinder:
     def _is_written_as_name(self, text: str, found: Sequence[Word], name: Name) -> bool:
         """A name must be written as one: the stove "Spark" is not every spark, nor "M2" every m²."""
         shown = text[name.start : name.end]
-        kind = self._kinds[name.key]
+        kind = self._called[name.key][0]
         if kind < NameKind.WORD:
             return any(c.isupper() or c.isdigit() for c in shown)
         if shown not in self._written[name.key] and shown.removesuffix("s") not in self._written[name.key]:
@@ -162,9 +167,9 @@ class ProductFinder:
 
     def _meant(self, found: Sequence[Word], name: Name) -> tuple[str, ...]:
         """The products that a name may mean here."""
-        skus = self._skus[name.key]
+        skus = self._called[name.key][1]
         if len(skus) == 1 or len(skus) > MAX_SHARED:
-            return tuple(skus)
+            return skus
         around = [
             *found[max(0, name.first - CONTEXT_WORDS) : name.first],
             *found[name.last : name.last + CONTEXT_WORDS],
@@ -173,9 +178,9 @@ class ProductFinder:
         shared = {s: sum(word in near for word in _head_words(self._products[s].title)) for s in skus}
         best = max(shared.values())
         if best:
-            skus = [s for s in skus if shared[s] == best]
-        own = [s for s in skus if not is_accessory(self._products[s].title, self._accessories)]
-        return tuple(own or skus)
+            skus = tuple(s for s in skus if shared[s] == best)
+        own = tuple(s for s in skus if not is_accessory(self._products[s].title, self._accessories))
+        return own or skus
 
 
 def _parts(entry: ProductEntry) -> tuple[list[Word], list[Word]]:
@@ -229,7 +234,7 @@ class CategoryFinder:
                 for form in {squash(name), squash(_singular_last(name)), squash(_plural_last(name))}:
                     paths[form].append(path)
         self._paths = {name: tuple(dict.fromkeys(found)) for name, found in paths.items() if len(name) >= 3}
-        self._gazetteer = Gazetteer({name: name for name in self._paths})
+        self._gazetteer = Gazetteer(self._paths.keys())
 
     def find(self, text: str, found: Sequence[Word]) -> list[tuple[Name, tuple[str, ...]]]:
         """Names of categories in a text with the paths that they may mean."""

@@ -290,7 +290,7 @@ class QuestionReader:
             for shown in {title_head(entry.title), entry.title}:
                 if len(words(shown)) > 1:
                     heads.setdefault(squash(shown), []).append(sku)
-        names += [(n.start, n.end, tuple(heads[n.key])) for n in Gazetteer({h: h for h in heads}).find(text, found)]
+        names += [(n.start, n.end, tuple(heads[n.key])) for n in Gazetteer(heads.keys()).find(text, found)]
         kept: list[tuple[int, int, tuple[str, ...]]] = []
         for name in sorted(names, key=lambda n: (n[0] - n[1], len(n[2]))):
             if all(name[1] <= start or end <= name[0] for start, end, _ in kept):

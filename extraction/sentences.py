@@ -1,16 +1,16 @@
 """The sentences of reviews through the encoder, each word once: what every reader of reviews starts from.
 
-One pass gives the states of the words. A trained head reads triplets off them
-(:mod:`extraction.triplets`), and the mean over the words of a clause is the clause's
-vector (:mod:`extraction.clauses`).
+The mean over the states of a clause's words is the clause's vector
+(:mod:`extraction.clauses`). A trained head reads the same pieces of text with states of
+its own, since its adapter moves them (:mod:`extraction.triplets`); clauses were read
+worse by those, even led back by a linear map.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,41 +19,10 @@ from extraction.encoder import Encoder
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
-
-    from extraction.triplets import ReadTriplet
-
 MAX_WORDS: Final = 80
 """Words that are read together: who writes without full stops is cut here. The longest sentence of ASTE-V2 has 83."""
 
 _WORD: Final = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
-
-
-@dataclass(frozen=True, slots=True)
-class ReadSentence:
-    """What one pass of the encoder gives for a sentence."""
-
-    words: NDArray[np.float32]
-    """State of each word, ``[words, dimensions]``."""
-    triplets: tuple[ReadTriplet, ...] = ()
-    """What a trained head reads in it, the likeliest first."""
-
-
-class SentenceReader(Protocol):
-    """Reads sentences given as words."""
-
-    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
-        """What the encoder gives for each of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlainReader:
-    """The encoder as it is: no head, no triplets."""
-
-    encoder: Encoder
-
-    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
-        """What the encoder gives for each of them."""
-        return [ReadSentence(words) for words in self.encoder.encode_words(sentences)]
 
 
 def pieces(doc: Doc) -> Iterator[list[Token]]:
@@ -64,13 +33,13 @@ def pieces(doc: Doc) -> Iterator[list[Token]]:
             yield tokens[begin : begin + MAX_WORDS]
 
 
-def vectors_of(texts: Sequence[str], reader: SentenceReader) -> NDArray[np.float32]:
+def vectors_of(texts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:
     """Vectors of short texts, each read as a clause that ends its sentence: ``[texts, dimensions]``, of unit length."""
     cut = [_WORD.findall(text) or ["_"] for text in texts]
-    read = reader.read(cut)
+    read = encoder.encode_words(cut)
     # The mark that ends a sentence is read and belongs to none of its clauses.
     return np.vstack(
-        [mean_of(one.words, [i for i, w in enumerate(ws) if w not in ".!?"]) for ws, one in zip(cut, read, strict=True)]
+        [mean_of(one, [i for i, w in enumerate(ws) if w not in ".!?"]) for ws, one in zip(cut, read, strict=True)]
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,22 +55,23 @@ class ShelfRules:
         self._categories = categories
         self._shelf: list[str] = []
         self._sku: list[str] = []
-        titles: list[list[str]] = []
-        for sku, entry in lexicon.products.items():
-            if entry.category:
-                self._shelf.append(entry.category)
-                self._sku.append(sku)
-                titles.append(_terms(entry.title))
-        frequency = Counter(term for terms in titles for term in terms)
-        self._idf = {term: math.log((len(titles) + 1) / n) for term, n in frequency.items() if n <= MAX_POSTINGS}
+        shelved = {sku: entry for sku, entry in lexicon.products.items() if entry.category}
+        # Twice through the titles: the terms of a million at once would fill the memory.
+        frequency = Counter(term for entry in shelved.values() for term in _terms(entry.title))
+        self._idf = {term: math.log((len(shelved) + 1) / n) for term, n in frequency.items() if n <= MAX_POSTINGS}
         # A word that no title has is as rare as can be: it keeps a title of unknown things far from all others.
-        self._unseen = math.log(len(titles) + 1)
-        self._postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for i, terms in enumerate(titles):
+        self._unseen = math.log(len(shelved) + 1)
+        self._postings: dict[str, tuple[array[int], array[float]]] = {}
+        for i, (sku, entry) in enumerate(shelved.items()):
+            self._shelf.append(entry.category or "")
+            self._sku.append(sku)
+            terms = _terms(entry.title)
             norm = self._norm(terms)
             for term in terms:
                 if term in self._idf:
-                    self._postings[term].append((i, self._idf[term] / norm))
+                    places, weights = self._postings.setdefault(term, (array("l"), array("d")))
+                    places.append(i)
+                    weights.append(self._idf[term] / norm)
 
     def find(self, title: str, *, document: str, sku: str) -> Found:
         """The shelf of the product ``sku``; offsets are those of the title, which opens the document."""
@@ -113,7 +115,7 @@ class ShelfRules:
             if term not in self._idf:
                 continue
             weight = self._idf[term] / norm
-            for i, other in self._postings[term]:
+            for i, other in zip(*self._postings.get(term, ((), ())), strict=True):
                 scores[i] += weight * other
         # One more than are wanted: the product itself may be among them.
         ranked = heapq.nlargest(NEIGHBOURS + 1, scores, key=scores.__getitem__)

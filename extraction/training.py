@@ -12,7 +12,7 @@ import gzip
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -70,20 +70,33 @@ class Heads:
     """Hex digits that change with everything learned; empty when nothing was."""
 
     @staticmethod
-    def version_in(folder: Path) -> str:
-        """Version of the heads in ``folder``, without reading them; empty where nothing was trained."""
-        return str(_manifest(folder).get("version", ""))
+    def version_in(folder: Path, encoder: Encoder, shipped: Path | None = None) -> str:
+        """Version of what :meth:`load` would give, without reading it; empty where that is nothing."""
+        own = _manifest(folder)
+        return _joined(str(own.get("version", "")), _version_shipped(shipped, encoder) if "triplets" not in own else "")
 
     @classmethod
-    def load(cls, folder: Path, encoder: Encoder, vocabulary: Vocabulary | None = None) -> Heads:
+    def load(
+        cls, folder: Path, encoder: Encoder, vocabulary: Vocabulary | None = None, *, shipped: Path | None = None
+    ) -> Heads:
         """The heads in ``folder``; empty ones where nothing was trained.
 
         Args:
             vocabulary: tells which values attributes never seen may have; by default the one that ships with kg.
+            shipped: folder of heads to use for tasks of which ``folder`` has learned nothing, if they fit the encoder;
+                see :mod:`extraction.shipping`.
 
         Raises:
             ExtractionError: the files are damaged, of another layout, or were trained on another encoder.
         """
+        own = cls._read(folder, encoder, vocabulary)
+        version = _version_shipped(shipped, encoder)
+        if own.triplets is not None or shipped is None or not version:
+            return own
+        return replace(own, triplets=cls._read(shipped, encoder).triplets, version=_joined(own.version, version))
+
+    @classmethod
+    def _read(cls, folder: Path, encoder: Encoder, vocabulary: Vocabulary | None = None) -> Heads:
         manifest = _manifest(folder)
         if not manifest:
             return cls()
@@ -100,6 +113,23 @@ class Heads:
                 f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."
             ) from error
         return cls(values, triplets, manifest["version"])
+
+
+def write_shipped(folder: Path, model: TripletModel, encoder: Encoder) -> str:
+    """Write a head as it ships: half precision, without its sentences, under a name that does not change.
+
+    Returns:
+        Its version: hex digits that change with the weights.
+    """
+    target = folder / "triplets"
+    model.save(target, half=True)
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(target.iterdir())))
+    version = content.hexdigest()[:8]
+    _replace(
+        folder / _MANIFEST,
+        {"layout": LAYOUT, "encoder": encoder.fingerprint, "version": version, "triplets": target.name},
+    )
+    return version
 
 
 def train(
@@ -248,6 +278,17 @@ def evaluate(gold: Path, format: Format, heads: Heads) -> ExtractionScore:
     products = list(read_products(gold, format))
     answers = heads.values.answer(products)
     return score_values(products, [{a: answer.value for a, answer in one.items()} for one in answers])
+
+
+def _version_shipped(shipped: Path | None, encoder: Encoder) -> str:
+    """Version of shipped heads; empty where there are none for this encoder."""
+    manifest = _manifest(shipped) if shipped is not None else {}
+    return str(manifest["version"]) if manifest.get("encoder") == encoder.fingerprint else ""
+
+
+def _joined(own: str, shipped: str) -> str:
+    """One version of what a home has learned and of what ships: "s" marks the latter."""
+    return own + (f"s{shipped}" if shipped else "")
 
 
 def _untrained(format: str) -> ExtractionError:

@@ -4,10 +4,6 @@ The upper layers of the encoder get a LoRA adapter (:mod:`extraction.adapters`),
 :mod:`extraction.tripletnet` scores spans and their pairs. A tenth of the marked
 sentences is kept out of training: on it the log-odds of what is found become
 calibrated confidences.
-
-One pass of the encoder serves others too. The adapter moves the states of the words,
-so that they no longer compare with sentences that the plain encoder has read; a
-linear map, fitted after training, leads them back.
 """
 
 from __future__ import annotations
@@ -22,13 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from extraction.benchmarks import MarkedSentence, Triplet
-from extraction.sentences import ReadSentence
 from kg.errors import ExtractionError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
     from extraction.adapters import AdaptedEncoder, Coded
     from extraction.tripletnet import Found, TripletNet
@@ -36,9 +29,8 @@ if TYPE_CHECKING:
 _WEIGHTS: Final = "head.safetensors"
 _CONFIG: Final = "triplets.json"
 _BACK: Final = "back"
+"""What earlier versions wrote beside the head, and nothing reads."""
 
-BACK: Final = 800
-"""Sentences on which the way back is fitted; a map of 384 × 384 numbers has enough of them."""
 THRESHOLDS: Final = tuple(n / 4 for n in range(-2, 9))
 """Log-odds of which the best is chosen: few, since a tenth of the sentences tells no more."""
 BATCH: Final = 1024
@@ -115,10 +107,9 @@ class Epoch:
 
 
 class TripletModel:
-    """Adapter, head, calibration, and the way back to the plain encoder's states.
+    """Adapter, head and calibration.
 
     Args:
-        back: ``[dimensions + 1, dimensions]``, the constant last.
         threshold: log-odds below which nothing is answered.
     """
 
@@ -127,13 +118,11 @@ class TripletModel:
         encoder: AdaptedEncoder,
         net: TripletNet,
         calibration: Calibration,
-        back: NDArray[np.float32],
         threshold: float = min(THRESHOLDS),
     ) -> None:
         self.encoder = encoder
         self.net = net
         self.calibration = calibration
-        self.back = back
         self.threshold = threshold
 
     @classmethod
@@ -171,16 +160,12 @@ class TripletModel:
             net = TripletNet(encoder.dimensions).to(encoder.device)
             coded = encoder.code([s.tokens for s in learned])
             entering = encoder.lower(coded)
-            # A new adapter changes nothing: these are the plain encoder's states.
-            some = range(min(BACK, len(learned)))
-            plain = _word_states(encoder, coded, entering, some)
             for epoch in _epochs(learned, coded, entering, encoder, net, recipe):
                 progress(epoch)
-            back = _way_back(_word_states(encoder, coded, entering, some), plain)
-        model = cls(encoder, net, Calibration(), back)
+        model = cls(encoder, net, Calibration())
         judged = [
             (one.logit, one.triplet in sentence.triplets)
-            for sentence, (_, found) in zip(kept_out, model._pass([s.tokens for s in kept_out]), strict=True)
+            for sentence, found in zip(kept_out, model._pass([s.tokens for s in kept_out]), strict=True)
             for one in found
         ]
         model.threshold = best_threshold(judged, sum(len(s.triplets) for s in kept_out)) if kept_out else 0.0
@@ -190,49 +175,42 @@ class TripletModel:
 
     def answer(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Triplet, ...]]:
         """The triplets of each sentence, given as words."""
-        return [tuple(sorted(f.triplet for f in found)) for _, found in self._pass(sentences)]
+        return [tuple(sorted(f.triplet for f in found)) for found in self._pass(sentences)]
 
-    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
-        """The states of the words of each sentence, led back to the plain encoder's, and its triplets."""
+    def read(self, sentences: Sequence[Sequence[str]]) -> list[tuple[ReadTriplet, ...]]:
+        """The triplets of each sentence, given as words, the likeliest first, with confidences."""
         return [
-            ReadSentence(
-                states @ self.back[:-1] + self.back[-1],
-                tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in found),
-            )
-            for states, found in self._pass(sentences)
+            tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in found) for found in self._pass(sentences)
         ]
 
-    def _pass(self, sentences: Sequence[Sequence[str]]) -> list[tuple[NDArray[np.float32], list[Found]]]:
-        """One pass of the encoder: the states of each sentence's words, and what the head finds in it."""
-        import numpy as np
+    def _pass(self, sentences: Sequence[Sequence[str]]) -> list[list[Found]]:
+        """What the head finds in each sentence, in one pass of the encoder."""
         import torch
 
         from extraction.tripletnet import decode
 
-        found: list[tuple[NDArray[np.float32], list[Found]]] = [
-            (np.zeros((len(words), self.encoder.dimensions), dtype=np.float32), []) for words in sentences
-        ]
+        found: list[list[Found]] = [[] for _ in sentences]
         asked = [i for i, words in enumerate(sentences) if words]
         coded = self.encoder.code([sentences[i] for i in asked])
         self.net.eval()
         with torch.inference_mode():
             for batch in self.encoder.batches(coded, BATCH):
                 states = self.encoder.states([coded[i] for i in batch])
-                middle = (0.5 * (states.first + states.last)).cpu().numpy()
-                for row, (i, one) in enumerate(zip(batch, decode(self.net(states), self.threshold), strict=True)):
-                    read = len(coded[i].first)
-                    found[asked[i]][0][:read] = middle[row, :read]
-                    found[asked[i]][1].extend(one)
+                for i, one in zip(batch, decode(self.net(states), self.threshold), strict=True):
+                    found[asked[i]] = one
         return found
 
-    def save(self, folder: Path) -> None:
-        """Write adapter, head and calibration into a folder."""
-        import torch
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write adapter, head and calibration into a folder.
+
+        Args:
+            half: whether the adapter's weights are written in half precision, as the head's always are.
+        """
         from safetensors.torch import save_file
 
-        self.encoder.save(folder)
+        self.encoder.save(folder, half=half)
         weights = {n: w.half().contiguous() for n, w in self.net.state_dict().items()}
-        save_file({**weights, _BACK: torch.from_numpy(self.back).half()}, folder / _WEIGHTS)
+        save_file(weights, folder / _WEIGHTS)
         config = {"threshold": self.threshold, **asdict(self.calibration)}
         (folder / _CONFIG).write_bytes(orjson.dumps(config))
 
@@ -255,12 +233,12 @@ class TripletModel:
             config = orjson.loads((saved / _CONFIG).read_bytes())
             threshold, calibration = float(config.pop("threshold")), Calibration(**config)
             weights = {n: w.float() for n, w in load_file(saved / _WEIGHTS).items()}
-            back = weights.pop(_BACK).numpy()
+            weights.pop(_BACK, None)
             net.load_state_dict(weights)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
         encoder.merge()
-        return cls(encoder, net.to(encoder.device).eval(), calibration, back, threshold)
+        return cls(encoder, net.to(encoder.device).eval(), calibration, threshold)
 
 
 def once(sentences: Sequence[MarkedSentence]) -> list[MarkedSentence]:
@@ -345,35 +323,6 @@ def _epochs(
         if number == recipe.epochs and recipe.average:
             _blend(weights, average, 0.0)
         yield Epoch(number, total / max(1, len(sentences)))
-
-
-def _word_states(
-    encoder: AdaptedEncoder, coded: Sequence[Coded], kept: Sequence[torch.Tensor], some: Sequence[int]
-) -> NDArray[np.float32]:
-    """States of all words of some sentences, one below the other: ``[words, dimensions]``."""
-    import numpy as np
-    import torch
-
-    found = []
-    with torch.inference_mode():
-        for begin in range(0, len(some), 16):
-            batch = some[begin : begin + 16]
-            states = encoder.states([coded[i] for i in batch], [kept[i] for i in batch] if kept else None)
-            found.append((0.5 * (states.first + states.last))[states.present].cpu().numpy())
-    return np.vstack(found) if found else np.zeros((0, encoder.dimensions), dtype=np.float32)
-
-
-def _way_back(moved: NDArray[np.float32], plain: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The linear map that best leads moved states back to plain ones; the identity where nothing was moved.
-
-    Ridge regression of the difference, so that what few words tell nothing of stays as it is.
-    """
-    import numpy as np
-
-    X = np.hstack([moved, np.ones((len(moved), 1), dtype=np.float32)]).astype(np.float64)
-    step = np.linalg.solve(X.T @ X + np.eye(X.shape[1]), X.T @ (plain - moved))
-    step[: moved.shape[1]] += np.eye(moved.shape[1])
-    return step.astype(np.float32)
 
 
 def _blend(target: Sequence[torch.Tensor], source: Sequence[torch.Tensor], keep: float) -> None:

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from multiprocessing.connection import wait
@@ -61,17 +62,22 @@ class ExtractorSpec:
     device: str = "auto"
     heads: Path | None = None
     """Folder of what this home has learned; see :class:`extraction.training.Heads`."""
+    shipped: Path | None = None
+    """Folder of heads to use where the home has learned nothing; see :mod:`extraction.shipping`."""
 
     @property
     def version(self) -> str:
         """That of the extractor, without building it."""
-        heads = Heads.version_in(self.heads) if self.heads is not None else ""
-        return extractor_version(self.vocabulary, Encoder(self.encoder).fingerprint, heads)
+        encoder = Encoder(self.encoder)
+        heads = Heads.version_in(self.heads, encoder, self.shipped) if self.heads is not None else ""
+        return extractor_version(self.vocabulary, encoder.fingerprint, heads)
 
     def build(self, clock: Clock = utc_now) -> Extractor:
         """The extractor itself; takes seconds."""
         encoder = Encoder(self.encoder, device=self.device)
-        heads = Heads.load(self.heads, encoder, self.vocabulary) if self.heads is not None else None
+        heads = (
+            Heads.load(self.heads, encoder, self.vocabulary, shipped=self.shipped) if self.heads is not None else None
+        )
         return Extractor(self.vocabulary, self.lexicon, encoder, heads=heads, clock=clock)
 
 
@@ -155,6 +161,19 @@ def _read(extractor: Extractor, batch: Sequence[Document]) -> list[Extraction]:
     extractions = list(extractor.extract_all(batch))
     return_memory()
     return extractions
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch on one thread, for a few texts: there a second one mostly waits, and takes processor time to do so."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def return_memory() -> None:

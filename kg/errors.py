@@ -7,7 +7,6 @@ KGError
 │   └── PortTakenError
 ├── JarError                 a jar of a committed lock could not be fetched or stored
 │   └── ChecksumError
-├── DiskError                a file of this home could not be written
 ├── StoreError               the database refused, failed or is of the wrong kind
 │   ├── ConnectionFailedError
 │   ├── AuthenticationError
@@ -15,6 +14,7 @@ KGError
 │   ├── QueryTimeoutError
 │   ├── WriteRefusedError    a statement that writes was sent to be read
 │   └── StatementError       it refused a statement, or a value that it was given
+├── DiskError                a file of this home cannot be written, mostly because the disk is full
 ├── SchemaError              a value does not fit kg/schema.py, or the graph is of another schema version
 ├── InputError               a file cannot be read at all (bad records are rejects, not errors)
 │   └── TooManyRejectsError
@@ -56,16 +56,16 @@ class PortTakenError(LocalDatabaseError):
     """Another process listens on the port that this home was given."""
 
 
+class DiskError(KGError):
+    """A file of this home cannot be written, mostly because the disk is full."""
+
+
 class JarError(KGError):
     """A jar of a committed lock could not be fetched or stored."""
 
 
 class ChecksumError(JarError):
     """A jar is not the file that the committed lock names."""
-
-
-class DiskError(KGError):
-    """A file of this home could not be written: its disk is full, or it may not be."""
 
 
 class StoreError(KGError):

@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     encoder: str | None = Field(
         default=None, description="Folder of a transformers encoder; by default the MiniLM that is installed."
     )
+    shipped_heads: bool = Field(
+        default=True,
+        description="Whether the head of opinions that ships with kg reads where this home has learned none.",
+    )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch computes.")
     workers: int | None = Field(
         default=None, ge=1, le=64, description="Processes that read texts; by default one a core, at most 4."

@@ -71,7 +71,7 @@ def mark(now: datetime) -> str:
 
     Args:
         now: by the database's clock (:meth:`~kg.store.GraphStore.now`). Marks are compared with those of other
-            processes and with the time of a training: one that lay in the future would not be looked for until then.
+            processes: one from a clock that is ahead would be looked for only when its time has come.
     """
     return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ} {secrets.token_hex(4)}"
 

@@ -221,7 +221,15 @@ CALL (u) {
   RETURN collect(DISTINCT p) AS known
 }
 // 4. Which candidates pass the filters: the pool, where there is one, and in any case what the history leads to.
-CALL (pool, led, free, without, that, kinds, shelves) {
+// A product has many relations beside those to its shelves, and all are walked to find these. What stands on few
+// shelves is gathered from them instead.
+LET few = onShelves <= 4 * $exact
+CALL (few, shelves) {
+  UNWIND CASE WHEN few THEN shelves ELSE [] END AS shelf
+  MATCH (shelf)<-[:IN_CATEGORY]-(p)
+  RETURN collect(p) AS stocked
+}
+CALL (pool, led, free, without, that, kinds, shelves, few, stocked) {
   // By their own properties first, which are at hand; only what is left is looked at from node to node.
   CALL (pool, led) {
     UNWIND pool + [one IN led | one.p] AS p
@@ -231,7 +239,8 @@ CALL (pool, led, free, without, that, kinds, shelves) {
   }
   UNWIND possible AS p
   LET is = free
-  FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+  FILTER is.category
+    OR CASE WHEN few THEN p IN stocked ELSE EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves } END
   FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
   FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
   FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
@@ -302,7 +311,9 @@ CALL (enough, least) {
   }
 }
 LET way = CASE WHEN asPopular < 4 * $exact AND asPopular < entry.n THEN 'popularity' ELSE entry.by END
-CALL (u, live, known, enough, least, way, rarest, low, high, free, without, that, kinds, shelves) {
+CALL (
+  u, live, known, enough, least, way, rarest, low, high, free, without, that, kinds, shelves, few, stocked
+) {
   WHEN enough THEN {
     RETURN [] AS best
   }
@@ -315,7 +326,11 @@ CALL (u, live, known, enough, least, way, rarest, low, high, free, without, that
       any: free.any OR way = 'any attribute',
       fitting: free.fitting OR way = 'fits'
     }
-    CALL (way, least, rarest, low, high, that, kinds, shelves) {
+    CALL (way, least, rarest, low, high, that, kinds, shelves, few, stocked) {
+      WHEN way = 'category' AND few THEN {
+        UNWIND stocked AS p
+        RETURN DISTINCT p
+      }
       WHEN way = 'category' THEN {
         UNWIND shelves AS shelf
         MATCH (shelf)<-[:IN_CATEGORY]-(p:Product)
@@ -368,7 +383,8 @@ CALL (u, live, known, enough, least, way, rarest, low, high, free, without, that
     FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
     FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
     FILTER least IS NULL OR p.popularity >= least
-    FILTER is.category OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+    FILTER is.category
+      OR CASE WHEN few THEN p IN stocked ELSE EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves } END
     FILTER is.brand OR EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $brands }
     FILTER is.all OR all(key IN $attributes WHERE EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key = key })
     FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }

@@ -36,7 +36,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import kg
 from kg import catalogue
-from kg.app import metrics, openapi
+from kg.app import graph_metrics, metrics, openapi
 from kg.app.slots import BusyError, Slot, Slots
 from kg.catalogue import Rows
 from kg.errors import (
@@ -461,8 +461,19 @@ class Server:
         return rows[0]["version"] if rows else None
 
     async def measured(self) -> Response:
-        """In Prometheus' text format."""
-        return Response(self.metrics.text(), media_type=metrics.CONTENT_TYPE)
+        """In Prometheus' text format: this process's numbers, and those that the graph records of jobs and streams."""
+        try:
+            slot = await self._doctor.take(_HEALTH_S)
+            try:
+                recorded = await slot.call(self._recorded, _HEALTH_S)
+            finally:
+                slot.release()
+        except (KGError, BusyError, TimeoutError):
+            recorded = b""  # what is not known is left out, as Prometheus expects it
+        return Response(self.metrics.text() + recorded, media_type=metrics.CONTENT_TYPE)
+
+    def _recorded(self) -> bytes:
+        return graph_metrics.text(self.store, _HEALTH_S)
 
 
 class _Stream(StreamingResponse):

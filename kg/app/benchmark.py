@@ -154,7 +154,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
         started = time.perf_counter()
         model = TripletModel.train(learned, settings.encoder, recipe=recipe, device=settings.device)
         seconds = round(time.perf_counter() - started)
-        read = {name: [one.triplets for one in model.read(words[name])] for name in gold}
+        read = {name: model.read(words[name]) for name in gold}
         found = {name: [[t.triplet for t in one] for one in answers] for name, answers in read.items()}
         judged = [
             (t.confidence, t.triplet in sentence.triplets)

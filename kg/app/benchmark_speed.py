@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from extraction import corpus
 from extraction.benchmarks import read_products
+from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry
 from extraction.training import Heads
 from extraction.workers import ExtractorSpec, Workers
 from kg import vocabulary
-from kg.app.jobs import MOST_WORKERS, PAGE, heads_folder
+from kg.app.jobs import MOST_WORKERS, PAGE, heads_folder, shipped_folder
 from kg.errors import BenchmarkError
 from kg.graph import Document, DocumentKind
 from kg.settings import Settings
@@ -50,12 +51,18 @@ def extraction_speed(settings: Settings, data: Path, *, texts: int) -> dict[str,
             Document(f"review:{n}", DocumentKind.REVIEW, text, f"p{n % len(products)}") for n, text in enumerate(said)
         ],
     }
-    folder = heads_folder(settings)
+    folder, shipped = heads_folder(settings), shipped_folder(settings)
     spec = ExtractorSpec(
-        vocabulary.load(settings.vocabulary), Lexicon(products=products), settings.encoder, settings.device, folder
+        vocabulary.load(settings.vocabulary),
+        Lexicon(products=products),
+        settings.encoder,
+        settings.device,
+        folder,
+        shipped,
     )
+    heads = Heads.version_in(folder, Encoder(settings.encoder), shipped)
     count = settings.workers or min(MOST_WORKERS, os.cpu_count() or 1)
-    figures: dict[str, Any] = {"processes": count, "heads": Heads.version_in(folder) or "none: rules and encoder"}
+    figures: dict[str, Any] = {"processes": count, "heads": heads or "none: rules and encoder"}
     with Workers(spec, count) as workers:
         _read(workers, [some[:WARM] for some in documents.values() for _ in range(count)])
         for kind, some in documents.items():

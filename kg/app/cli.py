@@ -283,6 +283,28 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 @app.command()
+def remove(
+    kind: Annotated[Literal["products", "reviews", "documents", "sources"], typer.Argument(help="What to remove.")],
+    keys: Annotated[
+        list[str], typer.Argument(help="Skus, ids of reviews or documents, or names of sources.", show_default=False)
+    ],
+    json: Json = False,
+) -> None:
+    """Remove records, with exactly what they alone supported: facts, evidence, brands, shelves, users' interest."""
+    from kg.app.session import open_store
+    from kg.removal import remove as removed
+
+    with open_store(Settings.load()) as store:
+        report = removed(store, kind, keys)
+    show(
+        {"found": report.found, "users": len(report.users), "products": len(report.products)},
+        json,
+        f"{report.found} of {len(keys)} {kind} removed; {len(report.users)} users and {len(report.products)} products "
+        "had to do with them.",
+    )
+
+
+@app.command()
 def holdout(
     file: Annotated[Path, typer.Argument(help="Reviews or events, JSON Lines or CSV, also .gz.")],
     remaining: Annotated[Path, typer.Option(help="Gets the other lines, unchanged.")],
@@ -416,6 +438,27 @@ def train(
         )
     how = f"going on from {report['based_on']}" if base else f"validation {short(report['metrics'])}"
     show(report, json, f"Trained {report['version']}; {how}.")
+
+
+@app.command()
+def learn(json: Json = False) -> None:
+    """Teach the live model, in its place, what has changed since it last learned; nothing is chosen anew.
+
+    The whole graph is read, but only what changed is trained and written. Repeat it at will: without a change it
+    writes nothing.
+    """
+    from kg.app import models
+    from kg.app.session import open_store
+
+    settings = Settings.load()
+    with open_store(settings) as store:
+        report = models.learn(store, settings)
+    show(
+        report,
+        json,
+        f"{report['version']} has learned of {report['users']} users and {report['products']} products: "
+        f"{report['vectors']} vectors and {report['relations']} relations were written.",
+    )
 
 
 @app.command()

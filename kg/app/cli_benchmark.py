@@ -61,6 +61,23 @@ def extraction_triplets(
         show(rows, False)
 
 
+@app.command("extraction-shipped")
+def extraction_shipped(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of ASTE-Data-V2, to measure on its development parts as well.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What the head of opinions that ships with kg adds to the rules: on foreign sentences and on the bundled shop."""
+    from kg.app import benchmark_shipped as measured
+
+    settings = Settings.load()
+    if data is not None:
+        show(list(measured.on_sentences(settings, data, measured.shipped_model(settings))), json)
+    model = measured.shipped_model(settings)
+    show([row for seed in measured.SHOP_SEEDS for row in measured.on_shop(settings, model, seed)], json)
+
+
 @app.command("extraction-values")
 def extraction_values(
     data: Annotated[Path, typer.Option(help="Folder with `ae110k` and `wdc_pave`.", exists=True, file_okay=False)],
@@ -156,6 +173,31 @@ def growth(
     from kg.app import benchmark_growth as measured
 
     show(measured.growth(Settings.load(), data, set, related=related), json)
+
+
+@app.command("deltas")
+def deltas(
+    copies: Annotated[int, typer.Option(min=1, help="So many times the bundled shop, each drawn anew.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Changes of a hundredth.")] = 100,
+    json: Json = False,
+) -> None:
+    """Processor seconds that a change of a hundredth costs beside a full rebuild, and the quality after all of them."""
+    from kg.app import benchmark_deltas as measured
+
+    show(measured.deltas(Settings.load(), copies=copies, steps=steps, say=_say), json)
+
+
+@app.command("linking")
+def linking(
+    sizes: Annotated[
+        list[int] | None, typer.Option("--size", min=1000, help="Products; 10,000, 100,000 and 1,000,000.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How long linking what a new text names takes in catalogues of several sizes, in memory and in Neo4j."""
+    from kg.app import benchmark_linking as measured
+
+    show(measured.linking(Settings.load(), sizes=sizes or (10_000, 100_000, 1_000_000), say=_say), json)
 
 
 @app.command("network")

@@ -49,7 +49,7 @@ def run(settings: Settings, out: Console) -> None:
     )
     out.print("were planted, so that what is read out of them can be counted.\n")
     with _step(out, "Neo4j"), open_store(settings) as store:
-        _empty(store)
+        empty(store)
     with open_store(settings) as store:
         with _step(out, "kg ingest"):
             for kind in jobs.KINDS:
@@ -189,6 +189,6 @@ def _step(out: Console, name: str) -> Iterator[None]:
     out.print(f"  [dim]{time.perf_counter() - started:.1f} s[/]")
 
 
-def _empty(store: GraphStore) -> None:
-    """The demo's home is the demo's own; what an earlier demo left there goes."""
+def empty(store: GraphStore) -> None:
+    """Delete all but the record of the migrations. For graphs that are the program's own: a demo's, a benchmark's."""
     store.autocommit("MATCH (n) WHERE NOT n:Migration CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 1000 ROWS")

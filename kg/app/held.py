@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
 
 import structlog
 
@@ -17,9 +16,6 @@ from kg.leases import Lease
 from kg.store import GraphStore
 
 log = structlog.get_logger()
-
-DISK_S: Final = 1.0
-"""How long is waited until a disk that was full is tried again."""
 
 
 class Held:
@@ -55,8 +51,8 @@ def while_held(
     ttl: timedelta,
     pause_s: float,
 ) -> None:
-    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, losses of the
-    lease, and a disk that is full.
+    """Do ``work`` whenever the lease can be had, until ``stop`` is set: through restarts of the database, a full disk,
+    and losses.
 
     Args:
         name: of the lease.
@@ -86,5 +82,5 @@ def while_held(
             log.warning("the database does not take what was read; it is tried again", error=str(error))
             stop.wait(pause_s)
         except DiskError as error:
-            log.error("a file cannot be written; it is tried again", source=name, error=str(error))
-            stop.wait(DISK_S)
+            log.warning("the disk does not take what was read; it is tried again", error=str(error))
+            stop.wait(max(pause_s, 1.0))

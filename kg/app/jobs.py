@@ -271,7 +271,12 @@ def extract(
 def extractor_spec(store: GraphStore, settings: Settings) -> ExtractorSpec:
     """What the extractor of this graph and home is made from, the catalogue's names as they are now."""
     return ExtractorSpec(
-        vocabulary.load(settings.vocabulary), lexicon(store), settings.encoder, settings.device, heads_folder(settings)
+        vocabulary.load(settings.vocabulary),
+        lexicon(store),
+        settings.encoder,
+        settings.device,
+        heads_folder(settings),
+        shipped_folder(settings),
     )
 
 
@@ -432,7 +437,9 @@ def _heads(settings: Settings) -> Heads:
     from extraction.training import Heads
 
     encoder = Encoder(settings.encoder, device=settings.device)
-    return Heads.load(heads_folder(settings), encoder, vocabulary.load(settings.vocabulary))
+    return Heads.load(
+        heads_folder(settings), encoder, vocabulary.load(settings.vocabulary), shipped=shipped_folder(settings)
+    )
 
 
 def heads_folder(settings: Settings) -> Path:
@@ -440,12 +447,19 @@ def heads_folder(settings: Settings) -> Path:
     return settings.home / "extraction"
 
 
+def shipped_folder(settings: Settings) -> Path | None:
+    """Where the heads that ship with kg lie, unless they are not to be used."""
+    from extraction.shipping import SHIPPED
+
+    return SHIPPED if settings.shipped_heads else None
+
+
 # --- the clock -----------------------------------------------------------------------------------------------
 
 
 def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
     """The jobs of a shop: every night read new texts, then train and promote, and find segments and intent; every hour
-    look how the live model does."""
+    teach the live model what has changed, and look how it does."""
 
     def run_extract(store: GraphStore) -> str:
         report = extract(store, settings)
@@ -453,6 +467,12 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
 
     def run_train(store: GraphStore) -> str:
         return str(models.train(store, settings)["version"])
+
+    def run_learn(store: GraphStore) -> str:
+        if not _is_live(store):
+            return "no model is live yet"
+        learned = models.learn(store, settings)
+        return f"{learned['users']} users and {learned['products']} products for {learned['version']}"
 
     def run_promote(store: GraphStore) -> str:
         try:
@@ -480,6 +500,12 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
             run=run_promote,
             after=("train",),
             doc="Write the newest checkpoint and switch to it, unless it is worse on validation than the live one.",
+        ),
+        Job(
+            name="learn",
+            run=run_learn,
+            trigger="15 * * * *",
+            doc="Teach the live model what users did and what came, was said or was removed since it last learned.",
         ),
         Job(
             name="watch",

@@ -1,4 +1,4 @@
-"""The model's steps, composed from the packages: train, tune, promote, watch, evaluate.
+"""The model's steps, composed from the packages: train, learn, tune, promote, watch, evaluate.
 
 The text's steps are in :mod:`kg.app.jobs`, which also says when the scheduler does which.
 """
@@ -77,6 +77,24 @@ def train(
         "based_on": base,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def learn(store: GraphStore, settings: Settings) -> dict[str, Any]:
+    """Teach the live model, in its slot, what the graph holds that it does not know; see :mod:`embeddings.deltas`.
+
+    Raises:
+        CheckpointError: no model is live, its checkpoint is not in this home or of an earlier kg, or another process
+            has learned or promoted meanwhile; then nothing was written.
+    """
+    from embeddings import registry
+    from embeddings.deltas import Learner
+
+    started = time.perf_counter()
+    live = registry.live(store)
+    if live is None:
+        raise CheckpointError("No model is live, so there is none to go on from. Train one: kg train; kg promote.")
+    learned = Learner(store, registry.load(settings.home, live.version), seed=settings.seed).learn(store)
+    return {"version": live.version, **asdict(learned), "seconds": round(time.perf_counter() - started, 1)}
 
 
 def tune(

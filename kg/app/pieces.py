@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -124,7 +125,7 @@ class RejectLog:
             read: for each file, how far it has been read; rejects of other files stay.
 
         Raises:
-            DiskError: the file cannot be written; it is as it was.
+            DiskError: the disk does not take them.
         """
         if not self._path.exists():
             return
@@ -138,38 +139,37 @@ class RejectLog:
             if offset is None or offset < read.get(reject["file"], 1 << 62):
                 kept.append(line)
         part = self._path.with_suffix(".part")
-        try:
+        with self._room():
             part.write_bytes(b"".join(kept))
             part.replace(self._path)
-        except OSError as error:
-            raise self._unwritten(error) from error
 
     def write(self, rejects: Sequence[Reject]) -> None:
         """Append, and see to it that it is on the disk before the piece is committed.
 
         Raises:
-            DiskError: they cannot be written; none of them is in the file.
+            DiskError: the disk does not take them all; none of them is in the file.
         """
         if not rejects:
             return
         lines = b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects)
-        try:
-            # Without a buffer, which would be written when the file is closed: after it has been cut.
-            with self._path.open("ab", buffering=0) as file:
-                before = file.tell()
-                try:
-                    while lines:
-                        lines = lines[file.write(lines) :]
-                    os.fsync(file.fileno())
-                except OSError:
-                    # What did fit in ends in the middle of a line, to which the next reject would be appended.
-                    file.truncate(before)
-                    raise
-        except OSError as error:
-            raise self._unwritten(error) from error
+        # Without a buffer, of which Python would try to write the rest when the file is closed, after it was cut.
+        with self._room(), self._path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                while lines:
+                    lines = lines[file.write(lines) :]
+                os.fsync(file.fileno())
+            except OSError:
+                # What fitted ends in the middle of a line, onto which the next reject would be written.
+                file.truncate(before)
+                raise
 
-    def _unwritten(self, error: OSError) -> DiskError:
-        return DiskError(
-            f"Rejects cannot be written to {self._path} ({error.strerror}), so nothing was loaded of the piece that "
-            "they stand in. Make room on that disk, or name another file with --rejects."
-        )
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DiskError(
+                f"Rejects could not be written to {self._path}: {error.strerror or error}. Make room on that disk; "
+                "what was read with them is not loaded before they are written."
+            ) from error

@@ -23,7 +23,7 @@ import structlog
 
 from extraction.corpus import Kind
 from extraction.pipeline import NAME, Extractor
-from extraction.workers import return_memory
+from extraction.workers import one_thread, return_memory
 from kg import provenance, streams
 from kg.app import jobs
 from kg.errors import LeaseLostError, StoreError
@@ -138,7 +138,8 @@ class Refresher:
             lock = {"rows": [{"id": id} for id in sorted(part)]}
             rows = self._store.write_all([(_LOCK_DOCUMENTS, lock), (_WAITING, {"documents": part})])[1]
             if rows and self._reader is not None:
-                self._read(rows, self._reader)
+                with one_thread():
+                    self._read(rows, self._reader)
                 self._place([row["sku"] for row in rows if row["kind"] == DocumentKind.PRODUCT])
                 marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
                 self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
@@ -210,6 +211,12 @@ class Reader:
             self._renewal = threading.Thread(target=self._rebuild, args=(store,), name="names", daemon=True)
             self._renewal.start()
 
+    def learn_names(self, store: GraphStore) -> None:
+        """Learn now the names of products that came since, if any did."""
+        if self.stale:
+            self.stale = False
+            self._rebuild(store)
+
     def _rebuild(self, store: GraphStore) -> None:
         try:
             self._extractor = self._build(store)
@@ -219,7 +226,11 @@ class Reader:
 
     def _build(self, store: GraphStore) -> Extractor:
         began = time.monotonic()
-        extractor = jobs.extractor_spec(store, self._settings).build()
+        if self._extractor is None:
+            extractor = jobs.extractor_spec(store, self._settings).build()
+        else:
+            # The models stay: loading them takes longer than the names of a shop of thousands.
+            extractor = self._extractor.knowing(jobs.lexicon(store))
         self._looked = time.monotonic()
         self._took = self._looked - began
         log.info("names of the catalogue read", seconds=round(self._took, 1))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
+from typing import Final
 
 LOOPBACK = "127.0.0.1"
 # A client opens with a magic number and four offers of four bytes: zero, how many minor versions below, minor, major.
 # Here 5.8 down to 5.0, 4.4 down to 4.2, and two empty offers. The server answers with the one it takes, or zeros.
 _HELLO = bytes.fromhex("6060b017 00080805 00020404 00000000 00000000")
+
+LASTING_PORTS: Final = range(20_000, 32_768)
+"""Below those from which Linux (32768 on), macOS and Windows (49152 on) take the ports of outgoing connections."""
 
 
 def answers(port: int, timeout_s: float = 1.0) -> bool:
@@ -37,8 +42,15 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that the system says is free now."""
+    """A loopback port that is free now, and that no outgoing connection is given.
+
+    A server is found again where it was: while it is away, the system must not lend its port to somebody's connection,
+    least of all to that of a client which tries to reach it.
+    """
+    for port in random.sample(LASTING_PORTS, 50):
+        if is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
+        lent: int = probe.getsockname()[1]
+    return lent

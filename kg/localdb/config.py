@@ -86,6 +86,11 @@ db.tx_log.preallocate=false
 db.tx_log.rotation.size=64m
 db.tx_log.rotation.retention_policy=256M size
 
+# A client hears from its query every few seconds; after 10 s of silence it knows that the connection is dead, not after
+# two minutes, and tries again.
+server.bolt.connection_keep_alive=5s
+server.bolt.connection_keep_alive_streaming_scheduling_interval=2s
+
 # Databases are closed within 0.3 s; by default Bolt then waits twice 5 s for nobody.
 internal.dbms.bolt.netty_server_shutdown_quiet_period_duration=0s
 {further}"""

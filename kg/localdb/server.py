@@ -60,6 +60,8 @@ LEAST_FREE_MB = 256
 #: A free port may be taken by another program before the server gets to it; three times in a row is no accident.
 _PORT_ATTEMPTS = 3
 _POLL_S = 0.1
+#: How long a port is waited for that this home's server had before.
+_LET_GO_S = 3.0
 #: How long the system may take to end a killed process.
 _KILL_S = 10.0
 
@@ -308,12 +310,25 @@ def _choose_port(folder: Path, port: int | None) -> int:
             raise _port_taken(folder, port)
         return port
     _, kept = _read_home(folder)
-    if kept is not None and bolt.is_free(kept):
+    if kept is not None and _is_let_go(kept):
         return kept
     chosen = bolt.free_port()
     if kept is not None:
         _log.warning("Port %d of %s is now used by another program; Neo4j moves to %d.", kept, folder.parent, chosen)
     return chosen
+
+
+def _is_let_go(port: int) -> bool:
+    """Whether a port is free, or soon is: a server that was killed just now may hold it until its last thread is gone.
+
+    Those that are connected look for the server where it was.
+    """
+    end = time.monotonic() + _LET_GO_S
+    while not bolt.is_free(port):
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _port_taken(folder: Path, port: int) -> PortTakenError:

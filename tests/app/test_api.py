@@ -410,6 +410,30 @@ def measured(api: TestClient, line: str) -> float:
     return float(found[1]) if found else 0.0
 
 
+def test_metrics_tell_of_jobs_and_streams_what_the_graph_records(shop: GraphStore, api: TestClient) -> None:
+    assert measured(api, 'kg_waiting{what="users"}') == 0
+    shop.write(
+        "CREATE (:JobRun {id: 'a', job: 'train', outcome: 'succeeded', seconds: 2.5,\n"
+        "                at: datetime('2026-03-01T02Z')}),\n"
+        "       (:JobRun {id: 'b', job: 'train', outcome: 'failed', seconds: 1.0, at: datetime('2026-03-02T02Z')}),\n"
+        "       (:Lease {name: 'train', token: 7, until: datetime.realtime() + duration('PT1H'), holder: 'x'}),\n"
+        "       (:Lease {name: 'watch', token: 3}),\n"
+        "       (:Offset {source: 'events f', lines: 12, bytes: 99, head: 'h', at: datetime('2026-03-02T02:00Z')})\n"
+        "WITH 1 AS one\nMATCH (u:User {id: 'anna'})\nSET u.waiting = '2026-03-02T02:00:00.000000Z ab'"
+    )
+    try:
+        assert measured(api, 'kg_job_runs{job="train",outcome="failed"}') == 1
+        assert measured(api, 'kg_job_seconds{job="train",outcome="succeeded"}') == 2.5
+        assert measured(api, 'kg_job_last_success_timestamp_seconds{job="train"}') == 1772330400
+        assert [measured(api, f'kg_lease_held{{name="{name}"}}') for name in ("train", "watch")] == [1, 0]
+        assert measured(api, 'kg_stream_lines{source="events f"}') == 12
+        assert measured(api, 'kg_waiting{what="users"}') == 1
+        assert measured(api, 'kg_waiting_seconds{what="users"}') > 0
+    finally:
+        shop.write("MATCH (n:JobRun|Lease|Offset) DELETE n")
+        shop.write("MATCH (u:User {id: 'anna'}) REMOVE u.waiting")
+
+
 def test_metrics_count_requests_and_refusals(api: TestClient) -> None:
     api.get("/query/product/profile?sku=G1")
     api.get("/query/product/profile?sku=G1&limit=-1")

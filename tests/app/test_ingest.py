@@ -35,6 +35,13 @@ def test_products_reviews_events_and_users_of_a_small_shop(kg: Kg, store: GraphS
     ]
 
 
+def test_what_was_loaded_by_mistake_is_removed_by_its_key(kg: Kg, store: GraphStore, tmp_path: Path) -> None:
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", GUITAR, STRAP))
+    answer = kg("remove", "products", "G1", "G9", "--json")
+    assert (answer.code, answer.json) == (0, {"found": 1, "users": 0, "products": 1})
+    assert store.read("MATCH (n:Product|Brand|Category) RETURN n.sku AS sku") == [{"sku": "S1"}]
+
+
 def test_each_bad_record_goes_to_the_rejects_with_its_line_and_the_rest_load(
     kg: Kg, store: GraphStore, tmp_path: Path
 ) -> None:

@@ -158,7 +158,8 @@ def test_what_marked_texts_teach_is_kept_apart_from_the_checkpoints(kg: Kg, tmp_
     learned = again["version"]
     product = {"sku": "S1", "title": "Green belt 77", "categories": [["Straps"]]}
     kg("ingest", "products", lines(tmp_path / "products.jsonl", product))
-    assert kg("extract", "--json").json["version"].endswith(f".{learned}")
+    # It reads attributes beside the head of opinions that ships, whose version stands after its own.
+    assert f".{learned}s" in kg("extract", "--json").json["version"]
     # It learns corrections too, and says what it would ask next.
     suggested = kg("suggest-corrections", path, "--format", "ae", "--limit", "2").out.splitlines()
     assert len(suggested) == 2

@@ -47,12 +47,34 @@ directory.id={directory}
 """What `kafka-storage format` would write, in a process of Java less."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Broker:
     """A broker that runs."""
 
     address: str
+    command: tuple[str, ...]
+    console: Path
     process: subprocess.Popen[bytes]
+
+    @classmethod
+    def started(cls, address: str, command: tuple[str, ...], console: Path) -> Broker:
+        with console.open("ab") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        return cls(address, command, console, process)
+
+    def wait(self) -> None:
+        """Until it answers."""
+        _wait_until_it_answers(self.address, self.process, self.console)
+
+    def kill(self) -> None:
+        """It is gone."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def start_again(self) -> None:
+        """Where it was, with what it had; return when it answers."""
+        self.process = Broker.started(self.address, self.command, self.console).process
+        self.wait()
 
     def freeze(self) -> None:
         """It answers nobody any more."""
@@ -75,16 +97,14 @@ def broker(home: Path) -> Iterator[Broker]:
     properties.write_text(PROPERTIES.format(port=port, controller=controller, data=data))
     classpath = ":".join(str(jar) for jar in jars.classpath(LOCK))
     java = [str(find_java().executable), "-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-    with (home / "console.log").open("wb") as console:
-        process = subprocess.Popen(
-            [*java, "-cp", classpath, "kafka.Kafka", str(properties)], stdout=console, stderr=subprocess.STDOUT
-        )
+    command = (*java, "-cp", classpath, "kafka.Kafka", str(properties))
+    running = Broker.started(f"127.0.0.1:{port}", command, home / "console.log")
     try:
-        _wait_until_it_answers(f"127.0.0.1:{port}", process, home / "console.log")
-        yield Broker(f"127.0.0.1:{port}", process)
+        running.wait()
+        yield running
     finally:
-        process.kill()
-        process.wait(PATIENCE_S)
+        running.process.kill()
+        running.process.wait(PATIENCE_S)
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ from extraction.encoder import Encoder
 from extraction.lexicon_triplets import lexicon_triplets
 from extraction.opinions import OpinionRules
 from extraction.pipeline import Extractor
-from extraction.sentences import MAX_WORDS, PlainReader, ReadSentence, pieces, vectors_of
+from extraction.sentences import MAX_WORDS, pieces, vectors_of
 from extraction.training import Heads
 from extraction.triplets import ReadTriplet, TripletModel
 from kg.graph import Document, DocumentKind
@@ -85,9 +85,9 @@ def test_sentences_without_end_are_cut() -> None:
 
 def test_a_clause_has_the_vector_of_its_sentence(encoder: Encoder) -> None:
     # Alone or read within its sentence, nearly the same; another clause is farther.
-    alone = vectors_of(["the sound is great", "my strap tore after a week"], PlainReader(encoder))
-    (read,) = PlainReader(encoder).read([["the", "sound", "is", "great", "."]])
-    inside = read.words[:4].mean(0) / np.linalg.norm(read.words[:4].mean(0))
+    alone = vectors_of(["the sound is great", "my strap tore after a week"], encoder)
+    (read,) = encoder.encode_words([["the", "sound", "is", "great", "."]])
+    inside = read[:4].mean(0) / np.linalg.norm(read[:4].mean(0))
     assert float(inside @ alone[0]) > 0.95 > float(inside @ alone[1])
 
 
@@ -107,14 +107,8 @@ def test_the_lexicon_judges_the_nearest_nouns() -> None:
 class Quoth:
     """Stands for a head that reads one triplet in each sentence: the last word but one judges the first."""
 
-    def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
-        return [
-            ReadSentence(
-                np.zeros((len(words), 384), dtype=np.float32),
-                (ReadTriplet(Triplet((0,), (len(words) - 2,), "POS"), 0.83),),
-            )
-            for words in sentences
-        ]
+    def read(self, sentences: Sequence[Sequence[str]]) -> list[tuple[ReadTriplet, ...]]:
+        return [(ReadTriplet(Triplet((0,), (len(words) - 2,), "POS"), 0.83),) for words in sentences]
 
 
 def test_a_learned_opinion_is_a_fact_of_the_product(vocabulary: Vocabulary, encoder: Encoder) -> None:

@@ -1,136 +1,118 @@
-"""``python -m tests.faults``: play many seeds, several at a time, and say which ones broke something.
+"""``python -m tests.faults``: play many seeds of each kind of fault, and say which ones broke something.
 
-    python -m tests.faults --runs 200        seeds 0 to 199 (``make faults``)
-    python -m tests.faults --seed 17         one seed again
-    python -m tests.faults --runs 20 --unfenced   without the fence: the check must find something
-    python -m tests.faults --runs 0 --kills 100   followers of streams, killed as often (part of ``make faults``)
-    python -m tests.faults --stream 4        one of their seeds again
+    python -m tests.faults                          all kinds, as often as each is worth (``make faults``)
+    python -m tests.faults --kind network           one kind
+    python -m tests.faults --kind network --seed 4  one seed again
+    python -m tests.faults --runs 3                 so many seeds of each kind
+    python -m tests.faults --kind scheduler --runs 20 --unfenced   without the fence: the check must find something
 
-Everything happens in a Neo4j of its own, under KG_HOME.
+Everything happens in a Neo4j of its own, under KG_HOME. It ends with 1 when a seed broke something.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
+import logging
 import os
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TextIO
 
-from kg import localdb
-from kg.migrations import migrate
-from kg.store import GraphStore
-from tests.faults.plan import plan
-from tests.faults.stream import KILLS, StreamReport, play_stream, stream_plan
-from tests.faults.world import Report, in_the_shop, known, play, world_of
+import structlog
+
+from tests.faults.kinds import KINDS, scheduler
+from tests.faults.outcome import Played, Scene, scene_at
+from tests.faults.world import in_the_shop, known, play
 
 
 def main() -> int:
     """Play; 1 when a seed broke something."""
     arguments = _arguments()
+    # What is logged while something breaks is meant to be: the summary says what matters.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("neo4j").setLevel(logging.CRITICAL)
     home = Path(os.environ.get("KG_HOME", ".kg/faults")).absolute()
-    connection = localdb.start(home, heap_mb=512, page_cache_mb=128)
     began = time.monotonic()
-    try:
-        with GraphStore.connect(connection.uri, connection.username, connection.password) as store:
-            migrate(store)
-
-            def one(seed: int) -> Report:
-                with known(store, world_of(seed, connection, fenced=not arguments.unfenced)) as world:
-                    report = play(store, world, plan(seed))
-                say(_line(report), sys.stderr)
-                return report
-
-            with ThreadPoolExecutor(arguments.beside) as threads:
-                reports = list(threads.map(one, arguments.seeds))
-            played = [_stream(store, connection, seed, home) for seed in arguments.streams]
-            if arguments.seeds and arguments.seed is None:
-                world, killed = in_the_shop(connection)
-                with known(store, world):
-                    shop = play(store, world, killed)
-                say(_line(shop), sys.stderr)
-    finally:
-        localdb.stop(home)
-    summary: dict[str, object] = {"seconds": round(time.monotonic() - began, 1)}
-    if reports:
-        summary = _summary(reports) | summary
-    if reports and arguments.seed is None:
-        reports.append(shop)
-        summary["takeover_in_the_shop_s"] = [round(seconds, 1) for seconds in shop.takeovers]
-    if played:
-        summary["streams"] = {
-            "seeds": len(played),
-            "kills": sum(len(one.plan.cuts) for one in played),
-            "refused": sum(one.refused for one in played),
-            "broken": sum(1 for one in played if one.differences),
-        }
-    say(json.dumps(summary), sys.stdout)
-    differing = [one.plan.seed for one in played if one.differences]
-    if differing:
-        say(f"Broken: {differing}. Again: python -m tests.faults --stream {differing[0]}", sys.stderr)
-    broken = [report.plan.seed for report in reports if report.violations]
-    if broken:
-        say(f"Broken: {broken}. Again: python -m tests.faults --seed {broken[0]}", sys.stderr)
-    return 1 if broken or differing else 0
+    played: list[Played] = []
+    with scene_at(home) as scene:
+        for name in arguments.kinds:
+            kind = KINDS[name]
+            seeds = [arguments.seed] if arguments.seed is not None else range(arguments.runs or kind.runs)
+            beside = arguments.beside if kind.beside else 1
+            played += _all(scene, name, seeds, beside, fenced=not arguments.unfenced)
+            if name == "scheduler" and arguments.seed is None and arguments.runs is None:
+                _say_shop(scene)
+    say(table(played), sys.stdout)
+    say(f"{len(played)} runs in {(time.monotonic() - began) / 60:.1f} minutes", sys.stdout)
+    broken = [one for one in played if one.violations]
+    for one in broken:
+        say(f"Again: python -m tests.faults --kind {one.kind} --seed {one.seed}", sys.stderr)
+    return 1 if broken else 0
 
 
-def _stream(store: GraphStore, connection: localdb.Connection, seed: int, home: Path) -> StreamReport:
-    report = play_stream(store, connection, stream_plan(seed), home / "stream")
-    head = (
-        f"stream {seed}: {len(report.plan.cuts)} kills of a follower of {report.plan.kind}, {report.refused} refused, "
-        f"{report.seconds:.1f} s"
-    )
-    say("\n   BROKEN: ".join([head, *report.differences]), sys.stderr)
-    return report
+def _all(scene: Scene, name: str, seeds: Iterable[int], beside: int, *, fenced: bool) -> list[Played]:
+    def one(seed: int) -> Played:
+        began = time.monotonic()
+        try:
+            found = KINDS[name].play(scene, seed) if fenced else scheduler(scene, seed, fenced=False)
+        except Exception as error:  # a run that could not be played to its end is a broken one, and the next is played
+            wrong = f"{type(error).__name__}: {error}"
+            found = Played(name, seed, "not played to its end", (wrong,), 0.0, time.monotonic() - began)
+        say(line(found), sys.stderr)
+        return found
+
+    with ThreadPoolExecutor(beside) as threads:
+        return list(threads.map(one, seeds))
 
 
-def say(line: str, where: TextIO) -> None:
-    """Print a line at once; several threads do."""
-    where.write(line + "\n")
+def _say_shop(scene: Scene) -> None:
+    """The scheduler's own times, where the leader is killed: how long until another takes its place."""
+    world, killed = in_the_shop(scene.connection)
+    with known(scene.store, world):
+        report = play(scene.store, world, killed)
+    taken = ", ".join(f"{seconds:.1f} s" for seconds in report.takeovers)
+    say(f"With a scheduler's usual times, a killed one was replaced after {taken}.", sys.stderr)
+
+
+def line(one: Played) -> str:
+    """One run in a line, and what is wrong below it."""
+    head = f"{one.kind} {one.seed}: {one.said}; recovered after {one.recovery_s:.1f} s, {one.seconds:.1f} s in all"
+    return "\n   BROKEN: ".join([head, *one.violations])
+
+
+def table(played: Sequence[Played]) -> str:
+    """A line for each kind: runs, how many broke something, the longest recovery."""
+    lines = [f"{'kind':<10} {'runs':>5} {'broken':>7} {'longest recovery':>17}"]
+    for name in dict.fromkeys(one.kind for one in played):
+        mine = [one for one in played if one.kind == name]
+        longest_s = max(one.recovery_s for one in mine)
+        lines.append(f"{name:<10} {len(mine):>5} {sum(bool(o.violations) for o in mine):>7} {longest_s:>15.1f} s")
+    return "\n".join(lines)
+
+
+def say(text: str, where: TextIO) -> None:
+    """Print it at once; several threads do."""
+    where.write(text + "\n")
     where.flush()
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
-    parser.add_argument("--runs", type=int, default=200, help="seeds from 0 on")
-    parser.add_argument("--seed", type=int, help="this seed alone")
-    parser.add_argument("--kills", type=int, default=0, help="of followers of streams, beside those of schedulers")
-    parser.add_argument("--stream", type=int, help="this seed of a stream alone")
-    parser.add_argument("--beside", type=int, default=4, help="runs at a time")
-    parser.add_argument("--unfenced", action="store_true", help="jobs write through the bare store")
+    parser.add_argument("--kind", choices=KINDS, help="; ".join(f"{name}: {kind.doc}" for name, kind in KINDS.items()))
+    parser.add_argument("--runs", type=int, help="seeds from 0 on, of each kind")
+    parser.add_argument("--seed", type=int, help="this seed alone; with --kind")
+    parser.add_argument("--beside", type=int, default=4, help="runs of schedulers at a time")
+    parser.add_argument("--unfenced", action="store_true", help="with --kind scheduler: jobs write past their fence")
     arguments = parser.parse_args()
-    arguments.seeds = range(arguments.runs) if arguments.seed is None else [arguments.seed]
-    arguments.streams = range(math.ceil(arguments.kills / KILLS))
-    if arguments.stream is not None:
-        arguments.seeds, arguments.streams = range(0), [arguments.stream]
+    if arguments.seed is not None and arguments.kind is None:
+        parser.error("--seed is a seed of one kind: name it with --kind.")
+    if arguments.unfenced and arguments.kind != "scheduler":
+        parser.error("--unfenced goes with --kind scheduler.")
+    arguments.kinds = list(KINDS) if arguments.kind is None else [arguments.kind]
     return arguments
-
-
-def _line(report: Report) -> str:
-    faults = " ".join(f"{fault.kind}@{fault.at:.1f}" for fault in report.plan.faults)
-    head = (
-        f"seed {report.plan.seed}: {report.plan.processes} processes, {faults}: {report.runs} runs, "
-        f"{report.abandoned} abandoned, at work after {report.recovery_s:.1f} s, whole after {report.whole_s:.1f} s"
-    )
-    return "\n   BROKEN: ".join([head, *report.violations])
-
-
-def _summary(reports: list[Report]) -> dict[str, object]:
-    taken = sorted(seconds for report in reports for seconds in report.takeovers)
-    return {
-        "seeds": len(reports),
-        "broken": sum(1 for report in reports if report.violations),
-        "faults": sum(len(report.plan.faults) for report in reports),
-        "runs": sum(report.runs for report in reports),
-        "abandoned": sum(report.abandoned for report in reports),
-        "longest_takeover_s": round(taken[-1], 1) if taken else 0.0,
-        "longest_recovery_s": round(max(report.recovery_s for report in reports), 1),
-        "longest_until_whole_s": round(max(report.whole_s for report in reports), 1),
-    }
 
 
 if __name__ == "__main__":

@@ -8,16 +8,22 @@ vectors or facts that follow from it. It fixes the plan, not what the operating 
 from __future__ import annotations
 
 import json
+import logging
 import random
+import resource
 import shutil
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import cycle
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
+
+import structlog
 
 from embeddings import registry
 from embeddings.writeback import write_embeddings
@@ -28,6 +34,7 @@ from kg.settings import Settings
 from kg.store import GraphStore
 from tests.conftest import SHOP, empty
 from tests.embeddings.test_writeback import model
+from tests.faults.clock import shift_clock
 from tests.faults.processes import context
 from tests.kg.whole_graph import whole_graph
 
@@ -65,14 +72,20 @@ class StreamReport:
     refused: int
     differences: tuple[str, ...]
     seconds: float
+    recovery_s: float
+    """From the last kill until the next one went on reading."""
 
 
-def stream_plan(seed: int, *, kills: int = KILLS, kind: str | None = None) -> StreamPlan:
-    """Draw a run; of ten one is of reviews, whose follower takes seconds to be ready."""
+def stream_plan(seed: int, *, kills: int = KILLS, kind: str | None = None, events: int = 200) -> StreamPlan:
+    """Draw a run; of ten one is of reviews, whose follower takes seconds to be ready.
+
+    Args:
+        events: in each of two files.
+    """
     rng = random.Random(seed)
     kind = kind or ("reviews" if seed % 10 == 4 else "events")
     draw = _events if kind == "events" else _reviews
-    size = 200 if kind == "events" else 25
+    size = events if kind == "events" else 25
     files = tuple(b"".join(draw(rng, size, SINCE + part * 500_000, part)) for part in range(2))
     shares = sorted(rng.random() for _ in range(kills))
     return StreamPlan(seed, kind, files, tuple((share, rng.uniform(0, 0.12)) for share in shares))
@@ -116,8 +129,18 @@ def _reviews(rng: random.Random, count: int, since: int, part: int) -> list[byte
     return rows
 
 
-def play_stream(store: GraphStore, connection: localdb.Connection, plan: StreamPlan, folder: Path) -> StreamReport:
-    """Follow and be killed as planned, then load the same cleanly, and compare."""
+def play_stream(
+    store: GraphStore,
+    connection: localdb.Connection,
+    plan: StreamPlan,
+    folder: Path,
+    skews: Sequence[timedelta] = (timedelta(0),),
+) -> StreamReport:
+    """Follow and be killed as planned, then load the same cleanly, and compare.
+
+    Args:
+        skews: by how much the clocks of the processes are ahead, in turn.
+    """
     began = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     stream = folder / "stream"
@@ -131,11 +154,12 @@ def play_stream(store: GraphStore, connection: localdb.Connection, plan: StreamP
             name: place.bytes for name, place in streams.places(store, [source.source_of(f) for f in content]).items()
         }
 
+    clocks = cycle(skews)
     shop_with_model(store)
     for share, pause_s in plan.cuts:
         for file, whole in content.items():
             file.write_bytes(whole[: int(len(whole) * share)])  # mostly in the middle of a line
-        before, process = read(), start(connection, folder / "home", source)
+        before, process = read(), start(connection, folder / "home", source, next(clocks))
         wait(
             lambda before=before: (
                 read() != before or (_is_whole(content, read(), source) and streams.count_waiting(store) == 0)
@@ -146,23 +170,34 @@ def play_stream(store: GraphStore, connection: localdb.Connection, plan: StreamP
         process.join(PATIENCE_S)
     for file, whole in content.items():
         file.write_bytes(whole)
-    process = start(connection, folder / "home", source)
+    killed, before = time.monotonic(), read()
+    process = start(connection, folder / "home", source, next(clocks))
+    wait(lambda: read() != before or _is_whole(content, read(), source))
+    recovery_s = time.monotonic() - killed
     wait(
         lambda: set(read().values()) == {len(whole) for whole in content.values()} and streams.count_waiting(store) == 0
     )
     process.kill()
     process.join(PATIENCE_S)
-    streamed, refused = plain(store), _rejects(source.rejects)
+    streamed, refused = plain(store), rejects_of(source.rejects)
 
+    differences = from_clean(store, plan.kind, sorted(content), folder / "clean", streamed, refused)
+    return StreamReport(plan, len(refused), tuple(differences), time.monotonic() - began, recovery_s)
+
+
+def from_clean(
+    store: GraphStore, kind: str, files: list[Path], home: Path, streamed: list[str], refused: list[tuple[str, int]]
+) -> list[str]:
+    """Load the files cleanly into the shop, and say how what was streamed differs; five differences at most."""
     shop_with_model(store)
-    settings = Settings.load({"KG_HOME": str(folder / "clean")})
-    jobs.ingest(store, settings, plan.kind, sorted(content))
-    if plan.kind == "reviews":
+    settings = Settings.load({"KG_HOME": str(home)})
+    jobs.ingest(store, settings, kind, files)  # type: ignore[arg-type]
+    if kind == "reviews":
         jobs.extract(store, settings)
     differences = [f"{name}: {one} instead of {other}" for name, one, other in different(streamed, plain(store))]
-    if refused != _rejects(settings.home / "rejects.jsonl"):
-        differences.append(f"the rejects are {refused} instead of {_rejects(settings.home / 'rejects.jsonl')}")
-    return StreamReport(plan, len(refused), tuple(differences[:5]), time.monotonic() - began)
+    if refused != rejects_of(settings.home / "rejects.jsonl"):
+        differences.append(f"the rejects are {refused} instead of {rejects_of(settings.home / 'rejects.jsonl')}")
+    return differences[:5]
 
 
 def _is_whole(content: dict[Path, bytes], read: dict[str, int], source: Source) -> bool:
@@ -179,14 +214,26 @@ def shop_with_model(store: GraphStore) -> None:
     registry.promote(store, "m1")
 
 
-def start(connection: localdb.Connection, home: Path, source: Source) -> ForkServerProcess:
-    """A follower in a process of its own."""
-    process = context.Process(target=_serve, args=(connection, home, source), daemon=True)
+def start(
+    connection: localdb.Connection,
+    home: Path,
+    source: Source,
+    skew: timedelta = timedelta(0),
+    *,
+    fits: int = resource.RLIM_INFINITY,
+) -> ForkServerProcess:
+    """A follower in a process of its own, whose clock is ahead, and whose files find room for so many bytes."""
+    process = context.Process(target=_serve, args=(connection, home, source, skew, fits), daemon=True)
     process.start()
     return process
 
 
-def _serve(connection: localdb.Connection, home: Path, source: Source) -> None:
+def _serve(connection: localdb.Connection, home: Path, source: Source, skew: timedelta, fits: int) -> None:
+    shift_clock(skew)
+    # A log that is kept in a file would find no room either.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (fits, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     settings = Settings.load({"KG_HOME": str(home), "KG_BATCH_SIZE": "25"})
     with GraphStore.connect(connection.uri, connection.username, connection.password) as store:
         follow(store, settings, source, threading.Event())
@@ -260,7 +307,7 @@ def different(one: list[str], other: list[str]) -> list[tuple[str, str, str]]:
     return found + [(t.partition(" [")[0], "nothing", t) for t in sorted(theirs) if t.partition(" [")[0] not in heads]
 
 
-def _rejects(path: Path) -> list[tuple[str, int]]:
+def rejects_of(path: Path) -> list[tuple[str, int]]:
     if not path.exists():
         return []
     return sorted((Path(row["file"]).name, row["line"]) for row in map(json.loads, path.read_bytes().splitlines()))

@@ -20,6 +20,7 @@ from kg.runs import JobRun
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
 from kg.timetable import Job
+from tests.faults.clock import shift_clock
 
 MARK = """
 MATCH (lease:Lease {name: $job})
@@ -42,6 +43,8 @@ class World:
     """How long the first job takes, between its two writes."""
     fenced: bool = True
     """Without the fence the check must find something: that shows that it looks."""
+    skews: tuple[timedelta, ...] = (timedelta(0),)
+    """By how much the clocks of the processes are ahead, place by place."""
 
     @property
     def beat(self) -> str:
@@ -69,8 +72,9 @@ class World:
         )
 
 
-def serve(world: World) -> None:
+def serve(world: World, place: int) -> None:
     """Run the jobs by the clock until SIGTERM."""
+    shift_clock(world.skews[place % len(world.skews)])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable()
     with GraphStore.connect(world.uri, world.username, world.password) as store:

@@ -95,11 +95,11 @@ class _Crew:
 
     def __init__(self, world: World, size: int) -> None:
         self._world = world
-        self._places: list[ForkServerProcess] = [self._start() for _ in range(size)]
+        self._places: list[ForkServerProcess] = [self._start(place) for place in range(size)]
         self._former: list[ForkServerProcess] = []
 
-    def _start(self) -> ForkServerProcess:
-        process = context.Process(target=serve, args=(self._world,), daemon=True)
+    def _start(self, place: int) -> ForkServerProcess:
+        process = context.Process(target=serve, args=(self._world, place), daemon=True)
         process.start()
         return process
 
@@ -120,7 +120,7 @@ class _Crew:
     def replace(self, place: int) -> None:
         """Start another in the place of one that was killed, or asked to go and perhaps is still at work."""
         self._former.append(self._places[place])
-        self._places[place] = self._start()
+        self._places[place] = self._start(place)
 
     def __enter__(self) -> _Crew:
         return self

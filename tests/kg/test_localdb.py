@@ -384,6 +384,15 @@ def test_a_reused_pid_is_not_mistaken_for_the_server_and_a_taken_port_is_given_u
         small_start(home, port=port)
 
 
+def test_a_port_is_none_that_the_system_lends_to_connections() -> None:
+    """A client that looks for a server which is away may be given its very port, and the server must move."""
+    with socket.socket() as lent:
+        lent.bind((bolt.LOOPBACK, 0))
+        lent_port = lent.getsockname()[1]
+    assert lent_port not in bolt.LASTING_PORTS
+    assert bolt.free_port() in bolt.LASTING_PORTS
+
+
 def test_a_home_that_loses_the_race_for_its_port_to_another_neo4j_takes_another(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,262 @@
+"""The graph as training sees it, kept in memory and brought up to date by what has changed.
+
+An export reads the whole shop (:mod:`embeddings.export`). Whoever learns every few
+minutes from a hundredth of it keeps the arrays and reads anew only the users who
+did something and the products of which something else is said: each by its key,
+through an index, with its own relationships. Rows are given out once and stay: what
+is new comes at the end, and what has left the graph keeps an empty row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+from torch_geometric.data import HeteroData
+
+from embeddings.export import INTERACTIONS, PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex
+from embeddings.gcn import TypedEdges
+from embeddings.relations import either_way, explicit_part, explicit_relations, shared_part, text_part
+from embeddings.split import KNOWN, Interactions
+from kg import schema
+from kg.store import GraphStore
+from kg.writer import batched
+
+_BATCH: Final = 200
+_LABELS: Final = tuple(label for _, label in SHARED)
+_SAID: Final = tuple((type_, label) for start, type_, label in SHOP.edges if start == "Product" and label != "Product")
+"""Relationships from products to what is not a product."""
+_KEY: Final = (
+    "CASE labels(x)[0] "
+    + " ".join(f"WHEN '{label}' THEN x.{schema.LABEL[label].key}" for label in ("Product", *_LABELS))
+    + " END"
+)
+
+_USERS: Final = f"""
+UNWIND $keys AS id
+MATCH (u:User {{id: id}})
+RETURN id AS key, u.last_at.epochSeconds AS last_at,
+       [(u)-[r:{"|".join(INTERACTIONS)}]->(x:Product) | [type(r), x.sku, r.strength, r.at.epochSeconds]] AS met
+"""
+_PRODUCTS: Final = f"""
+UNWIND $keys AS sku
+MATCH (p:Product {{sku: sku}})
+RETURN sku AS key, CASE WHEN p.text_embedding IS NULL THEN null ELSE
+         vector(p.text_embedding, size(p.text_embedding), FLOAT32) END AS text,
+       [(p)-[r:{"|".join(sorted({*PRODUCT_RELATIONS, *(type_ for type_, _ in _SAID)}))}]->(x) |
+        [type(r), labels(x)[0], {_KEY}, coalesce(r.source, '')]] AS said
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """Which rows were read anew."""
+
+    users: np.ndarray
+    """int64, ascending; those who met a product that is gone among them."""
+    products: np.ndarray
+    """int64, ascending; those that are gone among them."""
+    gone: np.ndarray
+    """Products that have left the graph, int64."""
+
+
+class _Names:
+    """Key → row of one label; rows are given out in the order in which keys come."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self.keys = list(keys)
+        self._rows = {key: row for row, key in enumerate(self.keys)}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def row(self, key: str) -> int:
+        row = self._rows.setdefault(key, len(self.keys))
+        if row == len(self.keys):
+            self.keys.append(key)
+        return row
+
+    def known(self, keys: Iterable[str]) -> np.ndarray:
+        return np.array(sorted(row for key in keys if (row := self._rows.get(key)) is not None), dtype=np.int64)
+
+
+class Mirror:
+    """Users, products and what connects them, as arrays; begins as an export."""
+
+    def __init__(self, data: HeteroData, index: NodeIndex, x: Interactions) -> None:
+        self.users, self.products = _Names(index.keys["User"]), _Names(index.keys["Product"])
+        self.others = {label: _Names(index.keys.get(label, ())) for label in _LABELS}
+        self._x = x
+        text = data["Product"].text_embedding.numpy() if "text_embedding" in data["Product"] else None
+        self.text = np.zeros((x.n_products, 0), dtype=np.float32) if text is None else text
+        """The products' text vectors, float32 ``[n_products, width]``, zero rows for those without."""
+        self._said: dict[tuple[str, str], np.ndarray] = {}
+        for type_, label in _SAID:
+            if ("Product", type_, label) in data.edge_types and label in self.others:
+                self._said[type_, label] = data["Product", type_, label].edge_index.numpy()
+        self._related = {(type_, source): edges for type_, source, edges in explicit_relations(data)}
+
+    # --- reading what changed --------------------------------------------------------------------------------
+
+    def read(self, store: GraphStore, users: Iterable[str], products: Iterable[str]) -> Renewed:
+        """Read these users and products anew; what the graph no longer holds of them is gone here too."""
+        skus = list(dict.fromkeys(products))
+        found = _rows(store, _PRODUCTS, skus)
+        gone = self.products.known(sku for sku in skus if sku not in found)
+        # Before the users: their rows name products that are new.
+        touched = self._put_products(found, gone)
+        bereft = self._x.users[np.isin(self._x.products, gone)]
+        ids = list(dict.fromkeys([*users, *(self.users.keys[row] for row in np.unique(bereft))]))
+        return Renewed(self._put_users(_rows(store, _USERS, ids), ids), touched, gone)
+
+    def _put_users(self, found: Mapping[str, Mapping[str, Any]], ids: Sequence[str]) -> np.ndarray:
+        new: list[tuple[int, int, float, float, bool]] = []
+        last: dict[int, float] = {}
+        for key, row in found.items():
+            user = self.users.row(key)
+            last[user] = np.nan if row["last_at"] is None else float(row["last_at"])
+            for type_, sku, strength, at in row["met"]:
+                shown = 1.0 if strength is None else float(strength)
+                if shown > 0.0:
+                    time = np.nan if at is None else float(at)
+                    new.append((user, self.products.row(sku), shown, time, type_ in KNOWN))
+        touched = self.users.known(ids)
+        x = self._x
+        kept = ~np.isin(x.users, touched)
+        last_at = np.full(len(self.users), np.nan)
+        last_at[: x.n_users] = x.last_at
+        last_at[touched] = np.nan
+        for user, time in last.items():
+            last_at[user] = time
+        columns = list(zip(*new, strict=True)) or [()] * 5
+
+        def joined(before: np.ndarray, place: int) -> np.ndarray:
+            return np.concatenate([before[kept], np.array(columns[place], dtype=before.dtype)])
+
+        self._x = Interactions(
+            users=joined(x.users, 0),
+            products=joined(x.products, 1),
+            strength=joined(x.strength, 2),
+            at=joined(x.at, 3),
+            known=joined(x.known, 4),
+            last_at=last_at,
+            n_users=len(self.users),
+            n_products=len(self.products),
+        )
+        self._grow_text()
+        return touched
+
+    def _put_products(self, found: Mapping[str, Mapping[str, Any]], gone: np.ndarray) -> np.ndarray:
+        said: dict[tuple[str, str], list[tuple[int, int]]] = {key: [] for key in self._said}
+        related: dict[tuple[str, str], list[tuple[int, int]]] = {key: [] for key in self._related}
+        for key, row in found.items():
+            product = self.products.row(key)
+            for type_, label, other, source in row["said"]:
+                if label == "Product" and type_ in PRODUCT_RELATIONS:
+                    related.setdefault((type_, source), []).append((product, self.products.row(other)))
+                elif label in self.others and (type_, label) in _SAID:
+                    said.setdefault((type_, label), []).append((product, self.others[label].row(other)))
+        touched = np.union1d(self.products.known(found), gone)
+        for edges, new in ((self._said, said), (self._related, related)):
+            for kind, pairs in new.items():
+                before = edges.get(kind, np.empty((2, 0), dtype=np.int64))
+                kept = ~np.isin(before[0], touched)
+                if edges is self._related:
+                    kept &= ~np.isin(before[1], gone)
+                edges[kind] = np.hstack([before[:, kept], np.array(pairs, dtype=np.int64).reshape(-1, 2).T])
+        self._grow_text(max((len(r["text"].to_numpy()) for r in found.values() if r["text"] is not None), default=0))
+        self.text[touched] = 0.0
+        for key, row in found.items():
+            if row["text"] is not None:
+                self.text[self.products.row(key)] = row["text"].to_numpy()
+        return touched
+
+    def _grow_text(self, width: int = 0) -> None:
+        rows, columns = len(self.products), max(width, self.text.shape[1])
+        if self.text.shape != (rows, columns):
+            grown = np.zeros((rows, columns), dtype=np.float32)
+            grown[: self.text.shape[0], : self.text.shape[1]] = self.text
+            self.text = grown
+
+    # --- what training asks for ------------------------------------------------------------------------------
+
+    def interactions(self) -> Interactions:
+        """Who met what."""
+        return self._x
+
+    @property
+    def n_nodes(self) -> int:
+        """Users, products and the other labels together."""
+        return len(self.users) + len(self.products) + sum(map(len, self.others.values()))
+
+    def nodes(self) -> dict[str, slice]:
+        """Where each label stands in the network's common numbering: users, products, then the other labels."""
+        begin, places = 0, {}
+        for label, names in (("User", self.users), ("Product", self.products), *self.others.items()):
+            places[label] = slice(begin, begin + len(names))
+            begin += len(names)
+        return places
+
+    def edges(self) -> list[TypedEdges]:
+        """Edges by type between nodes, named as :class:`embeddings.shop.Shop` and the network name them."""
+        met = self._x.matrix().tocoo()
+        first = {label: place.start for label, place in self.nodes().items()}
+        found = [TypedEdges("INTERACTED", met.row.astype(np.int64), met.col.astype(np.int64) + first["Product"])]
+        found += [
+            TypedEdges(f"{type_}:{source}", pairs[0] + first["Product"], pairs[1] + first["Product"])
+            for (type_, source), pairs in self._related.items()
+        ]
+        found += [
+            TypedEdges(f"{type_}:{label}", pairs[0] + first["Product"], pairs[1] + first[label])
+            for (type_, label), pairs in self._said.items()
+        ]
+        return [edges for edges in found if len(edges.heads)]
+
+    def named_edges(self) -> list[tuple[str, np.ndarray, Sequence[str]]]:
+        """What is said of products: a name, pairs of rows int64 ``[2, e]``, and the keys of what they lead to."""
+        return [
+            *((f"{type_}:{label}", pairs, self.others[label].keys) for (type_, label), pairs in self._said.items()),
+            *((f"{type_}>{source}", pairs, self.products.keys) for (type_, source), pairs in self._related.items()),
+        ]
+
+    def side_parts(self, of: np.ndarray) -> dict[str, sp.csr_matrix]:
+        """:func:`embeddings.relations.side_parts` in the rows and columns of some products alone, ``[n, n]``.
+
+        A product's column is its row: which others keep it among their strongest would take all rows to say.
+        """
+        n = len(self.products)
+        parts: dict[str, sp.csr_matrix] = {}
+        if self.text.any():
+            parts["text"] = text_part(self.text, of)
+        for type_, label in SHARED:
+            if (type_, label) in self._said:
+                heads, tails = self._said[type_, label]
+                parts[type_.lower()] = shared_part(heads, tails, n, len(self.others[label]), of)
+        for (type_, source), pairs in self._related.items():
+            parts[f"{type_.lower()}:{source}"] = explicit_part(pairs, n)[of]
+        return {name: _both_ways(part, of, n) for name, part in parts.items() if part.nnz}
+
+    def related(self) -> dict[str, sp.csr_matrix]:
+        """Explicit relations by type, as the score counts them."""
+        found: dict[str, sp.csr_matrix] = {}
+        for (type_, _), pairs in self._related.items():
+            both = either_way(pairs, len(self.products))
+            found[type_] = both.maximum(found[type_]) if type_ in found else both
+        return found
+
+
+def _rows(store: GraphStore, cypher: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    return {row["key"]: row for part in batched(keys, _BATCH) for row in store.read("CYPHER 25" + cypher, keys=part)}
+
+
+def _both_ways(part: sp.csr_matrix, of: np.ndarray, n: int) -> sp.csr_matrix:
+    """Rows ``[m, n]`` of some products, in their rows and in their columns of ``[n, n]``."""
+    entries = part.tocoo()
+    heads, tails, values = of[entries.row], entries.col, entries.data
+    onto = ~np.isin(tails, of)
+    return sp.csr_matrix(
+        (np.r_[values, values[onto]], (np.r_[heads, tails[onto]], np.r_[tails, heads[onto]])), shape=(n, n)
+    ).astype(np.float32)

@@ -1,0 +1,241 @@
+"""Taking away a document, a review, a product or a source: exactly what it alone supported goes with it.
+
+Afterwards the graph is as if it had been loaded and read without it. What others
+support as well stays: a fact that another text states, a brand that another
+product has, a user who did something else. What a user's events say of other
+products is counted as before, since each relationship is counted from its own
+events alone; the time of the user's latest event is looked up anew.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kg import schema
+from kg.errors import InputError
+from kg.normalise import PATH_SEPARATOR
+from kg.provenance import retract_statement
+from kg.store import GraphStore
+from kg.writer import Statement, batched
+
+KINDS: Final = ("products", "reviews", "documents", "sources")
+"""What can be removed."""
+
+_BATCH: Final = 100
+
+_DOCUMENTS_OF_PRODUCTS: Final = """
+UNWIND $keys AS key
+MATCH (p:Product {sku: key})
+CALL (p) {
+  MATCH (p)-[:HAS_TEXT]->(d:Document)
+  RETURN d
+UNION
+  MATCH (p)<-[:ABOUT]-(:Review)-[:HAS_TEXT]->(d:Document)
+  RETURN d
+}
+RETURN d.id AS id ORDER BY id
+"""
+_DOCUMENTS_OF_REVIEWS: Final = (
+    "UNWIND $keys AS key\nMATCH (:Review {id: key})-[:HAS_TEXT]->(d:Document)\nRETURN d.id AS id ORDER BY id"
+)
+_PARTNERS: Final = """
+UNWIND $keys AS key
+MATCH (:Product {sku: key})--(x:Brand|Category|AttributeValue|Aspect)
+RETURN DISTINCT labels(x)[0] AS label, coalesce(x.key, x.path) AS key
+"""
+_AUTHORS: Final = (
+    "UNWIND $keys AS key\nMATCH (:Review {id: key})<-[:WROTE]-(u:User)\nRETURN DISTINCT u.id AS id ORDER BY id"
+)
+_ACTORS: Final = """
+UNWIND $keys AS key
+MATCH (p:Product {sku: key})
+CALL (p) {
+  MATCH (p)<--(u:User)
+  RETURN u
+UNION
+  MATCH (p)<-[:ABOUT]-(:Review)<-[:WROTE]-(u:User)
+  RETURN u
+}
+RETURN DISTINCT u.id AS id ORDER BY id
+"""
+# Taken first, in the order of their ids, as whoever loads events takes them.
+_LOCK_USERS: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.id = id"
+_DELETE_DOCUMENTS: Final = "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nDETACH DELETE d"
+_DELETE_REVIEWS: Final = "UNWIND $keys AS key\nMATCH (r:Review {id: key})\nDETACH DELETE r"
+# Other texts may name the product: their evidence of it would point nowhere.
+_DELETE_PRODUCTS: Final = """
+UNWIND $keys AS key
+MATCH (p:Product {sku: key})
+OPTIONAL MATCH (p)<-[:ABOUT]-(review:Review)
+OPTIONAL MATCH (p)<-[:MENTIONS]-(e:Evidence)
+WITH p, collect(DISTINCT review) AS reviews, collect(DISTINCT e) AS evidence
+FOREACH (x IN reviews + evidence | DETACH DELETE x)
+DETACH DELETE p
+"""
+_LATEST: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})
+CALL (u) {
+  OPTIONAL MATCH (u)-[r]->(:Product|Query)
+  RETURN max(r.at) AS at
+}
+SET u.last_at = at
+"""
+# Whom a file of users describes has interests, be it none of them.
+_FORGET_USERS: Final = """
+UNWIND $users AS id
+MATCH (u:User {id: id})
+WHERE u.interests IS NULL AND u.language IS NULL AND NOT EXISTS { (u)--() }
+DELETE u
+"""
+_DROP_ALONE: Final = """
+UNWIND $partners AS x
+MATCH (n:%s {%s: x})
+WHERE NOT EXISTS { (n)--() }
+DELETE n
+"""
+# A shelf goes with its last product, and then the shelf above it, unless something else stands there.
+_DROP_SHELVES: Final = """
+UNWIND $partners AS x
+MATCH (n:Category {path: x})
+WHERE NOT EXISTS { (n)<--() }
+DETACH DELETE n
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal took away, and whose place it changed."""
+
+    kind: str
+    found: int
+    """How many of those that were named were there."""
+    users: tuple[str, ...] = ()
+    """Users who had to do with them, by the graph's ids."""
+    products: tuple[str, ...] = ()
+    """Products of which something else is said now, or which are gone."""
+
+
+def remove(store: GraphStore, kind: str, keys: Sequence[str]) -> Removed:
+    """Remove products by sku, reviews or documents by id, or sources by name; names that are not there do nothing.
+
+    A source is one that relationships name: a feed such as ``bought_together``, or ``extraction``, which is all that
+    was ever read out of texts; these then count as not read. Each hundred keys are one transaction.
+
+    Raises:
+        InputError: the kind is unknown, or the source is the catalogue, whose records are removed by their keys.
+    """
+    removals = {
+        "products": _remove_products,
+        "reviews": _remove_reviews,
+        "documents": _remove_documents,
+        "sources": _remove_source,
+    }
+    if kind not in removals:
+        raise InputError(f"{kind!r} cannot be removed; expected one of {', '.join(KINDS)}.")
+    if kind == "sources" and schema.CATALOGUE in keys:
+        raise InputError(
+            "The catalogue is not removed as a whole: name the products or reviews instead "
+            "(kg remove products SKU …), or begin with an empty graph."
+        )
+    total = Removed(kind, 0)
+    for part in batched(dict.fromkeys(keys), 1 if kind == "sources" else _BATCH):
+        found = removals[kind](store, part)
+        total = Removed(
+            kind,
+            total.found + found.found,
+            tuple(sorted({*total.users, *found.users})),
+            tuple(sorted({*total.products, *found.products})),
+        )
+    return total
+
+
+def _remove_documents(store: GraphStore, ids: Sequence[str]) -> Removed:
+    rows = store.read("UNWIND $ids AS id\nMATCH (d:Document {id: id})\nRETURN id, d.sku AS sku", ids=list(ids))
+    store.write_all(_without_documents([row["id"] for row in rows]))
+    return Removed("documents", len(rows), products=tuple(row["sku"] for row in rows))
+
+
+def _remove_reviews(store: GraphStore, ids: Sequence[str]) -> Removed:
+    keys = list(ids)
+    rows = store.read("UNWIND $keys AS key\nMATCH (:Review {id: key})-[:ABOUT]->(p)\nRETURN p.sku AS sku", keys=keys)
+    documents = [row["id"] for row in store.read(_DOCUMENTS_OF_REVIEWS, keys=keys)]
+    users = [row["id"] for row in store.read(_AUTHORS, keys=keys)]
+    store.write_all(
+        [
+            (_LOCK_USERS, {"users": users}),
+            *_without_documents(documents),
+            (_DELETE_REVIEWS, {"keys": keys}),
+            (_FORGET_USERS, {"users": users}),
+        ]
+    )
+    return Removed("reviews", len(rows), tuple(users), tuple(row["sku"] for row in rows))
+
+
+def _remove_products(store: GraphStore, skus: Sequence[str]) -> Removed:
+    keys = list(skus)
+    rows = store.read("UNWIND $keys AS key\nMATCH (p:Product {sku: key})\nRETURN key", keys=keys)
+    documents = [row["id"] for row in store.read(_DOCUMENTS_OF_PRODUCTS, keys=keys)]
+    users = [row["id"] for row in store.read(_ACTORS, keys=keys)]
+    alone: dict[str, list[str]] = {}
+    for row in store.read(_PARTNERS, keys=keys):
+        alone.setdefault(row["label"], []).append(row["key"])
+    store.write_all(
+        [
+            (_LOCK_USERS, {"users": users}),
+            *_without_documents(documents),
+            (_DELETE_PRODUCTS, {"keys": keys}),
+            (_LATEST, {"users": users}),
+            (_FORGET_USERS, {"users": users}),
+            *_dropped(alone),
+        ]
+    )
+    return Removed("products", len(rows), tuple(users), tuple(row["key"] for row in rows))
+
+
+def _remove_source(store: GraphStore, sources: Sequence[str]) -> Removed:
+    """One source: its relationships, and what only they joined; of extraction the evidence as well."""
+    (source,) = sources
+    if source == schema.EXTRACTION:
+        rows = store.read("MATCH (d:Document)\nWHERE d.extracted IS NOT NULL\nRETURN d.id AS id, d.sku AS sku")
+        for part in batched([row["id"] for row in rows], _BATCH):
+            unread = "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nREMOVE d.extracted"
+            store.write_all([retract_statement(part), (unread, {"documents": part})])
+        return Removed("sources", int(bool(rows)), products=tuple(sorted({row["sku"] for row in rows})))
+    rows = store.read(
+        "MATCH (a)-[r]->(b)\nWHERE r.source = $source\n"
+        "RETURN elementId(r) AS id, a.sku AS sku, labels(b)[0] AS label, coalesce(b.key, b.path) AS end",
+        source=source,
+    )
+    for rows_part in batched(rows, 50 * _BATCH):
+        alone: dict[str, list[str]] = {}
+        for row in rows_part:
+            if row["end"] is not None:
+                alone.setdefault(row["label"], []).append(row["end"])
+        delete = "UNWIND $ids AS id\nMATCH ()-[r]->()\nWHERE elementId(r) = id AND r.source = $source\nDELETE r"
+        ids = [row["id"] for row in rows_part]
+        store.write_all([(delete, {"ids": ids, "source": source}), *_dropped(alone)])
+    return Removed("sources", int(bool(rows)), products=tuple(sorted({row["sku"] for row in rows if row["sku"]})))
+
+
+def _without_documents(documents: Sequence[str]) -> list[Statement]:
+    return [retract_statement(documents), (_DELETE_DOCUMENTS, {"documents": list(documents)})]
+
+
+def _dropped(alone: dict[str, list[str]]) -> list[Statement]:
+    """What nothing joins any more goes; shelves from the deepest up."""
+    statements: list[Statement] = []
+    for label in ("Brand", "AttributeValue", "Aspect"):
+        if label in alone:
+            key = schema.LABEL[label].key
+            statements.append((_DROP_ALONE % (label, key), {"partners": sorted(set(alone[label]))}))
+    by_depth: dict[int, set[str]] = defaultdict(set)
+    for path in alone.get("Category", ()):
+        names = path.split(PATH_SEPARATOR)
+        for depth in range(1, len(names) + 1):
+            by_depth[depth].add(PATH_SEPARATOR.join(names[:depth]))
+    statements += [(_DROP_SHELVES, {"partners": sorted(by_depth[depth])}) for depth in sorted(by_depth, reverse=True)]
+    return statements

@@ -1,0 +1,124 @@
+"""Learning from a change alone: right at once for those who changed, and nothing else is touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from embeddings import registry
+from embeddings.deltas import Learned, Learner, _Inverse
+from embeddings.evaluation import read_model
+from embeddings.registry import Checkpoint
+from embeddings.relations import ridge_weights
+from embeddings.training import train
+from embeddings.writeback import write_embeddings
+from kg.errors import CheckpointError
+from kg.store import GraphStore
+from tests.conftest import empty
+from tests.embeddings.worlds import QUICK, checkerboard, write_checkerboard
+
+NEW_USERS = [f"u{n}" for n in range(36, 40)]
+NEW_PRODUCT = "p19"
+
+
+@pytest.fixture(scope="module")
+def trained(session_store: GraphStore, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A checkerboard before its last four users and its last product came."""
+    empty(session_store)
+    write_checkerboard(session_store)
+    session_store.write(
+        "MATCH (n)\nWHERE n.id IN $users OR n.sku = $sku\nDETACH DELETE n", users=NEW_USERS, sku=NEW_PRODUCT
+    )
+    return train(session_store, home=tmp_path_factory.mktemp("home"), settings=QUICK)
+
+
+@pytest.fixture
+def live(store: GraphStore, trained: Checkpoint) -> GraphStore:
+    """It is live, and nobody new has come."""
+    write_checkerboard(store)
+    store.write("MATCH (n)\nWHERE n.id IN $users OR n.sku = $sku\nDETACH DELETE n", users=NEW_USERS, sku=NEW_PRODUCT)
+    write_embeddings(store, trained)
+    registry.promote(store, trained.version)
+    return store
+
+
+def come(store: GraphStore) -> None:
+    store.write("CREATE (:Product {sku: $sku, active: true, title: 'Product 19'})", sku=NEW_PRODUCT)
+    store.write(
+        "UNWIND $pairs AS pair\nMATCH (p:Product {sku: pair[1]})\nMERGE (u:User {id: pair[0]})\n"
+        "MERGE (u)-[r:BOUGHT]->(p)\nSET r.count = 1, r.strength = 1.0",
+        pairs=[list(pair) for pair in checkerboard()[0]],
+    )
+
+
+def best(store: GraphStore) -> dict[str, str]:
+    """What each user who is held out of is recommended first, by what stands in the graph."""
+    model = read_model(store)
+    x = model.interactions
+    scores = model.ranker()(np.arange(x.n_users))
+    scores[x.users, x.products] = -np.inf
+    skus = model.index.keys["Product"]
+    return {user: skus[row] for user, row in zip(model.index.keys["User"], scores.argmax(axis=1), strict=True)}
+
+
+def test_new_users_and_a_new_product_find_their_place(live: GraphStore, trained: Checkpoint) -> None:
+    learner = Learner(live, trained)
+    come(live)
+    odd = [f"u{n:02}" for n in range(1, 40, 2)]  # who have met the new product, and the new users
+    learned = learner.learn(live, [*odd, *NEW_USERS], [NEW_PRODUCT])
+    assert learned.users == 22
+    assert learned.products == 1
+    assert best(live) == dict(checkerboard()[1])
+    assert live.read("MATCH (s:Serving {name: 'model'}) RETURN s.version AS v") == [{"v": trained.version}]
+    # To another that reads the graph nothing is left to learn.
+    assert Learner(live, trained).learn(live) == Learned(0, 0, 0, 0)
+
+
+def test_where_nothing_changed_all_stays_as_it_was(live: GraphStore, trained: Checkpoint) -> None:
+    before = read_model(live).scorer
+    assert Learner(live, trained).learn(live, ["u00"], ["p00"]).relations == 0
+    after = read_model(live).scorer
+    assert after.user_vectors == pytest.approx(before.user_vectors, abs=1e-5)
+    assert (after.similar != before.similar).nnz == 0
+
+
+def test_a_product_that_is_gone_leaves_no_trace(live: GraphStore, trained: Checkpoint) -> None:
+    learner = Learner(live, trained)
+    live.write("MATCH (p:Product {sku: 'p00'})\nDETACH DELETE p")
+    assert learner.learn(live, [], ["p00"]).products == 1
+    assert "p00" not in best(live).values()
+
+
+def test_for_a_model_that_is_no_longer_live_nothing_is_written(live: GraphStore, trained: Checkpoint) -> None:
+    learner = Learner(live, trained)
+    come(live)
+    live.write("MATCH (s:Serving {name: 'model'})\nSET s.version = 'another'")
+    before = live.read("MATCH ()-[r:SIMILAR_TO]->() RETURN count(r) AS n")
+    with pytest.raises(CheckpointError, match="no longer live"):
+        learner.learn(live, NEW_USERS, [NEW_PRODUCT])
+    assert live.read("MATCH ()-[r:SIMILAR_TO]->() RETURN count(r) AS n") == before
+    assert live.read("MATCH (p:Product {sku: $sku}) RETURN p.embedding_blue AS v", sku=NEW_PRODUCT) == [{"v": None}]
+
+
+@pytest.fixture
+def boards() -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Who met what, before and after: 30 users of 12 products, then 33 of 14."""
+    rng = np.random.default_rng(3)
+    now = (rng.random((33, 14)) < 0.3).astype(np.float32)
+    before = now.copy()
+    before[30:] = before[:, 12:] = 0.0
+    before[5] = 1.0 - before[5]
+    before[5, 12:] = 0.0
+    return sp.csr_matrix(before), sp.csr_matrix(now)
+
+
+def test_the_inverse_follows_a_change_as_if_computed_anew(boards: tuple[sp.csr_matrix, sp.csr_matrix]) -> None:
+    before, now = boards
+    inverse = _Inverse(sp.csr_matrix(before[:, :12]), 2.0)
+    inverse.follow(before, now)
+    rows, columns = np.zeros(14, dtype=bool), np.zeros(14, dtype=bool)
+    rows[[1, 13]] = columns[[0, 13]] = True
+    (wanted,) = ridge_weights(now, (2.0,))
+    kept = np.maximum(wanted.toarray(), 0.0) * (rows[:, None] | columns[None, :])
+    assert inverse.weights(rows, columns).toarray() == pytest.approx(kept, abs=1e-5)

@@ -1,0 +1,74 @@
+"""All kinds of fault: how each is played, and how often ``make faults`` does."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tests.faults import broker_away, disk, network, promotion, restart, world
+from tests.faults.clock import draw_skews
+from tests.faults.outcome import Played, Scene, judged
+from tests.faults.plan import plan
+from tests.faults.stream import play_stream, stream_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault."""
+
+    play: Callable[[Scene, int], Played]
+    runs: int
+    """Seeds that ``make faults`` plays, from 0 on."""
+    doc: str
+    beside: bool = False
+    """Whether several runs may share the graph."""
+
+
+def scheduler(scene: Scene, seed: int, *, fenced: bool = True) -> Played:
+    """Scheduler processes that are killed, frozen and stopped (:mod:`tests.faults.plan`)."""
+    return _scheduler("scheduler", scene, seed, world.world_of(seed, scene.connection, fenced=fenced))
+
+
+def _scheduler(kind: str, scene: Scene, seed: int, at: world.World) -> Played:
+    began = time.monotonic()
+    with world.known(scene.store, at) as known:
+        report = world.play(scene.store, known, plan(seed))
+    faults = " ".join(f"{fault.kind}@{fault.at:.1f}" for fault in report.plan.faults)
+    said = f"{report.plan.processes} processes, {faults}: {report.runs} runs, {report.abandoned} abandoned"
+    longest_s = max((report.recovery_s, *report.takeovers))
+    return Played(kind, seed, said, report.violations, longest_s, time.monotonic() - began)
+
+
+def stream(scene: Scene, seed: int) -> Played:
+    """Followers of streams that are killed (:mod:`tests.faults.stream`)."""
+    report = play_stream(scene.store, scene.connection, stream_plan(seed), scene.folder)
+    said = f"{len(report.plan.cuts)} kills of a follower of {report.plan.kind}, {report.refused} refused"
+    return judged("stream", seed, said, list(report.differences), report.recovery_s, report.seconds)
+
+
+def clock(scene: Scene, seed: int) -> Played:
+    """Processes whose clocks disagree: schedulers, or followers of a stream that are killed besides."""
+    skews = draw_skews(random.Random(seed))
+    ahead = ", ".join(f"{skew.total_seconds():+.0f} s" for skew in skews)
+    if seed % 2 == 0:
+        played = _scheduler("clock", scene, seed, world.world_of(seed, scene.connection, skews=skews))
+        return replace(played, said=f"clocks {ahead}: {played.said}")
+    short = stream_plan(seed, kills=3, kind="events", events=network.EVENTS)
+    report = play_stream(scene.store, scene.connection, short, scene.folder, skews)
+    said = f"clocks {ahead}: {len(report.plan.cuts)} kills of a follower"
+    return judged("clock", seed, said, list(report.differences), report.recovery_s, report.seconds)
+
+
+KINDS: Final = {
+    "scheduler": Kind(scheduler, 200, "scheduler processes killed, frozen and stopped", beside=True),
+    "stream": Kind(stream, 20, "followers of streams killed, five times in a run"),
+    "network": Kind(network.play, 40, "the network cut, mostly at a commit"),
+    "promotion": Kind(promotion.play, 30, "training and promotion killed, while readers look"),
+    "disk": Kind(disk.play, 30, "the disk full for checkpoints and rejects"),
+    "clock": Kind(clock, 20, "processes whose clocks disagree"),
+    "restart": Kind(restart.play, 12, "Neo4j killed, stopped, or its disk full, under load"),
+    "broker": Kind(broker_away.play, 4, "the broker of a stream killed or frozen"),
+}

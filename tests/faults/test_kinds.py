@@ -1,0 +1,79 @@
+"""Some of the seeds of ``make faults`` beyond the schedulers', and that what they look for would be seen."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from embeddings import registry
+from embeddings.writeback import write_embeddings
+from kg import localdb
+from kg.store import GraphStore
+from tests.faults.__main__ import table
+from tests.faults.kinds import KINDS
+from tests.faults.outcome import RECOVERY_S, Played, Scene, judged
+from tests.faults.proxy import How, draw_cuts
+from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
+from tests.faults.stream import wait
+
+
+@pytest.fixture
+def scene(store: GraphStore, database: localdb.Connection, tmp_path: Path) -> Scene:
+    return Scene(tmp_path, store, database, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        *(("network", 2), ("network", 3), ("network", 5), ("promotion", 1), ("promotion", 3)),
+        *(("disk", 1), ("disk", 2), ("disk", 3), ("clock", 1)),
+    ],
+)
+def test_nothing_is_lost_doubled_or_mixed(scene: Scene, kind: str, seed: int) -> None:
+    assert KINDS[kind].play(scene, seed).violations == ()
+
+
+def test_an_answer_of_two_models_is_seen(store: GraphStore) -> None:
+    answers = told_apart(store)
+    live = registry.live(store)
+    assert live is not None
+    other = "blue" if live.slot == "green" else "green"
+    with reading(store, answers) as readers:
+        # The relations of one model, the vectors of the other.
+        store.write(f"MATCH (n:User|Product)\nSET n.embedding_{live.slot} = n.embedding_{other}")
+        wait(lambda: len(readers.wrong) > 0)
+    assert "was told what no model says" in readers.wrong[0]
+    assert any("The live vectors are" in one for one in wrong_in_the_graph(store, 1))
+
+
+def test_relations_that_are_doubled_and_left_are_seen(store: GraphStore) -> None:
+    told_apart(store)
+    write_embeddings(store, shape(2))
+    registry.promote(store, "m2")
+    assert list(wrong_in_the_graph(store, 2)) == []
+    store.write("MATCH (a)-[r:SIMILAR_TO {model: 'm2'}]->(b)\nCREATE (a)-[s:SIMILAR_TO]->(b)\nSET s = properties(r)")
+    store.write("MATCH (a:Product {sku: 'G1'})\nCREATE (a)-[:SIMILAR_TO {model: 'm0', weight: 1.0}]->(a)")
+    assert [one.partition(" [")[0] for one in wrong_in_the_graph(store, 2)] == [
+        "The live relations are",
+        "Relations of m0, m1 were left.",
+    ]
+    assert list(wrong_in_the_graph(store, 3)) == ["Live is m2 instead of m3."]
+
+
+def test_a_seed_draws_the_same_cuts_and_all_kinds_of_them_are_drawn() -> None:
+    drawn = [draw_cuts(random.Random(seed), 12) for seed in range(100)]
+    assert drawn == [draw_cuts(random.Random(seed), 12) for seed in range(100)]
+    assert {cut.how for cuts in drawn for cut in cuts} == set(How)
+
+
+def test_there_are_at_least_300_runs_and_a_table_tells_of_them() -> None:
+    assert sum(kind.runs for kind in KINDS.values()) >= 300
+    late = judged("disk", 3, "…", [], RECOVERY_S + 1, 60.0)
+    assert late.violations == ("It took 31.0 s until the work went on.",)
+    assert table([Played("disk", 1, "…", (), 2.0, 3.0), late, Played("clock", 0, "…", (), 1.0, 2.0)]).splitlines() == [
+        "kind        runs  broken  longest recovery",
+        "disk           2       1            31.0 s",
+        "clock          1       0             1.0 s",
+    ]

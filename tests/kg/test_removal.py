@@ -1,0 +1,153 @@
+"""What is taken away leaves the graph as if it had never been loaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from extraction import corpus
+from kg import intake, schema
+from kg.errors import InputError
+from kg.graph import Document, Evidence, Extraction, Graph, Node, NodeRef, Relationship
+from kg.provenance import record
+from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
+from kg.removal import remove
+from kg.store import GraphStore
+from tests.conftest import empty
+from tests.kg.whole_graph import whole_graph
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+GUITAR = ProductRecord(
+    sku="G1", title="Ashdown S-200 guitar", brand="Ashdown", categories=(("Instruments", "Guitars", "Electric"),)
+)
+STRAP = ProductRecord(
+    sku="S1",
+    title="Birch leather strap",
+    description="Brown leather. Fits the Ashdown S-200.",
+    brand="Birch",
+    categories=(("Instruments", "Accessories"),),
+)
+TUNER = ProductRecord(sku="T1", title="Birch tuner", brand="Birch", related={"bought_together": ("S1",)})
+PRAISE = ReviewRecord(id="r1", user="anna", sku="S1", text="So comfortable, fine leather.", rating=5.0, at=NOON)
+SECOND = ReviewRecord(id="r2", user="dora", sku="S1", text="Very comfortable. Nice buckle.", rating=4.0, at=NOON)
+FACTS = {
+    "leather": (
+        "HAS_ATTRIBUTE",
+        Node("AttributeValue", "material=leather", {"attribute": "material", "value": "leather"}),
+    ),
+    "comfortable": ("PRAISED_FOR", Node("Aspect", "comfort", {"name": "comfort"})),
+    "buckle": ("PRAISED_FOR", Node("Aspect", "buckle", {"name": "buckle"})),
+    "Ashdown S-200": ("COMPATIBLE_WITH", Node("Product", "G1")),
+}
+"""A word of a text, and what it says of the text's product."""
+
+
+def event(user: str, sku: str, hours: int, type_: str = "viewed") -> EventRecord:
+    return EventRecord(user=user, sku=sku, type=type_, at=NOON + timedelta(hours=hours))
+
+
+EVENTS = (
+    event("anna", "S1", 0, "bought"),
+    event("anna", "G1", 5),
+    event("anna", "S1", 1),
+    event("anna", "S1", 2),
+    event("emil", "G1", 3),
+    EventRecord(user="anna", type="searched", query="strap", at=NOON + timedelta(hours=4)),
+)
+
+
+def load(
+    store: GraphStore,
+    products: tuple[ProductRecord, ...],
+    reviews: tuple[ReviewRecord, ...],
+    events: tuple[EventRecord, ...],
+    users: tuple[UserRecord, ...] = (),
+) -> None:
+    """Load a shop and record what its texts say, as far as its products are there."""
+
+    def refuse(of: object, reason: str) -> None:
+        raise AssertionError(f"{of}: {reason}")
+
+    intake.load_products(store, products, document_of=corpus.product_document, now=NOON)
+    intake.load_reviews(store, reviews, document_of=corpus.review_document, refuse=refuse, pseudonym=str)
+    intake.load_users(store, users, pseudonym=str)
+    intake.load_events(store, events, refuse=refuse, pseudonym=str)
+    documents = [*map(corpus.product_document, products), *map(corpus.review_document, reviews)]
+    there = {p.sku for p in products}
+    record(store, documents, [_read(document, there) for document in documents], version="1")
+
+
+def _read(document: Document, there: set[str]) -> Extraction:
+    subject = NodeRef("Product", document.sku)
+    nodes, relationships, evidence = [], [], []
+    for quote, (type_, node) in FACTS.items():
+        start = document.text.find(quote)
+        if start < 0 or node.ref == subject or (node.label == "Product" and node.key not in there):
+            continue
+        bare = Relationship(subject, type_, node.ref, schema.EXTRACTION)
+        relationships.append(replace(bare, properties={"fact": bare.fact, "confidence": 0.8}))
+        end = start + len(quote)
+        evidence.append(Evidence(document.id, start, end, quote, 0.8, "test", "1", NOON, bare.fact, node.ref))
+        if node.label != "Product":
+            nodes.append(node)
+    return Extraction(document.id, Graph(tuple(nodes), tuple(relationships), tuple(evidence)))
+
+
+def held(store: GraphStore) -> list[str]:
+    """The whole graph; relationships alike but for their places in it have no order of their own."""
+    return sorted(repr(sorted(one.items())) for part in whole_graph(store).values() for one in part)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "without"),
+    [
+        ("products", ["G1"], ((STRAP, TUNER), (PRAISE, SECOND), tuple(e for e in EVENTS if e.sku != "G1"))),
+        ("products", ["S1"], ((GUITAR, replace(TUNER, related={})), (), tuple(e for e in EVENTS if e.sku != "S1"))),
+        ("reviews", ["r2", "unheard of"], ((GUITAR, STRAP, TUNER), (PRAISE,), EVENTS)),
+        ("sources", ["bought_together"], ((GUITAR, STRAP, replace(TUNER, related={})), (PRAISE, SECOND), EVENTS)),
+    ],
+    ids=["a product that others name", "a product with reviews", "a review", "a source"],
+)
+def test_what_is_removed_might_never_have_been_loaded(
+    store: GraphStore, kind: str, keys: list[str], without: tuple[Any, Any, Any]
+) -> None:
+    load(store, *without)
+    wanted = held(store)
+    empty(store)
+    load(store, (GUITAR, STRAP, TUNER), (PRAISE, SECOND), EVENTS)
+    assert held(store) != wanted
+    assert remove(store, kind, keys).found == 1
+    assert held(store) == wanted
+    assert remove(store, kind, keys).found == 0
+    assert held(store) == wanted
+
+
+def test_a_document_takes_its_facts_along_but_not_what_another_text_says_too(store: GraphStore) -> None:
+    load(store, (GUITAR, STRAP), (PRAISE, SECOND), ())
+    assert remove(store, "documents", ["product:S1"]).products == ("S1",)
+    facts = store.read("MATCH (p)-[r {source: 'extraction'}]->(x) RETURN type(r) AS type, x.key AS key ORDER BY key")
+    # What it fits only the strap's own text said; leather a review says, too.
+    assert [(row["type"], row["key"]) for row in facts] == [
+        ("PRAISED_FOR", "buckle"),
+        ("PRAISED_FOR", "comfort"),
+        ("HAS_ATTRIBUTE", "material=leather"),
+    ]
+
+
+def test_without_extraction_nothing_is_read(store: GraphStore) -> None:
+    load(store, (GUITAR, STRAP), (PRAISE,), ())
+    remove(store, "sources", ["extraction"])
+    assert store.read("MATCH (n:Evidence|AttributeValue|Aspect) RETURN n") == []
+    assert store.read("MATCH (d:Document) RETURN d.extracted AS mark") == [{"mark": None}] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "said"),
+    [("brands", ["birch"], "expected one of products"), ("sources", ["catalogue"], "name the products or reviews")],
+)
+def test_what_cannot_be_removed_is_said(store: GraphStore, kind: str, keys: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        remove(store, kind, keys)
