@@ -1,7 +1,8 @@
 """The network between kg and Neo4j is cut, mostly while a commit is under way: by a proxy, in whose place a seed sits.
 
-Half the runs follow a stream, and must end with the whole graph of a clean load. The other half write models back and
-switch to them, each again whenever it fails, while readers look (:mod:`tests.faults.readers`).
+Half the runs write models back and switch to them, each again whenever it fails, while readers look
+(:mod:`tests.faults.readers`). The others follow a stream, and must end with the whole graph of a clean load, or are of
+two schedulers, whose record must show every slot succeeded exactly once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,9 @@ from kg.errors import KGError
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.following import following
+from tests.faults import world
 from tests.faults.outcome import Played, Scene, judged
+from tests.faults.plan import Plan
 from tests.faults.proxy import Proxy, draw_cuts
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
 from tests.faults.stream import from_clean, plain, rejects_of, shop_with_model, stream_plan, wait
@@ -30,11 +34,14 @@ RETRY_S: Final = 3.0
 """How long the driver tries again by itself."""
 EVENTS: Final = 60
 """In each of two files: some ten pieces."""
+SCHEDULED_S: Final = 3.0
+"""How long schedulers are cut off now and then, in which they commit some hundred times."""
 
 
 def play(scene: Scene, seed: int) -> Played:
     """One run."""
-    return (_promotions if seed % 2 else _stream)(scene, random.Random(seed), seed)
+    load = _promotions if seed % 2 else (_schedulers if seed % 4 == 0 else _stream)
+    return load(scene, random.Random(seed), seed)
 
 
 def _stream(scene: Scene, rng: random.Random, seed: int) -> Played:
@@ -52,6 +59,21 @@ def _stream(scene: Scene, rng: random.Random, seed: int) -> Played:
     if left:
         found.append(f"{left} of {len(cuts)} cuts were not made.")
     said = "a stream, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
+    return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
+
+
+def _schedulers(scene: Scene, rng: random.Random, seed: int) -> Played:
+    began = time.monotonic()
+    cuts = draw_cuts(rng, 40)
+    with Proxy(scene.port, cuts) as proxy:
+        at = replace(world.world_of(seed, scene.connection), uri=proxy.uri)
+        with world.known(scene.store, at) as known:
+            report = world.play(scene.store, known, Plan(seed, 2, SCHEDULED_S, ()), may_fail=True)
+        left, recovery_s = proxy.left, max(proxy.recovery_s, *report.takeovers, report.recovery_s)
+    found = list(report.violations)
+    if left:
+        found.append(f"{left} of {len(cuts)} cuts were not made.")
+    said = f"schedulers, {report.runs} runs, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
     return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
 
 

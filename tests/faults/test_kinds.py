@@ -27,7 +27,7 @@ def scene(store: GraphStore, database: localdb.Connection, tmp_path: Path) -> Sc
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [
-        *(("network", 2), ("network", 3), ("network", 5), ("promotion", 1), ("promotion", 3)),
+        *(("network", 2), ("network", 3), ("network", 4), ("network", 5), ("promotion", 1), ("promotion", 3)),
         *(("disk", 1), ("disk", 2), ("disk", 3), ("clock", 1)),
     ],
 )

@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -62,14 +62,19 @@ def in_the_shop(connection: localdb.Connection) -> tuple[World, Plan]:
     return world, Plan(-1, 5, 10.0, (Fault(6.0, Kind.KILL, LEADER, 0, 4.0),))
 
 
-def play(store: GraphStore, world: World, plan: Plan) -> Report:
-    """Let the plan happen, wait until all that was due is done, stop everybody and look at the record."""
+def play(store: GraphStore, world: World, plan: Plan, *, besides: Sequence[Act] = (), may_fail: bool = False) -> Report:
+    """Let the plan happen, wait until all that was due is done, stop everybody and look at the record.
+
+    Args:
+        besides: what else is done, and when.
+        may_fail: see :func:`~tests.faults.record.violations`.
+    """
     following = next_slot(world.jobs(store)[0], UTC)
     assert following is not None
     with _Crew(world, plan.processes) as crew:
         wait(lambda: _look(store, world).standings[world.beat].token > 0)
         began = time.monotonic()
-        for act in _acts(store, world, plan, crew):
+        for act in sorted((*_acts(store, world, plan, crew), *besides), key=lambda act: act.at):
             time.sleep(max(act.at - (time.monotonic() - began), 0))
             act.do()
         ended = _look(store, world).now
@@ -78,7 +83,8 @@ def play(store: GraphStore, world: World, plan: Plan) -> Report:
     found = runs.history(store, limit=100_000, job=world.beat)
     first = following(_known_since(store, world))
     followed = _look(store, world).progress[world.follow].done
-    wrong = list(violations(found, _marks(store, world), Span(first, ended - world.interval, world.interval), followed))
+    span = Span(first, ended - world.interval, world.interval)
+    wrong = list(violations(found, _marks(store, world), span, followed, may_fail=may_fail))
     recovery_s = min(((run.at - ended).total_seconds() for run in found if run.at > ended), default=math.inf)
     if recovery_s > RECOVERY_S:
         wrong.append(f"It took {recovery_s:.1f} s until anybody was at work again.")
@@ -132,14 +138,17 @@ class _Crew:
 
 
 @dataclass(frozen=True, slots=True)
-class _Act:
+class Act:
+    """Something that is done."""
+
     at: float
+    """Seconds after the first run has begun."""
     do: Callable[[], None]
 
 
-def _acts(store: GraphStore, world: World, plan: Plan, crew: _Crew) -> list[_Act]:
+def _acts(store: GraphStore, world: World, plan: Plan, crew: _Crew) -> list[Act]:
     """The plan as what is done when; whom a fault meets is found out when it happens."""
-    acts: list[_Act] = []
+    acts: list[Act] = []
     met: dict[Fault, int] = {}
 
     def strike(fault: Fault) -> None:
@@ -160,9 +169,9 @@ def _acts(store: GraphStore, world: World, plan: Plan, crew: _Crew) -> list[_Act
             crew.replace(met[fault])
 
     for fault in plan.faults:
-        acts.append(_Act(fault.at, lambda fault=fault: strike(fault)))
-        acts.append(_Act(min(fault.at + fault.seconds, plan.seconds + 1), lambda fault=fault: mend(fault)))
-    acts.append(_Act(plan.seconds, lambda: None))
+        acts.append(Act(fault.at, lambda fault=fault: strike(fault)))
+        acts.append(Act(min(fault.at + fault.seconds, plan.seconds + 1), lambda fault=fault: mend(fault)))
+    acts.append(Act(plan.seconds, lambda: None))
     return sorted(acts, key=lambda act: act.at)
 
 
