@@ -143,7 +143,7 @@ class _Consuming:
                     _trouble(trouble)
                 messages = [m for m in came if m.error() is None]
                 for partition in sorted({m.partition() or 0 for m in messages}):
-                    self._take(partition, [m for m in messages if (m.partition() or 0) == partition])
+                    self._take(consumer, partition, [m for m in messages if (m.partition() or 0) == partition])
                 if not messages:
                     self._held.keep()
                     self._refresher.idle()
@@ -192,7 +192,7 @@ class _Consuming:
         self._loader.rejects.keep_only({self._topic.partition(p): place.bytes for p, place in self._places.items()})
         consumer.assign(starts)
 
-    def _take(self, partition: int, messages: Sequence[Message]) -> None:
+    def _take(self, consumer: Consumer, partition: int, messages: Sequence[Message]) -> None:
         """Load messages of a partition."""
         while waiting := [m for m in messages if _offset(m) >= self._places[partition].bytes]:
             place = self._places[partition]
@@ -204,6 +204,7 @@ class _Consuming:
                 most=len(waiting),
                 repeats=Counter,  # their offsets tell them apart
                 keep=self._held.keep,
+                behind=partial(_behind, consumer, self._topic, partition),
             )
             if found is None:
                 return
@@ -230,6 +231,14 @@ class _Consuming:
                 records.append((offset, found))
         end = Place(_offset(messages[-1]) + 1, start.lines + len(messages), start.head)
         return Piece(tuple(records), tuple(rejects), end)
+
+
+def _behind(consumer: Consumer, topic: Topic, partition: int, end: Place) -> int:
+    """Messages that come after a place, as far as the client has heard: it is told with each fetch, and asks nobody."""
+    from confluent_kafka import TopicPartition
+
+    known = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), cached=True)
+    return max(known[1] - end.bytes, 0) if known else 0
 
 
 def _offset(message: Message) -> int:

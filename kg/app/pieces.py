@@ -50,6 +50,7 @@ class PieceLoader:
         repeats: Callable[[], Counter[int]],
         recount: Callable[[], None] = lambda: None,
         keep: Callable[[], None] = lambda: None,
+        behind: Callable[[Place], int] = lambda _: 0,
     ) -> tuple[Place, Loaded] | None:
         """Load the next piece and say where it ends; None when there is none.
 
@@ -64,6 +65,7 @@ class PieceLoader:
             repeats: counts events without a time.
             recount: called when they have to be counted anew.
             keep: called before anything is written, to renew a lease.
+            behind: how much the source has beyond a place, in its own measure.
         """
         while True:
             piece = read(most)
@@ -71,18 +73,19 @@ class PieceLoader:
                 return None
             keep()
             try:
-                return piece.end, self._load(source, name, piece, repeats())
+                return piece.end, self._load(source, name, piece, repeats(), behind(piece.end))
             except (StatementError, SchemaError) as error:
                 self.rejects.keep_only({name: place.bytes})
                 recount()
                 lines = piece.end.lines - place.lines
                 if lines == 1:
                     ((offset, _),) = piece.records
-                    self.rejects.write([Reject(file=name, line=piece.end.lines, reason=str(error), offset=offset)])
-                    return piece.end, self._load(source, name, Piece((), (), piece.end), repeats())
+                    refused = Reject(file=name, line=piece.end.lines, reason=str(error), offset=offset)
+                    alone = Piece((), (refused,), piece.end)
+                    return piece.end, self._load(source, name, alone, repeats(), behind(piece.end))
                 most = max(lines // 2, 1)
 
-    def _load(self, source: str, name: str, piece: Piece, repeats: Counter[int]) -> Loaded:
+    def _load(self, source: str, name: str, piece: Piece, repeats: Counter[int], behind: int) -> Loaded:
         offsets = {id(record): offset for offset, record in piece.records}
         return streams.load_piece(
             self.store,
@@ -96,6 +99,8 @@ class PieceLoader:
             before_commit=lambda refused: self.rejects.write(
                 [*piece.rejects, *(unknown_product(name, record, offsets[id(record)]) for record in refused)]
             ),
+            rejected=len(piece.rejects),
+            behind=behind,
         )
 
 

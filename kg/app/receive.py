@@ -32,6 +32,8 @@ from typing import Any, Final, get_args
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Counter as Tally
 from starlette.exceptions import HTTPException
 
 import kg
@@ -119,6 +121,7 @@ class Receiver:
         self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._texts = _Behind(store, settings, "texts", texts=True)
         self._users = _Behind(store, settings, "users", texts=False)
+        self._records = self._measure(self.metrics.registry)
 
     def start(self) -> None:
         """Begin to write, and to serve what is written."""
@@ -133,6 +136,18 @@ class Receiver:
         self._writer.join()
         self._users.close()
         self._texts.close()
+
+    def _measure(self, registry: CollectorRegistry) -> Tally:
+        """Show what waits here; a count of what was answered."""
+        Gauge("kg_ingest_queued", "Records that wait to be written.", registry=registry).set_function(
+            lambda: self._queued
+        )
+        Gauge("kg_ingest_unread", "Texts that came here and wait to be read.", registry=registry).set_function(
+            lambda: self._texts.waiting
+        )
+        return Tally(
+            "kg_ingest_records", "Records posted, by what became of them.", ("kind", "outcome"), registry=registry
+        )
 
     # --- a request -------------------------------------------------------------------------------------------
 
@@ -161,6 +176,8 @@ class Receiver:
             raise Problem(
                 503, "The database does not take records now. Send them again later.", headers=LATER
             ) from None
+        self._records.labels(kind, "loaded").inc(delivery.loaded)
+        self._records.labels(kind, "rejected").inc(len(delivery.rejected))
         return delivery.answer()
 
     # --- the thread that writes ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,9 @@ import pytest
 
 from kg import leases, localdb
 from kg.app.follow import Source, follow
+from kg.app.pieces import RejectLog
+from kg.errors import DiskError
+from kg.records import Reject
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
@@ -36,6 +40,22 @@ def test_a_graph_that_differs_is_seen(shop: GraphStore) -> None:
     shop.write("MATCH (:User {id: 'anna'})-[r:RATED]->() SET r.strength = 0.9")
     (line,) = set(before) - set(plain(shop))
     assert line.startswith("(anna)-[RATED]->(S1)")
+
+
+def test_rejects_that_find_no_room_leave_nothing_of_themselves(tmp_path: Path) -> None:
+    log = RejectLog(tmp_path / "rejects.jsonl")
+    log.write([Reject(file="a.jsonl", line=1, reason="It is bad.")])
+    before = (tmp_path / "rejects.jsonl").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(DiskError, match="Make room"):
+            log.write([Reject(file="a.jsonl", line=2, reason="It is bad too.")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "rejects.jsonl").read_bytes() == before
+    log.write([Reject(file="a.jsonl", line=2, reason="It is bad too.")])
+    assert rejects(tmp_path / "rejects.jsonl") == [("a.jsonl", 1), ("a.jsonl", 2)]
 
 
 @pytest.fixture
