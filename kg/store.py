@@ -8,6 +8,7 @@ query costs a round trip to ask for the default one.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -310,7 +311,10 @@ class GraphStore:
                 f"Neo4j at {self.uri} refused the user name or password. "
                 "Check NEO4J_USERNAME and NEO4J_PASSWORD (after several wrong ones it locks the user for 5 seconds)."
             ) from error
-        except (ServiceUnavailable, SessionExpired) as error:
+        except (ServiceUnavailable, SessionExpired, OSError) as error:
+            # The driver lets through that a connection was reset while it was being opened (OSError, ENOTCONN).
+            if isinstance(error, OSError) and error.errno != errno.ENOTCONN:
+                raise
             raise ConnectionFailedError(
                 f"Neo4j at {self.uri} does not answer ({_first_line(error)}). "
                 "Is it running? kg db status tells for the local one; what was committed is safe, so run the same "

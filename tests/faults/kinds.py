@@ -56,8 +56,12 @@ def clock(scene: Scene, seed: int) -> Played:
     if seed % 2 == 0:
         played = _scheduler("clock", scene, seed, world.world_of(seed, scene.connection, skews=skews))
         return replace(played, said=f"clocks {ahead}: {played.said}")
-    short = stream_plan(seed, kills=3, kind="events", events=network.EVENTS)
-    report = play_stream(scene.store, scene.connection, short, scene.folder, skews)
+    # Clocks that are ahead come first, and no later piece touches what one that was killed has left marked: it is to be
+    # found by one whose clock says that it has not come yet.
+    short = stream_plan(seed, kills=3, kind="events", events=12)
+    short = replace(short, cuts=(*short.cuts[:-1], (1.0, short.cuts[-1][1] / 2)))
+    first, second, last = sorted(skews, reverse=True)
+    report = play_stream(scene.store, scene.connection, short, scene.folder, (first, second, first, last))
     said = f"clocks {ahead}: {len(report.plan.cuts)} kills of a follower"
     return judged("clock", seed, said, list(report.differences), report.recovery_s, report.seconds)
 

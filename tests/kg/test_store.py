@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from kg import localdb
@@ -87,3 +89,10 @@ def test_what_the_work_of_a_transaction_raises_rolls_it_back(store: GraphStore) 
     assert store.read("MATCH (b:Brand) RETURN count(b) AS n") == [{"n": 0}]
     store.write("CREATE (:Brand {key: 'b', name: 'B'})")
     assert store.transact(work) == [{"key": "a"}, {"key": "b"}]
+
+
+def test_a_connection_that_is_reset_while_it_opens_is_said_to_have_failed(store: GraphStore) -> None:
+    with pytest.raises(ConnectionFailedError, match="does not answer"), store._errors_explained():
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+    with pytest.raises(FileNotFoundError), store._errors_explained():
+        raise FileNotFoundError(errno.ENOENT, "No such file")
