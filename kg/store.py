@@ -25,6 +25,7 @@ from neo4j.exceptions import (
     ConfigurationError,
     DatabaseError,
     DriverError,
+    IncompleteCommit,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
@@ -299,8 +300,13 @@ class GraphStore:
 
         if mode == neo4j.WRITE_ACCESS:
             return self._write(work, timeout_s)
+        read = neo4j.unit_of_work(timeout=timeout_s)(work)
         with self._errors_explained(), self._session(mode) as session:
-            return session.execute_read(neo4j.unit_of_work(timeout=timeout_s)(work))
+            try:
+                return session.execute_read(read)
+            except IncompleteCommit:
+                # The driver tries no transaction again of whose commit it was not told. A read has changed nothing.
+                return session.execute_read(read)
 
     @contextmanager
     def _errors_explained(self) -> Iterator[None]:
