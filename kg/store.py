@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import re
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -274,7 +275,7 @@ class GraphStore:
     ) -> T:
         unit = neo4j.unit_of_work(metadata=dict(metadata or {}), timeout=timeout_s)(work)
         with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
-            return session.execute_write(unit)
+            return _connecting(lambda: session.execute_write(unit))
 
     def _run(
         self,
@@ -303,10 +304,10 @@ class GraphStore:
         read = neo4j.unit_of_work(timeout=timeout_s)(work)
         with self._errors_explained(), self._session(mode) as session:
             try:
-                return session.execute_read(read)
+                return _connecting(lambda: session.execute_read(read))
             except IncompleteCommit:
                 # The driver tries no transaction again of whose commit it was not told. A read has changed nothing.
-                return session.execute_read(read)
+                return _connecting(lambda: session.execute_read(read))
 
     @contextmanager
     def _errors_explained(self) -> Iterator[None]:
@@ -399,6 +400,25 @@ class _GuardedStore(GraphStore):
         except QueryTimeoutError:
             self._look()
             raise
+
+
+_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8)
+
+
+def _connecting(call: Callable[[], T]) -> T:
+    """What it returns, tried again where a connection was reset while it was being opened.
+
+    The driver tries again by itself whatever it knows to be trouble with a connection; that one it lets through as an
+    error of the system (ENOTCONN). Nothing was sent by then.
+    """
+    for pause_s in _PAUSES_S:
+        try:
+            return call()
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+        time.sleep(pause_s)
+    return call()
 
 
 _MANAGES_TRANSACTIONS: Final = re.compile(r"\bIN\s+(\S+\s+CONCURRENT\s+)?TRANSACTIONS\b", re.IGNORECASE)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from embeddings import registry
 from embeddings.writeback import write_embeddings
@@ -30,6 +31,7 @@ from tests.faults.proxy import Proxy, draw_cuts
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
 from tests.faults.stream import from_clean, plain, rejects_of, shop_with_model, stream_plan, wait
 
+T = TypeVar("T")
 RETRY_S: Final = 3.0
 """How long the driver tries again by itself."""
 EVENTS: Final = 60
@@ -100,21 +102,19 @@ def _promotions(scene: Scene, rng: random.Random, seed: int) -> Played:
 def through(scene: Scene, proxy: Proxy) -> GraphStore:
     """A connection by way of the proxy."""
     known = scene.connection
-    return GraphStore.connect(proxy.uri, known.username, known.password, retry_s=RETRY_S)
+    return again(lambda: GraphStore.connect(proxy.uri, known.username, known.password, retry_s=RETRY_S))
 
 
-def again(command: object, patience_s: float = 120.0) -> None:
+def again(command: Callable[[], T], patience_s: float = 120.0) -> T:
     """Run a command again until it ends well, as its message says."""
     end = time.monotonic() + patience_s
     while True:
         try:
-            command()  # type: ignore[operator]
+            return command()
         except KGError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
-        else:
-            return
 
 
 def grown(folder: Path, seed: int) -> tuple[Path, list[Path], Source]:

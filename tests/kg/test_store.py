@@ -8,7 +8,7 @@ import pytest
 
 from kg import localdb
 from kg.errors import AuthenticationError, ConnectionFailedError, InputError, StoreError, VersionError
-from kg.store import GraphStore, Transaction, _check_version
+from kg.store import GraphStore, Transaction, _check_version, _connecting
 from tests.faults.proxy import Cut, How, Proxy
 
 
@@ -114,3 +114,14 @@ def test_of_a_connection_that_is_cut_at_the_commit_a_read_is_done_again_and_a_wr
             cut_off.write("CREATE (:Aspect {key: 'sound'})")
     assert proxy.left == 0
     assert store.read("MATCH (a:Aspect) RETURN a.key AS key") == [{"key": "sound"}]
+
+
+def test_a_connection_that_is_reset_while_it_opens_is_opened_again() -> None:
+    tries = iter([OSError(errno.ENOTCONN, "Transport endpoint is not connected"), None])
+
+    def once() -> str:
+        if (error := next(tries)) is not None:
+            raise error
+        return "answered"
+
+    assert _connecting(once) == "answered"
