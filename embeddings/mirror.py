@@ -19,7 +19,7 @@ from torch_geometric.data import HeteroData
 
 from embeddings.export import INTERACTIONS, PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex
 from embeddings.gcn import TypedEdges
-from embeddings.relations import either_way, explicit_part, explicit_relations, shared_part, text_part
+from embeddings.relations import explicit_part, explicit_relations, shared_part, text_part
 from embeddings.split import KNOWN, Interactions
 from kg import schema
 from kg.store import GraphStore
@@ -238,14 +238,6 @@ class Mirror:
         for (type_, source), pairs in self._related.items():
             parts[f"{type_.lower()}:{source}"] = explicit_part(pairs, n)[of]
         return {name: _both_ways(part, of, n) for name, part in parts.items() if part.nnz}
-
-    def related(self) -> dict[str, sp.csr_matrix]:
-        """Explicit relations by type, as the score counts them."""
-        found: dict[str, sp.csr_matrix] = {}
-        for (type_, _), pairs in self._related.items():
-            both = either_way(pairs, len(self.products))
-            found[type_] = both.maximum(found[type_]) if type_ in found else both
-        return found
 
 
 def _rows(store: GraphStore, cypher: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:

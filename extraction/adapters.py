@@ -174,9 +174,10 @@ class AdaptedEncoder:
         self._model.load_state_dict(state, strict=False)
 
     def merge(self) -> None:
-        """Add the adapter into the encoder's weights, to read with and no more to be trained: twice as fast.
+        """Add the adapter into the encoder's weights, to read with and no more to be trained.
 
-        In bf16 where the processor computes it: steps of training would be lost in its seven bits, their sum is not.
+        In bf16 where the processor computes it, which is faster: steps of training would be lost in its seven bits,
+        their sum is not.
         """
         import torch
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Final
@@ -229,10 +229,3 @@ def _part(line: str) -> Part:
 
 def _wrong(line: str) -> Any:
     raise ExtractionError(f"wording.yaml: {line!r} is not: part + good words - bad words.")
-
-
-def shown(sentences: Sequence[MarkedSentence]) -> Iterator[str]:
-    """Sentences as lines of the format ``aste``."""
-    for s in sentences:
-        marked = [(list(t.aspect), list(t.opinion), t.sentiment) for t in s.triplets]
-        yield f"{' '.join(s.tokens)}####{marked}"

@@ -9,12 +9,16 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from extraction.benchmarks import SENTIMENTS, MarkedProduct, MarkedSentence, Triplet
 from extraction.mentions import Lexicon, ProductEntry, ProductLike, words
 from extraction.ner import BrandFinder, Gazetteer
 from extraction.normalise import squash
 from kg.normalise import brand_key
+
+if TYPE_CHECKING:
+    from extraction.triplets import ReadTriplet
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,23 @@ def calibration_error(answers: Iterable[tuple[float, bool]], bins: int = 10) -> 
     total = sum(map(len, held.values()))
     gaps = (abs(sum(chance - right for chance, right in rows)) for rows in held.values())
     return sum(gaps) / total if total else 0.0
+
+
+def judged_triplets(
+    gold: Mapping[str, Sequence[MarkedSentence]], read: Mapping[str, Sequence[Sequence[ReadTriplet]]]
+) -> list[tuple[float, bool]]:
+    """The confidence of each triplet that was read, and whether it is exactly right, for :func:`calibration_error`.
+
+    Args:
+        gold: marked sentences by the name of their set.
+        read: for each of them what a model read, in the same order.
+    """
+    return [
+        (one.confidence, one.triplet in sentence.triplets)
+        for name, sentences in gold.items()
+        for sentence, found in zip(sentences, read[name], strict=True)
+        for one in found
+    ]
 
 
 def score_triplets(gold: Sequence[MarkedSentence], answers: Sequence[Sequence[Triplet]]) -> ExtractionScore:

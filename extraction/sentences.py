@@ -19,6 +19,7 @@ from extraction.encoder import Encoder
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
+
 MAX_WORDS: Final = 80
 """Words that are read together: who writes without full stops is cut here. The longest sentence of ASTE-V2 has 83."""
 

@@ -185,6 +185,17 @@ SET lease.again_at = datetime.realtime() + $again,
 """
 
 _ENDED: Final = "MATCH (run:JobRun {id: $id, outcome: $outcome})\nRETURN run.id AS id"
+
+# A free lease's token counts up with it: whoever found a slot to be due before is too late. (The first SET takes the
+# lock: what is read before it may be old by then.)
+_PAUSE: Final = """
+MATCH (lease:Lease {name: $name})
+SET lease.paused = $paused
+WITH lease
+WHERE lease.holder IS NULL
+SET lease.token = lease.token + 1
+"""
+
 _RUNNING: Final = "MATCH (run:JobRun {id: $id, outcome: 'running'})\nRETURN run {.*} AS run"
 
 
@@ -278,7 +289,7 @@ def refuse(store: GraphStore, job: str, *, trigger: str, process: str) -> JobRun
 def pause(store: GraphStore, job: str, paused: bool) -> None:
     """Let the clock start a job no more, or again. A run that has begun goes on."""
     leases.create(store, (job,))
-    store.write("MATCH (lease:Lease {name: $name})\nSET lease.paused = $paused", name=job, paused=paused)
+    store.write(_PAUSE, name=job, paused=paused)
 
 
 def paused(store: GraphStore) -> frozenset[str]:

@@ -134,7 +134,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
     """
     from extraction import language
     from extraction.clauses import word_votes
-    from extraction.evaluation import calibration_error
+    from extraction.evaluation import calibration_error, judged_triplets
     from extraction.lexicon_triplets import lexicon_triplets
     from extraction.triplets import Recipe, TripletModel, once
 
@@ -156,13 +156,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
         seconds = round(time.perf_counter() - started)
         read = {name: model.read(words[name]) for name in gold}
         found = {name: [[t.triplet for t in one] for one in answers] for name, answers in read.items()}
-        judged = [
-            (t.confidence, t.triplet in sentence.triplets)
-            for name, sentences in gold.items()
-            for sentence, one in zip(sentences, read[name], strict=True)
-            for t in one
-        ]
-        error = round(calibration_error(judged), 3)
+        error = round(calibration_error(judged_triplets(gold, read)), 3)
         rows.append(_triplet_row(title, gold, found, calibration_error=error, training_seconds=seconds))
     return {
         "seed": settings.seed,

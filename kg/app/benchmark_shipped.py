@@ -15,7 +15,7 @@ from extraction import corpus, language
 from extraction.benchmarks import MarkedSentence, Triplet, read_sentences
 from extraction.clauses import word_votes
 from extraction.encoder import Encoder
-from extraction.evaluation import calibration_error, score_triplets
+from extraction.evaluation import calibration_error, judged_triplets, score_triplets
 from extraction.lexicon_triplets import added, lexicon_triplets, parsed_triplets
 from extraction.mentions import Lexicon
 from extraction.opinions import OpinionRules
@@ -58,15 +58,10 @@ def on_sentences(settings: Settings, data: Path, model: TripletModel) -> Iterato
     parsed = {name: parsed_triplets(some, rules, nlp) for name, some in words.items()}
     read = {name: model.read(some) for name, some in words.items()}
     learned = {name: [[t.triplet for t in one] for one in some] for name, some in read.items()}
-    judged = [
-        (t.confidence, t.triplet in sentence.triplets)
-        for name, sentences in gold.items()
-        for sentence, one in zip(sentences, read[name], strict=True)
-        for t in one
-    ]
     yield _row("lexicon, nearest noun", gold, nearest)
     yield _row("rules", gold, parsed)
-    yield _row("shipped head", gold, learned) | {"calibration_error": round(calibration_error(judged), 3)}
+    error = round(calibration_error(judged_triplets(gold, read)), 3)
+    yield _row("shipped head", gold, learned) | {"calibration_error": error}
     for title, alone in (("lexicon, nearest noun, and head", nearest), ("rules and head", parsed)):
         joined = {n: [added(a, b) for a, b in zip(alone[n], learned[n], strict=True)] for n in gold}
         yield _row(title, gold, joined)

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import orjson
 import typer
 
-from kg.app import cli_benchmark, cli_evaluate, cli_schedule
-from kg.app.printing import Json, err, out, short, show
+from kg.app import cli_benchmark, cli_db, cli_evaluate, cli_models, cli_schedule
+from kg.app.options import pairs
+from kg.app.printing import Json, err, out, show
 from kg.errors import KGError, QueryError
 from kg.settings import Settings
 
@@ -33,8 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-db = typer.Typer(help="The Neo4j that kg runs itself, without Docker.", no_args_is_help=True)
-app.add_typer(db, name="db")
+app.add_typer(cli_db.app, name="db")
+app.add_typer(cli_models.app)
 app.add_typer(cli_evaluate.app, name="evaluate")
 app.add_typer(cli_schedule.app, name="schedule")
 app.add_typer(cli_benchmark.app, name="benchmark")
@@ -56,61 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         err.print("kg: stopped. What was committed is in the graph; run the same command again to go on.")
         sys.exit(130)
-
-
-# --- the database --------------------------------------------------------------------------------------------
-
-
-@db.command("start")
-def db_start(json: Json = False) -> None:
-    """Start the local Neo4j of this home, or find it running."""
-    from kg.app.session import start_local
-
-    settings = Settings.load()
-    if not settings.runs_local_database:
-        raise KGError(f"NEO4J_URI is set to {settings.neo4j_uri}: kg runs no Neo4j of its own. Unset it to let it.")
-    connection = start_local(settings)
-    password = settings.home / "neo4j" / "password"
-    where = {
-        "uri": connection.uri,
-        "username": connection.username,
-        "password_file": str(password),
-        "pid": connection.pid,
-    }
-    show(where, json, f"Neo4j answers at {connection.uri}, user {connection.username}, password in {password}.")
-
-
-@db.command("stop")
-def db_stop(json: Json = False) -> None:
-    """Stop the local Neo4j of this home; the data stay."""
-    from kg import localdb
-
-    stopped = localdb.stop(Settings.load().home)
-    show({"stopped": stopped}, json, "Stopped." if stopped else "It was not running.")
-
-
-@db.command("status")
-def db_status(json: Json = False) -> None:
-    """Say whether a Neo4j answers, and where."""
-    from kg import localdb
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    if not settings.runs_local_database:
-        with open_store(settings, migrated=False) as store:
-            show({"running": True, "uri": store.uri}, json, f"Neo4j answers at {store.uri} (NEO4J_URI).")
-        return
-    status = localdb.status(settings.home)
-    words = (
-        f"Neo4j {status.version} answers at {status.uri}, process {status.pid}."
-        if status.running
-        else "The local Neo4j is not running; any command that needs it starts it."
-    )
-    shown = {name: getattr(status, name) for name in ("running", "pid", "uri", "version", "heap_mb", "page_cache_mb")}
-    shown |= {"username": "neo4j", "password_file": str(settings.home / "neo4j" / "password")}
-    show(shown, json, f"{words} {status.note or ''}".strip())
-    if not status.running:
-        raise typer.Exit(3)
 
 
 @app.command()
@@ -410,113 +356,6 @@ def why(
         )
 
 
-# --- vectors out ---------------------------------------------------------------------------------------------
-
-
-@app.command()
-def train(
-    seed: Annotated[int | None, typer.Option(help="Seed; by default KG_SEED.")] = None,
-    dimensions: Annotated[int | None, typer.Option(min=2, max=1024, help="Width of the embeddings; 64.")] = None,
-    base: Annotated[
-        str | None,
-        typer.Option("--from", help="Go on from this checkpoint (`live`: the live one): quick, and chooses nothing."),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE, a setting of embeddings/settings.py; again for each."),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Train the graph network on the graph as it stands; the checkpoint waits for `kg promote`."""
-    from kg.app import models
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        report = models.train(
-            store, settings, seed=seed, dimensions=dimensions, base=base, changes=_pairs("--set", changes)
-        )
-    how = f"going on from {report['based_on']}" if base else f"validation {short(report['metrics'])}"
-    show(report, json, f"Trained {report['version']}; {how}.")
-
-
-@app.command()
-def learn(json: Json = False) -> None:
-    """Teach the live model, in its place, what has changed since it last learned; nothing is chosen anew.
-
-    The whole graph is read, but only what changed is trained and written. Repeat it at will: without a change it
-    writes nothing.
-    """
-    from kg.app import models
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        report = models.learn(store, settings)
-    show(
-        report,
-        json,
-        f"{report['version']} has learned of {report['users']} users and {report['products']} products: "
-        f"{report['vectors']} vectors and {report['relations']} relations were written.",
-    )
-
-
-@app.command()
-def tune(
-    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of earlier searches included.")] = 50,
-    minutes: Annotated[float | None, typer.Option(min=0.0, help="After which no further trial begins.")] = None,
-    dimensions: Annotated[int | None, typer.Option(min=2, max=1024, help="Width of the embeddings; 64.")] = None,
-    json: Json = False,
-) -> None:
-    """Search the network's settings on validation splits of the graph; the same again goes on where it was."""
-    from kg.app import models
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        report = models.tune(store, settings, trials=trials, minutes=minutes, dimensions=dimensions)
-    if json:
-        show(report, True)
-        return
-    out.print(
-        f"Best of {report['trials']}: {report['best']:.4f}, {report['difference']:+.4f} ± {report['error']:.4f} beside "
-        f"the default's {report['default']:.4f}.",
-        markup=False,
-    )
-    out.print(f"kg train {report['options']}".rstrip(), markup=False)
-
-
-@app.command()
-def promote(
-    version: Annotated[str | None, typer.Argument(help="Checkpoint; by default the newest.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Though it is worse than the live one; unmeasured.")] = False,
-    json: Json = False,
-) -> None:
-    """Write a checkpoint's vectors and relations beside the live ones, then switch in one transaction.
-
-    A model that is worse on validation than the live one, beyond chance, is refused.
-    """
-    from kg.app import models
-    from kg.app.session import open_store
-
-    settings = Settings.load()
-    with open_store(settings) as store:
-        report = models.promote(store, settings, version, force=force)
-    why = f" ({report['gate']['reason']})" if report["gate"] else ""
-    show(report, json, f"{report['version']} is live in slot {report['slot']}{why}.")
-
-
-@app.command()
-def rollback(json: Json = False) -> None:
-    """Make the model that was live before live again."""
-    from embeddings import registry
-    from kg.app.session import open_store
-
-    with open_store(Settings.load()) as store:
-        version = registry.rollback(store)
-    show({"version": version}, json, f"{version} is live again.")
-
-
 # --- questions -----------------------------------------------------------------------------------------------
 
 
@@ -593,7 +432,7 @@ def query(
         show([{"name": q.name, "title": q.title} for q in queries.values()], json)
         return
     found = catalogue.find(name, queries)
-    given: dict[str, Any] = _pairs("--param", param)
+    given: dict[str, Any] = pairs("--param", param)
     settings = Settings.load()
     given = catalogue.with_pseudonyms(found, given, pseudonym_of(settings))
     with open_store(settings) as store:
@@ -617,19 +456,6 @@ def serve(
     from kg.app import server
 
     server.serve(Settings.load(), host, port, lambda words: err.print(words, markup=False))
-
-
-def _pairs(option: str, given: Sequence[str] | None) -> dict[str, Any]:
-    found = {}
-    for item in given or ():
-        name, sep, value = item.partition("=")
-        if not sep:
-            raise QueryError(f"{option} {item!r}: expected NAME=VALUE.")
-        found[name] = value
-    return found
-
-
-# --- the demo ------------------------------------------------------------------------------------------------
 
 
 @app.command()

@@ -72,9 +72,9 @@ def extraction_shipped(
     from kg.app import benchmark_shipped as measured
 
     settings = Settings.load()
-    if data is not None:
-        show(list(measured.on_sentences(settings, data, measured.shipped_model(settings))), json)
     model = measured.shipped_model(settings)
+    if data is not None:
+        show(list(measured.on_sentences(settings, data, model)), json)
     show([row for seed in measured.SHOP_SEEDS for row in measured.on_shop(settings, model, seed)], json)
 
 

@@ -88,7 +88,7 @@ class _Read(Collector):
         name = "kg_job_last_success_timestamp_seconds"
         yield _gauge(name, "When a job's latest run began that succeeded.", ("job",), won, "latest")
         yield _gauge("kg_lease_held", "1 while a process holds it.", ("name",), leases, "held")
-        yield _gauge("kg_lease_token", "How often it was taken.", ("name",), leases, "token")
+        yield _gauge("kg_lease_token", "Its fencing token, which only grows.", ("name",), leases, "token")
         yield _gauge("kg_stream_lines", "Lines or messages read, bad ones too.", ("source",), places, "lines")
         yield _gauge("kg_stream_rejected", "How many of them were rejected.", ("source",), places, "rejected")
         doc = "Bytes of a file, messages of a partition, left to be read when it was last read from."

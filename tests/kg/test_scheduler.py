@@ -333,6 +333,23 @@ def test_a_paused_job_waits_until_it_is_resumed(store: GraphStore) -> None:
     assert run.trigger == "schedule"
 
 
+def test_a_job_that_is_paused_after_it_was_found_to_be_due_does_not_begin(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract")])
+    look = runs.look
+
+    def look_and_be_late(store: GraphStore, names: tuple[str, ...]) -> runs.Look:
+        seen = look(store, names)
+        runs.pause(store, "extract", True)
+        return seen
+
+    monkeypatch.setattr(runs, "look", look_and_be_late)
+    assert scheduler.tick() is None
+    assert history(store) == ()
+
+
 def test_slots_that_nobody_ran_in_time_are_recorded_and_left_out(store: GraphStore) -> None:
     long_known(store, "extract")
     told: list[JobRun] = []
