@@ -73,7 +73,7 @@ class PieceLoader:
                 return None
             keep()
             try:
-                return piece.end, self._load(source, name, piece, repeats(), behind(piece.end))
+                return piece.end, self._load(source, name, place, piece, repeats(), behind)
             except (StatementError, SchemaError) as error:
                 self.rejects.keep_only({name: place.bytes})
                 recount()
@@ -82,10 +82,18 @@ class PieceLoader:
                     ((offset, _),) = piece.records
                     refused = Reject(file=name, line=piece.end.lines, reason=str(error), offset=offset)
                     alone = Piece((), (refused,), piece.end)
-                    return piece.end, self._load(source, name, alone, repeats(), behind(piece.end))
+                    return piece.end, self._load(source, name, place, alone, repeats(), behind)
                 most = max(lines // 2, 1)
 
-    def _load(self, source: str, name: str, piece: Piece, repeats: Counter[int], behind: int) -> Loaded:
+    def _load(
+        self,
+        source: str,
+        name: str,
+        place: Place,
+        piece: Piece,
+        repeats: Counter[int],
+        behind: Callable[[Place], int],
+    ) -> Loaded:
         offsets = {id(record): offset for offset, record in piece.records}
         return streams.load_piece(
             self.store,
@@ -99,8 +107,9 @@ class PieceLoader:
             before_commit=lambda refused: self.rejects.write(
                 [*piece.rejects, *(unknown_product(name, record, offsets[id(record)]) for record in refused)]
             ),
+            first=place.lines == 0,
             rejected=len(piece.rejects),
-            behind=behind,
+            behind=behind(piece.end),
         )
 
 

@@ -138,7 +138,7 @@ class Receiver:
         self._texts.close()
 
     def _measure(self, registry: CollectorRegistry) -> Tally:
-        """Show what waits here; a count of what was answered."""
+        """Show what waits here; a count of what was written."""
         Gauge("kg_ingest_queued", "Records that wait to be written.", registry=registry).set_function(
             lambda: self._queued
         )
@@ -176,8 +176,6 @@ class Receiver:
             raise Problem(
                 503, "The database does not take records now. Send them again later.", headers=LATER
             ) from None
-        self._records.labels(kind, "loaded").inc(delivery.loaded)
-        self._records.labels(kind, "rejected").inc(len(delivery.rejected))
         return delivery.answer()
 
     # --- the thread that writes ------------------------------------------------------------------------------
@@ -218,6 +216,8 @@ class Receiver:
                 d.finish(problem)
         else:
             for d in deliveries:
+                self._records.labels(d.kind, "loaded").inc(d.loaded)
+                self._records.labels(d.kind, "rejected").inc(len(d.rejected))
                 d.finish()
 
     def _load(self, rows: Sequence[tuple[_Delivery, int, Record]]) -> None:

@@ -96,9 +96,10 @@ def _rejects(scene: Scene, rng: random.Random, seed: int) -> Played:
     # Whoever found no room gives the lease back, and takes it again a second later.
     wait(lambda: runs.look(scene.store, (source.name,)).standings[source.name].token > 1)
     time.sleep(full_s)
-    # Looked at twice: it may be trying just now.
-    looks = [source.rejects.read_bytes().rpartition(b"\n")[2] for _ in range(2) if not time.sleep(0.1)]
-    torn = min(looks, key=len)
+    torn = _last_part(source.rejects)
+    if torn:  # it may be trying just now
+        time.sleep(0.1)
+        torn = _last_part(source.rejects)
     alive = process.is_alive()
     before = is_whole(scene.store, files, source)
     if alive:
@@ -119,3 +120,8 @@ def _rejects(scene: Scene, rng: random.Random, seed: int) -> Played:
         found += from_clean(scene.store, source.kind, files, folder / "clean", streamed, refused)
     said = f"rejects of {2 * EVENTS} events, {fits} bytes fit"
     return judged("disk", seed, said, found, recovery_s, time.monotonic() - began)
+
+
+def _last_part(file: Path) -> bytes:
+    """What follows the last whole line."""
+    return file.read_bytes().rpartition(b"\n")[2]

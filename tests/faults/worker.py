@@ -16,6 +16,7 @@ from datetime import timedelta
 
 import structlog
 
+from kg.errors import StoreError
 from kg.runs import JobRun
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
@@ -73,12 +74,19 @@ class World:
 
 
 def serve(world: World, place: int) -> None:
-    """Run the jobs by the clock until SIGTERM."""
+    """Run the jobs by the clock until SIGTERM; begin again, as a supervisor lets it, where the database is away at the
+    start."""
     shift_clock(world.skews[place % len(world.skews)])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable()
-    with GraphStore.connect(world.uri, world.username, world.password) as store:
-        Scheduler(store, world.jobs(store), ttl=world.ttl, tick=world.tick, alert=_nobody).run_forever()
+    while True:
+        try:
+            with GraphStore.connect(world.uri, world.username, world.password) as store:
+                Scheduler(store, world.jobs(store), ttl=world.ttl, tick=world.tick, alert=_nobody).run_forever()
+        except StoreError:
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _nobody(_: JobRun) -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import errno
 
 import pytest
+from neo4j.exceptions import ServiceUnavailable
 
 from kg import localdb
-from kg.errors import AuthenticationError, ConnectionFailedError, InputError, StoreError, VersionError
-from kg.store import GraphStore, Transaction, _check_version, _connecting
+from kg.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    InputError,
+    StatementError,
+    StoreError,
+    VersionError,
+)
+from kg.store import GraphStore, Transaction, _check_version, _may_pass
 from tests.faults.proxy import Cut, How, Proxy
 
 
@@ -116,12 +124,30 @@ def test_of_a_connection_that_is_cut_at_the_commit_a_read_is_done_again_and_a_wr
     assert store.read("MATCH (a:Aspect) RETURN a.key AS key") == [{"key": "sound"}]
 
 
-def test_a_connection_that_is_reset_while_it_opens_is_opened_again() -> None:
-    tries = iter([OSError(errno.ENOTCONN, "Transport endpoint is not connected"), None])
+def test_what_may_pass_is_tried_again_and_a_server_that_is_back_is_found_within_about_a_second(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("kg.store.time.sleep", pauses.append)
+    away = iter([OSError(errno.ENOTCONN, "Transport endpoint is not connected"), *8 * [ServiceUnavailable("away")]])
 
     def once() -> str:
-        if (error := next(tries)) is not None:
+        for error in away:
             raise error
         return "answered"
 
-    assert _connecting(once) == "answered"
+    assert store._patiently(once, _may_pass) == "answered"
+    assert len(pauses) == 9
+    assert 0 < min(pauses) <= max(pauses) <= 1.2
+
+
+def test_what_does_not_pass_is_not_tried_again(store: GraphStore) -> None:
+    tries = []
+
+    def work(tx: Transaction) -> None:
+        tries.append(tx)
+        tx.run("RETURN 1 / 0")
+
+    with pytest.raises(StatementError):
+        store.transact(work)
+    assert len(tries) == 1

@@ -73,7 +73,7 @@ def test_what_was_rejected_is_counted_at_the_place(store: GraphStore) -> None:
     for place in (Place(50, 3, "abc"), Place(120, 6, "abc"), Place(120, 6, "abc")):  # the last one is tried again
         load(store, unknown, place=place, rejected=2, behind=40)
     assert counted() == [(6, 40)]
-    load(store, place=Place(20, 1, "def"), rejected=1)
+    load(store, place=Place(320, 9, "def"), first=True, rejected=1)  # the file was replaced
     assert counted() == [(1, 0)]
 
 
