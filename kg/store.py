@@ -307,7 +307,8 @@ class GraphStore:
         with self._errors_explained(), self._session(mode) as session:
             # Nobody tries a transaction again of whose commit no word came. But a read has changed nothing.
             return self._patiently(
-                lambda: session.execute_read(read), lambda error: _may_pass(error) or isinstance(error, IncompleteCommit)
+                lambda: session.execute_read(read),
+                lambda error: _may_pass(error) or isinstance(error, IncompleteCommit),
             )
 
     def _patiently(self, call: Callable[[], T], may_pass: Callable[[Exception], bool]) -> T:

@@ -235,9 +235,12 @@ class _Consuming:
 
 def _behind(consumer: Consumer, topic: Topic, partition: int, end: Place) -> int:
     """Messages that come after a place, as far as the client has heard: it is told with each fetch, and asks nobody."""
-    from confluent_kafka import TopicPartition
+    from confluent_kafka import KafkaException, TopicPartition
 
-    known = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), cached=True)
+    try:
+        known = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), cached=True)
+    except KafkaException:  # a number for whoever watches is not worth a piece
+        return 0
     return max(known[1] - end.bytes, 0) if known else 0
 
 

@@ -36,8 +36,6 @@ RETRY_S: Final = 3.0
 """How long the driver tries again by itself."""
 EVENTS: Final = 60
 """In each of two files: some ten pieces."""
-SCHEDULED_S: Final = 3.0
-"""How long schedulers are cut off now and then, in which they commit some hundred times."""
 
 
 def play(scene: Scene, seed: int) -> Played:
@@ -69,8 +67,9 @@ def _schedulers(scene: Scene, rng: random.Random, seed: int) -> Played:
     cuts = draw_cuts(rng, 40)
     with Proxy(scene.port, cuts) as proxy:
         at = replace(world.world_of(seed, scene.connection), uri=proxy.uri)
+        all_made = world.Act(0.0, lambda: world.wait(lambda: proxy.left == 0))
         with world.known(scene.store, at) as known:
-            report = world.play(scene.store, known, Plan(seed, 2, SCHEDULED_S, ()), may_fail=True)
+            report = world.play(scene.store, known, Plan(seed, 2, 0.0, ()), besides=[all_made], may_fail=True)
         left, recovery_s = proxy.left, max(proxy.recovery_s, *report.takeovers, report.recovery_s)
     found = list(report.violations)
     if left:

@@ -203,7 +203,7 @@ def _wait_until_whole(store: GraphStore, world: World, ended: datetime) -> float
 
 
 def _stop(store: GraphStore, world: World) -> None:
-    """Pause both jobs when nothing is at work; a run that was lost just then is still tried again before."""
+    """Pause both jobs when nothing is at work; a run that came to nothing just then is still tried again before."""
 
     def latest() -> runs.Outcome | None:
         return next((run.outcome for run in runs.history(store, limit=1, job=world.beat)), None)
@@ -212,7 +212,7 @@ def _stop(store: GraphStore, world: World) -> None:
         for job in (world.beat, world.follow):
             runs.pause(store, job, True)
         wait(lambda: all(s.holder is None for s in _look(store, world).standings.values()))
-        if latest() is not runs.Outcome.ABANDONED:
+        if latest() not in (runs.Outcome.ABANDONED, runs.Outcome.FAILED):
             return
         for job in (world.beat, world.follow):
             runs.pause(store, job, False)
