@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from kg import leases, localdb, runs
@@ -72,6 +73,7 @@ def play(store: GraphStore, world: World, plan: Plan, *, besides: Sequence[Act] 
     following = next_slot(world.jobs(store)[0], UTC)
     assert following is not None
     with _Crew(world, plan.processes) as crew:
+        crew.begin(store)
         wait(lambda: _look(store, world).standings[world.beat].token > 0)
         began = time.monotonic()
         for act in sorted((*_acts(store, world, plan, crew), *besides), key=lambda act: act.at):
@@ -101,13 +103,21 @@ class _Crew:
 
     def __init__(self, world: World, size: int) -> None:
         self._world = world
-        self._places: list[ForkServerProcess] = [self._start(place) for place in range(size)]
+        self._gate = context.Barrier(size + 1)
+        self._places: list[ForkServerProcess] = [self._start(place, self._gate) for place in range(size)]
         self._former: list[ForkServerProcess] = []
 
-    def _start(self, place: int) -> ForkServerProcess:
-        process = context.Process(target=serve, args=(self._world, place), daemon=True)
+    def _start(self, place: int, gate: Barrier | None = None) -> ForkServerProcess:
+        process = context.Process(target=serve, args=(self._world, place, gate), daemon=True)
         process.start()
         return process
+
+    def begin(self, store: GraphStore) -> None:
+        """When all are there, the jobs are known and they go to work: each slot that passed before would have to be
+        caught up with."""
+        wait(lambda: self._gate.n_waiting == len(self._places))
+        leases.create(store, (self._world.beat, self._world.follow))
+        self._gate.wait(PATIENCE_S)
 
     def pid(self, place: int) -> int:
         pid = self._places[place].pid
@@ -247,8 +257,7 @@ def _marks(store: GraphStore, world: World) -> list[Mark]:
 
 @contextmanager
 def known(store: GraphStore, world: World) -> Iterator[World]:
-    """The jobs are known before the first process is: their first slot is the next one. Forgotten in the end."""
-    leases.create(store, (world.beat, world.follow))
+    """What stands in the graph of this world is forgotten in the end."""
     try:
         yield world
     finally:
