@@ -27,14 +27,17 @@ help: ## show this list
 demo: setup ## run the whole main job on the bundled shop
 	@$(ISOLATED) KG_HOME=.kg/demo $(BIN)/kg demo
 
-# The checks of the text run beside the tests: Neo4j's start leaves them a core. Two processes of tests would take more
-# than 4 GB.
+# The checks of the text, and then the tests of what starts servers of its own, run beside all other tests, which wait for
+# Neo4j half of the time. More processes would take more than 4 GB.
 test: setup ## run ruff, mypy and the tests
-	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+	@$(MAKE) --no-print-directory --jobs 2 pytest-servers pytest-graph
 
-.PHONY: pytest
-pytest:
-	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest
+.PHONY: pytest-servers pytest-graph
+pytest-servers: lint
+	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest -m servers -q -p no:cacheprovider
+
+pytest-graph:
+	$(ISOLATED) KG_HOME=.kg/test $(BIN)/pytest -m "not servers"
 
 faults: setup ## play more than 300 seeded faults (processes killed and frozen, network cut, disk full …), and check the graph
 	$(ISOLATED) KG_HOME=.kg/faults $(BIN)/python -m tests.faults

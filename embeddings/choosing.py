@@ -22,7 +22,8 @@ from embeddings.evaluation import fit_baselines, metrics, rank_all, targets_of
 from embeddings.mixture import Mixture, Ridge, choose_mixture, followings_of, ridges_of
 from embeddings.network import Network, Report, choose_network, cosines
 from embeddings.newcomers import lifted
-from embeddings.relations import combine, prune_together, ridge_weights
+from embeddings.relations import combine, prune_together
+from embeddings.ridge import ridge_weights
 from embeddings.scoring import Scorer, no_weights, popularity
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop, folds_of
@@ -42,6 +43,8 @@ class Choice:
     lift: float
     """Of newcomers (:mod:`embeddings.newcomers`)."""
     network: Network
+    features: float = 0.0
+    """For how many users what is said of the products counts in the ridge."""
     lifts: Mapping[float, tuple[float, float]] = field(default_factory=dict)
     """For each lift that was tried, recall@20 of newcomers and of the rest."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Choice:
         """As a checkpoint keeps it."""
         return {
             "penalty": self.penalty,
+            "features": self.features,
             "temperature": self.network.temperature,
             "epochs_chosen": self.network.epochs,
             "factors": dict(self.mixture.factors),
@@ -90,7 +94,7 @@ def choose(
     large = len(x) >= settings.large
     folds = folds_of(x, rng, large)
     clock.lap("side relations")
-    ridges = ridges_of(folds, x.n_products, settings, report)
+    ridges = ridges_of(folds, shop, settings, report)
     followings = followings_of(folds, settings)
     clock.lap("relations, validation")
     network = choose_network(shop, folds, settings, device, seed, report, logs, large)
@@ -101,7 +105,7 @@ def choose(
     clock.lap("newcomers")
     compared = _compare(folds, shop, ridge, followings, network, mixture, lift, settings, rng) if folds else {}
     clock.lap("baselines, validation")
-    return Choice(ridge.penalty, mixture, lift, network, lifts, compared)
+    return Choice(ridge.penalty, mixture, lift, network, ridge.features, lifts, compared)
 
 
 def similar_to(
@@ -143,7 +147,7 @@ def _lift(
     left, new = newcomers.without_a_tenth(fold.train, _NEWCOMERS)
     if len(left) == 0:
         return newcomers.DEFAULT, {}
-    (weights,) = ridge_weights(left.matrix(), (ridge.penalty,))
+    (weights,) = ridge_weights(left.matrix(), (ridge.penalty,), features=shop.features_times(ridge.features))
     nothing = no_weights(left.n_products, left.n_products)
     users = np.zeros((left.n_users, 1), dtype=np.float32)
     products = np.zeros((left.n_products, 1), dtype=np.float32)

@@ -30,9 +30,10 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from embeddings import finetuning, relations
+from embeddings import finetuning
 from embeddings.choosing import Choice, similar_to
 from embeddings.export import NodeIndex
+from embeddings.features import Features
 from embeddings.finetuning import met_by
 from embeddings.gcn import normalised_adjacency
 from embeddings.livewrite import Known, LiveChange, Relations, changes, write_change
@@ -40,7 +41,8 @@ from embeddings.mirror import Mirror, Renewed
 from embeddings.network import threads_for
 from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, live
-from embeddings.relations import following_weights, prune_together, renewed, ridge_weights
+from embeddings.relations import prune_together, renewed
+from embeddings.ridge import EXACT_PRODUCTS, by_user, following_weights, gram_of, ridge_weights
 from embeddings.scoring import no_weights, popularity
 from embeddings.shop import Shop
 from embeddings.split import Interactions, interactions
@@ -101,8 +103,9 @@ class Learner:
         self._written = Relations.of(self._similar, self._following)
         self._users, self._products, self._popularity = standing.users, standing.products, standing.popularity
         self._met = x.matrix()
-        small = x.n_products <= relations.EXACT_PRODUCTS
-        self._inverse = _Inverse(self._met, self._choice.penalty) if small else None
+        self._features = self._mirror.features() if self._choice.features else None
+        small = x.n_products <= EXACT_PRODUCTS
+        self._inverse = _Inverse(self._met, self._choice.penalty, self._counting()) if small else None
 
     def learn(self, store: GraphStore, users: Iterable[str] = (), products: Iterable[str] = ()) -> Learned:
         """Learn what the graph held that the model did not know when this learner was made, and what came since.
@@ -215,13 +218,17 @@ class Learner:
         columns[read.products] = columns[new] = True
         rows = np.zeros(n, dtype=bool)
         rows[new] = True
-        if self._inverse is not None and n <= relations.EXACT_PRODUCTS:
+        if self._features is not None:
+            self._features = self._mirror.features(like=self._features)
+        if self._inverse is not None and n <= EXACT_PRODUCTS:
             rows[read.products] = True
             self._inverse.follow(before, self._met)
+            self._inverse.hear(self._counting(), np.union1d(read.products, new))
             weights = self._inverse.weights(rows, columns)
         else:
             self._inverse = None
-            weights = ridge_weights(self._met, (choice.penalty,), columns=columns)[0]
+            features = self._counting()
+            weights = ridge_weights(self._met, (choice.penalty,), features=features, columns=columns)[0]
         onward = following_weights(x, settings.recency, settings.next_penalty, columns=columns)
         of = np.flatnonzero(rows | columns)
         side = Shop(x.n_users, n, 0, None, (), {}, self._mirror.side_parts(of))
@@ -233,6 +240,9 @@ class Learner:
             settings.outgoing,
         )
         return _without(similar, read.gone), _without(following, read.gone)
+
+    def _counting(self) -> Features | None:
+        return None if self._features is None else self._features.times(self._choice.features)
 
     # --- network ---------------------------------------------------------------------------------------------
 
@@ -342,12 +352,18 @@ class _Picked:
 
 
 class _Inverse:
-    """(XᵀX + λI)⁻¹ of the ridge, kept right while a few users' rows of X change."""
+    """(XᵀX + FFᵀ + λI)⁻¹ of the ridge, kept right while a few users' rows of X and a few products' of F change.
 
-    def __init__(self, met: sp.csr_matrix, penalty: float) -> None:
-        self._penalty = penalty
-        weighted = _weighted(met)
-        gram = (weighted.T @ weighted).toarray().astype(np.float64)
+    Both by the identity of Woodbury.
+
+    Args:
+        met: who met what, of which X is made.
+        features: F, what is said of the products; None for nothing.
+    """
+
+    def __init__(self, met: sp.csr_matrix, penalty: float, features: Features | None = None) -> None:
+        self._penalty, self._features = penalty, features
+        gram = gram_of(by_user(met), features)
         self._P = np.linalg.inv(gram + penalty * np.eye(len(gram)))
 
     def follow(self, before: sp.csr_matrix, now: sp.csr_matrix) -> None:
@@ -361,14 +377,32 @@ class _Inverse:
         changed = np.unique((now - before).tocoo().row)
         if not len(changed):
             return
-        rows = np.vstack([_weighted(now[changed]).toarray(), _weighted(before[changed]).toarray()]).astype(np.float64)
+        rows = np.vstack([by_user(now[changed]).toarray(), by_user(before[changed]).toarray()]).astype(np.float64)
         sign = np.repeat([1.0, -1.0], len(changed))
         through = self._P @ rows.T  # [n, 2 · users]
         core = np.diag(sign) + rows @ through
         self._P -= through @ np.linalg.solve(core, through.T)
 
+    def hear(self, features: Features | None, products: np.ndarray) -> None:
+        """Of these products something else is said than before; ``features`` are those of all."""
+        if features is None or self._features is None:
+            return
+        n = len(self._P)
+        rows = features.gram(products) - self._features.taller(n).gram(products)
+        self._features = features
+        changed = np.flatnonzero(np.abs(rows).max(axis=1, initial=0.0) > 0.0)
+        if not len(changed):
+            return
+        # The rows and the columns of these products change, and where they cross only once: U M Uᵀ with U the rows
+        # beside the unit vectors of the products.
+        c, rows, of = len(changed), rows[changed], products[changed]
+        inverse_of_m = np.block([[np.zeros((c, c)), np.eye(c)], [np.eye(c), rows[:, of]]])
+        through = np.hstack([self._P[:, of], self._P @ rows.T])
+        core = inverse_of_m + np.vstack([through[of], rows @ through])
+        self._P -= through @ np.linalg.solve(core, through.T)
+
     def weights(self, rows: np.ndarray, columns: np.ndarray) -> sp.csr_matrix:
-        """Item–item weights, −P_ij / P_jj, in some rows and columns, ``[n, n]``; see ``relations._ease``."""
+        """Item–item weights, −P_ij / P_jj, in some rows and columns, ``[n, n]``; see ``ridge._ease``."""
         diagonal = np.diag(self._P)
         r, c = np.flatnonzero(rows), np.flatnonzero(columns)
         right = -self._P[:, c] / diagonal[c]
@@ -382,11 +416,6 @@ class _Inverse:
         values = np.concatenate([right[heads, tails], lower[up, across]]).astype(np.float32)
         where = (np.concatenate([heads, r[up]]), np.concatenate([c[tails], across]))
         return sp.csr_matrix((values, where), shape=self._P.shape)
-
-
-def _weighted(met: sp.csr_matrix) -> sp.csr_matrix:
-    per_user = np.asarray(met.sum(axis=1)).ravel()
-    return (sp.diags(np.power(np.maximum(per_user, 1.0), -relations.ROW_POWER)) @ met).tocsr()
 
 
 def _placed(checkpoint: Checkpoint, mirror: Mirror, index: NodeIndex) -> dict[str, np.ndarray]:

@@ -28,7 +28,8 @@ from embeddings.gcn import HeteroLightGCN
 from embeddings.mixture import Mixture
 from embeddings.network import Network, Start
 from embeddings.registry import Checkpoint
-from embeddings.relations import EXACT_PRODUCTS, prune_together, renewed
+from embeddings.relations import prune_together, renewed
+from embeddings.ridge import EXACT_PRODUCTS
 from embeddings.scoring import moved, no_weights
 from embeddings.settings import TrainSettings
 from embeddings.split import Interactions
@@ -60,6 +61,7 @@ def choice_of(checkpoint: Checkpoint, index: NodeIndex) -> Choice:
         penalty=chosen["penalty"],
         mixture=Mixture(chosen["factors"], chosen["sequence"], checkpoint.weights),
         lift=chosen["lift"],
+        features=chosen.get("features", 0.0),
         network=Network(chosen["temperature"], chosen["epochs_chosen"], start=start_from(checkpoint, index)),
     )
 

@@ -23,8 +23,9 @@ from typing import Any, Final
 import numpy as np
 
 from embeddings.export import SHARED
+from embeddings.features import MOST_SHARING
 from embeddings.registry import LiveModel, live
-from embeddings.relations import MOST_SHARING, PART_WIDTH
+from embeddings.relations import PART_WIDTH
 from embeddings.scoring import HISTORY
 from kg.store import GraphStore, vector_parameter
 from kg.streams import mark

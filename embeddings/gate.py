@@ -28,7 +28,7 @@ from embeddings.evaluation import validation_values
 from embeddings.export import SHOP, NodeIndex, export_subgraph
 from embeddings.network import Fit, Report, threads_for, vectors_of
 from embeddings.registry import Checkpoint
-from embeddings.relations import following_weights, ridge_weights
+from embeddings.ridge import following_weights, ridge_weights
 from embeddings.scoring import Scorer, moved, popularity
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop, folds_of
@@ -129,9 +129,10 @@ class Refits:
 
     def _fold(self, fold: Holdout, number: int, settings: TrainSettings, choice: Choice) -> np.ndarray:
         x = fold.train
-        ridge, onward = (number, choice.penalty), (number, settings.recency, settings.next_penalty)
+        ridge, onward = (number, choice.penalty, choice.features), (number, settings.recency, settings.next_penalty)
         if ridge not in self._ridges:
-            (self._ridges[ridge],) = ridge_weights(x.matrix(), (choice.penalty,))
+            features = self.shop.features_times(choice.features)
+            (self._ridges[ridge],) = ridge_weights(x.matrix(), (choice.penalty,), features=features)
         if onward not in self._onwards:
             self._onwards[onward] = following_weights(x, settings.recency, settings.next_penalty)
         similar, following = similar_to(

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
 from embeddings.export import INTERACTIONS, PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex
+from embeddings.features import Features
 from embeddings.gcn import TypedEdges
 from embeddings.relations import explicit_part, explicit_relations, shared_part, text_part
 from embeddings.split import KNOWN, Interactions
@@ -221,6 +222,15 @@ class Mirror:
             *((f"{type_}:{label}", pairs, self.others[label].keys) for (type_, label), pairs in self._said.items()),
             *((f"{type_}>{source}", pairs, self.products.keys) for (type_, source), pairs in self._related.items()),
         ]
+
+    def features(self, like: Features | None = None) -> Features:
+        """What is said of the products, as the ridge reads it."""
+        shared = {
+            type_: (*self._said[type_, label], len(self.others[label]))
+            for type_, label in SHARED
+            if (type_, label) in self._said
+        }
+        return Features.of(self.text, shared, len(self.products), like=like)
 
     def side_parts(self, of: np.ndarray) -> dict[str, sp.csr_matrix]:
         """:func:`embeddings.relations.side_parts` in the rows and columns of some products alone, ``[n, n]``.

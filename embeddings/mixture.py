@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from embeddings.baselines import Ranker
 from embeddings.evaluation import validation_score
 from embeddings.network import Network, Report
-from embeddings.relations import EXACT_PRODUCTS, following_weights, ridge_weights
+from embeddings.ridge import EXACT_PRODUCTS, following_weights, ridge_weights
 from embeddings.scoring import ScoreWeights, history, popularity, recent
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop
@@ -50,6 +50,8 @@ class Ridge:
     """Ridge weights of every fold for one penalty, and the half-life that suits them."""
 
     penalty: float
+    features: float
+    """For how many users what is said of the products counts; 0 where nothing is said."""
     half_life_days: float
     unit: float
     """Strongest outgoing weight of a product, on average: the scale against which other parts are weighed."""
@@ -67,27 +69,33 @@ class Mixture:
     weights: ScoreWeights
 
 
-def ridges_of(folds: Sequence[Holdout], n_products: int, settings: TrainSettings, report: Report) -> tuple[Ridge, ...]:
-    """One for each penalty to choose from, the middle one first: it is kept unless another is surely better."""
-    penalties = settings.penalties if n_products <= EXACT_PRODUCTS else settings.local_penalties
+def ridges_of(folds: Sequence[Holdout], shop: Shop, settings: TrainSettings, report: Report) -> tuple[Ridge, ...]:
+    """One for each penalty to choose from, the middle one first: it is kept unless another is surely better.
+
+    With the middle penalty also one for each other strength of the features.
+    """
+    penalties = settings.penalties if shop.n_products <= EXACT_PRODUCTS else settings.local_penalties
     middle = penalties[len(penalties) // 2]
-    penalties = (middle, *(p for p in penalties if p != middle))
+    first, *others = settings.features if shop.features is not None else (0.0,)
+    tried = {first: (middle, *(p for p in penalties if p != middle)), **dict.fromkeys(others, (middle,))}
     if not folds:
-        return (Ridge(middle, settings.half_lives[0], _DEFAULT_UNIT, ()),)
-    report("Relations, validation", 0, len(folds))
-    by_fold = [ridge_weights(fold.train.matrix(), penalties) for fold in folds]
+        return (Ridge(middle, first, settings.half_lives[0], _DEFAULT_UNIT, ()),)
     timed = not all(np.isnan(fold.train.at).all() for fold in folds)
     out = []
-    for number, penalty in enumerate(penalties):
-        weights = tuple(found[number] for found in by_fold)
-        scores = {
-            half_life: sum(
-                validation_score(through(history(fold.train, half_life), w), fold)
-                for fold, w in zip(folds, weights, strict=True)
-            )
-            for half_life in (settings.half_lives if timed else settings.half_lives[:1])
-        }
-        out.append(Ridge(penalty, max(scores, key=scores.__getitem__), unit_of(weights), weights))
+    for number, (strength, of) in enumerate(tried.items()):
+        report("Relations, validation", number, len(tried))
+        features = shop.features_times(strength)
+        by_fold = zip(*(ridge_weights(fold.train.matrix(), of, features=features) for fold in folds), strict=True)
+        for penalty, weights in zip(of, by_fold, strict=True):
+            scores = {
+                half_life: sum(
+                    validation_score(through(history(fold.train, half_life), w), fold)
+                    for fold, w in zip(folds, weights, strict=True)
+                )
+                for half_life in (settings.half_lives if timed else settings.half_lives[:1])
+            }
+            half_life = max(scores, key=scores.__getitem__)
+            out.append(Ridge(penalty, strength, half_life, unit_of(weights), weights))
     return tuple(out)
 
 

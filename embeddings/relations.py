@@ -5,10 +5,7 @@ such a matrix is exactly what a property graph can hold and Cypher can join. The
 weights are a sum of parts, whose factors :mod:`embeddings.training` chooses on
 validation data:
 
-- **ridge**: from what users did. For small catalogues EASE (Steck, WWW 2019,
-  arXiv:1905.03375), one inverse of the Gram matrix; for large ones a ridge
-  regression of each product on its 200 nearest others, which needs no
-  products × products matrix and on Gowalla ranks better than EASE.
+- **ridge**: from what users did and what is said of the products (:mod:`embeddings.ridge`).
 - **text**: the squared cosine of the text vectors, so that a product nobody has
   met yet is related too.
 - **shared brand, category, attribute value, praised aspect**: the rarer, the more.
@@ -20,149 +17,22 @@ The sum is pruned to the strongest outgoing relations of each product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import solve
 from torch_geometric.data import HeteroData
 
 from embeddings.export import PRODUCT_RELATIONS, SHARED
-from embeddings.scoring import no_weights, places, prune
-from embeddings.split import Interactions
+from embeddings.features import MOST_SHARING
+from embeddings.scoring import no_weights, prune, strongest
 
-EXACT_PRODUCTS: Final = 4_000
-"""Largest catalogue for which the whole Gram matrix is inverted: 3 s and 0.3 GB there, growing with the cube."""
-NEIGHBOURS: Final = 200
-"""Nearest products on which a product of a larger catalogue is regressed."""
-ROW_POWER: Final = 0.25
-"""A user who met n products counts n^-¼ in each: without it the few who met very many shape all weights."""
-SEQUENCE: Final = 20
-"""How far back in a sequence one looks for what led to a product."""
 PART_WIDTH: Final = 100
 """Strongest entries that each part but the ridge keeps a product, before the parts are added."""
-MOST_SHARING: Final = 2_000
-"""A brand or category of more products than this says nothing about any two of them, and is left out."""
 
 _BLOCK: Final = 1024
 """Products whose relations to all others are in memory at once."""
-
-Tick = Callable[[int, int], None]
-"""Called with how much is done and how much there is."""
-
-
-def ridge_weights(
-    met: sp.csr_matrix, penalties: Sequence[float], *, columns: np.ndarray | None = None, tick: Tick | None = None
-) -> tuple[sp.csr_matrix, ...]:
-    """Item–item weights from interactions for each penalty, ``[n_products, n_products]``, diagonal zero.
-
-    Args:
-        met: 1 where user and product met, ``[n_users, n_products]``.
-        penalties: λ of the ridge, in units of co-occurrences.
-        columns: bool ``[n_products]``, the products for which weights are wanted; the rest may stay empty.
-    """
-    per_user = np.asarray(met.sum(axis=1)).ravel()
-    scale = np.power(np.maximum(per_user, 1.0), -ROW_POWER)
-    weighted = (sp.diags(scale) @ met).tocsr()
-    if met.shape[1] <= EXACT_PRODUCTS:
-        return tuple(_ease(weighted, penalty) for penalty in penalties)
-    return _local_ridge(weighted, weighted, penalties, columns, tick)
-
-
-def _ease(weighted: sp.csr_matrix, penalty: float) -> sp.csr_matrix:
-    """B = I − P · diag(1/P_jj) with P = (XᵀX + λI)⁻¹: every product regressed on all others at once."""
-    gram = (weighted.T @ weighted).toarray().astype(np.float64)
-    P = np.linalg.inv(gram + penalty * np.eye(len(gram)))
-    B = -P / np.diag(P)[None, :]
-    np.fill_diagonal(B, 0.0)
-    return sp.csr_matrix(B.astype(np.float32))
-
-
-def following_weights(
-    x: Interactions, recency: float, penalty: float, *, columns: np.ndarray | None = None, tick: Tick | None = None
-) -> sp.csr_matrix:
-    """What comes after what, ``[n_products, n_products]``, diagonal zero: ``next`` of SIMILAR_TO from row to column.
-
-    Every product that a user met after others is a row: the products before it,
-    each counting ``recency`` times the one after it, should say which it was. Of
-    each product a ridge regression on the 200 that precede it most.
-    (After the linear session model of Choi et al., WWW 2021, arXiv:2103.16104.)
-    """
-    before, after = prefixes(x, recency)
-    return _local_ridge(before, after, (penalty,), columns, tick)[0]
-
-
-def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """For each product that has others before it: those, decayed, and itself; both ``[steps, n_products]``."""
-    users, products, _ = places(x)
-    shape = (len(users), x.n_products)
-    rows, columns, weights = [], [], []
-    for lag in range(1, SEQUENCE + 1):
-        # Each user's latest comes first, so what preceded an entry by `lag` stands `lag` further on.
-        now = np.arange(len(users) - lag)
-        now = now[users[now] == users[now + lag]]
-        if now.size == 0:
-            break
-        rows.append(now)
-        columns.append(products[now + lag])
-        weights.append(np.full(now.size, recency ** (lag - 1), dtype=np.float32))
-    if not rows:
-        return no_weights(*shape), no_weights(*shape)
-    before = sp.csr_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
-    steps = rows[0]
-    after = sp.csr_matrix((np.ones(steps.size, dtype=np.float32), (steps, products[steps])), shape=shape)
-    return before, after
-
-
-def _local_ridge(
-    sources: sp.csr_matrix,
-    targets: sp.csr_matrix,
-    penalties: Sequence[float],
-    wanted: np.ndarray | None,
-    tick: Tick | None,
-) -> tuple[sp.csr_matrix, ...]:
-    """Column j: the source columns nearest to target column j by cosine, and the weights that predict it from them.
-
-    The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte. That of a
-    product's neighbours costs more than a solution, so several penalties cost little more than one.
-    """
-    n = sources.shape[1]
-    columns, rows, goals = sources.tocsc(), sources.tocsr(), targets.tocsc()
-    norm = _norms(columns)
-    heads, tails = [], []
-    weights: list[list[np.ndarray]] = [[] for _ in penalties]
-    solved = np.arange(n) if wanted is None else np.flatnonzero(wanted)
-    for begin in range(0, len(solved), _BLOCK):
-        block = solved[begin : begin + _BLOCK]
-        common = (goals[:, block].T @ rows).tocoo()
-        apart = block[common.row] != common.col
-        row, col, data = common.row[apart], common.col[apart], common.data[apart]
-        nearest = prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
-        for j, product in enumerate(block):
-            if tick is not None and (begin + j) % 500 == 0:
-                tick(begin + j, len(solved))
-            span = slice(nearest.indptr[j], nearest.indptr[j + 1])
-            around = nearest.indices[span]
-            if around.size == 0:
-                continue
-            X = columns[:, around]
-            gram = (X.T @ X).toarray()
-            target = nearest.data[span] * norm[around]
-            heads.append(around)
-            tails.append(np.full(around.size, product))
-            for penalty, found in zip(penalties, weights, strict=True):
-                G = gram.copy()
-                G[np.diag_indices_from(G)] += penalty
-                found.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False).astype(np.float32))
-    if not heads:
-        return tuple(no_weights(n, n) for _ in penalties)
-    where = (np.concatenate(heads), np.concatenate(tails))
-    return tuple(sp.csr_matrix((np.concatenate(found), where), shape=(n, n)) for found in weights)
-
-
-def _norms(columns: sp.csc_matrix) -> np.ndarray:
-    return np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
 
 
 def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
@@ -197,7 +67,7 @@ def text_part(text: np.ndarray, of: np.ndarray | None = None) -> sp.csr_matrix:
         some = of[begin : begin + step]
         cosines = np.maximum(text[some] @ text.T, 0.0) ** 2
         cosines[np.arange(len(some)), some] = 0.0
-        found.append(_strongest(cosines, PART_WIDTH))
+        found.append(strongest(cosines, PART_WIDTH))
     return sp.vstack(found).tocsr() if found else no_weights(len(of), n)
 
 
@@ -310,15 +180,3 @@ def renewed(old: sp.csr_matrix, fresh: sp.csr_matrix, rows: np.ndarray, columns:
         kept = (rows[matrix.row] | columns[matrix.col]) == takes_new
         parts.append(sp.csr_matrix((matrix.data[kept], (matrix.row[kept], matrix.col[kept])), shape=matrix.shape))
     return (parts[0] + parts[1]).tocsr()
-
-
-def _strongest(dense: np.ndarray, most: int) -> sp.csr_matrix:
-    """The ``most`` greatest positive entries of each row."""
-    if dense.shape[1] > most:
-        columns = np.argpartition(-dense, most - 1, axis=1)[:, :most]
-    else:
-        columns = np.broadcast_to(np.arange(dense.shape[1]), dense.shape)
-    rows = np.repeat(np.arange(dense.shape[0]), columns.shape[1])
-    values = np.take_along_axis(dense, columns, axis=1).ravel()
-    kept = values > 0
-    return sp.csr_matrix((values[kept].astype(np.float32), (rows[kept], columns.ravel()[kept])), shape=dense.shape)

@@ -41,10 +41,12 @@ class TrainSettings:
     """Weight of the mean squared length of the free vectors in the loss."""
     newcomers: float = 0.5
     """Weight in the loss of products as they would be if nobody had met them."""
-    penalties: tuple[float, ...] = (20.0, 50.0, 100.0, 200.0, 400.0)
+    penalties: tuple[float, ...] = (50.0, 100.0, 200.0, 400.0, 800.0)
     """λ of the ridge to choose from, where the whole catalogue is solved at once."""
     local_penalties: tuple[float, ...] = (20.0, 50.0)
     """λ where each product is regressed on its neighbours."""
+    features: tuple[float, ...] = (1.0, 0.0)
+    """For how many users what is said of a product counts in the ridge, to choose from (:mod:`embeddings.features`)."""
     half_lives: tuple[float, ...] = (365.0, 90.0, 3650.0)
     """Days after which interest has halved, to choose from; the first where nothing can be chosen."""
     recency: float = 0.6

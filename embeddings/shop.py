@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 
 from embeddings.evaluation import VALIDATION_USERS
 from embeddings.export import SHARED
+from embeddings.features import Features
 from embeddings.gcn import TypedEdges
 from embeddings.relations import either_way, explicit_relations, side_parts
 from embeddings.split import Holdout, Interactions, hold_out
@@ -37,6 +38,8 @@ class Shop:
     """Explicit relations by type, as the score counts them, over products."""
     side: Mapping[str, sp.csr_matrix]
     """Parts of SIMILAR_TO that do not depend on what users did (:func:`embeddings.relations.side_parts`)."""
+    features: Features | None = None
+    """What is said of the products, as the ridge reads it; None for nothing."""
 
     @classmethod
     def of(cls, data: HeteroData, x: Interactions) -> Shop:
@@ -59,6 +62,12 @@ class Shop:
         text = data["Product"].text_embedding.numpy() if "text_embedding" in data["Product"] else None
         if text is not None and not text.any():
             text = None
+        shared = {}
+        for type_, label in SHARED:
+            if ("Product", type_, label) in data.edge_types:
+                index = data["Product", type_, label].edge_index.numpy()
+                shared[type_] = (index[0], index[1], int(data[label].num_nodes or 0))
+        features = Features.of(text, shared, x.n_products)
         return cls(
             n_users=x.n_users,
             n_products=x.n_products,
@@ -67,7 +76,12 @@ class Shop:
             catalogue=tuple(e for e in edges if len(e.heads)),
             related=related,
             side=side_parts(data),
+            features=features or None,
         )
+
+    def features_times(self, strength: float) -> Features | None:
+        """What is said of the products, counting for so many users; None for nothing."""
+        return None if self.features is None or strength == 0.0 else self.features.times(strength)
 
 
 def folds_of(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Holdout, ...]:

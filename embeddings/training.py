@@ -40,7 +40,7 @@ from embeddings.mirror import Mirror
 from embeddings.network import Report, fit_chosen, threads_for, vectors_of
 from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, environment, new_version, save
-from embeddings.relations import following_weights, ridge_weights
+from embeddings.ridge import following_weights, ridge_weights
 from embeddings.scoring import popularity
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop
@@ -142,6 +142,7 @@ def _fit(
         ridge_weights(
             x.matrix(),
             (choice.penalty,),
+            features=shop.features_times(choice.features),
             columns=columns,
             tick=lambda done, of: report("Relations", done, of),
         )[0],

@@ -72,7 +72,7 @@ class Bench:
         folds = folds_of(x, np.random.default_rng(seed), len(x) >= settings.large)
         if not folds:
             raise EmbeddingError("Too few users with two products or more to compare settings by. Load more events.")
-        return cls(shop, x, folds, ridges_of(folds, x.n_products, settings, report), settings, device, seed, report)
+        return cls(shop, x, folds, ridges_of(folds, shop, settings, report), settings, device, seed, report)
 
     def measure(self, settings: TrainSettings) -> Measured:
         """Train the network with these settings and mix it with the rest."""

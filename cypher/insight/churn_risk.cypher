@@ -22,15 +22,20 @@ CALL () {
   RETURN collect({u: u, first: first, last: last, visits: visits, purchases: purchases}) AS users, max(last) AS latest,
          avg(CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) END) AS rhythm
 }
-UNWIND users AS x
-LET u = x.u, visits = x.visits, silent = coalesce($now.epochSeconds / 86400, latest) - x.last
-LET usual = CASE WHEN visits > 1 THEN 1.0 * (x.last - x.first) / (visits - 1) ELSE coalesce(rhythm, 30.0) END
-// Nobody's rhythm is shorter than a day.
-LET beat = CASE WHEN usual < 1.0 THEN 1.0 ELSE usual END
-LET risk = CASE WHEN silent <= beat THEN 0.0 ELSE 1.0 - 0.5 ^ (silent / beat - 1.0) END
-WITH u, x, visits, silent, beat, risk
-ORDER BY risk DESC, silent DESC, u.id
-LIMIT $limit
+// Sorted as one list: of rows, each would be held together with the list of all users, for which there is no room.
+CALL (users, latest, rhythm) {
+  UNWIND users AS x
+  LET silent = coalesce($now.epochSeconds / 86400, latest) - x.last
+  LET usual = CASE WHEN x.visits > 1 THEN 1.0 * (x.last - x.first) / (x.visits - 1) ELSE coalesce(rhythm, 30.0) END
+  // Nobody's rhythm is shorter than a day.
+  LET beat = CASE WHEN usual < 1.0 THEN 1.0 ELSE usual END
+  LET risk = CASE WHEN silent <= beat THEN 0.0 ELSE 1.0 - 0.5 ^ (silent / beat - 1.0) END
+  WITH collect([-risk, -silent, x.u.id, beat, x]) AS scored
+  RETURN coll.sort(scored)[..$limit] AS quietest
+}
+UNWIND quietest AS y
+WITH y[4] AS x, -y[0] AS risk, -y[1] AS silent, y[3] AS beat
+LET u = x.u, visits = x.visits
 // The days one by one of those alone that are shown: of all users they would not fit into memory.
 LET half = (x.first + x.last) / 2
 CALL (u, half) {

@@ -6,7 +6,7 @@
 //   above all; many say that it is time to train. Pages through the products by sku. Without a live model there is no
 //   row.
 // param after: STRING = '' -- sku after which to go on
-// param products: INTEGER = 1000 -- most products that are looked at
+// param products: INTEGER = 400 -- most products that are looked at
 // param sample: INTEGER in 10..1000 = 100 -- how many products stand for all
 // param limit: INTEGER = 100 -- most rows to return
 // example: {}

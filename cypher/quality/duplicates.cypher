@@ -6,7 +6,7 @@
 //   with the product whose sku comes first.
 // param least: FLOAT in 0..1 = 0.95 -- least cosine of two texts that arouses suspicion
 // param after: STRING = '' -- sku after which to go on
-// param products: INTEGER = 500 -- most products that are looked at
+// param products: INTEGER = 200 -- most products that are looked at
 // param limit: INTEGER = 100 -- most rows to return
 // example: {}
 // returns: sku STRING, title STRING, other STRING, other_title STRING, likeness FLOAT, speaks_for LIST<STRING>,

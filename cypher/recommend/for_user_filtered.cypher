@@ -223,7 +223,7 @@ CALL (u) {
 // 4. Which candidates pass the filters: the pool, where there is one, and in any case what the history leads to.
 // A product has many relations beside those to its shelves, and all are walked to find these. What stands on few
 // shelves is gathered from them instead.
-LET few = onShelves <= 4 * $exact
+LET few = onShelves <= 10 * $exact
 CALL (few, shelves) {
   UNWIND CASE WHEN few THEN shelves ELSE [] END AS shelf
   MATCH (shelf)<-[:IN_CATEGORY]-(p)
@@ -250,24 +250,29 @@ CALL (pool, led, free, without, that, kinds, shelves, few, stocked) {
   FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
   RETURN collect(p) AS passed
 }
+// The user's vector, read once: for each product anew it would take as long as the product's own.
+LET own = CASE live.slot WHEN 'blue' THEN u.embedding_blue WHEN 'green' THEN u.embedding_green END
 // 5. The score of each that passed, and the best of them. Sorted as one list: a row that is sorted is held with all
 // that is in scope, and 200 of them, for a busy user, were more than a query may have.
-CALL (u, live, led, known, passed) {
+CALL (own, live, led, known, passed) {
   CALL (led, known, passed) {
-    UNWIND passed AS p
-    RETURN p, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
-  UNION ALL
-    UNWIND led AS one
-    RETURN one.p AS p, one.parts AS part, one.paths AS some, 0 AS passing, 0 AS met
-  UNION ALL
-    UNWIND known AS p
-    RETURN p, 0.0 AS part, [] AS some, 0 AS passing, 1 AS met
+    CALL (led, known, passed) {
+      UNWIND passed AS p
+      RETURN p, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
+    UNION ALL
+      UNWIND led AS one
+      RETURN one.p AS p, one.parts AS part, one.paths AS some, 0 AS passing, 0 AS met
+    UNION ALL
+      UNWIND known AS p
+      RETURN p, 0.0 AS part, [] AS some, 0 AS passing, 1 AS met
+    }
+    WITH p, sum(part) AS parts, max(passing) AS passing, max(met) AS met, collect(some) AS paths
+    FILTER passing = 1 AND met = 0
+    RETURN p, parts, paths
   }
-  WITH u, live, p, sum(part) AS parts, max(passing) AS passing, max(met) AS met, collect(some) AS paths
-  FILTER passing = 1 AND met = 0
   LET cosine = CASE live.slot
-                 WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
-                 WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+                 WHEN 'blue' THEN 2.0 * vector.similarity.cosine(own, p.embedding_blue) - 1.0
+                 WHEN 'green' THEN 2.0 * vector.similarity.cosine(own, p.embedding_green) - 1.0
                END,
       popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0),
       lift = CASE
@@ -312,7 +317,7 @@ CALL (enough, least) {
 }
 LET way = CASE WHEN asPopular < 4 * $exact AND asPopular < entry.n THEN 'popularity' ELSE entry.by END
 CALL (
-  u, live, known, enough, least, way, rarest, low, high, free, without, that, kinds, shelves, few, stocked
+  own, live, known, enough, least, way, rarest, low, high, free, without, that, kinds, shelves, few, stocked
 ) {
   WHEN enough THEN {
     RETURN [] AS best
@@ -394,8 +399,8 @@ CALL (
     FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
     FILTER NOT p IN known
     LET cosine = CASE live.slot
-                   WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
-                   WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0
+                   WHEN 'blue' THEN 2.0 * vector.similarity.cosine(own, p.embedding_blue) - 1.0
+                   WHEN 'green' THEN 2.0 * vector.similarity.cosine(own, p.embedding_green) - 1.0
                  END,
         popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0),
         lift = CASE

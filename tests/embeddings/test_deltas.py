@@ -9,8 +9,9 @@ import scipy.sparse as sp
 from embeddings import registry
 from embeddings.deltas import Learned, Learner, _Inverse
 from embeddings.evaluation import read_model
+from embeddings.features import Features
 from embeddings.registry import Checkpoint
-from embeddings.relations import ridge_weights
+from embeddings.ridge import ridge_weights
 from embeddings.training import train
 from embeddings.writeback import write_embeddings
 from kg.errors import CheckpointError
@@ -122,3 +123,20 @@ def test_the_inverse_follows_a_change_as_if_computed_anew(boards: tuple[sp.csr_m
     (wanted,) = ridge_weights(now, (2.0,))
     kept = np.maximum(wanted.toarray(), 0.0) * (rows[:, None] | columns[None, :])
     assert inverse.weights(rows, columns).toarray() == pytest.approx(kept, abs=1e-5)
+
+
+def test_the_inverse_follows_what_is_said_as_if_computed_anew(boards: tuple[sp.csr_matrix, sp.csr_matrix]) -> None:
+    before, now = boards
+    text = np.random.default_rng(1).normal(size=(14, 3)).astype(np.float32)
+    brands = np.arange(14) % 4
+    brands[13] = 4
+    first = Features.of(text[:12], {"MADE_BY": (np.arange(12), brands[:12], 4)}, 12)
+    text[1] = -text[1]
+    brands[2] = 0
+    then = Features.of(text, {"MADE_BY": (np.arange(14), brands, 5)}, 14, like=first)
+    inverse = _Inverse(sp.csr_matrix(before[:, :12]), 2.0, first)
+    inverse.follow(before, now)
+    inverse.hear(then, np.array([1, 2, 7, 12, 13]))
+    every = np.ones(14, dtype=bool)
+    (wanted,) = ridge_weights(now, (2.0,), features=then)
+    assert inverse.weights(every, every).toarray() == pytest.approx(np.maximum(wanted.toarray(), 0.0), abs=1e-5)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embeddings import finetuning, registry, relations
+from embeddings import finetuning, registry, ridge
 from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency
 from embeddings.registry import Checkpoint
-from embeddings.scoring import Scorer
+from embeddings.scoring import Scorer, no_weights
 from embeddings.split import interactions
 from embeddings.training import fit
 from kg.errors import CheckpointError
@@ -45,12 +45,12 @@ def best(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("exact_products", [relations.EXACT_PRODUCTS, 5], ids=["solved at once", "solved where new"])
+@pytest.mark.parametrize("exact_products", [ridge.EXACT_PRODUCTS, 5], ids=["solved at once", "solved where new"])
 def test_new_users_and_a_new_product_find_their_place(
     base: Checkpoint, monkeypatch: pytest.MonkeyPatch, exact_products: int
 ) -> None:
     monkeypatch.setattr(finetuning, "EXACT_PRODUCTS", exact_products)
-    monkeypatch.setattr(relations, "EXACT_PRODUCTS", exact_products)
+    monkeypatch.setattr(ridge, "EXACT_PRODUCTS", exact_products)
     data, index = exported(TAKEN)
     tuned = fit(data, index, seed=1, base=base)
     assert tuned.weights == base.weights
@@ -67,7 +67,7 @@ def test_only_products_whose_users_changed_are_solved_again(base: Checkpoint, mo
     assert [index.keys["Product"][row] for row in np.flatnonzero(renewal.rows)] == ["p19"]
     assert [index.keys["Product"][row] for row in np.flatnonzero(renewal.columns)] == ["p19"]
     n = len(index.keys["Product"])
-    fresh = renewal.joined(relations.no_weights(n, n), relations.no_weights(n, n), 1.0, 100)[0]
+    fresh = renewal.joined(no_weights(n, n), no_weights(n, n), 1.0, 100)[0]
     assert (fresh[:19, :19] != base.similar).nnz == 0
 
 

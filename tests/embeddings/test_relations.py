@@ -12,57 +12,12 @@ from embeddings.relations import (
     either_way,
     explicit_part,
     explicit_relations,
-    following_weights,
-    prefixes,
     prune_together,
-    ridge_weights,
     shared_part,
     side_parts,
     text_part,
 )
 from embeddings.scoring import prune
-from tests.embeddings.worlds import met
-
-
-def some_interactions(users: int = 60, products: int = 12) -> sp.csr_matrix:
-    rng = np.random.default_rng(0)
-    return sp.csr_matrix((rng.random((users, products)) < 0.3).astype(np.float32))
-
-
-def scaled(met: sp.csr_matrix) -> np.ndarray:
-    dense = met.toarray().astype(float)
-    return dense * np.maximum(dense.sum(1, keepdims=True), 1) ** -0.25
-
-
-@pytest.mark.parametrize("exact", [True, False])
-def test_each_column_is_a_ridge_regression_on_the_other_products(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways give it when every product is a neighbour: the inverse of the Gram matrix is but a short cut."""
-    if not exact:
-        monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
-    taken = some_interactions()
-    X = scaled(taken)
-    W, other = (w.toarray() for w in ridge_weights(taken, (3.0, 9.0)))
-    assert not np.diag(W).any()
-    for j in range(X.shape[1]):
-        others = [i for i in range(X.shape[1]) if i != j]
-        A = X[:, others]
-        expected = np.linalg.solve(A.T @ A + 3.0 * np.eye(len(others)), A.T @ X[:, j])
-        assert W[others, j] == pytest.approx(expected, abs=1e-5)
-    assert np.abs(other).sum() < np.abs(W).sum()
-
-
-def test_local_weights_use_only_the_nearest_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
-    monkeypatch.setattr(relations, "NEIGHBOURS", 3)
-    told: list[tuple[int, int]] = []
-    (W,) = ridge_weights(some_interactions(), (3.0,), tick=lambda done, of: told.append((done, of)))
-    assert (W != 0).sum(axis=0).max() == 3
-    assert told == [(0, 12)]
-
-
-def test_a_product_that_nobody_met_has_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relations, "EXACT_PRODUCTS", 0)
-    assert ridge_weights(sp.csr_matrix((3, 4), dtype=np.float32), (1.0,))[0].nnz == 0
 
 
 def test_text_relates_by_the_squared_cosine() -> None:
@@ -120,24 +75,3 @@ def test_weight_and_next_share_the_relations_of_a_product() -> None:
     weight, onward = prune_together(similar, following, 0.0, 2)
     assert weight.toarray() == pytest.approx(np.array([[0.0, 0.5, 0.3, 0.0]]))
     assert onward.nnz == 0
-
-
-def test_a_step_of_a_sequence_knows_what_came_before_it_the_nearer_the_stronger() -> None:
-    # User 0 met 3, 1, 2 in this order (and 3 once more, late: its latest time counts), user 1 only 0.
-    x = met([(0, 3), (0, 1), (0, 2), (1, 0)], 2, 4, at=[1.0, 2.0, 3.0, 5.0])
-    before, after = prefixes(x, 0.5)
-    steps = [(b.tolist(), a.tolist()) for b, a in zip(before.toarray(), after.toarray(), strict=True) if a.any()]
-    assert steps == [([0, 1, 0, 0.5], [0, 0, 1, 0]), ([0, 0, 0, 1], [0, 1, 0, 0])]
-    assert prefixes(met([(0, 1), (0, 2)], 1, 3), 0.5)[1].nnz == 0
-
-
-def test_what_follows_is_learned_in_the_direction_of_time() -> None:
-    """Everybody takes 0 and then 1, and 2 whenever."""
-    pairs, at = [], []
-    for user in range(20):
-        pairs += [(user, 0), (user, 1), (user, 2)]
-        at += [10.0, 20.0, 5.0 if user % 2 else 30.0]
-    W = following_weights(met(pairs, 20, 3, at), 0.5, 1.0).toarray()
-    assert W[0, 1] > 0.5
-    assert W[0, 1] > 5 * abs(W[1, 0])
-    assert not np.diag(W).any()

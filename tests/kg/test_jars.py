@@ -15,6 +15,8 @@ import pytest
 from kg import jars
 from kg.errors import ChecksumError, JarError
 
+pytestmark = pytest.mark.servers
+
 
 @dataclass(frozen=True)
 class Shelf:

@@ -40,6 +40,8 @@ from kg.localdb.java import Java, find_java, inspect, parse_release
 from kg.localdb.server import last_words
 from tests.conftest import BRIEF_JAVA
 
+pytestmark = pytest.mark.servers
+
 MiB = 2**20
 
 # --- memory and settings --------------------------------------------------------------------------------------

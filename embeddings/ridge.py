@@ -1,0 +1,188 @@
+"""Item–item weights by ridge regression: each product from the others that the same users met.
+
+For small catalogues EASE (Steck, WWW 2019, arXiv:1905.03375), one inverse of the
+Gram matrix; for large ones a ridge regression of each product on its 200 nearest
+others, which needs no products × products matrix and on Gowalla ranks better than
+EASE. What is said of the products stands beside what users did, as further rows
+(:mod:`embeddings.features`). The sequence has a ridge of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import solve
+
+from embeddings.features import Features
+from embeddings.scoring import no_weights, places, prune, strongest
+from embeddings.split import Interactions
+
+EXACT_PRODUCTS: Final = 4_000
+"""Largest catalogue for which the whole Gram matrix is inverted: 3 s and 0.3 GB there, growing with the cube."""
+NEIGHBOURS: Final = 200
+"""Nearest products on which a product of a larger catalogue is regressed."""
+ROW_POWER: Final = 0.25
+"""A user who met n products counts n^-¼ in each: without it the few who met very many shape all weights."""
+SEQUENCE: Final = 20
+"""How far back in a sequence one looks for what led to a product."""
+
+_BLOCK: Final = 1024
+"""Most products whose inner products with all others are in memory at once."""
+_ENTRIES: Final = 20_000_000
+"""Most such inner products, where texts make them dense: 80 MB."""
+
+Tick = Callable[[int, int], None]
+"""Called with how much is done and how much there is."""
+
+
+def ridge_weights(
+    met: sp.csr_matrix,
+    penalties: Sequence[float],
+    *,
+    features: Features | None = None,
+    columns: np.ndarray | None = None,
+    tick: Tick | None = None,
+) -> tuple[sp.csr_matrix, ...]:
+    """Item–item weights from interactions for each penalty, ``[n_products, n_products]``, diagonal zero.
+
+    Args:
+        met: 1 where user and product met, ``[n_users, n_products]``.
+        penalties: λ of the ridge, in units of co-occurrences.
+        features: what is said of the products, which counts beside the users.
+        columns: bool ``[n_products]``, the products for which weights are wanted; the rest may stay empty.
+    """
+    weighted = by_user(met)
+    if met.shape[1] <= EXACT_PRODUCTS:
+        gram = gram_of(weighted, features)
+        return tuple(_ease(gram, penalty) for penalty in penalties)
+    return _local_ridge(weighted, weighted, penalties, columns, tick, features)
+
+
+def by_user(met: sp.csr_matrix) -> sp.csr_matrix:
+    """Each row weighed by how much its user met."""
+    per_user = np.asarray(met.sum(axis=1)).ravel()
+    return (sp.diags(np.power(np.maximum(per_user, 1.0), -ROW_POWER)) @ met).tocsr()
+
+
+def gram_of(weighted: sp.csr_matrix, features: Features | None) -> np.ndarray:
+    """Inner products of the columns of all rows, those of the features among them; float64 ``[n, n]``."""
+    gram: np.ndarray = (weighted.T @ weighted).toarray().astype(np.float64)
+    return gram if features is None else gram + features.gram()
+
+
+def _ease(gram: np.ndarray, penalty: float) -> sp.csr_matrix:
+    """B = I − P · diag(1/P_jj) with P = (G + λI)⁻¹: every product regressed on all others at once."""
+    P = np.linalg.inv(gram + penalty * np.eye(len(gram)))
+    B = -P / np.diag(P)[None, :]
+    np.fill_diagonal(B, 0.0)
+    return sp.csr_matrix(B.astype(np.float32))
+
+
+def following_weights(
+    x: Interactions, recency: float, penalty: float, *, columns: np.ndarray | None = None, tick: Tick | None = None
+) -> sp.csr_matrix:
+    """What comes after what, ``[n_products, n_products]``, diagonal zero: ``next`` of SIMILAR_TO from row to column.
+
+    Every product that a user met after others is a row: the products before it,
+    each counting ``recency`` times the one after it, should say which it was. Of
+    each product a ridge regression on the 200 that precede it most.
+    (After the linear session model of Choi et al., WWW 2021, arXiv:2103.16104.)
+    """
+    before, after = prefixes(x, recency)
+    return _local_ridge(before, after, (penalty,), columns, tick)[0]
+
+
+def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """For each product that has others before it: those, decayed, and itself; both ``[steps, n_products]``."""
+    users, products, _ = places(x)
+    shape = (len(users), x.n_products)
+    rows, columns, weights = [], [], []
+    for lag in range(1, SEQUENCE + 1):
+        # Each user's latest comes first, so what preceded an entry by `lag` stands `lag` further on.
+        now = np.arange(len(users) - lag)
+        now = now[users[now] == users[now + lag]]
+        if now.size == 0:
+            break
+        rows.append(now)
+        columns.append(products[now + lag])
+        weights.append(np.full(now.size, recency ** (lag - 1), dtype=np.float32))
+    if not rows:
+        return no_weights(*shape), no_weights(*shape)
+    before = sp.csr_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
+    steps = rows[0]
+    after = sp.csr_matrix((np.ones(steps.size, dtype=np.float32), (steps, products[steps])), shape=shape)
+    return before, after
+
+
+def _local_ridge(
+    sources: sp.csr_matrix,
+    targets: sp.csr_matrix,
+    penalties: Sequence[float],
+    wanted: np.ndarray | None,
+    tick: Tick | None,
+    features: Features | None = None,
+) -> tuple[sp.csr_matrix, ...]:
+    """Column j: the source columns nearest to target column j by cosine, and the weights that predict it from them.
+
+    The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte. That of a
+    product's neighbours costs more than a solution, so several penalties cost little more than one.
+    """
+    n = sources.shape[1]
+    text = np.zeros((n, 0), dtype=np.float32)
+    if features is not None:
+        # The members are sparse and stand below the users; the texts are dense, and are added to the inner products.
+        text = features.text
+        below = features.members.T
+        sources, targets = (sp.vstack([part, below], format="csr") for part in (sources, targets))
+    columns, rows, goals = sources.tocsc(), sources.tocsr(), targets.tocsc()
+    norm = np.sqrt(_squares(columns) + np.einsum("ij,ij->i", text, text))
+    heads, tails = [], []
+    weights: list[list[np.ndarray]] = [[] for _ in penalties]
+    solved = np.arange(n) if wanted is None else np.flatnonzero(wanted)
+    step = min(_BLOCK, max(1, _ENTRIES // n)) if text.size else _BLOCK
+    for begin in range(0, len(solved), step):
+        block = solved[begin : begin + step]
+        nearest = _nearest((goals[:, block].T @ rows).tocsr(), text, block, norm)
+        for j, product in enumerate(block):
+            if tick is not None and (begin + j) % 500 == 0:
+                tick(begin + j, len(solved))
+            span = slice(nearest.indptr[j], nearest.indptr[j + 1])
+            around = nearest.indices[span]
+            if around.size == 0:
+                continue
+            X = columns[:, around]
+            gram = (X.T @ X).toarray() + text[around] @ text[around].T
+            target = nearest.data[span] * norm[around]
+            heads.append(around)
+            tails.append(np.full(around.size, product))
+            for penalty, found in zip(penalties, weights, strict=True):
+                G = gram.copy()
+                G[np.diag_indices_from(G)] += penalty
+                found.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False).astype(np.float32))
+    if not heads:
+        return tuple(no_weights(n, n) for _ in penalties)
+    where = (np.concatenate(heads), np.concatenate(tails))
+    return tuple(sp.csr_matrix((np.concatenate(found), where), shape=(n, n)) for found in weights)
+
+
+def _nearest(common: sp.csr_matrix, text: np.ndarray, block: np.ndarray, norm: np.ndarray) -> sp.csr_matrix:
+    """Of each product of a block the others with the greatest inner product, divided by the other's length.
+
+    Args:
+        common: inner products of all rows but the texts' dimensions, ``[block, n]``.
+    """
+    if text.size:
+        dense = common.toarray() + text[block] @ text.T
+        dense[np.arange(len(block)), block] = 0.0
+        return strongest(np.divide(dense, norm, out=np.zeros_like(dense), where=norm > 0.0), NEIGHBOURS)
+    entries = common.tocoo()
+    apart = block[entries.row] != entries.col
+    row, col, data = entries.row[apart], entries.col[apart], entries.data[apart]
+    return prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
+
+
+def _squares(columns: sp.csc_matrix) -> np.ndarray:
+    return np.asarray(columns.multiply(columns).sum(axis=0)).ravel()
