@@ -109,6 +109,8 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
     process.join(PATIENCE_S)
     streamed = plain(store, ids=False)
     refused = sorted((r["file"], r["offset"]) for r in map(json.loads, topic.rejects.read_bytes().splitlines()))
+    counted = store.read("MATCH (o:Offset) RETURN sum(o.rejected) AS rejected, max(o.behind) AS behind")
+    assert counted == [{"rejected": len(refused), "behind": 0}]
 
     shop_with_model(store)
     for partition, values in enumerate(files):
