@@ -20,6 +20,7 @@ from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
 from tests.app.following import following, users
+from tests.faults.proxy import Cut, How, Proxy
 from tests.faults.stream import plain, play_stream, stream_plan, wait
 
 
@@ -89,6 +90,24 @@ def test_a_second_follower_waits_and_takes_over(store: GraphStore, followed: tup
         store.write("MATCH (l:Lease) SET l.until = datetime.realtime()")
         leases.expire(store, source.name)
         wait(lambda: users(store) == ["anna"])
+
+
+@pytest.mark.parametrize("commit", [1, 2, 3])
+def test_a_follower_goes_on_whose_first_commits_are_cut(
+    store: GraphStore, database: localdb.Connection, followed: tuple[Source, Settings], commit: int
+) -> None:
+    source, settings = followed
+    source = replace(source, ttl=timedelta(seconds=0.5))
+    lines(source.directory / "u.jsonl", {"user": "anna"})
+    port = int(database.uri.rpartition(":")[2])
+    cut = Cut(1 + commit, How.UNTOLD, 0.1)  # the first commit is what one connects with
+    with (
+        Proxy(port, [cut]) as proxy,
+        GraphStore.connect(proxy.uri, database.username, database.password) as cut_off,
+        following(follow, cut_off, settings, source),
+    ):
+        wait(lambda: users(store) == ["anna"])
+    assert proxy.left == 0
 
 
 def test_what_the_database_refuses_is_rejected_alone(
