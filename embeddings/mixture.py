@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from embeddings.baselines import Ranker
-from embeddings.evaluation import validation_score
+from embeddings.evaluation import validation_values
 from embeddings.network import Network, Report
 from embeddings.ridge import EXACT_PRODUCTS, following_weights, ridge_weights
 from embeddings.scoring import ScoreWeights, history, popularity, recent
@@ -87,16 +87,25 @@ def ridges_of(folds: Sequence[Holdout], shop: Shop, settings: TrainSettings, rep
         features = shop.features_times(strength)
         by_fold = zip(*(ridge_weights(fold.train.matrix(), of, features=features) for fold in folds), strict=True)
         for penalty, weights in zip(of, by_fold, strict=True):
-            scores = {
-                half_life: sum(
-                    validation_score(through(history(fold.train, half_life), w), fold)
-                    for fold, w in zip(folds, weights, strict=True)
-                )
-                for half_life in (settings.half_lives if timed else settings.half_lives[:1])
-            }
-            half_life = max(scores, key=scores.__getitem__)
+            half_life = _half_life(folds, weights, settings.half_lives if timed else settings.half_lives[:1])
             out.append(Ridge(penalty, strength, half_life, unit_of(weights), weights))
     return tuple(out)
+
+
+def _half_life(folds: Sequence[Holdout], weights: Sequence[sp.csr_matrix], tried: Sequence[float]) -> float:
+    """The first, unless another is surely better: with weights alone, since they are what it is for."""
+    best: tuple[float, np.ndarray] | None = None
+    for half_life in tried:
+        values = np.concatenate(
+            [
+                validation_values(through(history(fold.train, half_life), w), fold)
+                for fold, w in zip(folds, weights, strict=True)
+            ]
+        )
+        if best is None or _surely_better(values, best[1]):
+            best = half_life, values
+    assert best is not None  # there is at least one half-life
+    return best[0]
 
 
 def unit_of(weights: Sequence[sp.csr_matrix]) -> float:
