@@ -51,6 +51,8 @@ ANSWER_S: Final = 10.0
 """How long a broker may take to say what it has."""
 PARTITIONS_S: Final = 30.0
 """How often it is looked for partitions that were added."""
+AGAIN_S: Final = 1.0
+"""How soon it is looked again where the broker did not say."""
 _URL: Final = re.compile(r"kafka://(?P<brokers>[^/\s]+)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 
 
@@ -128,15 +130,16 @@ class _Consuming:
         )
         self._refresher = Refresher(held.store, reader, keep=held.keep)
         self._places: dict[int, Place] = {}
-        self._assigned = 0.0
+        self._look_at = 0.0
 
     def until(self, stop: threading.Event) -> None:
         consumer = _consumer(self._topic, self._settings)
         try:
             self._refresher.sweep()
             while not stop.is_set():
-                if time.monotonic() - self._assigned > PARTITIONS_S:
-                    self._assign(consumer)
+                if time.monotonic() >= self._look_at:
+                    pause_s = PARTITIONS_S if self._assign(consumer) else AGAIN_S
+                    self._look_at = time.monotonic() + pause_s
                 # Returns when so many have come, or at the end of the time with what there is.
                 came = consumer.consume(self._settings.batch_size, self._topic.poll_s) if self._places else []
                 for trouble in {str(m.error()) for m in came if m.error() is not None}:
@@ -153,17 +156,16 @@ class _Consuming:
             consumer.close()
             self._refresher.close()
 
-    def _assign(self, consumer: Consumer) -> None:
-        """Take on all partitions, from where the graph says that they were read to."""
+    def _assign(self, consumer: Consumer) -> bool:
+        """Take on all partitions, from where the graph says that they were read to; False if the broker is away."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        self._assigned = time.monotonic()
         partitions, problem = _partitions(consumer, self._topic)
         if problem is not None:
             log.warning("the broker does not say what it has; it is asked again", error=problem)
-            return
+            return False
         if set(partitions) == set(self._places):
-            return
+            return True
         names = [self._topic.source(p) for p in partitions]
         known = streams.places(self._held.bare, names)
         try:
@@ -174,7 +176,7 @@ class _Consuming:
             }
         except KafkaException as error:
             log.warning("the broker does not say what it has; it is asked again", error=_first(error))
-            return
+            return False
         starts: list[TopicPartition] = []
         for partition in partitions:
             place = known[self._topic.source(partition)]
@@ -191,6 +193,7 @@ class _Consuming:
             starts.append(TopicPartition(self._topic.name, partition, place.bytes))
         self._loader.rejects.keep_only({self._topic.partition(p): place.bytes for p, place in self._places.items()})
         consumer.assign(starts)
+        return True
 
     def _take(self, consumer: Consumer, partition: int, messages: Sequence[Message]) -> None:
         """Load messages of a partition."""
@@ -275,8 +278,9 @@ def _consumer(topic: Topic, settings: Settings) -> Consumer:
 
 
 def _configuration(topic: Topic, settings: Settings) -> dict[str, Any]:
-    """The properties of the user, and those that are not the user's to choose."""
-    given: dict[str, Any] = {}
+    """The properties of the user, over a few of ours, and those that are not the user's to choose."""
+    # Of itself the client would wait up to 10 s before it looks again for a broker that was away.
+    given: dict[str, Any] = {"reconnect.backoff.max.ms": 1000}
     if settings.kafka_properties is not None:
         try:
             text = settings.kafka_properties.read_text(encoding="utf-8")

@@ -12,11 +12,13 @@ from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kg import localdb, streams
 from kg.app import jobs
+from kg.app import kafka as kafka_source
 from kg.app.kafka import Topic, follow_topic
 from kg.errors import InputError
 from kg.settings import Settings
@@ -173,6 +175,23 @@ def test_it_goes_on_where_it_was_and_finds_partitions_that_were_added(
         admin.create_partitions([NewPartitions(topic.name, 3)])[topic.name].result(PATIENCE_S)
         send(topic, [user("cleo")], partition=2)
         wait(lambda: users(store) == ["ben", "cleo"])
+
+
+def test_a_broker_that_does_not_say_what_it_has_is_asked_again_soon(
+    store: GraphStore, topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = [], kafka_source._partitions
+
+    def away_for_the_second(*arguments: Any) -> tuple[list[int], str | None]:
+        asked.append(1)
+        return ([], "No broker answers.") if len(asked) == 2 else real(*arguments)
+
+    monkeypatch.setattr(kafka_source, "_partitions", away_for_the_second)
+    monkeypatch.setattr(kafka_source, "PARTITIONS_S", 3600.0)
+    monkeypatch.setattr(kafka_source, "AGAIN_S", 0.1)
+    send(topic, [user("anna")])
+    with consuming(store, topic, tmp_path):
+        wait(lambda: users(store) == ["anna"])
 
 
 def test_a_topic_made_anew_is_read_from_its_beginning(
