@@ -41,7 +41,7 @@ from kg.settings import Settings
 from kg.store import GraphStore
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message, TopicPartition
+    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 log = structlog.get_logger()
 
@@ -53,6 +53,8 @@ PARTITIONS_S: Final = 30.0
 """How often it is looked for partitions that were added."""
 AGAIN_S: Final = 1.0
 """How soon it is looked again where the broker did not say."""
+TOLD_S: Final = 10.0
+"""How often it is said that the broker is still away."""
 _URL: Final = re.compile(r"kafka://(?P<brokers>[^/\s]+)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 
 
@@ -131,6 +133,7 @@ class _Consuming:
         self._refresher = Refresher(held.store, reader, keep=held.keep)
         self._places: dict[int, Place] = {}
         self._look_at = 0.0
+        self._trouble = _Trouble()
 
     def until(self, stop: threading.Event) -> None:
         consumer = _consumer(self._topic, self._settings)
@@ -142,9 +145,10 @@ class _Consuming:
                     self._look_at = time.monotonic() + pause_s
                 # Returns when so many have come, or at the end of the time with what there is.
                 came = consumer.consume(self._settings.batch_size, self._topic.poll_s) if self._places else []
-                for trouble in {str(m.error()) for m in came if m.error() is not None}:
-                    _trouble(trouble)
                 messages = [m for m in came if m.error() is None]
+                for error in (m.error() for m in came):
+                    if error is not None:
+                        self._trouble(error)
                 for partition in sorted({m.partition() or 0 for m in messages}):
                     self._take(consumer, partition, [m for m in messages if (m.partition() or 0) == partition])
                 if not messages:
@@ -278,9 +282,8 @@ def _consumer(topic: Topic, settings: Settings) -> Consumer:
 
 
 def _configuration(topic: Topic, settings: Settings) -> dict[str, Any]:
-    """The properties of the user, over a few of ours, and those that are not the user's to choose."""
-    # Of itself the client would wait up to 10 s before it looks again for a broker that was away.
-    given: dict[str, Any] = {"reconnect.backoff.max.ms": 1000}
+    """The properties of the user, and those that are not the user's to choose."""
+    given: dict[str, Any] = {}
     if settings.kafka_properties is not None:
         try:
             text = settings.kafka_properties.read_text(encoding="utf-8")
@@ -290,7 +293,7 @@ def _configuration(topic: Topic, settings: Settings) -> dict[str, Any]:
             name, sign, value = line.strip().partition("=")
             if sign and not name.startswith("#"):
                 given[name.strip()] = value.strip()
-    return given | {"bootstrap.servers": topic.brokers, "error_cb": _trouble, "log_level": 0}
+    return given | {"bootstrap.servers": topic.brokers, "error_cb": _Trouble(), "log_level": 0}
 
 
 def _partitions(consumer: Consumer, topic: Topic) -> tuple[list[int], str | None]:
@@ -316,8 +319,17 @@ def _identity(topic: Topic, settings: Settings) -> str:
     return str(found[topic.name].result().topic_id)
 
 
-def _trouble(error: object) -> None:
-    log.warning("trouble with the broker; the client goes on trying", error=str(error))
+class _Trouble:
+    """Logs what the client tells of the broker: of one kind a word now and then, not each of its 20 tries a second."""
+
+    def __init__(self) -> None:
+        self._told: dict[object, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        now = time.monotonic()
+        if now - self._told.get(error.code(), -TOLD_S) >= TOLD_S:
+            self._told[error.code()] = now
+            log.warning("trouble with the broker; the client goes on trying", error=str(error))
 
 
 def _first(error: Exception) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from kg import localdb, streams
 from kg.app import jobs
@@ -29,7 +30,7 @@ from tests.faults.processes import context
 from tests.faults.stream import PATIENCE_S, different, plain, shop_with_model, stream_plan, wait
 
 pytest.importorskip("confluent_kafka", reason="the extra kafka is not installed")
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 
@@ -192,6 +193,14 @@ def test_a_broker_that_does_not_say_what_it_has_is_asked_again_soon(
     send(topic, [user("anna")])
     with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna"])
+
+
+def test_of_a_broker_that_is_away_a_log_tells_now_and_then() -> None:
+    trouble = kafka_source._Trouble()
+    with capture_logs() as told:
+        for code in (KafkaError._TRANSPORT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+            trouble(KafkaError(code))
+    assert ["TRANSPORT" in line["error"] for line in told] == [True, False]
 
 
 def test_a_topic_made_anew_is_read_from_its_beginning(
