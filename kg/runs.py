@@ -184,6 +184,8 @@ SET lease.again_at = datetime.realtime() + $again,
     lease.done = CASE WHEN $succeeded THEN $slot ELSE lease.done END
 """
 
+_ENDED: Final = "MATCH (run:JobRun {id: $id, outcome: $outcome})\nRETURN run.id AS id"
+
 # A free lease's token counts up with it: whoever found a slot to be due before is too late. (The first SET takes the
 # lock: what is read before it may be old by then.)
 _PAUSE: Final = """
@@ -230,10 +232,15 @@ def begin(
 def end(store: GraphStore, run: JobRun, lease: Lease, *, again: timedelta | None = None) -> bool:
     """Record how a run ended and give its lease back; False, and nothing is recorded, when it had lost the lease.
 
+    May be called again when the connection broke off and it is not known whether it was done.
+
     Args:
         again: after how long the slot is to be tried again, if it is.
     """
-    return leases.release(store, lease, then=lambda tx, _: _settle(tx, run, again))
+    if leases.release(store, lease, then=lambda tx, _: _settle(tx, run, again)):
+        return True
+    # Whoever takes a lease away records the run as abandoned: as it ended here, only this process records it.
+    return bool(store.read(_ENDED, id=run.id, outcome=str(run.outcome)))
 
 
 def abandon(store: GraphStore, job: str) -> JobRun | None:

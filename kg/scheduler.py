@@ -33,11 +33,11 @@ from typing import Final, Self
 import structlog
 
 from kg import leases, runs
-from kg.errors import KGError, SchedulerError, StoreError
+from kg.errors import ConnectionFailedError, KGError, SchedulerError, StoreError
 from kg.leases import Lease
 from kg.runs import JobRun, Look, Outcome, settled
 from kg.store import GraphStore
-from kg.timetable import Due, Job, again_after_failure, chain_from, checked, due
+from kg.timetable import Due, Job, again_after_abandonment, again_after_failure, chain_from, checked, due
 
 log = structlog.get_logger()
 
@@ -51,6 +51,11 @@ TTL: Final = timedelta(seconds=15)
 where it froze with the lease's lock in its hands (:data:`kg.leases.MOVE_TIMEOUT_S`)."""
 TICK: Final = timedelta(seconds=3)
 """How often the clock looks what is due."""
+SETTLE_S: Final = 120.0
+"""How long it is tried to record how a run ended. A database may take a minute to come back from a crash, and the work
+of a night is not to be done again for that."""
+AGAIN_S: Final = 1.0
+"""Pause between two tries."""
 
 
 class Scheduler:
@@ -256,7 +261,7 @@ class Scheduler:
         if work.interruption is not None:
             self._settle(job, _interrupted(run, work.interruption), lease)
             raise work.interruption
-        return self._settle(job, work.ended(run), lease)
+        return self._settle(job, work.ended(run), lease, unreachable=work.unreachable)
 
     def _keep(self, lease: Lease) -> bool:
         """Renew a lease, and see to those that nobody renews; False when it is lost."""
@@ -269,16 +274,35 @@ class Scheduler:
             log.warning("a lease could not be renewed; it is tried again", lease=lease.name, error=str(error))
         return True
 
-    def _settle(self, job: Job, run: JobRun, lease: Lease) -> JobRun:
+    def _settle(self, job: Job, run: JobRun, lease: Lease, *, unreachable: bool = False) -> JobRun:
+        """Record how a run ended.
+
+        Args:
+            unreachable: it failed because the database went away, as runs are lost with their process: that says
+                nothing of the job, and it is tried again as soon.
+        """
         failed = run.outcome is Outcome.FAILED
-        again = again_after_failure(job, run.attempt) if failed and run.slot is not None else None
-        if not runs.end(self._store, run, lease, again=again):
+        again = None
+        if failed and run.slot is not None:
+            again = again_after_abandonment(run.attempt) if unreachable else again_after_failure(job, run.attempt)
+        if not self._end(run, lease, again):
             log.error("a run lost its lease; what it wrote since then was refused", job=job.name, run=run.id)
             return settled(run, Outcome.ABANDONED, error=runs.ABANDONED)
         log.info("job ended", job=job.name, run=run.id, outcome=str(run.outcome), seconds=run.seconds)
         if failed:
             self._tell(run)
         return run
+
+    def _end(self, run: JobRun, lease: Lease, again: timedelta | None) -> bool:
+        """Give the lease back with the run's record, if need be when the database answers again."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            try:
+                return runs.end(self._store, run, lease, again=again)
+            except StoreError as error:
+                if time.monotonic() > deadline or self._stopping.wait(AGAIN_S):  # who is asked to go tries once
+                    raise
+                log.warning("a run could not be recorded; it is tried again", run=run.id, error=str(error))
 
     def _tell(self, run: JobRun) -> None:
         if self._alert is not None:
@@ -341,6 +365,11 @@ class _Work:
     def interruption(self) -> BaseException | None:
         """What the job raised, if that is not a failure but a wish to end the process."""
         return None if isinstance(self._error, Exception) else self._error
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether it failed because the database did not answer."""
+        return isinstance(self._error, ConnectionFailedError)
 
     def ended(self, run: JobRun) -> JobRun:
         """The run as it ended, or as it stands now where it was left to itself."""

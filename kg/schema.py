@@ -427,6 +427,10 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("source", "STRING", "Kind and path of the file.", required=True),
             Property("bytes", "INTEGER", "Bytes read.", required=True),
             Property("lines", "INTEGER", "Lines read.", required=True),
+            Property("rejected", "INTEGER", "How many of them were rejected."),
+            Property(
+                "behind", "INTEGER", "Bytes, or messages of a topic, that were there then and are still to be read."
+            ),
             Property("head", "STRING", "Digest of its first bytes, by which a replaced file is known.", required=True),
             Property("at", "ZONED DATETIME", "When that was.", required=True),
         ),

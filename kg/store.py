@@ -1,15 +1,17 @@
 """GraphStore: the one door to Neo4j. The only module that imports the driver.
 
-Reads and writes run as managed transactions, so that the driver retries what
-it calls retryable (a deadlock, a leader change); therefore every write that
-passes here must be idempotent. The database is always named: without it each
+Reads and writes run as managed transactions and are tried again after what may
+pass (a deadlock, a server that starts again); therefore every write that passes
+here must be idempotent. The database is always named: without it each
 query costs a round trip to ask for the default one.
 """
 
 from __future__ import annotations
 
 import errno
+import random
 import re
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from neo4j.exceptions import (
     ConfigurationError,
     DatabaseError,
     DriverError,
+    IncompleteCommit,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
@@ -111,10 +114,11 @@ class GraphStore:
         StoreError: the server refused or failed for another reason; the message is the server's own.
     """
 
-    def __init__(self, driver: neo4j.Driver, database: str, uri: str) -> None:
+    def __init__(self, driver: neo4j.Driver, database: str, uri: str, retry_s: float) -> None:
         self._driver = driver
         self.database = database
         self.uri = uri
+        self._retry_s = retry_s
 
     @classmethod
     def connect(cls, uri: str, username: str, password: str, *, database: str = "neo4j", retry_s: float = 15.0) -> Self:
@@ -130,13 +134,13 @@ class GraphStore:
                 user_agent="shopgraph",
                 notifications_min_severity="OFF",
                 telemetry_disabled=True,
-                max_transaction_retry_time=retry_s,
+                max_transaction_retry_time=0,  # see _patiently
             )
         except (ConfigurationError, ValueError) as error:
             raise ConnectionFailedError(
                 f"NEO4J_URI {uri!r} is not the address of a Neo4j ({error}). Expected e.g. bolt://localhost:7687."
             ) from error
-        store = cls(driver, database, uri)
+        store = cls(driver, database, uri, retry_s)
         try:
             with store._errors_explained():
                 _check_version(driver.get_server_info().agent, uri)
@@ -212,7 +216,7 @@ class GraphStore:
 
     def guarded(self, guard: Guard) -> GraphStore:
         """The same store for somebody who may write only while something holds."""
-        return _GuardedStore(self._driver, self.database, self.uri, guard)
+        return _GuardedStore(self._driver, self.database, self.uri, self._retry_s, guard)
 
     def autocommit(self, cypher: str, /, **parameters: Any) -> list[Row]:
         """Run a statement that manages its own transactions (``CALL … IN TRANSACTIONS``) or is DDL."""
@@ -273,7 +277,7 @@ class GraphStore:
     ) -> T:
         unit = neo4j.unit_of_work(metadata=dict(metadata or {}), timeout=timeout_s)(work)
         with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
-            return session.execute_write(unit)
+            return self._patiently(lambda: session.execute_write(unit), _may_pass)
 
     def _run(
         self,
@@ -299,8 +303,31 @@ class GraphStore:
 
         if mode == neo4j.WRITE_ACCESS:
             return self._write(work, timeout_s)
+        read = neo4j.unit_of_work(timeout=timeout_s)(work)
         with self._errors_explained(), self._session(mode) as session:
-            return session.execute_read(neo4j.unit_of_work(timeout=timeout_s)(work))
+            # Nobody tries a transaction again of whose commit no word came. But a read has changed nothing.
+            return self._patiently(
+                lambda: session.execute_read(read),
+                lambda error: _may_pass(error) or isinstance(error, IncompleteCommit),
+            )
+
+    def _patiently(self, call: Callable[[], T], may_pass: Callable[[Exception], bool]) -> T:
+        """What it returns, tried again for ``retry_s`` after a first failure that may pass.
+
+        The driver would do so too, but waits twice as long before each try, and sees 16 s late that a server is back.
+        """
+        pause_s, end = _PAUSE_S, None
+        while True:
+            try:
+                return call()
+            except (DriverError, Neo4jError, OSError) as error:
+                now = time.monotonic()
+                end = now + self._retry_s if end is None else end
+                if now > end or not may_pass(error):
+                    raise
+            # By chance a little sooner or later: those that hindered each other are not to do so again.
+            time.sleep(pause_s * random.uniform(0.8, 1.2))
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     @contextmanager
     def _errors_explained(self) -> Iterator[None]:
@@ -338,8 +365,8 @@ class GraphStore:
 class _GuardedStore(GraphStore):
     """See :meth:`GraphStore.guarded`."""
 
-    def __init__(self, driver: neo4j.Driver, database: str, uri: str, guard: Guard) -> None:
-        super().__init__(driver, database, uri)
+    def __init__(self, driver: neo4j.Driver, database: str, uri: str, retry_s: float, guard: Guard) -> None:
+        super().__init__(driver, database, uri, retry_s)
         self._guard = guard
 
     def close(self) -> None:
@@ -393,6 +420,18 @@ class _GuardedStore(GraphStore):
         except QueryTimeoutError:
             self._look()
             raise
+
+
+_PAUSE_S: Final = 0.1
+"""Before a transaction is tried again; each time twice as long, up to the next."""
+_LONGEST_PAUSE_S: Final = 1.0
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a transaction that ended with this has changed nothing and may succeed later."""
+    if isinstance(error, OSError):  # see _errors_explained: nothing was sent by then
+        return error.errno == errno.ENOTCONN
+    return isinstance(error, DriverError | Neo4jError) and error.is_retryable()
 
 
 _MANAGES_TRANSACTIONS: Final = re.compile(r"\bIN\s+(\S+\s+CONCURRENT\s+)?TRANSACTIONS\b", re.IGNORECASE)

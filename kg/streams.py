@@ -27,9 +27,16 @@ from kg.records import EventRecord, Place, ProductRecord, Record, ReviewRecord, 
 from kg.store import GraphStore
 from kg.writer import Statement, merged_relationships, missing_keys, node_statements, relationship_statements
 
+# A transaction that is done again finds the place where it is to be; a source that was replaced is counted anew.
 _PLACE: Final = """
 MERGE (place:Offset {source: $source})
+SET place.rejected = CASE
+      WHEN $first THEN $rejected
+      WHEN place.lines = $lines THEN place.rejected
+      ELSE coalesce(place.rejected, 0) + $rejected
+    END
 SET place.bytes = $bytes,
+    place.behind = $behind,
     place.lines = $lines,
     place.head = $head,
     place.at = datetime.realtime()
@@ -109,6 +116,9 @@ def load_piece(
     repeats: Counter[int],
     create_missing: bool = False,
     before_commit: Callable[[Sequence[ReviewRecord | EventRecord]], None] = lambda _: None,
+    first: bool = False,
+    rejected: int = 0,
+    behind: int = 0,
     now: datetime | None = None,
 ) -> Loaded:
     """Load records and note how far their source has been read, in one transaction.
@@ -118,6 +128,9 @@ def load_piece(
         documents: make the texts of products and of reviews.
         repeats: counts events without a time, as :func:`kg.intake.count_repeats` does for those loaded before.
         before_commit: told of the records that are refused: what must be kept of them is to be kept first.
+        first: the piece is the first of its source; what was counted at its place before was of another.
+        rejected: lines that were no record; with those that are refused they are counted at the place.
+        behind: how much the source has beyond the place.
 
     Returns:
         What was refused, and what waits. Relations of products to products that the catalogue lacks are not made.
@@ -150,14 +163,16 @@ def load_piece(
         acting = sorted({pseudonym(r.user) for r in counted})
     if users := [r for r in records if isinstance(r, UserRecord)]:
         statements += user_statements(users, pseudonym)
+    refused = tuple(r for r in about if r.sku in absent)
     piece = mark(moment)
     if acting:
         statements.append((_USERS_WAIT, {"users": acting, "mark": piece}))
     if texts:
         statements.append((_TEXTS_WAIT, {"documents": sorted(texts), "mark": piece}))
     if source is not None and place is not None:
-        statements.append((_PLACE, {"source": source, "bytes": place.bytes, "lines": place.lines, "head": place.head}))
-    refused = tuple(r for r in about if r.sku in absent)
+        of_place = {"bytes": place.bytes, "lines": place.lines, "head": place.head}
+        counts = {"first": first, "rejected": rejected + len(refused), "behind": behind}
+        statements.append((_PLACE, {"source": source, **of_place, **counts}))
     before_commit(refused)
     if statements:
         store.write_all(statements)

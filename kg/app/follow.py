@@ -164,12 +164,21 @@ class _Following:
             repeats=lambda: self._repeats[file],
             recount=lambda: self._repeats.update({file: self._counted(file, place)}),
             keep=self._held.keep,
+            behind=lambda end: max(_size(file) - end.bytes, 0),
         )
         if found is None:
             return False
         self._places[file], loaded = found
         self._refresher.after(loaded)
         return True
+
+
+def _size(file: Path) -> int:
+    """Zero for one that was taken away since it was read: what was read of it is loaded all the same."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _pieces(file: Path, kind: Kind, until: Place) -> Iterator[Piece]:

@@ -31,9 +31,15 @@ RETURN lease.name AS name,
        coalesce(lease.token, 0) AS token
 ORDER BY name
 """
-_PLACES: Final = (
-    "MATCH (o:Offset)\nRETURN o.source AS source, o.lines AS lines, o.at.epochSeconds AS at ORDER BY source"
-)
+_PLACES: Final = """
+MATCH (o:Offset)
+RETURN o.source AS source,
+       o.lines AS lines,
+       coalesce(o.rejected, 0) AS rejected,
+       coalesce(o.behind, 0) AS behind,
+       o.at.epochSeconds AS at
+ORDER BY source
+"""
 # A mark begins with the moment at which its piece came.
 _WAITING: Final = """
 CALL () {
@@ -84,6 +90,9 @@ class _Read(Collector):
         yield _gauge("kg_lease_held", "1 while a process holds it.", ("name",), leases, "held")
         yield _gauge("kg_lease_token", "Its fencing token, which only grows.", ("name",), leases, "token")
         yield _gauge("kg_stream_lines", "Lines or messages read, bad ones too.", ("source",), places, "lines")
+        yield _gauge("kg_stream_rejected", "How many of them were rejected.", ("source",), places, "rejected")
+        doc = "Bytes of a file, messages of a partition, left to be read when it was last read from."
+        yield _gauge("kg_stream_behind", doc, ("source",), places, "behind")
         name = "kg_stream_read_timestamp_seconds"
         yield _gauge(name, "When a source was last read from.", ("source",), places, "at")
         yield _gauge("kg_waiting", "What waits to be served.", ("what",), waiting, "waiting")

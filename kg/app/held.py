@@ -58,7 +58,6 @@ def while_held(
         name: of the lease.
         pause_s: after the database failed.
     """
-    leases.create(store, (name,))
     waiting = False
     while not stop.is_set():
         try:

@@ -41,7 +41,7 @@ from kg.settings import Settings
 from kg.store import GraphStore
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message, TopicPartition
+    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 log = structlog.get_logger()
 
@@ -51,6 +51,10 @@ ANSWER_S: Final = 10.0
 """How long a broker may take to say what it has."""
 PARTITIONS_S: Final = 30.0
 """How often it is looked for partitions that were added."""
+AGAIN_S: Final = 1.0
+"""How soon it is looked again where the broker did not say."""
+TOLD_S: Final = 10.0
+"""How often it is said that the broker is still away."""
 _URL: Final = re.compile(r"kafka://(?P<brokers>[^/\s]+)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 
 
@@ -128,22 +132,25 @@ class _Consuming:
         )
         self._refresher = Refresher(held.store, reader, keep=held.keep)
         self._places: dict[int, Place] = {}
-        self._assigned = 0.0
+        self._look_at = 0.0
+        self._trouble = _Trouble()
 
     def until(self, stop: threading.Event) -> None:
         consumer = _consumer(self._topic, self._settings)
         try:
             self._refresher.sweep()
             while not stop.is_set():
-                if time.monotonic() - self._assigned > PARTITIONS_S:
-                    self._assign(consumer)
+                if time.monotonic() >= self._look_at:
+                    pause_s = PARTITIONS_S if self._assign(consumer) else AGAIN_S
+                    self._look_at = time.monotonic() + pause_s
                 # Returns when so many have come, or at the end of the time with what there is.
                 came = consumer.consume(self._settings.batch_size, self._topic.poll_s) if self._places else []
-                for trouble in {str(m.error()) for m in came if m.error() is not None}:
-                    _trouble(trouble)
                 messages = [m for m in came if m.error() is None]
+                for error in (m.error() for m in came):
+                    if error is not None:
+                        self._trouble(error)
                 for partition in sorted({m.partition() or 0 for m in messages}):
-                    self._take(partition, [m for m in messages if (m.partition() or 0) == partition])
+                    self._take(consumer, partition, [m for m in messages if (m.partition() or 0) == partition])
                 if not messages:
                     self._held.keep()
                     self._refresher.idle()
@@ -153,17 +160,16 @@ class _Consuming:
             consumer.close()
             self._refresher.close()
 
-    def _assign(self, consumer: Consumer) -> None:
-        """Take on all partitions, from where the graph says that they were read to."""
+    def _assign(self, consumer: Consumer) -> bool:
+        """Take on all partitions, from where the graph says that they were read to; False if the broker is away."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        self._assigned = time.monotonic()
         partitions, problem = _partitions(consumer, self._topic)
         if problem is not None:
             log.warning("the broker does not say what it has; it is asked again", error=problem)
-            return
+            return False
         if set(partitions) == set(self._places):
-            return
+            return True
         names = [self._topic.source(p) for p in partitions]
         known = streams.places(self._held.bare, names)
         try:
@@ -174,7 +180,7 @@ class _Consuming:
             }
         except KafkaException as error:
             log.warning("the broker does not say what it has; it is asked again", error=_first(error))
-            return
+            return False
         starts: list[TopicPartition] = []
         for partition in partitions:
             place = known[self._topic.source(partition)]
@@ -191,8 +197,9 @@ class _Consuming:
             starts.append(TopicPartition(self._topic.name, partition, place.bytes))
         self._loader.rejects.keep_only({self._topic.partition(p): place.bytes for p, place in self._places.items()})
         consumer.assign(starts)
+        return True
 
-    def _take(self, partition: int, messages: Sequence[Message]) -> None:
+    def _take(self, consumer: Consumer, partition: int, messages: Sequence[Message]) -> None:
         """Load messages of a partition."""
         while waiting := [m for m in messages if _offset(m) >= self._places[partition].bytes]:
             place = self._places[partition]
@@ -204,6 +211,7 @@ class _Consuming:
                 most=len(waiting),
                 repeats=Counter,  # their offsets tell them apart
                 keep=self._held.keep,
+                behind=partial(_behind, consumer, self._topic, partition),
             )
             if found is None:
                 return
@@ -230,6 +238,17 @@ class _Consuming:
                 records.append((offset, found))
         end = Place(_offset(messages[-1]) + 1, start.lines + len(messages), start.head)
         return Piece(tuple(records), tuple(rejects), end)
+
+
+def _behind(consumer: Consumer, topic: Topic, partition: int, end: Place) -> int:
+    """Messages that come after a place, as far as the client has heard: it is told with each fetch, and asks nobody."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    try:
+        known = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), cached=True)
+    except KafkaException:  # a number for whoever watches is not worth a piece
+        return 0
+    return max(known[1] - end.bytes, 0) if known else 0
 
 
 def _offset(message: Message) -> int:
@@ -274,7 +293,7 @@ def _configuration(topic: Topic, settings: Settings) -> dict[str, Any]:
             name, sign, value = line.strip().partition("=")
             if sign and not name.startswith("#"):
                 given[name.strip()] = value.strip()
-    return given | {"bootstrap.servers": topic.brokers, "error_cb": _trouble, "log_level": 0}
+    return given | {"bootstrap.servers": topic.brokers, "error_cb": _Trouble(), "log_level": 0}
 
 
 def _partitions(consumer: Consumer, topic: Topic) -> tuple[list[int], str | None]:
@@ -300,8 +319,17 @@ def _identity(topic: Topic, settings: Settings) -> str:
     return str(found[topic.name].result().topic_id)
 
 
-def _trouble(error: object) -> None:
-    log.warning("trouble with the broker; the client goes on trying", error=str(error))
+class _Trouble:
+    """Logs what the client tells of the broker: of one kind a word now and then, not each of its 20 tries a second."""
+
+    def __init__(self) -> None:
+        self._told: dict[object, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        now = time.monotonic()
+        if now - self._told.get(error.code(), -TOLD_S) >= TOLD_S:
+            self._told[error.code()] = now
+            log.warning("trouble with the broker; the client goes on trying", error=str(error))
 
 
 def _first(error: Exception) -> str:

@@ -27,23 +27,24 @@ class Metrics:
     """The numbers of one server."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        """Whoever has numbers of its own adds them here."""
         self._requests = Counter(
-            "kg_http_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
+            "kg_http_requests", "Requests answered.", ["route", "method", "status"], registry=self.registry
         )
         self._seconds = Histogram(
             "kg_http_request_seconds",
             "Time to the end of the answer.",
             ["route"],
             buckets=_SECONDS,
-            registry=self._registry,
+            registry=self.registry,
         )
         self._refused = Counter(
-            "kg_http_refused", "Requests refused before a query was run.", ["reason"], registry=self._registry
+            "kg_http_refused", "Requests refused before a query was run.", ["reason"], registry=self.registry
         )
-        self.running = Gauge("kg_http_running", "Queries that run now.", registry=self._registry)
-        self._registry.register(_Tallies())
-        ProcessCollector(registry=self._registry)
+        self.running = Gauge("kg_http_running", "Queries that run now.", registry=self.registry)
+        self.registry.register(_Tallies())
+        ProcessCollector(registry=self.registry)
 
     def answered(self, route: str | None, method: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is the path as it was declared, None when none matched."""
@@ -57,7 +58,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """All numbers, as Prometheus reads them."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class _Tallies(Collector):

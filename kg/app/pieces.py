@@ -50,6 +50,7 @@ class PieceLoader:
         repeats: Callable[[], Counter[int]],
         recount: Callable[[], None] = lambda: None,
         keep: Callable[[], None] = lambda: None,
+        behind: Callable[[Place], int] = lambda _: 0,
     ) -> tuple[Place, Loaded] | None:
         """Load the next piece and say where it ends; None when there is none.
 
@@ -64,6 +65,7 @@ class PieceLoader:
             repeats: counts events without a time.
             recount: called when they have to be counted anew.
             keep: called before anything is written, to renew a lease.
+            behind: how much the source has beyond a place, in its own measure.
         """
         while True:
             piece = read(most)
@@ -71,18 +73,27 @@ class PieceLoader:
                 return None
             keep()
             try:
-                return piece.end, self._load(source, name, piece, repeats())
+                return piece.end, self._load(source, name, place, piece, repeats(), behind)
             except (StatementError, SchemaError) as error:
                 self.rejects.keep_only({name: place.bytes})
                 recount()
                 lines = piece.end.lines - place.lines
                 if lines == 1:
                     ((offset, _),) = piece.records
-                    self.rejects.write([Reject(file=name, line=piece.end.lines, reason=str(error), offset=offset)])
-                    return piece.end, self._load(source, name, Piece((), (), piece.end), repeats())
+                    refused = Reject(file=name, line=piece.end.lines, reason=str(error), offset=offset)
+                    alone = Piece((), (refused,), piece.end)
+                    return piece.end, self._load(source, name, place, alone, repeats(), behind)
                 most = max(lines // 2, 1)
 
-    def _load(self, source: str, name: str, piece: Piece, repeats: Counter[int]) -> Loaded:
+    def _load(
+        self,
+        source: str,
+        name: str,
+        place: Place,
+        piece: Piece,
+        repeats: Counter[int],
+        behind: Callable[[Place], int],
+    ) -> Loaded:
         offsets = {id(record): offset for offset, record in piece.records}
         return streams.load_piece(
             self.store,
@@ -96,6 +107,9 @@ class PieceLoader:
             before_commit=lambda refused: self.rejects.write(
                 [*piece.rejects, *(unknown_product(name, record, offsets[id(record)]) for record in refused)]
             ),
+            first=place.lines == 0,
+            rejected=len(piece.rejects),
+            behind=behind(piece.end),
         )
 
 
@@ -147,13 +161,22 @@ class RejectLog:
         """Append, and see to it that it is on the disk before the piece is committed.
 
         Raises:
-            DiskError: the disk does not take them, or not all.
+            DiskError: the disk does not take them all; none of them is in the file.
         """
-        if rejects:
-            with self._room(), self._path.open("ab") as file:
-                file.write(b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects))
-                file.flush()
+        if not rejects:
+            return
+        lines = b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects)
+        # Without a buffer, of which Python would try to write the rest when the file is closed, after it was cut.
+        with self._room(), self._path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                while lines:
+                    lines = lines[file.write(lines) :]
                 os.fsync(file.fileno())
+            except OSError:
+                # What fitted ends in the middle of a line, onto which the next reject would be written.
+                file.truncate(before)
+                raise
 
     @contextmanager
     def _room(self) -> Iterator[None]:

@@ -32,6 +32,8 @@ from typing import Any, Final, get_args
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Counter as Tally
 from starlette.exceptions import HTTPException
 
 import kg
@@ -119,6 +121,7 @@ class Receiver:
         self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._texts = _Behind(store, settings, "texts", texts=True)
         self._users = _Behind(store, settings, "users", texts=False)
+        self._records = self._measure(self.metrics.registry)
 
     def start(self) -> None:
         """Begin to write, and to serve what is written."""
@@ -133,6 +136,18 @@ class Receiver:
         self._writer.join()
         self._users.close()
         self._texts.close()
+
+    def _measure(self, registry: CollectorRegistry) -> Tally:
+        """Show what waits here; a count of what was written."""
+        Gauge("kg_ingest_queued", "Records that wait to be written.", registry=registry).set_function(
+            lambda: self._queued
+        )
+        Gauge("kg_ingest_unread", "Texts that came here and wait to be read.", registry=registry).set_function(
+            lambda: self._texts.waiting
+        )
+        return Tally(
+            "kg_ingest_records", "Records posted, by what became of them.", ("kind", "outcome"), registry=registry
+        )
 
     # --- a request -------------------------------------------------------------------------------------------
 
@@ -201,6 +216,8 @@ class Receiver:
                 d.finish(problem)
         else:
             for d in deliveries:
+                self._records.labels(d.kind, "loaded").inc(d.loaded)
+                self._records.labels(d.kind, "rejected").inc(len(d.rejected))
                 d.finish()
 
     def _load(self, rows: Sequence[tuple[_Delivery, int, Record]]) -> None:

@@ -418,7 +418,8 @@ def test_metrics_tell_of_jobs_and_streams_what_the_graph_records(shop: GraphStor
         "       (:JobRun {id: 'b', job: 'train', outcome: 'failed', seconds: 1.0, at: datetime('2026-03-02T02Z')}),\n"
         "       (:Lease {name: 'train', token: 7, until: datetime.realtime() + duration('PT1H'), holder: 'x'}),\n"
         "       (:Lease {name: 'watch', token: 3}),\n"
-        "       (:Offset {source: 'events f', lines: 12, bytes: 99, head: 'h', at: datetime('2026-03-02T02:00Z')})\n"
+        "       (:Offset {source: 'events f', lines: 12, bytes: 99, head: 'h', rejected: 2, behind: 7,\n"
+        "                 at: datetime('2026-03-02T02:00Z')})\n"
         "WITH 1 AS one\nMATCH (u:User {id: 'anna'})\nSET u.waiting = '2026-03-02T02:00:00.000000Z ab'"
     )
     try:
@@ -426,7 +427,8 @@ def test_metrics_tell_of_jobs_and_streams_what_the_graph_records(shop: GraphStor
         assert measured(api, 'kg_job_seconds{job="train",outcome="succeeded"}') == 2.5
         assert measured(api, 'kg_job_last_success_timestamp_seconds{job="train"}') == 1772330400
         assert [measured(api, f'kg_lease_held{{name="{name}"}}') for name in ("train", "watch")] == [1, 0]
-        assert measured(api, 'kg_stream_lines{source="events f"}') == 12
+        read = [measured(api, f'kg_stream_{what}{{source="events f"}}') for what in ("lines", "rejected", "behind")]
+        assert read == [12, 2, 7]
         assert measured(api, 'kg_waiting{what="users"}') == 1
         assert measured(api, 'kg_waiting_seconds{what="users"}') > 0
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -12,10 +13,14 @@ import pytest
 
 from kg import leases, localdb
 from kg.app.follow import Source, follow
+from kg.app.pieces import RejectLog
+from kg.errors import DiskError
+from kg.records import Reject
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
 from tests.app.following import following, users
+from tests.faults.proxy import Cut, How, Proxy
 from tests.faults.stream import plain, play_stream, stream_plan, wait
 
 
@@ -36,6 +41,22 @@ def test_a_graph_that_differs_is_seen(shop: GraphStore) -> None:
     shop.write("MATCH (:User {id: 'anna'})-[r:RATED]->() SET r.strength = 0.9")
     (line,) = set(before) - set(plain(shop))
     assert line.startswith("(anna)-[RATED]->(S1)")
+
+
+def test_rejects_that_find_no_room_leave_nothing_of_themselves(tmp_path: Path) -> None:
+    log = RejectLog(tmp_path / "rejects.jsonl")
+    log.write([Reject(file="a.jsonl", line=1, reason="It is bad.")])
+    before = (tmp_path / "rejects.jsonl").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(DiskError, match="Make room"):
+            log.write([Reject(file="a.jsonl", line=2, reason="It is bad too.")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "rejects.jsonl").read_bytes() == before
+    log.write([Reject(file="a.jsonl", line=2, reason="It is bad too.")])
+    assert rejects(tmp_path / "rejects.jsonl") == [("a.jsonl", 1), ("a.jsonl", 2)]
 
 
 @pytest.fixture
@@ -69,6 +90,24 @@ def test_a_second_follower_waits_and_takes_over(store: GraphStore, followed: tup
         store.write("MATCH (l:Lease) SET l.until = datetime.realtime()")
         leases.expire(store, source.name)
         wait(lambda: users(store) == ["anna"])
+
+
+@pytest.mark.parametrize("commit", [1, 2, 3])
+def test_a_follower_goes_on_whose_first_commits_are_cut(
+    store: GraphStore, database: localdb.Connection, followed: tuple[Source, Settings], commit: int
+) -> None:
+    source, settings = followed
+    source = replace(source, ttl=timedelta(seconds=0.5))
+    lines(source.directory / "u.jsonl", {"user": "anna"})
+    port = int(database.uri.rpartition(":")[2])
+    cut = Cut(1 + commit, How.UNTOLD, 0.1)  # the first commit is what one connects with
+    with (
+        Proxy(port, [cut]) as proxy,
+        GraphStore.connect(proxy.uri, database.username, database.password) as cut_off,
+        following(follow, cut_off, settings, source),
+    ):
+        wait(lambda: users(store) == ["anna"])
+    assert proxy.left == 0
 
 
 def test_what_the_database_refuses_is_rejected_alone(

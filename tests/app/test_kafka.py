@@ -12,11 +12,14 @@ from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from kg import localdb, streams
 from kg.app import jobs
+from kg.app import kafka as kafka_source
 from kg.app.kafka import Topic, follow_topic
 from kg.errors import InputError
 from kg.settings import Settings
@@ -27,7 +30,7 @@ from tests.faults.processes import context
 from tests.faults.stream import PATIENCE_S, different, plain, shop_with_model, stream_plan, wait
 
 pytest.importorskip("confluent_kafka", reason="the extra kafka is not installed")
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 
@@ -109,6 +112,8 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
     process.join(PATIENCE_S)
     streamed = plain(store, ids=False)
     refused = sorted((r["file"], r["offset"]) for r in map(json.loads, topic.rejects.read_bytes().splitlines()))
+    counted = store.read("MATCH (o:Offset) RETURN sum(o.rejected) AS rejected, max(o.behind) AS behind")
+    assert counted == [{"rejected": len(refused), "behind": 0}]
 
     shop_with_model(store)
     for partition, values in enumerate(files):
@@ -171,6 +176,31 @@ def test_it_goes_on_where_it_was_and_finds_partitions_that_were_added(
         admin.create_partitions([NewPartitions(topic.name, 3)])[topic.name].result(PATIENCE_S)
         send(topic, [user("cleo")], partition=2)
         wait(lambda: users(store) == ["ben", "cleo"])
+
+
+def test_a_broker_that_does_not_say_what_it_has_is_asked_again_soon(
+    store: GraphStore, topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = [], kafka_source._partitions
+
+    def away_for_the_second(*arguments: Any) -> tuple[list[int], str | None]:
+        asked.append(1)
+        return ([], "No broker answers.") if len(asked) == 2 else real(*arguments)
+
+    monkeypatch.setattr(kafka_source, "_partitions", away_for_the_second)
+    monkeypatch.setattr(kafka_source, "PARTITIONS_S", 3600.0)
+    monkeypatch.setattr(kafka_source, "AGAIN_S", 0.1)
+    send(topic, [user("anna")])
+    with consuming(store, topic, tmp_path):
+        wait(lambda: users(store) == ["anna"])
+
+
+def test_of_a_broker_that_is_away_a_log_tells_now_and_then() -> None:
+    trouble = kafka_source._Trouble()
+    with capture_logs() as told:
+        for code in (KafkaError._TRANSPORT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+            trouble(KafkaError(code))
+    assert ["TRANSPORT" in line["error"] for line in told] == [True, False]
 
 
 def test_a_topic_made_anew_is_read_from_its_beginning(

@@ -125,6 +125,15 @@ def test_other_paths_and_methods_are_refused(client: TestClient) -> None:
     assert 'kg_http_requests_total{method="POST",route="/events",status="200"}' in client.get("/metrics").text
 
 
+def test_metrics_tell_what_became_of_records_and_what_waits(client: TestClient, shop: GraphStore) -> None:
+    client.post("/events", content=lines(VIEW, VIEW | {"sku": "X9"}, "broken"), headers=NDJSON)
+    shown = client.get("/metrics").text.splitlines()
+    assert 'kg_ingest_records_total{kind="events",outcome="loaded"} 1.0' in shown
+    assert 'kg_ingest_records_total{kind="events",outcome="rejected"} 2.0' in shown
+    assert "kg_ingest_queued 0.0" in shown
+    assert "kg_ingest_unread 0.0" in shown
+
+
 def test_only_a_key_that_may_write_writes(receiver: Receiver, shop: GraphStore) -> None:
     with TestClient(application(receiver, keys=[KEY]), base_url="http://shop.example") as client:
         assert client.post("/events", json=VIEW).status_code == 401

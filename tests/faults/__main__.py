@@ -4,6 +4,7 @@
     python -m tests.faults --kind network           one kind
     python -m tests.faults --kind network --seed 4  one seed again
     python -m tests.faults --runs 3                 so many seeds of each kind
+    python -m tests.faults --kind disk --seed 50 --runs 9   seeds that nobody has played yet
     python -m tests.faults --kind scheduler --runs 20 --unfenced   without the fence: the check must find something
 
 Everything happens in a Neo4j of its own, under KG_HOME. It ends with 1 when a seed broke something.
@@ -40,7 +41,9 @@ def main() -> int:
     with scene_at(home) as scene:
         for name in arguments.kinds:
             kind = KINDS[name]
-            seeds = [arguments.seed] if arguments.seed is not None else range(arguments.runs or kind.runs)
+            first = arguments.seed or 0
+            count = arguments.runs or (kind.runs if arguments.seed is None else 1)
+            seeds = range(first, first + count)
             beside = arguments.beside if kind.beside else 1
             played += _all(scene, name, seeds, beside, fenced=not arguments.unfenced)
             if name == "scheduler" and arguments.seed is None and arguments.runs is None:
@@ -102,8 +105,8 @@ def say(text: str, where: TextIO) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--kind", choices=KINDS, help="; ".join(f"{name}: {kind.doc}" for name, kind in KINDS.items()))
-    parser.add_argument("--runs", type=int, help="seeds from 0 on, of each kind")
-    parser.add_argument("--seed", type=int, help="this seed alone; with --kind")
+    parser.add_argument("--runs", type=int, help="so many seeds of each kind")
+    parser.add_argument("--seed", type=int, help="the first seed, by itself the only one; with --kind")
     parser.add_argument("--beside", type=int, default=4, help="runs of schedulers at a time")
     parser.add_argument("--unfenced", action="store_true", help="with --kind scheduler: jobs write past their fence")
     arguments = parser.parse_args()

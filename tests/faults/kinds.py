@@ -69,7 +69,7 @@ def clock(scene: Scene, seed: int) -> Played:
 KINDS: Final = {
     "scheduler": Kind(scheduler, 200, "scheduler processes killed, frozen and stopped", beside=True),
     "stream": Kind(stream, 20, "followers of streams killed, five times in a run"),
-    "network": Kind(network.play, 40, "the network cut, mostly at a commit"),
+    "network": Kind(network.play, 48, "the network cut, mostly at a commit"),
     "promotion": Kind(promotion.play, 30, "training and promotion killed, while readers look"),
     "disk": Kind(disk.play, 30, "the disk full for checkpoints and rejects"),
     "clock": Kind(clock, 20, "processes whose clocks disagree"),

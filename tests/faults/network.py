@@ -1,7 +1,8 @@
 """The network between kg and Neo4j is cut, mostly while a commit is under way: by a proxy, in whose place a seed sits.
 
-Half the runs follow a stream, and must end with the whole graph of a clean load. The other half write models back and
-switch to them, each again whenever it fails, while readers look (:mod:`tests.faults.readers`).
+Half the runs write models back and switch to them, each again whenever it fails, while readers look
+(:mod:`tests.faults.readers`). The others follow a stream, and must end with the whole graph of a clean load, or are of
+two schedulers, whose record must show every slot succeeded exactly once.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from embeddings import registry
 from embeddings.writeback import write_embeddings
@@ -21,11 +24,14 @@ from kg.errors import KGError
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.following import following
+from tests.faults import world
 from tests.faults.outcome import Played, Scene, judged
+from tests.faults.plan import Plan
 from tests.faults.proxy import Proxy, draw_cuts
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
 from tests.faults.stream import from_clean, plain, rejects_of, shop_with_model, stream_plan, wait
 
+T = TypeVar("T")
 RETRY_S: Final = 3.0
 """How long the driver tries again by itself."""
 EVENTS: Final = 60
@@ -34,7 +40,8 @@ EVENTS: Final = 60
 
 def play(scene: Scene, seed: int) -> Played:
     """One run."""
-    return (_promotions if seed % 2 else _stream)(scene, random.Random(seed), seed)
+    load = _promotions if seed % 2 else (_schedulers if seed % 4 == 0 else _stream)
+    return load(scene, random.Random(seed), seed)
 
 
 def _stream(scene: Scene, rng: random.Random, seed: int) -> Played:
@@ -52,6 +59,22 @@ def _stream(scene: Scene, rng: random.Random, seed: int) -> Played:
     if left:
         found.append(f"{left} of {len(cuts)} cuts were not made.")
     said = "a stream, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
+    return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
+
+
+def _schedulers(scene: Scene, rng: random.Random, seed: int) -> Played:
+    began = time.monotonic()
+    cuts = draw_cuts(rng, 40)
+    with Proxy(scene.port, cuts) as proxy:
+        at = replace(world.world_of(seed, scene.connection), uri=proxy.uri)
+        all_made = world.Act(0.0, lambda: world.wait(lambda: proxy.left == 0))
+        with world.known(scene.store, at) as known:
+            report = world.play(scene.store, known, Plan(seed, 2, 0.0, ()), besides=[all_made], may_fail=True)
+        left, recovery_s = proxy.left, max(proxy.recovery_s, *report.takeovers, report.recovery_s)
+    found = list(report.violations)
+    if left:
+        found.append(f"{left} of {len(cuts)} cuts were not made.")
+    said = f"schedulers, {report.runs} runs, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
     return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
 
 
@@ -78,21 +101,19 @@ def _promotions(scene: Scene, rng: random.Random, seed: int) -> Played:
 def through(scene: Scene, proxy: Proxy) -> GraphStore:
     """A connection by way of the proxy."""
     known = scene.connection
-    return GraphStore.connect(proxy.uri, known.username, known.password, retry_s=RETRY_S)
+    return again(lambda: GraphStore.connect(proxy.uri, known.username, known.password, retry_s=RETRY_S))
 
 
-def again(command: object, patience_s: float = 120.0) -> None:
+def again(command: Callable[[], T], patience_s: float = 120.0) -> T:
     """Run a command again until it ends well, as its message says."""
     end = time.monotonic() + patience_s
     while True:
         try:
-            command()  # type: ignore[operator]
+            return command()
         except KGError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
-        else:
-            return
 
 
 def grown(folder: Path, seed: int) -> tuple[Path, list[Path], Source]:

@@ -32,15 +32,28 @@ class Span:
     interval: timedelta
 
 
-def violations(runs: Sequence[JobRun], marks: Sequence[Mark], span: Span, followed: datetime | None) -> Iterator[str]:
+def violations(
+    runs: Sequence[JobRun],
+    marks: Sequence[Mark],
+    span: Span,
+    followed: datetime | None,
+    *,
+    may_fail: bool = False,
+) -> Iterator[str]:
     """Say what is wrong, a sentence each; nothing when all is well.
 
     Args:
         runs: all runs of the job that the clock starts.
         marks: what they wrote.
         followed: the last slot for which the job that follows it succeeded.
+        may_fail: the database was away, of which a job may fail; its slot must succeed all the same.
     """
     yield from _doubled_or_skipped(runs, span)
+    unknown = {str(run.outcome) for run in runs} - {Outcome.SUCCEEDED, Outcome.ABANDONED}
+    if may_fail:
+        unknown.discard(Outcome.FAILED)
+    if unknown:
+        yield f"Runs ended as {', '.join(sorted(unknown))}."
     yield from _out_of_order(runs)
     yield from _unfenced(runs, marks)
     if followed is None or followed < span.until:
@@ -56,9 +69,6 @@ def _doubled_or_skipped(runs: Sequence[JobRun], span: Span) -> Iterator[str]:
             yield f"Slot {slot} did not succeed exactly once."
         slot += span.interval
     yield from (f"{slot} is no slot, and was run." for slot in succeeded)
-    unknown = {str(run.outcome) for run in runs} - {Outcome.SUCCEEDED, Outcome.ABANDONED}
-    if unknown:
-        yield f"Runs ended as {', '.join(sorted(unknown))}."
 
 
 def _out_of_order(runs: Sequence[JobRun]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Neo4j is killed, stopped, or finds its disk full, under load; then it is started again.
 
-The load is a follower of a stream, which goes on by itself, or models that are written back and switched to, each again
-whenever it fails, while readers look.
+The load is a follower of a stream or two schedulers, which go on by themselves, or models that are written back and
+switched to, each again whenever it fails, while readers look.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Final
 
 from embeddings import registry
@@ -22,9 +23,11 @@ from kg.app.follow import follow
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.following import following
+from tests.faults import world
 from tests.faults.disk import limit
 from tests.faults.network import again, grown, is_whole
 from tests.faults.outcome import Played, Scene, judged
+from tests.faults.plan import Plan
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
 from tests.faults.stream import from_clean, plain, rejects_of, shop_with_model, wait
 
@@ -36,7 +39,7 @@ def play(scene: Scene, seed: int) -> Played:
     """One run; of four one finds the disk full, and of the others half are killed."""
     rng = random.Random(seed)
     how, fault = ("disk full", _fill) if seed % 4 == 3 else rng.choice((("killed", _kill), ("stopped", _stop)))
-    return (_promotions if seed % 2 else _stream)(scene, rng, seed, how, fault)
+    return (_stream, _promotions, _schedulers)[seed % 3](scene, rng, seed, how, fault)
 
 
 def _kill(scene: Scene) -> None:
@@ -85,6 +88,22 @@ def _stream(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fault)
     streamed, refused = plain(scene.store), rejects_of(source.rejects)
     found = from_clean(scene.store, source.kind, files, folder / "clean", streamed, refused)
     return judged("restart", seed, f"a stream, Neo4j {how}", found, recovery_s, time.monotonic() - began)
+
+
+def _schedulers(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fault) -> Played:
+    began = time.monotonic()
+    # A server that has just started plans each query anew, which takes seconds: a lease must live longer than that.
+    at = world.world_of(seed, scene.connection, interval=timedelta(seconds=2), ttl=timedelta(seconds=6), work_s=0.3)
+
+    def strike() -> None:
+        connection, _ = _struck(scene, fault, 0.0)
+        assert connection.uri == at.uri
+
+    with world.known(scene.store, at) as known:
+        act = world.Act(rng.uniform(0, 2.5), strike)
+        report = world.play(scene.store, known, Plan(seed, 2, 0.0, ()), besides=[act], may_fail=True)
+    said = f"schedulers, {report.runs} runs, Neo4j {how}"
+    return judged("restart", seed, said, list(report.violations), report.recovery_s, time.monotonic() - began)
 
 
 def _promotions(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fault) -> Played:

@@ -188,7 +188,13 @@ def play_stream(
 def from_clean(
     store: GraphStore, kind: str, files: list[Path], home: Path, streamed: list[str], refused: list[tuple[str, int]]
 ) -> list[str]:
-    """Load the files cleanly into the shop, and say how what was streamed differs; five differences at most."""
+    """Load the files cleanly into the shop, and say how what was streamed differs; five differences at most.
+
+    Args:
+        streamed: the graph as it stands when this is called (:func:`plain`).
+        refused: the rejects, of which the graph has the number.
+    """
+    counted = store.read("MATCH (o:Offset) RETURN sum(o.rejected) AS rejected, sum(o.behind) AS behind")[0]
     shop_with_model(store)
     settings = Settings.load({"KG_HOME": str(home)})
     jobs.ingest(store, settings, kind, files)  # type: ignore[arg-type]
@@ -197,6 +203,8 @@ def from_clean(
     differences = [f"{name}: {one} instead of {other}" for name, one, other in different(streamed, plain(store))]
     if refused != rejects_of(settings.home / "rejects.jsonl"):
         differences.append(f"the rejects are {refused} instead of {rejects_of(settings.home / 'rejects.jsonl')}")
+    if counted != {"rejected": len(refused), "behind": 0}:
+        differences.insert(0, f"The graph counts {counted}, and there are {len(refused)} rejects.")
     return differences[:5]
 
 

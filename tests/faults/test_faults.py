@@ -21,10 +21,12 @@ SEEDS = range(10)
 
 def test_nothing_is_doubled_skipped_or_written_too_late(store: GraphStore, database: localdb.Connection) -> None:
     def one(seed: int) -> Report:
-        with known(store, world_of(seed, database)) as world:
-            return play(store, world, plan(seed))
+        # With fewer slots and looks than in `make faults`, for the time that they take.
+        seldom = {"interval": timedelta(seconds=0.6), "tick": timedelta(seconds=0.25)}
+        with known(store, world_of(seed, database, **seldom)) as world:
+            return play(store, world, plan(seed, seconds=1.0))
 
-    with ThreadPoolExecutor(5) as threads:
+    with ThreadPoolExecutor(len(SEEDS)) as threads:
         reports = list(threads.map(one, SEEDS))
     assert {report.plan.seed: report.violations for report in reports if report.violations} == {}
     # Kills and freezes met runs: otherwise nothing was shown.
@@ -34,8 +36,8 @@ def test_nothing_is_doubled_skipped_or_written_too_late(store: GraphStore, datab
 def test_without_the_fence_a_process_that_wakes_up_is_seen_to_write(
     store: GraphStore, database: localdb.Connection
 ) -> None:
-    frozen = Plan(0, 2, 3.0, (Fault(0.5, Kind.FREEZE, LEADER, 0, 1.2), Fault(2.0, Kind.FREEZE, LEADER, 0, 1.2)))
-    slow = {"interval": timedelta(seconds=1.5), "work_s": 0.8, "ttl": timedelta(seconds=0.5)}
+    frozen = Plan(0, 2, 1.0, (Fault(0.1, Kind.FREEZE, LEADER, 0, 0.9),))
+    slow = {"interval": timedelta(seconds=1), "work_s": 0.5, "ttl": timedelta(seconds=0.4)}
     with known(store, world_of(0, database, fenced=False, **slow)) as world:
         report = play(store, world, frozen)
     assert any("wrote" in violation for violation in report.violations), report

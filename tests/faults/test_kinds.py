@@ -34,7 +34,7 @@ def scene(store: GraphStore, database: localdb.Connection, tmp_path: Path) -> Sc
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [
-        *(("network", 2), ("network", 5), ("promotion", 1), ("disk", 1), ("disk", 2), ("clock", 1)),
+        *(("network", 3), ("network", 6), ("network", 16), ("promotion", 1), ("disk", 1), ("disk", 2), ("clock", 1)),
     ],
 )
 def test_nothing_is_lost_doubled_or_mixed(scene: Scene, kind: str, seed: int) -> None:

@@ -13,9 +13,11 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.synchronize import Barrier
 
 import structlog
 
+from kg.errors import StoreError
 from kg.runs import JobRun
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
@@ -72,13 +74,27 @@ class World:
         )
 
 
-def serve(world: World, place: int) -> None:
-    """Run the jobs by the clock until SIGTERM."""
+def serve(world: World, place: int, gate: Barrier | None) -> None:
+    """Run the jobs by the clock until SIGTERM; begin again, as a supervisor lets it, where the database is away at the
+    start.
+
+    Args:
+        gate: is waited at with those that begin together.
+    """
     shift_clock(world.skews[place % len(world.skews)])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable()
-    with GraphStore.connect(world.uri, world.username, world.password) as store:
-        Scheduler(store, world.jobs(store), ttl=world.ttl, tick=world.tick, alert=_nobody).run_forever()
+    while True:
+        try:
+            with GraphStore.connect(world.uri, world.username, world.password) as store:
+                if gate is not None:
+                    gate.wait()
+                    gate = None
+                Scheduler(store, world.jobs(store), ttl=world.ttl, tick=world.tick, alert=_nobody).run_forever()
+        except StoreError:
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _nobody(_: JobRun) -> None:

@@ -6,11 +6,12 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from kg import leases, localdb, runs
@@ -62,14 +63,20 @@ def in_the_shop(connection: localdb.Connection) -> tuple[World, Plan]:
     return world, Plan(-1, 5, 10.0, (Fault(6.0, Kind.KILL, LEADER, 0, 4.0),))
 
 
-def play(store: GraphStore, world: World, plan: Plan) -> Report:
-    """Let the plan happen, wait until all that was due is done, stop everybody and look at the record."""
+def play(store: GraphStore, world: World, plan: Plan, *, besides: Sequence[Act] = (), may_fail: bool = False) -> Report:
+    """Let the plan happen, wait until all that was due is done, stop everybody and look at the record.
+
+    Args:
+        besides: what else is done, and when.
+        may_fail: see :func:`~tests.faults.record.violations`.
+    """
     following = next_slot(world.jobs(store)[0], UTC)
     assert following is not None
     with _Crew(world, plan.processes) as crew:
+        crew.begin(store)
         wait(lambda: _look(store, world).standings[world.beat].token > 0)
         began = time.monotonic()
-        for act in _acts(store, world, plan, crew):
+        for act in sorted((*_acts(store, world, plan, crew), *besides), key=lambda act: act.at):
             time.sleep(max(act.at - (time.monotonic() - began), 0))
             act.do()
         ended = _look(store, world).now
@@ -78,7 +85,8 @@ def play(store: GraphStore, world: World, plan: Plan) -> Report:
     found = runs.history(store, limit=100_000, job=world.beat)
     first = following(_known_since(store, world))
     followed = _look(store, world).progress[world.follow].done
-    wrong = list(violations(found, _marks(store, world), Span(first, ended - world.interval, world.interval), followed))
+    span = Span(first, ended - world.interval, world.interval)
+    wrong = list(violations(found, _marks(store, world), span, followed, may_fail=may_fail))
     recovery_s = min(((run.at - ended).total_seconds() for run in found if run.at > ended), default=math.inf)
     if recovery_s > RECOVERY_S:
         wrong.append(f"It took {recovery_s:.1f} s until anybody was at work again.")
@@ -95,13 +103,21 @@ class _Crew:
 
     def __init__(self, world: World, size: int) -> None:
         self._world = world
-        self._places: list[ForkServerProcess] = [self._start(place) for place in range(size)]
+        self._gate = context.Barrier(size + 1)
+        self._places: list[ForkServerProcess] = [self._start(place, self._gate) for place in range(size)]
         self._former: list[ForkServerProcess] = []
 
-    def _start(self, place: int) -> ForkServerProcess:
-        process = context.Process(target=serve, args=(self._world, place), daemon=True)
+    def _start(self, place: int, gate: Barrier | None = None) -> ForkServerProcess:
+        process = context.Process(target=serve, args=(self._world, place, gate), daemon=True)
         process.start()
         return process
+
+    def begin(self, store: GraphStore) -> None:
+        """When all are there, the jobs are known and they go to work: each slot that passed before would have to be
+        caught up with."""
+        wait(lambda: self._gate.n_waiting == len(self._places))
+        leases.create(store, (self._world.beat, self._world.follow))
+        self._gate.wait(PATIENCE_S)
 
     def pid(self, place: int) -> int:
         pid = self._places[place].pid
@@ -132,14 +148,17 @@ class _Crew:
 
 
 @dataclass(frozen=True, slots=True)
-class _Act:
+class Act:
+    """Something that is done."""
+
     at: float
+    """Seconds after the first run has begun."""
     do: Callable[[], None]
 
 
-def _acts(store: GraphStore, world: World, plan: Plan, crew: _Crew) -> list[_Act]:
+def _acts(store: GraphStore, world: World, plan: Plan, crew: _Crew) -> list[Act]:
     """The plan as what is done when; whom a fault meets is found out when it happens."""
-    acts: list[_Act] = []
+    acts: list[Act] = []
     met: dict[Fault, int] = {}
 
     def strike(fault: Fault) -> None:
@@ -160,9 +179,9 @@ def _acts(store: GraphStore, world: World, plan: Plan, crew: _Crew) -> list[_Act
             crew.replace(met[fault])
 
     for fault in plan.faults:
-        acts.append(_Act(fault.at, lambda fault=fault: strike(fault)))
-        acts.append(_Act(min(fault.at + fault.seconds, plan.seconds + 1), lambda fault=fault: mend(fault)))
-    acts.append(_Act(plan.seconds, lambda: None))
+        acts.append(Act(fault.at, lambda fault=fault: strike(fault)))
+        acts.append(Act(min(fault.at + fault.seconds, plan.seconds + 1), lambda fault=fault: mend(fault)))
+    acts.append(Act(plan.seconds, lambda: None))
     return sorted(acts, key=lambda act: act.at)
 
 
@@ -194,7 +213,7 @@ def _wait_until_whole(store: GraphStore, world: World, ended: datetime) -> float
 
 
 def _stop(store: GraphStore, world: World) -> None:
-    """Pause both jobs when nothing is at work; a run that was lost just then is still tried again before."""
+    """Pause both jobs when nothing is at work; a run that came to nothing just then is still tried again before."""
 
     def latest() -> runs.Outcome | None:
         return next((run.outcome for run in runs.history(store, limit=1, job=world.beat)), None)
@@ -203,7 +222,7 @@ def _stop(store: GraphStore, world: World) -> None:
         for job in (world.beat, world.follow):
             runs.pause(store, job, True)
         wait(lambda: all(s.holder is None for s in _look(store, world).standings.values()))
-        if latest() is not runs.Outcome.ABANDONED:
+        if latest() not in (runs.Outcome.ABANDONED, runs.Outcome.FAILED):
             return
         for job in (world.beat, world.follow):
             runs.pause(store, job, False)
@@ -238,8 +257,7 @@ def _marks(store: GraphStore, world: World) -> list[Mark]:
 
 @contextmanager
 def known(store: GraphStore, world: World) -> Iterator[World]:
-    """The jobs are known before the first process is: their first slot is the next one. Forgotten in the end."""
-    leases.create(store, (world.beat, world.follow))
+    """What stands in the graph of this world is forgotten in the end."""
     try:
         yield world
     finally:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from kg import localdb, runs
-from kg.errors import ExtractionError, LeaseLostError, SchedulerError
+from kg.errors import ConnectionFailedError, ExtractionError, LeaseLostError, SchedulerError
 from kg.runs import JobRun, Outcome, history
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
@@ -266,6 +266,41 @@ def test_a_retry_waits(store: GraphStore) -> None:
     second = scheduler.tick()
     assert second is not None
     assert second.attempt == 2
+
+
+def test_a_job_that_failed_for_want_of_the_database_is_tried_again_at_once(store: GraphStore) -> None:
+    def cut_off() -> str:
+        raise ConnectionFailedError("Neo4j does not answer.")
+
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract", cut_off, retries=0, backoff=timedelta(hours=1))])
+    found = [scheduler.tick() for _ in range(2)]
+    assert [(run.attempt, run.outcome) for run in found if run is not None] == [(1, "failed"), (2, "failed")]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_the_end_of_a_run_is_recorded_once_though_the_connection_breaks_off(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """Whether it was committed or not, nobody is told: the run is neither done again nor taken for lost."""
+    end, broken = runs.end, [True]
+
+    def cut_off(*arguments: Any, **how: Any) -> bool:
+        if broken and broken.pop():
+            if done:
+                end(*arguments, **how)
+            raise ConnectionFailedError("Neo4j does not answer.")
+        return end(*arguments, **how)
+
+    monkeypatch.setattr(runs, "end", cut_off)
+    monkeypatch.setattr("kg.scheduler.AGAIN_S", 0.0)
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract")])
+    run = scheduler.tick()
+    assert run is not None
+    assert run.outcome is Outcome.SUCCEEDED
+    assert history(store) == (run,)
+    assert scheduler.tick() is None
 
 
 def test_a_success_after_a_failure_finishes_the_slot(store: GraphStore) -> None:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import errno
 
 import pytest
+from neo4j.exceptions import ServiceUnavailable
 
 from kg import localdb
-from kg.errors import AuthenticationError, ConnectionFailedError, InputError, StoreError, VersionError
-from kg.store import GraphStore, Transaction, _check_version
+from kg.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    InputError,
+    StatementError,
+    StoreError,
+    VersionError,
+)
+from kg.store import GraphStore, Transaction, _check_version, _may_pass
+from tests.faults.proxy import Cut, How, Proxy
 
 
 def test_all_statements_take_effect_or_none(store: GraphStore) -> None:
@@ -96,3 +105,49 @@ def test_a_connection_that_is_reset_while_it_opens_is_said_to_have_failed(store:
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
     with pytest.raises(FileNotFoundError), store._errors_explained():
         raise FileNotFoundError(errno.ENOENT, "No such file")
+
+
+def test_of_a_connection_that_is_cut_at_the_commit_a_read_is_done_again_and_a_write_is_said_to_be_unknown(
+    store: GraphStore, database: localdb.Connection
+) -> None:
+    port = int(database.uri.rpartition(":")[2])
+    cuts = [Cut(2, How.UNTOLD, 0.1), Cut(2, How.UNTOLD, 0.1)]  # the first commit of each is what one connects with
+    with (
+        Proxy(port, cuts) as proxy,
+        GraphStore.connect(proxy.uri, database.username, database.password) as cut_off,
+    ):
+        assert cut_off.read("UNWIND [1, 2] AS n RETURN n") == [{"n": 1}, {"n": 2}]
+        assert proxy.left == 1
+        with pytest.raises(ConnectionFailedError, match="run the same command again"):
+            cut_off.write("CREATE (:Aspect {key: 'sound'})")
+    assert proxy.left == 0
+    assert store.read("MATCH (a:Aspect) RETURN a.key AS key") == [{"key": "sound"}]
+
+
+def test_what_may_pass_is_tried_again_and_a_server_that_is_back_is_found_within_about_a_second(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("kg.store.time.sleep", pauses.append)
+    away = iter([OSError(errno.ENOTCONN, "Transport endpoint is not connected"), *8 * [ServiceUnavailable("away")]])
+
+    def once() -> str:
+        for error in away:
+            raise error
+        return "answered"
+
+    assert store._patiently(once, _may_pass) == "answered"
+    assert len(pauses) == 9
+    assert 0 < min(pauses) <= max(pauses) <= 1.2
+
+
+def test_what_does_not_pass_is_not_tried_again(store: GraphStore) -> None:
+    tries = []
+
+    def work(tx: Transaction) -> None:
+        tries.append(tx)
+        tx.run("RETURN 1 / 0")
+
+    with pytest.raises(StatementError):
+        store.transact(work)
+    assert len(tries) == 1

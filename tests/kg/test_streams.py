@@ -64,6 +64,19 @@ def test_what_is_refused_is_told_before_anything_stands(store: GraphStore) -> No
     assert places(store, ["events /a.jsonl"]) == {"events /a.jsonl": END}
 
 
+def test_what_was_rejected_is_counted_at_the_place(store: GraphStore) -> None:
+    def counted() -> list[object]:
+        rows = store.read("MATCH (o:Offset) RETURN o.rejected AS rejected, o.behind AS behind")
+        return [(row["rejected"], row["behind"]) for row in rows]
+
+    unknown = ReviewRecord(id="r1", user="anna", sku="X9", text="Nice.")
+    for place in (Place(50, 3, "abc"), Place(120, 6, "abc"), Place(120, 6, "abc")):  # the last one is tried again
+        load(store, unknown, place=place, rejected=2, behind=40)
+    assert counted() == [(6, 40)]
+    load(store, place=Place(320, 9, "def"), first=True, rejected=1)  # the file was replaced
+    assert counted() == [(1, 0)]
+
+
 def test_missing_products_are_made_if_that_is_wished(store: GraphStore) -> None:
     assert load(store, viewed("anna", "X9", at=AT), create_missing=True) == []
     assert store.read("MATCH (p:Product) RETURN p.sku AS sku, p.title AS title") == [{"sku": "X9", "title": "X9"}]
