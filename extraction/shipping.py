@@ -23,7 +23,7 @@ SHIPPED: Final = Path(str(resources.files("extraction").joinpath("shipped")))
 """Folder of the shipped head, laid out like that of a home."""
 SENTENCES: Final = 9_000
 """Composed sentences; the patterns repeat themselves long before that, the words in them do not."""
-RECIPE: Final = Recipe(rank=16, first_layer=3, epochs=2, batch=32)
+RECIPE: Final = Recipe(rank=16, first_layer=3, epochs=2, batch=32, replayed=3)
 TEMPERATURE: Final = 3.0
 """By which log-odds are divided before they become confidences: real sentences are harder than composed ones, and what
 was kept out of those calls the head surer than it is. A round number; see the calibration error in the model card."""
