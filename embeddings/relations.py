@@ -26,7 +26,7 @@ from torch_geometric.data import HeteroData
 
 from embeddings.export import PRODUCT_RELATIONS, SHARED
 from embeddings.features import MOST_SHARING
-from embeddings.scoring import no_weights, prune, strongest
+from embeddings.scoring import no_weights, prune
 
 PART_WIDTH: Final = 100
 """Strongest entries that each part but the ridge keeps a product, before the parts are added."""
@@ -67,7 +67,7 @@ def text_part(text: np.ndarray, of: np.ndarray | None = None) -> sp.csr_matrix:
         some = of[begin : begin + step]
         cosines = np.maximum(text[some] @ text.T, 0.0) ** 2
         cosines[np.arange(len(some)), some] = 0.0
-        found.append(strongest(cosines, PART_WIDTH))
+        found.append(_strongest(cosines, PART_WIDTH))
     return sp.vstack(found).tocsr() if found else no_weights(len(of), n)
 
 
@@ -180,3 +180,15 @@ def renewed(old: sp.csr_matrix, fresh: sp.csr_matrix, rows: np.ndarray, columns:
         kept = (rows[matrix.row] | columns[matrix.col]) == takes_new
         parts.append(sp.csr_matrix((matrix.data[kept], (matrix.row[kept], matrix.col[kept])), shape=matrix.shape))
     return (parts[0] + parts[1]).tocsr()
+
+
+def _strongest(dense: np.ndarray, most: int) -> sp.csr_matrix:
+    """The ``most`` greatest positive entries of each row."""
+    if dense.shape[1] > most:
+        columns = np.argpartition(-dense, most - 1, axis=1)[:, :most]
+    else:
+        columns = np.broadcast_to(np.arange(dense.shape[1]), dense.shape)
+    rows = np.repeat(np.arange(dense.shape[0]), columns.shape[1])
+    values = np.take_along_axis(dense, columns, axis=1).ravel()
+    kept = values > 0
+    return sp.csr_matrix((values[kept].astype(np.float32), (rows[kept], columns.ravel()[kept])), shape=dense.shape)

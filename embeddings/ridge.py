@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from scipy.linalg import solve
 
 from embeddings.features import Features
-from embeddings.scoring import no_weights, places, prune, strongest
+from embeddings.scoring import no_weights, places, prune
 from embeddings.split import Interactions
 
 EXACT_PRODUCTS: Final = 4_000
@@ -31,8 +31,6 @@ SEQUENCE: Final = 20
 
 _BLOCK: Final = 1024
 """Most products whose inner products with all others are in memory at once."""
-_ENTRIES: Final = 20_000_000
-"""Most such inner products, where texts make them dense: 80 MB."""
 
 Tick = Callable[[int, int], None]
 """Called with how much is done and how much there is."""
@@ -133,19 +131,22 @@ def _local_ridge(
     n = sources.shape[1]
     text = np.zeros((n, 0), dtype=np.float32)
     if features is not None:
-        # The members are sparse and stand below the users; the texts are dense, and are added to the inner products.
+        # What products share is sparse and stands below the users. Texts are dense: they count between neighbours, and
+        # find none, which would take the inner products of all with all.
         text = features.text
         below = features.members.T
         sources, targets = (sp.vstack([part, below], format="csr") for part in (sources, targets))
     columns, rows, goals = sources.tocsc(), sources.tocsr(), targets.tocsc()
-    norm = np.sqrt(_squares(columns) + np.einsum("ij,ij->i", text, text))
+    norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel() + np.square(text).sum(axis=1))
     heads, tails = [], []
     weights: list[list[np.ndarray]] = [[] for _ in penalties]
     solved = np.arange(n) if wanted is None else np.flatnonzero(wanted)
-    step = min(_BLOCK, max(1, _ENTRIES // n)) if text.size else _BLOCK
-    for begin in range(0, len(solved), step):
-        block = solved[begin : begin + step]
-        nearest = _nearest((goals[:, block].T @ rows).tocsr(), text, block, norm)
+    for begin in range(0, len(solved), _BLOCK):
+        block = solved[begin : begin + _BLOCK]
+        common = (goals[:, block].T @ rows).tocoo()
+        apart = block[common.row] != common.col
+        row, col, data = common.row[apart], common.col[apart], common.data[apart]
+        nearest = prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
         for j, product in enumerate(block):
             if tick is not None and (begin + j) % 500 == 0:
                 tick(begin + j, len(solved))
@@ -155,7 +156,7 @@ def _local_ridge(
                 continue
             X = columns[:, around]
             gram = (X.T @ X).toarray() + text[around] @ text[around].T
-            target = nearest.data[span] * norm[around]
+            target = nearest.data[span] * norm[around] + text[around] @ text[product]
             heads.append(around)
             tails.append(np.full(around.size, product))
             for penalty, found in zip(penalties, weights, strict=True):
@@ -166,23 +167,3 @@ def _local_ridge(
         return tuple(no_weights(n, n) for _ in penalties)
     where = (np.concatenate(heads), np.concatenate(tails))
     return tuple(sp.csr_matrix((np.concatenate(found), where), shape=(n, n)) for found in weights)
-
-
-def _nearest(common: sp.csr_matrix, text: np.ndarray, block: np.ndarray, norm: np.ndarray) -> sp.csr_matrix:
-    """Of each product of a block the others with the greatest inner product, divided by the other's length.
-
-    Args:
-        common: inner products of all rows but the texts' dimensions, ``[block, n]``.
-    """
-    if text.size:
-        dense = common.toarray() + text[block] @ text.T
-        dense[np.arange(len(block)), block] = 0.0
-        return strongest(np.divide(dense, norm, out=np.zeros_like(dense), where=norm > 0.0), NEIGHBOURS)
-    entries = common.tocoo()
-    apart = block[entries.row] != entries.col
-    row, col, data = entries.row[apart], entries.col[apart], entries.data[apart]
-    return prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
-
-
-def _squares(columns: sp.csc_matrix) -> np.ndarray:
-    return np.asarray(columns.multiply(columns).sum(axis=0)).ravel()

@@ -179,18 +179,6 @@ def places(x: Interactions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return users, products, np.arange(len(users)) - first
 
 
-def strongest(dense: np.ndarray, most: int) -> sp.csr_matrix:
-    """The ``most`` greatest positive entries of each row."""
-    if dense.shape[1] > most:
-        columns = np.argpartition(-dense, most - 1, axis=1)[:, :most]
-    else:
-        columns = np.broadcast_to(np.arange(dense.shape[1]), dense.shape)
-    rows = np.repeat(np.arange(dense.shape[0]), columns.shape[1])
-    values = np.take_along_axis(dense, columns, axis=1).ravel()
-    kept = values > 0
-    return sp.csr_matrix((values[kept].astype(np.float32), (rows[kept], columns.ravel()[kept])), shape=dense.shape)
-
-
 def prune(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
     """Keep the ``most`` greatest entries of each row; of equal ones those of the smaller columns."""
     counts = np.diff(matrix.indptr)

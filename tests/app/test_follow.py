@@ -31,7 +31,7 @@ def rejects(path: Path) -> list[tuple[str, int]]:
 def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
     store: GraphStore, database: localdb.Connection, tmp_path: Path
 ) -> None:
-    report = play_stream(store, database, stream_plan(7, kills=4), tmp_path)
+    report = play_stream(store, database, stream_plan(7, kills=6), tmp_path)
     assert report.differences == ()
     assert report.refused > 2
 

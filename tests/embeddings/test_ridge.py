@@ -69,10 +69,11 @@ def test_what_is_said_of_products_counts_as_further_users(exact: bool, monkeypat
         monkeypatch.setattr(ridge, "EXACT_PRODUCTS", 0)
     taken, features = some_interactions(), some_features()
     (W,) = (w.toarray() for w in ridge_weights(taken, (3.0,), features=features))
-    X = np.vstack([scaled(taken), features.text.T, features.members.toarray().T])
+    shared = np.vstack([scaled(taken), features.members.toarray().T])
+    X = np.vstack([shared, features.text.T])
     for j in range(X.shape[1]):
-        # The local way regresses on the products that have anything in common with this one.
-        others = [i for i in range(X.shape[1]) if i != j and (exact or X[:, i] @ X[:, j] > 0.0)]
+        # The local way regresses on products that share a user or a maker with this one.
+        others = [i for i in range(X.shape[1]) if i != j and (exact or shared[:, i] @ shared[:, j] > 0.0)]
         A = X[:, others]
         expected = np.linalg.solve(A.T @ A + 3.0 * np.eye(len(others)), A.T @ X[:, j])
         assert W[others, j] == pytest.approx(expected, abs=1e-5)

@@ -51,10 +51,10 @@ class Plan:
     faults: tuple[Fault, ...]
 
 
-def plan(seed: int, *, seconds: float = 3.0) -> Plan:
-    """Draw a run: two to five processes and, in so many seconds, three to seven faults, most of them to the leader."""
+def plan(seed: int) -> Plan:
+    """Draw a run: two to five processes and, in three seconds, three to seven faults, most of them to the leader."""
     rng = random.Random(seed)
-    processes = rng.randint(2, 5)
+    processes, seconds = rng.randint(2, 5), 3.0
     faults = [
         Fault(
             at=rng.uniform(0.2, seconds),
