@@ -62,6 +62,10 @@ class Triplet:
     sentiment: str
     """``POS``, ``NEG`` or ``NEU``."""
 
+    def says_like(self, other: Triplet) -> bool:
+        """Whether both say the same fact: the same sentiment about aspects that share a word."""
+        return self.sentiment == other.sentiment and not set(self.aspect).isdisjoint(other.aspect)
+
 
 @dataclass(frozen=True, slots=True)
 class MarkedSentence:

@@ -213,21 +213,25 @@ def calibration_error(answers: Iterable[tuple[float, bool]], bins: int = 10) -> 
     return sum(gaps) / total if total else 0.0
 
 
-def judged_triplets(
+def triplet_calibration_errors(
     gold: Mapping[str, Sequence[MarkedSentence]], read: Mapping[str, Sequence[Sequence[ReadTriplet]]]
-) -> list[tuple[float, bool]]:
-    """The confidence of each triplet that was read, and whether it is exactly right, for :func:`calibration_error`.
+) -> tuple[float, float]:
+    """By :func:`calibration_error`, those of the confidence that a triplet is exactly right and that its fact is.
 
     Args:
         gold: marked sentences by the name of their set.
         read: for each of them what a model read, in the same order.
     """
-    return [
-        (one.confidence, one.triplet in sentence.triplets)
+    judged = [
+        (one, sentence.triplets)
         for name, sentences in gold.items()
         for sentence, found in zip(sentences, read[name], strict=True)
         for one in found
     ]
+    return (
+        calibration_error((one.confidence, one.triplet in stated) for one, stated in judged),
+        calibration_error((one.fact_confidence, any(map(one.triplet.says_like, stated))) for one, stated in judged),
+    )
 
 
 def score_triplets(gold: Sequence[MarkedSentence], answers: Sequence[Sequence[Triplet]]) -> ExtractionScore:

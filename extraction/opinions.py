@@ -164,7 +164,7 @@ class OpinionRules:
                     name,
                     positive,
                     _text(judged),
-                    one.confidence,
+                    one.fact_confidence,
                 )
                 if not any(o.start < opinion.end and opinion.start < o.end for o in taken):
                     found.append(opinion)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +33,7 @@ _WEIGHTS: Final = "head.safetensors"
 _CONFIG: Final = "triplets.json"
 
 THRESHOLDS: Final = tuple(n / 4 for n in range(-2, 9))
-"""Log-odds of which the best is chosen: few, since a tenth of the sentences tells no more."""
+"""Log-odds of which the best is chosen: few, since a fifth of the sentences tells no more."""
 BATCH: Final = 1024
 """Word pieces in one pass: more of them leave the processor's caches and are slower."""
 
@@ -56,16 +56,9 @@ class Recipe:
     """Weight of the old in the running average of the weights, which is what is kept; 0 for none."""
     kept_out: float = 0.2
     """Share of the sentences on which confidences are calibrated."""
-    replayed: int = 0
-    """Sentences learned again beside each that was kept out, when that is learned in the end; 0 leaves those unlearned.
-    On ASTE-V2 learning them made triplets no better, and confidences worse."""
     faithful: float = 0.3
     """Weight of the distance from the plain encoder's states beside the loss of triplets."""
     seed: int = 0
-
-    def gentle(self) -> Recipe:
-        """How a trained model learns a few more sentences: one epoch, at a third of the pace."""
-        return replace(self, epochs=1, rate=self.rate / 3, seed=self.seed + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +97,10 @@ class ReadTriplet:
 
     triplet: Triplet
     confidence: float
+    """That it is exactly right, as ASTE counts."""
+    fact_confidence: float
+    """That aspect and sentiment are right (:meth:`Triplet.says_like`), wherever the words begin and end: what the graph
+    will say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +114,11 @@ class Epoch:
 
 
 class TripletModel:
-    """Adapter, head and calibration.
+    """Adapter, head and calibrations.
 
     Args:
+        exact: log-odds to the confidence that a triplet is exactly right.
+        fact: log-odds to the confidence that its aspect and sentiment are.
         threshold: log-odds below which nothing is answered.
     """
 
@@ -127,12 +126,14 @@ class TripletModel:
         self,
         encoder: AdaptedEncoder,
         net: TripletNet,
-        calibration: Calibration,
+        exact: Calibration,
+        fact: Calibration,
         threshold: float = min(THRESHOLDS),
     ) -> None:
         self.encoder = encoder
         self.net = net
-        self.calibration = calibration
+        self.exact = exact
+        self.fact = fact
         self.threshold = threshold
 
     @classmethod
@@ -168,25 +169,31 @@ class TripletModel:
                 seed=recipe.seed,
             )
             net = TripletNet(encoder.dimensions).to(encoder.device)
-            prepared = _Prepared.of([*learned, *kept_out], encoder, recipe)
-            for epoch in _epochs(prepared.some(range(len(learned))), encoder, net, recipe):
+            for epoch in _epochs(_Prepared.of(learned, encoder, recipe), encoder, net, recipe):
                 progress(epoch)
-            model = cls(encoder, net, Calibration())
-            model._calibrate(kept_out)
-            if kept_out and recipe.replayed:
-                again = min(len(learned), recipe.replayed * len(kept_out))
-                replayed = random.Random(recipe.seed).sample(range(len(learned)), again)
-                late = prepared.some([*replayed, *range(len(learned), len(learned) + len(kept_out))])
-                for epoch in _epochs(late, encoder, net, recipe.gentle()):
-                    progress(replace(epoch, number=recipe.epochs + 1))
+        model = cls(encoder, net, Calibration(), Calibration())
+        if kept_out:
+            judged = model._judged(kept_out)
+            stated = sum(len(s.triplets) for s in kept_out)
+            model.threshold = best_threshold([(logit, exact) for logit, exact, _ in judged], stated)
+            model.exact, model.fact = model.calibrations(kept_out)
+        else:
+            model.threshold = 0.0
         return model
 
-    def _calibrate(self, kept_out: Sequence[MarkedSentence]) -> None:
-        """Set threshold and calibration by sentences that were not learned."""
-        judged = self.judged(kept_out)
-        self.threshold = best_threshold(judged, sum(len(s.triplets) for s in kept_out)) if kept_out else 0.0
-        kept = [(logit, right) for logit, right in judged if logit >= self.threshold]
-        self.calibration = Calibration.fit([logit for logit, _ in kept], [right for _, right in kept])
+    def calibrations(self, marked: Sequence[MarkedSentence]) -> tuple[Calibration, Calibration]:
+        """Those of exact triplets and of facts that fit what is read in sentences which were not learned."""
+        judged = [one for one in self._judged(marked) if one[0] >= self.threshold]
+        logits = [logit for logit, _, _ in judged]
+        return Calibration.fit(logits, [e for _, e, _ in judged]), Calibration.fit(logits, [f for _, _, f in judged])
+
+    def _judged(self, marked: Sequence[MarkedSentence]) -> list[tuple[float, bool, bool]]:
+        """The log-odds of each triplet found, whether it is exactly right, and whether its fact is."""
+        return [
+            (one.logit, one.triplet in sentence.triplets, any(map(one.triplet.says_like, sentence.triplets)))
+            for sentence, (_, found) in zip(marked, self._pass([s.tokens for s in marked]), strict=True)
+            for one in found
+        ]
 
     def answer(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Triplet, ...]]:
         """The triplets of each sentence, given as words."""
@@ -195,16 +202,8 @@ class TripletModel:
     def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
         """The triplets of each sentence, given as words, and the states of its words as the plain encoder has them."""
         return [
-            ReadSentence(words, tuple(ReadTriplet(f.triplet, self.calibration(f.logit)) for f in found))
+            ReadSentence(words, tuple(ReadTriplet(f.triplet, self.exact(f.logit), self.fact(f.logit)) for f in found))
             for words, found in self._pass(sentences)
-        ]
-
-    def judged(self, marked: Sequence[MarkedSentence]) -> list[tuple[float, bool]]:
-        """The log-odds of what the head finds in marked sentences, and whether it is exactly right."""
-        return [
-            (one.logit, one.triplet in sentence.triplets)
-            for sentence, (_, found) in zip(marked, self._pass([s.tokens for s in marked]), strict=True)
-            for one in found
         ]
 
     def _pass(self, sentences: Sequence[Sequence[str]]) -> list[tuple[NDArray[np.float32], list[Found]]]:
@@ -232,7 +231,7 @@ class TripletModel:
         return found
 
     def save(self, folder: Path, *, half: bool = False) -> None:
-        """Write adapter, head and calibration into a folder.
+        """Write adapter, head and calibrations into a folder.
 
         Args:
             half: whether the adapter's weights are written in half precision, as the head's always are.
@@ -242,7 +241,7 @@ class TripletModel:
         self.encoder.save(folder, half=half)
         weights = {n: w.half().contiguous() for n, w in self.net.state_dict().items()}
         save_file(weights, folder / _WEIGHTS)
-        config = {"threshold": self.threshold, **asdict(self.calibration)}
+        config = {"threshold": self.threshold, "exact": asdict(self.exact), "fact": asdict(self.fact)}
         (folder / _CONFIG).write_bytes(orjson.dumps(config))
 
     @classmethod
@@ -262,13 +261,14 @@ class TripletModel:
         net = TripletNet(encoder.dimensions)
         try:
             config = orjson.loads((saved / _CONFIG).read_bytes())
-            threshold, calibration = float(config.pop("threshold")), Calibration(**config)
+            exact, fact = Calibration(**config["exact"]), Calibration(**config["fact"])
+            threshold = float(config["threshold"])
             weights = {n: w.float() for n, w in load_file(saved / _WEIGHTS).items()}
             net.load_state_dict(weights)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
         encoder.merge()
-        return cls(encoder, net.to(encoder.device).eval(), calibration, threshold)
+        return cls(encoder, net.to(encoder.device).eval(), exact, fact, threshold)
 
 
 def once(sentences: Sequence[MarkedSentence]) -> list[MarkedSentence]:
@@ -327,12 +327,6 @@ class _Prepared:
         entering = encoder.lower(coded)
         plain = _plain_words(encoder, coded, entering) if recipe.rank and recipe.faithful else []
         return cls(sentences, coded, entering, plain)
-
-    def some(self, which: Iterable[int]) -> _Prepared:
-        """These of the sentences."""
-        chosen = list(which)
-        of_each = (self.sentences, self.coded, self.entering, self.plain)
-        return _Prepared(*([values[i] for i in chosen] if values else [] for values in of_each))  # type: ignore[arg-type]
 
 
 def _epochs(prepared: _Prepared, encoder: AdaptedEncoder, net: TripletNet, recipe: Recipe) -> Iterator[Epoch]:

@@ -134,7 +134,7 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
     """
     from extraction import language
     from extraction.clauses import word_votes
-    from extraction.evaluation import calibration_error, judged_triplets
+    from extraction.evaluation import triplet_calibration_errors
     from extraction.lexicon_triplets import lexicon_triplets
     from extraction.triplets import Recipe, TripletModel, once
 
@@ -156,8 +156,8 @@ def extraction_triplets(settings: Settings, data: Path) -> dict[str, Any]:
         seconds = round(time.perf_counter() - started)
         read = {name: [one.triplets for one in model.read(words[name])] for name in gold}
         found = {name: [[t.triplet for t in one] for one in answers] for name, answers in read.items()}
-        error = round(calibration_error(judged_triplets(gold, read)), 3)
-        rows.append(_triplet_row(title, gold, found, calibration_error=error, training_seconds=seconds))
+        errors = triplet_calibration_errors(gold, read)
+        rows.append(_triplet_row(title, gold, found, calibration_errors=errors, training_seconds=seconds))
     return {
         "seed": settings.seed,
         "read": len(marked),
@@ -172,13 +172,15 @@ def _triplet_row(
     gold: Mapping[str, Sequence[MarkedSentence]],
     found: Mapping[str, Sequence[Sequence[Triplet]]],
     *,
-    calibration_error: float | None = None,
+    calibration_errors: tuple[float | None, float | None] = (None, None),
     training_seconds: int | None = None,
 ) -> dict[str, Any]:
     from extraction.evaluation import score_triplets
 
     scores = {name: round(100 * score_triplets(gold[name], found[name]).total.f1, 1) for name in gold}
-    return {"model": title, **scores, "calibration_error": calibration_error, "training_seconds": training_seconds}
+    exact, fact = (e if e is None else round(e, 3) for e in calibration_errors)
+    errors = {"calibration_error": exact, "calibration_error_facts": fact}
+    return {"model": title, **scores, **errors, "training_seconds": training_seconds}
 
 
 def extraction_values(

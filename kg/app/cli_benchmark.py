@@ -64,7 +64,7 @@ def extraction_triplets(
 @app.command("extraction-shipped")
 def extraction_shipped(
     data: Annotated[
-        Path | None, typer.Option(help="Folder of ASTE-Data-V2, to measure on its development parts as well.")
+        Path | None, typer.Option(help="Folder of ASTE-Data-V2: its development parts are measured as well.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -75,6 +75,7 @@ def extraction_shipped(
     model = measured.shipped_model(settings)
     if data is not None:
         show(list(measured.on_sentences(settings, data, model)), json)
+        show(list(measured.calibrations(data, model)), json)
     show([row for seed in measured.SHOP_SEEDS for row in measured.on_shop(settings, model, seed)], json)
 
 

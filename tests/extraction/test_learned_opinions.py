@@ -63,7 +63,7 @@ def test_learned_triplets_become_opinions(
     (tokens,) = pieces(language.load()(text))
     words = [t.lower_ for t in tokens]
     opinion = next(words.index(w) for w in ("great", "bad") if w in words)
-    read = ReadTriplet(Triplet((words.index("sound"),), (opinion,), sentiment), 0.8)
+    read = ReadTriplet(Triplet((words.index("sound"),), (opinion,), sentiment), 0.8, 0.8)
     found = rules.learned([(tokens, [read])], [])
     assert [(o.aspect, o.positive) for o in found] == expected
     assert all(o.confidence == 0.8 and text[o.start : o.end] in text for o in found)
@@ -72,7 +72,7 @@ def test_learned_triplets_become_opinions(
 def test_where_rules_have_read_the_head_is_not_heard(rules: OpinionRules) -> None:
     doc = language.load()("The sound is great.")
     (tokens,) = pieces(doc)
-    read = ReadTriplet(Triplet((1,), (3,), "NEG"), 0.9)
+    read = ReadTriplet(Triplet((1,), (3,), "NEG"), 0.9, 0.9)
     assert rules.learned([(tokens, [read])], rules.find(doc, 0)) == []
 
 
@@ -133,7 +133,9 @@ class Quoth:
 
     def read(self, sentences: Sequence[Sequence[str]]) -> list[ReadSentence]:
         return [
-            ReadSentence(np.zeros((len(words), 384)), (ReadTriplet(Triplet((0,), (len(words) - 2,), "POS"), 0.83),))
+            ReadSentence(
+                np.zeros((len(words), 384)), (ReadTriplet(Triplet((0,), (len(words) - 2,), "POS"), 0.7, 0.83),)
+            )
             for words in sentences
         ]
 

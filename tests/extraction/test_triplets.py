@@ -10,8 +10,9 @@ import torch
 
 from extraction.benchmarks import MarkedSentence, Triplet
 from extraction.encoder import Encoder
+from extraction.evaluation import triplet_calibration_errors
 from extraction.tripletnet import words_of
-from extraction.triplets import Calibration, Recipe, TripletModel, best_threshold, once, split
+from extraction.triplets import Calibration, ReadTriplet, Recipe, TripletModel, best_threshold, once, split
 from kg.errors import ExtractionError
 from tests.extraction.conftest import spoken
 
@@ -72,6 +73,7 @@ def test_a_model_is_its_files(model: TripletModel, tmp_path: Path) -> None:
     copy = TripletModel.load(tmp_path, device="cpu")
     sentences = [s.tokens for s in spoken()]
     assert copy.answer(sentences) == model.answer(sentences)
+    assert (copy.exact, copy.fact) == (model.exact, model.fact)
     (tmp_path / "head.safetensors").write_bytes(b"half a fi")
     with pytest.raises(ExtractionError, match="Train again"):
         TripletModel.load(tmp_path, device="cpu")
@@ -118,3 +120,24 @@ def test_confidence_is_the_share_that_was_right() -> None:
 
 def test_too_few_mistakes_calibrate_nothing() -> None:
     assert Calibration.fit([1.0] * 20, [True] * 20) == Calibration()
+
+
+def test_a_fact_is_right_where_its_triplet_is_one_word_off() -> None:
+    stated = MarkedSentence(("The", "bridge", "pickup", "sounds", "warm"), (Triplet((1, 2), (4,), "POS"),))
+    exact = ReadTriplet(Triplet((1, 2), (4,), "POS"), 0.9, 0.95)
+    near = ReadTriplet(Triplet((2,), (4,), "POS"), 0.4, 0.7)
+    turned = ReadTriplet(Triplet((1, 2), (4,), "NEG"), 0.3, 0.4)
+    elsewhere = ReadTriplet(Triplet((3,), (4,), "POS"), 0.1, 0.2)
+    assert [any(map(one.triplet.says_like, stated.triplets)) for one in (exact, near, turned, elsewhere)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    errors = triplet_calibration_errors({"set": [stated]}, {"set": [[exact, near, turned, elsewhere]]})
+    assert errors == (pytest.approx((0.1 + 0.4 + 0.3 + 0.1) / 4), pytest.approx((0.05 + 0.3 + 0.4 + 0.2) / 4))
+
+
+def test_a_fact_is_at_least_as_sure_as_its_triplet(model: TripletModel) -> None:
+    exact, fact = model.calibrations(spoken())
+    assert all(fact(logit) >= exact(logit) for logit in (0.0, 1.0, 3.0))
