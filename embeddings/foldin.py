@@ -63,31 +63,36 @@ MATCH (p:Product {{sku: sku}})
 WHERE p.embedding_{slot} IS NULL
 CALL (p) {{
   CALL (p) {{
-    WHEN p.text_embedding IS NOT NULL AND $text > 0.0 THEN {{
-      MATCH (h:Product)
-        SEARCH h IN (VECTOR INDEX product_text FOR p.text_embedding LIMIT {near})
-        SCORE AS near
-      LET cosine = 2.0 * near - 1.0
-      RETURN h, CASE WHEN cosine > 0.0 THEN $text * cosine ^ 2 ELSE 0.0 END AS part
+    CALL (p) {{
+      WHEN p.text_embedding IS NOT NULL AND $text > 0.0 THEN {{
+        MATCH (h:Product)
+          SEARCH h IN (VECTOR INDEX product_text FOR p.text_embedding LIMIT {near})
+          SCORE AS near
+        LET cosine = 2.0 * near - 1.0
+        RETURN h, CASE WHEN cosine > 0.0 THEN $text * cosine ^ 2 ELSE 0.0 END AS part
+      }}
     }}
-  }}
-  RETURN h, part
+    RETURN h, part
 {shared}
+  }}
+  WITH p, h, sum(part) AS weight
+  FILTER h <> p AND weight > 0.0 AND h.embedding_{slot} IS NOT NULL
+  ORDER BY weight DESC, h.sku
+  LIMIT {outgoing}
+  RETURN collect({{sku: h.sku, weight: weight, vector: vector(h.embedding_{slot}, {dimensions}, FLOAT32),
+                  met: COUNT {{ (h)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-() }}}}) AS others
 }}
-WITH p, h, sum(part) AS weight
-FILTER h <> p AND weight > 0.0 AND h.embedding_{slot} IS NOT NULL
-ORDER BY p.sku, weight DESC, h.sku
-WITH p, collect({{sku: h.sku, weight: weight, vector: vector(h.embedding_{slot}, {dimensions}, FLOAT32),
-                 met: COUNT {{ (h)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-() }}}})[..{outgoing}] AS others
+WITH p, others
+FILTER size(others) > 0
 RETURN p.sku AS key, others
 """
 
-_SHARED_PART: Final = """UNION ALL
-  MATCH (p)-[:{type}]->(x)
-  LET sharing = COUNT {{ (x)<-[:{type}]-() }}
-  FILTER sharing > 1 AND sharing <= {most} AND ${factor} > 0.0
-  MATCH (x)<-[:{type}]-(h:Product)
-  RETURN h, ${factor} / sqrt(sharing) AS part"""
+_SHARED_PART: Final = """    UNION ALL
+    MATCH (p)-[:{type}]->(x)
+    LET sharing = COUNT {{ (x)<-[:{type}]-() }}
+    FILTER sharing > 1 AND sharing <= {most} AND ${factor} > 0.0
+    MATCH (x)<-[:{type}]-(h:Product)
+    RETURN h, ${factor} / sqrt(sharing) AS part"""
 
 # Taking the lock of the node that names the live model: a promotion waits, or has been and nothing is written.
 _WHILE_LIVE: Final = (

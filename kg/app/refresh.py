@@ -16,10 +16,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from extraction.corpus import Kind
 from extraction.pipeline import NAME, Extractor
@@ -27,7 +31,7 @@ from extraction.workers import one_thread, return_memory
 from kg import provenance, streams
 from kg.app import jobs
 from kg.errors import LeaseLostError, StoreError
-from kg.graph import Document, DocumentKind
+from kg.graph import Document, DocumentKind, Extraction
 from kg.settings import Settings
 from kg.store import GraphStore
 from kg.streams import Loaded
@@ -134,37 +138,54 @@ class Refresher:
         return bool(self._store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version"))
 
     def _texts(self, ids: Sequence[str]) -> None:
-        for part in batched(ids, CHUNK):
-            lock = {"rows": [{"id": id} for id in sorted(part)]}
-            rows = self._store.write_all([(_LOCK_DOCUMENTS, lock), (_WAITING, {"documents": part})])[1]
-            if rows and self._reader is not None:
-                with one_thread():
-                    self._read(rows, self._reader)
-                self._place([row["sku"] for row in rows if row["kind"] == DocumentKind.PRODUCT])
-                marks = [{"id": row["id"], "mark": row["mark"]} for row in rows]
-                self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
-            self._keep()
+        """Serve these documents, if there is a reader. A chunk is read while what the last one said is written."""
+        reader = self._reader
+        parts = list(batched(ids, CHUNK))
+        if reader is None or not parts:
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="reader") as ahead:
+            coming = ahead.submit(self._read, parts[0], reader)
+            for part in [*parts[1:], None]:
+                read = coming.result()
+                if part is not None:
+                    coming = ahead.submit(self._read, part, reader)
+                self._write(read, reader)
+                self._keep()
 
-    def _read(self, rows: Sequence[dict[str, Any]], reader: Reader) -> None:
-        """Record what these documents say, unless it stands in the graph; likewise the vectors of products' texts."""
+    def _read(self, ids: Sequence[str], reader: Reader) -> _Read:
+        """What those that wait say, unless it stands in the graph; likewise the vectors of products' texts."""
+        lock = {"rows": [{"id": id} for id in sorted(ids)]}
+        rows = self._store.write_all([(_LOCK_DOCUMENTS, lock), (_WAITING, {"documents": ids})])[1]
         extractor = reader.extractor(self._store)
-        documents = {
-            row["id"]: Document(row["id"], DocumentKind(row["kind"]), row["text"], row["sku"], row["title_end"])
-            for row in rows
-        }
-        unread = [d for row in rows if row["extracted"] != _done(d := documents[row["id"]], extractor.version)]
-        if unread:
-            if self._run is None:
-                self._run = provenance.ExtractionRun(self._store, extractor=NAME, version=extractor.version)
-            self._run.record(unread, list(extractor.extract_all(unread)))
-            return_memory()
         encoding = extractor.encoder.fingerprint
-        told = [row for row in rows if row["kind"] == DocumentKind.PRODUCT and row["text"]]
-        unencoded = [d for row in told if row["encoded"] != _done(d := documents[row["id"]], encoding)]
-        if unencoded:
+        documents = [Document(r["id"], DocumentKind(r["kind"]), r["text"], r["sku"], r["title_end"]) for r in rows]
+        unread, unencoded = [], []
+        for row, document in zip(rows, documents, strict=True):
+            if row["extracted"] != _done(document, extractor.version):
+                unread.append(document)
+            if document.kind is DocumentKind.PRODUCT and document.text and row["encoded"] != _done(document, encoding):
+                unencoded.append(document)
+        with one_thread():
+            extractions = list(extractor.extract_all(unread))
             vectors = extractor.encoder.encode([d.text for d in unencoded])
-            jobs.write_text_vectors(self._store, [(d.id, d.sku, _done(d, encoding)) for d in unencoded], vectors)
+        return_memory()
+        return _Read(rows, extractor.version, unread, extractions, encoding, unencoded, vectors)
+
+    def _write(self, read: _Read, reader: Reader) -> None:
+        """Record what was read, give products their place, and take the marks off."""
+        if not read.rows:
+            return
+        if read.unread:
+            if self._run is None:
+                self._run = provenance.ExtractionRun(self._store, extractor=NAME, version=read.version)
+            self._run.record(read.unread, read.extractions)
+        if read.unencoded:
+            told = [(d.id, d.sku, _done(d, read.encoding)) for d in read.unencoded]
+            jobs.write_text_vectors(self._store, told, read.vectors)
             reader.stale = True
+        self._place([row["sku"] for row in read.rows if row["kind"] == DocumentKind.PRODUCT])
+        marks = [{"id": row["id"], "mark": row["mark"]} for row in read.rows]
+        self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
 
     def _place(self, skus: Sequence[str]) -> None:
         if not skus or not self._is_live():
@@ -182,6 +203,23 @@ class Refresher:
         for part in batched(users, USERS):
             foldin.fold_in_users(self._store, part)
             self._keep()
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A chunk of documents that wait, and what is to be written of them."""
+
+    rows: Sequence[dict[str, Any]]
+    version: str
+    """Of the extractor."""
+    unread: Sequence[Document]
+    extractions: Sequence[Extraction]
+    """One for each that was unread."""
+    encoding: str
+    """Fingerprint of the encoder."""
+    unencoded: Sequence[Document]
+    vectors: NDArray[np.float32]
+    """Of each that was not encoded."""
 
 
 class Reader:

@@ -16,7 +16,7 @@ from embeddings import foldin, registry
 from embeddings.writeback import write_embeddings
 from extraction.corpus import product_document, review_document
 from kg import streams
-from kg.app.refresh import Reader, Refresher
+from kg.app.refresh import CHUNK, Reader, Refresher
 from kg.catalogue import load, run
 from kg.records import EventRecord, ProductRecord, Record, ReviewRecord
 from kg.settings import Settings
@@ -97,6 +97,20 @@ def test_a_new_product_is_read_placed_and_recommended(served: GraphStore, reader
     assert {"type": "PRAISED_FOR", "key": "comfort"} in facts
     assert vector(served, "Product", "S3") is not None
     assert "S3" in recommended(served, "anna")
+
+
+def test_of_many_texts_each_is_served_once(served: GraphStore, reader: Reader) -> None:
+    said = [f"The strap is very comfortable, day {n}." for n in range(2 * CHUNK + 5)]
+    kept: list[int] = []
+    refresher = Refresher(served, reader, keep=lambda: kept.append(len(waiting(served))))
+    refresher.after(
+        load_piece(served, *(ReviewRecord(id=f"m{n:03}", user="ben", sku="S1", text=t) for n, t in enumerate(said)))
+    )
+    assert kept == [CHUNK + 5, 5, 0]  # a lease can be renewed after each chunk
+    (counted,) = served.read(
+        "MATCH (d:Document)<-[:FROM]-(e:Evidence) WHERE d.id STARTS WITH 'review:m'\nRETURN count(DISTINCT d) AS read"
+    )
+    assert counted["read"] == len(said)
 
 
 def test_who_met_a_newcomer_before_it_had_a_place_is_placed_with_it(served: GraphStore, reader: Reader) -> None:
