@@ -22,10 +22,12 @@ grow; but after a hundred it must not drown the other terms. (On Musical
 Instruments the mean was worse on validation data and the sum no better.)
 
 What comes next depends on what came last, and on order more than on dates, so
-the sequence is a term of its own. With the products of the history in the order
-of their latest event, h the last but k(u, h)::
+the sequence is a term of its own. With the times of the products' latest events in
+order, that of h the last but k(u, h)::
 
     b(u, h) = recency ^ k(u, h)               0 for a product without a time
+
+Products of one time, an order's or a day's, share their k.
 
 The weights are properties of the live ``ModelVersion``; nothing else knows them.
 """
@@ -164,19 +166,23 @@ def recent(x: Interactions, recency: float, past: sp.csr_matrix) -> sp.csr_matri
 
 
 def places(x: Interactions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Users, products and how many of the user's products are later, each int64 ``[pairs]``; timed pairs only.
+    """Users, products and at how many later times the user met others, each int64 ``[pairs]``; timed pairs only.
 
-    Each user's latest comes first. Of products with one time, the one of the smaller row counts as later.
+    Each user's latest comes first. Products of one time, as those of one order, have one place: nothing says which
+    came first, and in reviews dated by day half of all have another of the same day. Among them the one of the larger
+    row stands first, as in :func:`embeddings.split.hold_out`.
     """
     timed = ~np.isnan(x.at)
     pairs, inverse = np.unique(x.users[timed] * x.n_products + x.products[timed], return_inverse=True)
     at = np.full(len(pairs), -np.inf)
     np.maximum.at(at, inverse, x.at[timed])
     users, products = pairs // x.n_products, pairs % x.n_products
-    order = np.lexsort([products, -at, users])
-    users, products = users[order], products[order]
-    first = np.searchsorted(users, users)
-    return users, products, np.arange(len(users)) - first
+    order = np.lexsort([-products, -at, users])
+    users, products, at = users[order], products[order], at[order]
+    if not len(users):
+        return users, products, np.zeros(0, dtype=np.int64)
+    group = np.concatenate([[0], np.cumsum((np.diff(users) != 0) | (np.diff(at) != 0.0))])
+    return users, products, group - group[np.searchsorted(users, users)]
 
 
 def prune(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:

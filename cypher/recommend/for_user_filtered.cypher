@@ -177,11 +177,13 @@ CALL (u, live) {
   LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
   LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
   WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest, max(did.at.epochSeconds) AS at
-  ORDER BY coalesce(at, -9.0e18) DESC, h.sku
-  WITH collect({product: h, interest: interest, at: at}) AS met
-  UNWIND range(0, size(met) - 1) AS place
-  LET x = met[place]
-  WITH x, CASE WHEN x.at IS NULL THEN 0.0 ELSE coalesce(live.recency, 0.0) ^ place END AS recent
+  WITH at, collect({product: h, interest: interest}) AS met
+  ORDER BY coalesce(at, -9.0e18) DESC
+  WITH collect({at: at, met: met}) AS times
+  UNWIND range(0, size(times) - 1) AS place
+  LET time = times[place]
+  UNWIND time.met AS x
+  WITH x, CASE WHEN time.at IS NULL THEN 0.0 ELSE coalesce(live.recency, 0.0) ^ place END AS recent
   ORDER BY x.interest DESC, x.product.sku
   LIMIT 200
   WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total

@@ -172,7 +172,7 @@ def test_neo4j_and_numpy_compute_the_same_scores(board: tuple[GraphStore, list[t
     # Times, views, dislikes, a retired product and explicit relations make every term of the score matter.
     store.write(
         "MATCH (u:User)-[r:BOUGHT]->(p:Product)\n"
-        "SET r.at = datetime({epochSeconds: 1700000000 + 864000 * toInteger(substring(p.sku, 1))}),\n"
+        "SET r.at = datetime({epochSeconds: 1700000000 + 864000 * (toInteger(substring(p.sku, 1)) / 3)}),\n"
         "    u.last_at = datetime({epochSeconds: 1720000000})"
     )
     store.write(

@@ -102,6 +102,14 @@ def test_a_step_of_a_sequence_knows_what_came_before_it_the_nearer_the_stronger(
     assert prefixes(met([(0, 1), (0, 2)], 1, 3), 0.5)[1].nnz == 0
 
 
+def test_what_was_met_at_one_time_comes_before_each_other() -> None:
+    # 0 first, then 1 and 2 together, then 3; the numbers of the products say nothing.
+    x = met([(0, 0), (0, 2), (0, 1), (0, 3)], 1, 4, at=[1.0, 2.0, 2.0, 3.0])
+    before, after = prefixes(x, 0.5)
+    steps = {int(a.argmax()): b.tolist() for b, a in zip(before.toarray(), after.toarray(), strict=True) if a.any()}
+    assert steps == {3: [0.5, 1, 1, 0], 1: [1, 0, 1, 0], 2: [1, 1, 0, 0]}
+
+
 def test_what_follows_is_learned_in_the_direction_of_time() -> None:
     """Everybody takes 0 and then 1, and 2 whenever."""
     pairs, at = [], []

@@ -72,10 +72,10 @@ def test_the_sequence_goes_by_each_products_latest_time_and_leaves_out_what_has_
     users, products, place = places(x)
     assert list(zip(users.tolist(), products.tolist(), place.tolist(), strict=True)) == [
         (0, 2, 0),
+        (0, 1, 1),  # of one time, one place
         (0, 0, 1),
-        (0, 1, 2),
     ]
-    assert recent(x, 0.5, history(x, 365.0)).toarray().tolist() == [[0.5, 0.25, 1.0, 0.0], [0.0] * 4]
+    assert recent(x, 0.5, history(x, 365.0)).toarray().tolist() == [[0.5, 0.5, 1.0, 0.0], [0.0] * 4]
     # What the history's limit left out does not count, and the places of the others stay as they are.
     assert recent(x, 0.5, sp.csr_matrix(np.array([[1.0, 0, 0, 0], [0] * 4]))).toarray()[0].tolist() == [0.5, 0, 0, 0]
 
