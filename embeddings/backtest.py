@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 
-from embeddings.intent import BOUGHT, DAY, Market, bought_within, expect, fit, probability
+from embeddings.intent import DAY, Market, bought_within, expect, fit, known_at, probability
 from kg import catalogue
 from kg.store import GraphStore
 
@@ -40,7 +39,7 @@ def intent_report(market: Market, *, days: int) -> dict[str, Any] | None:
         where nothing can be learned.
     """
     cut = market.latest - days * DAY
-    past = _known_at(market, cut)
+    past = known_at(market, cut)
     model = fit(past)
     if model is None:
         return None
@@ -67,14 +66,6 @@ def intent_report(market: Market, *, days: int) -> dict[str, Any] | None:
             {"pairs": len(part), "chance": float(p[part].mean()), "bought": float(y[part].mean())} for part in parts
         ],
     }
-
-
-def _known_at(market: Market, cut: int) -> Market:
-    """The market as it was: the events until then, and what each product's share of the purchases was."""
-    users = tuple(past for e in market.users if len((past := e.until(cut)).at))
-    bought = np.concatenate([np.unique(e.product[e.kind == BOUGHT]) for e in users]) if users else np.empty(0, np.int64)
-    weight = np.bincount(bought.astype(np.int64), minlength=len(market.skus)) + 0.5
-    return replace(market, users=users, weight=weight)
 
 
 def _log_loss(p: np.ndarray, y: np.ndarray) -> float:

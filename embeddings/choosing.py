@@ -170,7 +170,11 @@ def _compare(
     settings: TrainSettings,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """The mixture, its parts alone and quick baselines on the first split, side by side."""
+    """The mixture, its parts alone and quick baselines on the first split, side by side.
+
+    By this split and its like the mixture was chosen, so it is flattered beside the baselines; what nothing was chosen
+    by is for ``kg evaluate recommend``.
+    """
     fold = folds[0]
     x = fold.train
     users, products = network.vectors[0]

@@ -131,7 +131,7 @@ class Learner:
         before = _taller(before, self._met.shape)
         new = np.union1d(behind.new, np.arange(known, x.n_products))
         counted = np.zeros(x.n_products, dtype=bool)
-        counted[met_by(x) != np.asarray(before.sum(axis=0)).ravel()] = True
+        counted[(self._met - before).tocoo().col] = True
         counted[behind.columns] = True
         similar, following = self._relations(x, before, read, new, counted)
         # Whoever met again what they knew has told the network nothing: to it a pair has met or not.

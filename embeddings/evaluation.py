@@ -31,7 +31,9 @@ from kg.errors import BenchmarkError
 from kg.store import GraphStore
 
 BATCH: Final = 512
-"""Users whose scores for all products are in memory at once."""
+"""Most users whose scores for all products are in memory at once,"""
+ENTRIES: Final = 20_000_000
+"""and most of these scores: 80 MB for each array of them that a ranker needs."""
 VALIDATION_CUTOFF: Final = 10
 VALIDATION_USERS: Final = 4_000
 """Most users on whom anything is chosen."""
@@ -139,8 +141,9 @@ def rank_all(
     """
     ranks = np.full(len(targets.owner), np.inf)
     shown = np.zeros(len(barred), dtype=bool)
-    for begin in range(0, len(targets.users), BATCH):
-        users = targets.users[begin : begin + BATCH]
+    step = max(1, min(BATCH, ENTRIES // len(barred)))
+    for begin in range(0, len(targets.users), step):
+        users = targets.users[begin : begin + step]
         scores = rank(users)
         scores[:, barred] = -np.inf
         rows = hidden[users].tocoo()
@@ -152,8 +155,8 @@ def rank_all(
         row, products = targets.owner[low:high] - begin, targets.products[low:high]
         # Only who stands among the best has a rank worth counting, and counting compares with a whole row.
         near = np.flatnonzero(scores[row, products] >= values[row, -1])
-        for part in range(0, len(near), BATCH):
-            chosen = near[part : part + BATCH]
+        for part in range(0, len(near), step):
+            chosen = near[part : part + step]
             ranks[low + chosen] = expected_ranks(scores, row[chosen], products[chosen])
     return Ranking(ranks, shown)
 

@@ -238,24 +238,25 @@ def named_edges(steps: Sequence[Mapping[str, Any]], shop: Shop, index: NodeIndex
     for _, label in SHARED:
         first[label] = end
         end += index.count(label)
-    nodes = {
-        label: dict(zip(index.keys.get(label, ()), range(begin, end), strict=False)) for label, begin in first.items()
-    }
+
+    def node(label: str, key: str) -> int | None:
+        row = index.row(label, key)
+        return None if row is None else first[label] + row
+
     edges: list[Edge] = []
     for step in steps:
-        start = nodes["User"].get(step["from"])
-        if start is not None and not edges:
-            edges.append(Edge(MET, start, nodes["Product"][step["to"]]))
+        start, head, onto = node("User", step["from"]), node("Product", step["from"]), node("Product", step["to"])
+        if start is not None and onto is not None and not edges:
+            edges.append(Edge(MET, start, onto))
             continue
-        head = nodes["Product"].get(step["from"])
         if head is None:
             continue
-        if step["type"] == SIMILAR:
-            edges.append(Edge(SIMILAR, head, nodes["Product"][step["to"]]))
+        if step["type"] == SIMILAR and onto is not None:
+            edges.append(Edge(SIMILAR, head, onto))
             continue
         for typed in shop.catalogue:
             type_, _, label = typed.name.partition(":")
-            tail = nodes["Product" if type_ in PRODUCT_RELATIONS and label not in first else label].get(step["to"])
+            tail = onto if type_ in PRODUCT_RELATIONS and label not in first else node(label, step["to"])
             if type_ == step["type"] and tail is not None:
                 here = (typed.heads == head) & (typed.tails == tail)
                 edges += [Edge(typed.name, head, tail)] * int(here.any())

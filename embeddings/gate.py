@@ -68,7 +68,9 @@ def compare(
     data, index = export_subgraph(store, SHOP)
     x = interactions(data)
     shop = Shop.of(data, x)
-    folds = folds_of(x, np.random.default_rng(seed), len(x) >= finetuning.settings_of(new).large)
+    # Not the stream of random numbers that training drew its splits from: by those users the new recipe was chosen.
+    rng = np.random.default_rng([seed, 1])
+    folds = folds_of(x, rng, len(x) >= finetuning.settings_of(new).large)
     if not folds:
         return Verdict(True, "Too few users to compare it with the live model.")
     refits = Refits(shop, folds, index, device, seed, report)

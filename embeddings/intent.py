@@ -222,7 +222,8 @@ def fit(market: Market, *, calibrated: bool = True) -> IntentModel | None:
     if model is None or not calibrated:
         return model
     horizon = HORIZON_DAYS * DAY
-    earlier = _fit(market, until - CUTS * horizon)
+    first = until - CUTS * horizon
+    earlier = _fit(known_at(market, first), first)
     if earlier is None:
         return model
     expected, happened = [], []
@@ -232,16 +233,27 @@ def fit(market: Market, *, calibrated: bool = True) -> IntentModel | None:
         counts, usual = _weeks([past for e in market.users if len((past := e.until(now + horizon)).at)], now + horizon)
         weeks = HORIZON_DAYS // 7
         level = float(counts[:weeks].sum() / max(usual[:weeks].sum(), 1e-9))
-        then = replace(earlier, level=max(level, 0.01))
+        then, known = replace(earlier, level=max(level, 0.01)), known_at(market, now)
         for events in market.users:
             past = events.until(now)
             if len(past.at):
-                expected.append(expect(then, market, past, now, HORIZON_DAYS))
+                expected.append(expect(then, known, past, now, HORIZON_DAYS))
                 happened.append(bought_within(market, events, now, HORIZON_DAYS))
     if not expected:
         return model
     intercept, slope = _cloglog(np.concatenate(expected), np.concatenate(happened))
     return replace(model, intercept=intercept, slope=slope)
+
+
+def known_at(market: Market, cut: int) -> Market:
+    """The market as it was: the events until then, and what each product's share of the purchases was.
+
+    What relates products, and which are on sale, is as it is now: the graph does not keep what it was.
+    """
+    users = tuple(past for e in market.users if len((past := e.until(cut)).at))
+    bought = np.concatenate([np.unique(e.product[e.kind == BOUGHT]) for e in users]) if users else np.empty(0, np.int64)
+    weight = np.bincount(bought.astype(np.int64), minlength=len(market.skus)) + 0.5
+    return replace(market, users=users, weight=weight)
 
 
 def _fit(market: Market, until: int) -> IntentModel | None:

@@ -41,6 +41,10 @@ _POOL: Final = 100
 _SMALL_CATALOGUE: Final = 1_500
 """Up to this many products all are ranked."""
 _DEFAULT_UNIT: Final = 0.1
+_USERS: Final = 256
+"""Most users whose scores by every part are in memory at once,"""
+_ENTRIES: Final = 20_000_000
+"""and most of these scores a part."""
 _SEQUENCE: Final = ("next", "latest")
 _OF_SCORE: Final = ("embedding", "popularity", *_SEQUENCE)
 
@@ -243,8 +247,9 @@ def _panel(
     gathered: list[dict[str, np.ndarray]] = []
     own: list[dict[str, np.ndarray]] = []
     hidden = []
-    for begin in range(0, len(fold.users), 256):
-        end = min(begin + 256, len(fold.users))
+    step = max(1, min(_USERS, _ENTRIES // n))
+    for begin in range(0, len(fold.users), step):
+        end = min(begin + step, len(fold.users))
         scores = full(begin, end)
         target = fold.products[begin:end, None]
         if n <= _SMALL_CATALOGUE:

@@ -33,6 +33,8 @@ NOTHING: Final = ""
 """Stands for an aspect in the label of sentences that judge nothing."""
 
 _WORD: Final = re.compile(r"[\w'’]+")
+_TOO: Final = re.compile(r"\btoo\s+(?:\w+ly\s+)?\Z")
+"""Right before a word: too heavy, too easily broken."""
 _BREAK: Final = re.compile(
     r"[.!?;:()\n]+(?:\s|$)|\s[-–—]+\s|,\s|\s(?=(?:but|although|though|while|whereas|however)\s)"
     r"|\s(?=and\s(?:i|it|they|the|this|my|you|we|its|there)\s)",
@@ -92,7 +94,7 @@ def clauses(
         if any(s < end and start < e for s, e in covered):
             continue
         raw = text[start:end]
-        if text[end : end + 1] == "?" or is_hypothetical(raw, len(raw)):
+        if text[end : end + 1] == "?" or is_hypothetical(raw, len(raw), reach=len(raw)):
             continue
         lead = _LEAD.match(raw)
         start += lead.end() if lead else 0
@@ -219,12 +221,19 @@ def word_votes(vocabulary: Vocabulary) -> dict[str, int]:
 
 
 def vote(text: str, votes: Mapping[str, int]) -> int:
-    """The sign of the sum of the votes of a text's words, each turned round by a negator up to four words before it."""
-    found = _WORD.findall(text.casefold())
+    """The sign of the sum of the votes of a text's words, each turned round by a negator up to four words before it.
+
+    What is too much of anything is blamed, be it "too rich" or "too heavy".
+    """
+    text = text.casefold()
+    matches = list(_WORD.finditer(text))
+    found = [match.group() for match in matches]
     total = 0
     for i, word in enumerate(found):
         value = votes.get(word, 0)
-        if value and any(w in NEGATORS or w.endswith(("n't", "n’t")) or w == "too" for w in found[max(0, i - 4) : i]):
+        if value and _TOO.search(text, 0, matches[i].start()):
+            value = -abs(value)
+        if value and any(w in NEGATORS or w.endswith(("n't", "n’t")) for w in found[max(0, i - 4) : i]):
             value = -value
         total += value
     return (total > 0) - (total < 0)

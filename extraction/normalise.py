@@ -186,9 +186,9 @@ def _single_quantities(text: str) -> Iterator[Quantity]:
         attached = match.start("word") == match.end("number")
         if spelling.casefold() == "in" and not attached and not _AFTER_IN.match(text, match.end()):
             continue
-        # "2A" is a current, "2 a" an article; "5M" and "10G" may be anything.
+        # "2A" is a current, "2 a" an article; "5M" and "10G" may be anything, and "2 MW" are not milliwatts.
         if (
-            spelling in ("M", "a")
+            spelling in ("M", "a", "MW", "MV")
             or (spelling == "G" and attached)
             or (spelling == "A" and not attached)
             or (match["mark"] in ("'", "’") and _DECADE.fullmatch(raw))

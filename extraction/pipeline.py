@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "4"
+CODE_VERSION: Final = "5"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5
@@ -293,11 +293,14 @@ class Extractor:
         """A value that the trained head read: a claim, or a reject where schema or text have no place for it."""
         if answer.value is None or answer.quote is None:
             return
-        start = draft.document.text.find(answer.quote)
+        text = draft.document.text
+        place = answer.place(text)
         attribute = self._attributes.attribute_named(name)
-        claim = self._attributes.claim(attribute, answer.quote, start, answer.probability) if attribute else None
-        if start < 0 or claim is None:
-            reason = Reason.LOW_CONFIDENCE if start < 0 else Reason.NOT_IN_SCHEMA
+        claim = None
+        if place is not None and attribute is not None:
+            claim = self._attributes.claim(attribute, text[slice(*place)], place[0], answer.probability)
+        if claim is None:
+            reason = Reason.LOW_CONFIDENCE if place is None else Reason.NOT_IN_SCHEMA
             draft.rejected.append(Rejected(reason, f"{name}: {answer.value}"[:200], draft.document.id))
         else:
             draft.claims.append(claim)

@@ -83,9 +83,9 @@ def offers_versions(text: str, start: int) -> bool:
     return bool(_ALTERNATIVES.search(text, max(0, start - 120), start))
 
 
-def is_hypothetical(sentence: str, start: int) -> bool:
-    """Whether a sentence only asks, wishes or supposes what it says at ``start``."""
-    begin = max(0, start - 60, *(sentence.rfind(mark, 0, start) for mark in ";:"))
+def is_hypothetical(sentence: str, start: int, *, reach: int = 60) -> bool:
+    """Whether a sentence only asks, wishes or supposes what it says at ``start``, by ``reach`` characters before it."""
+    begin = max(0, start - reach, *(sentence.rfind(mark, 0, start) for mark in ";:"))
     return sentence.rstrip().endswith("?") or bool(_HYPOTHESIS.search(sentence, begin, start))
 
 

@@ -93,6 +93,7 @@ class SpanHead(nn.Module):
         most = max(1, *(len(q) for q in questions))
         wide = max((len(q.first) for row in questions for q in row), default=1)
         length = states.first.shape[1]
+        read = states.present.sum(1).tolist()
         shape = (len(questions), most)
         names = np.zeros((*shape, self.name.in_features), dtype=np.float32)
         ids = np.zeros((*shape, 3), dtype=np.int64)
@@ -104,7 +105,7 @@ class SpanHead(nn.Module):
             for k, q in enumerate(row):
                 n = len(q.first)
                 names[t, k], ids[t, k], there[t, k] = q.name, (q.attribute, q.pair, q.regime), True
-                place[t, k, :n] = _places(q.first, q.last, length)
+                place[t, k, :n] = _places(q.first, q.last, read[t], length)
                 memory[t, k, :n], right[t, k, :n] = q.memory, q.right
         number = torch.from_numpy(ids).to(device)
         query = self.norm(
@@ -147,11 +148,14 @@ class SpanHead(nn.Module):
         return torch.cat([grid, torch.stack([none, nowhere, nothing], dim=-1)], dim=-1)
 
 
-def _places(first: NDArray[np.int32], last: NDArray[np.int32], length: int) -> NDArray[np.int64]:
-    """Where the scores of candidates stand; to words beyond ``length``, which have no states, the network is blind."""
+def _places(first: NDArray[np.int32], last: NDArray[np.int32], read: int, length: int) -> NDArray[np.int64]:
+    """Where the scores of candidates stand in a grid of ``length`` words.
+
+    To words beyond those that were ``read``, which have no states, the network is blind.
+    """
     width = np.minimum(last - first, WIDTH - 1)
     place = first.astype(np.int64) * WIDTH + width
-    place[(first + width >= length) & (first >= 0)] = length * WIDTH + 1
+    place[(first + width >= read) & (first >= 0)] = length * WIDTH + 1
     place[first == -1] = length * WIDTH
     place[first == -2] = length * WIDTH + 1
     return place

@@ -223,16 +223,15 @@ def suggest(file: Path, format: Literal["pave", "ae"], heads: Heads, *, limit: i
     rows = []
     for n, attribute, answer in heads.values.least_certain(products)[:limit]:
         text = products[n].text
-        start = text.find(answer.quote) if answer.quote is not None else -1
-        stands = answer.quote is not None and start >= 0
+        start, end = answer.place(text) or (None, None)
         rows.append(
             {
                 "text": text,
                 "category": products[n].category,
                 "attribute": attribute,
                 "value": answer.value,
-                "start": start if stands else None,
-                "end": start + len(answer.quote or "") if stands else None,
+                "start": start,
+                "end": end,
                 "probability": round(answer.probability, 4),
             }
         )

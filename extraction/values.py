@@ -16,6 +16,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -116,6 +117,14 @@ class Answer:
     quote: str | None = None
     """What the text says, where the value is its normal form."""
 
+    def place(self, text: str) -> tuple[int, int] | None:
+        """Where the text says it, as words of their own however they are spaced; ``None`` if nowhere."""
+        if self.quote is None or not self.quote.split():
+            return None
+        said = r"\s+".join(map(re.escape, self.quote.split()))
+        found = re.search(rf"(?<!\w){said}(?!\w)", text) or re.search(said, text)
+        return found.span() if found else None
+
 
 @dataclass(frozen=True, slots=True)
 class Belief:
@@ -207,8 +216,8 @@ class ValueModel:
         rng.shuffle(order)
         held = sorted(order[: int(len(order) * recipe.held_out)])
         kept = sorted(order[len(held) :])
-        forms, surfaced = NormalForms.learn(products)
-        training = [surfaced[i] for i in kept]
+        # A form that is known from a single text would be known of those that calibrate.
+        forms, training = NormalForms.learn([products[i] for i in kept])
         memory = Memory()
         for product in training:
             memory.add(product)
@@ -226,14 +235,16 @@ class ValueModel:
             model._learn(training, recipe, checkpoint, progress)
         else:
             model = cls(parts)
+        late: list[MarkedProduct] = []
         if held:
             parts.calibrations = model._calibrated([products[i] for i in held], training)
-            late = [surfaced[i] for i in held]
+            parts.forms, surfaced = NormalForms.learn(products)
+            training, late = [surfaced[i] for i in kept], [surfaced[i] for i in held]
             for product in late:
                 memory.add(product)
             replayed = rng.sample(training, min(len(training), LATE_REPLAY * len(late)))
             model._learn([*late, *replayed], recipe.gentle(1), None, progress)
-        parts.examples = [surfaced[i] for i in (*kept, *held)]
+        parts.examples = [*training, *late]
         return model
 
     def attributes(self, category: str) -> frozenset[str]:

@@ -541,8 +541,9 @@ def event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeat
     for e in events:
         user = pseudonym(e.user)
         time = -1 if e.at is None else int(e.at.timestamp())
-        if time > last.get(user, -2):
-            last[user] = time
+        # What the shop shows is nothing that the user did: interest would fade by it.
+        if (done := -1 if e.type == "exposed" else time) > last.get(user, -2):
+            last[user] = done
         target = query_key(e.query or "") if e.type == "searched" else e.sku or ""
         shown = e.type in ("exposed", "clicked")
         key: tuple[str, ...] = (user, target, e.model or "", e.arm or "") if shown else (user, target)

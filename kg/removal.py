@@ -79,7 +79,7 @@ _LATEST: Final = """
 UNWIND $users AS id
 MATCH (u:User {id: id})
 CALL (u) {
-  OPTIONAL MATCH (u)-[r]->(:Product|Query)
+  OPTIONAL MATCH (u)-[r:!EXPOSED]->(:Product|Query)
   RETURN max(r.at) AS at
 }
 SET u.last_at = at

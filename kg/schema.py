@@ -164,7 +164,11 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("id", "STRING", "The pseudonym.", required=True),
             Property("language", "STRING", "BCP 47 tag."),
             Property("interests", "LIST<STRING>", "Interests as the user stated them."),
-            Property("last_at", "ZONED DATETIME", "Time of the user's latest event."),
+            Property(
+                "last_at",
+                "ZONED DATETIME",
+                "Time of the user's latest event; what the shop showed (`EXPOSED`) is none.",
+            ),
             Property("waiting", "STRING", "Names the piece of a stream after which the vector is to be made anew."),
             Property("embedding_blue", "LIST<FLOAT>", "The blue model's vector, unit length."),
             Property("embedding_green", "LIST<FLOAT>", "The green model's vector, unit length."),

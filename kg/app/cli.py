@@ -258,14 +258,18 @@ def holdout(
     format: Annotated[Literal["native", "amazon"], typer.Option(help="Format of the file.")] = "native",
     json: Json = False,
 ) -> None:
-    """Hold out each user's last record (the greatest by time, then sku) for `kg evaluate recommend`."""
+    """Hold out each user's last review or purchase (the greatest by time, then sku) for `kg evaluate recommend`.
+
+    Whatever else the user did with that product, such as the look before the purchase, is left out as well.
+    """
     from extraction.corpus import split_last
 
     summary = split_last(file, remaining=remaining, holdout=pairs, format=format)
     show(
-        {"remaining": summary.remaining, "held_out": summary.held_out},
+        {"remaining": summary.remaining, "held_out": summary.held_out, "traces": summary.traces},
         json,
-        f"{summary.remaining} records remain in {remaining}, {summary.held_out} are held out in {pairs}.",
+        f"{summary.remaining} records remain in {remaining}, {summary.held_out} are held out in {pairs}, "
+        f"{summary.traces} more of the same users and products are in neither.",
     )
 
 

@@ -84,6 +84,17 @@ def test_where_nothing_changed_all_stays_as_it_was(live: GraphStore, trained: Ch
     assert (after.similar != before.similar).nnz == 0
 
 
+def test_one_user_less_and_another_more_is_a_change(live: GraphStore, trained: Checkpoint) -> None:
+    learner = Learner(live, trained)
+    (row,) = live.write(
+        "MATCH (u:User)-[r:BOUGHT]->(p:Product {sku: 'p02'})\nWITH u, r, p ORDER BY u.id LIMIT 1\n"
+        "MATCH (other:User) WHERE NOT (other)-->(p)\nWITH u, r, p, other ORDER BY other.id LIMIT 1\n"
+        "CREATE (other)-[new:BOUGHT]->(p)\nSET new = properties(r)\nDELETE r\n"
+        "RETURN u.id AS less, other.id AS more"
+    )
+    assert learner.learn(live, [row["less"], row["more"]], []).relations > 0
+
+
 def test_a_product_that_is_gone_leaves_no_trace(live: GraphStore, trained: Checkpoint) -> None:
     learner = Learner(live, trained)
     live.write("MATCH (p:Product {sku: 'p00'})\nDETACH DELETE p")

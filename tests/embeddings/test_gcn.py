@@ -145,3 +145,11 @@ def test_a_product_that_nobody_met_is_what_the_model_says_of_newcomers() -> None
 def test_without_text_and_catalogue_nothing_is_known_of_newcomers() -> None:
     adjacency = {"INTERACTED": normalised_adjacency(TypedEdges("INTERACTED", np.array([0]), np.array([1])), 2)}
     assert not HeteroLightGCN(adjacency, 1, 1, None, np.ones((2, 3), dtype=np.float32), layers=1).knows_newcomers
+
+
+def test_what_is_nearly_nowhere_has_no_boundless_gradient() -> None:
+    """Brands stand at the origin at first: one gradient of 1e12 would hold them there for a whole training."""
+    net = model(np.zeros((N_NODES, 4), dtype=np.float32))
+    net.newcomers()[:, 0].sum().backward()
+    assert net.free.grad is not None
+    assert 0.0 < net.free.grad.abs().max() < 1e4

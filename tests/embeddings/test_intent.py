@@ -20,6 +20,7 @@ from embeddings.intent import (
     _cloglog,
     expect,
     fit,
+    known_at,
     probability,
     read_market,
     write_intent,
@@ -223,3 +224,10 @@ def test_of_what_is_foretold_so_much_happens(held_out: tuple[Market, IntentModel
     constant = y.mean()
     surprise = -(y * np.log(p) + (1 - y) * np.log1p(-p)).mean()
     assert surprise < -(constant * np.log(constant) + (1 - constant) * np.log(1 - constant))
+
+
+def test_what_was_bought_later_weighs_nothing_before() -> None:
+    events = Events("u", np.array([1, 2, 9]) * DAY, np.array([BOUGHT] * 3, np.int8), np.array([0, 1, 2]))
+    known = known_at(market((events,), products=4), 5 * DAY)
+    assert known.weight.tolist() == [1.5, 1.5, 0.5, 0.5]
+    assert [len(e.at) for e in known.users] == [2]

@@ -43,25 +43,30 @@ def test_the_last_of_each_user_is_held_out_and_the_other_lines_stay_as_they_are(
     assert [lines[0], lines[1], lines[4], lines[5]] == remaining.read_text().splitlines()
 
 
-def test_events_without_a_time_come_first_and_types_may_be_chosen(tmp_path: Path) -> None:
+def test_the_last_purchase_is_held_out_with_every_trace_of_it(tmp_path: Path) -> None:
     events = [
         {"user": "u1", "sku": "A", "type": "bought", "at": "2024-01-02T00:00:00+02:00"},
+        {"user": "u1", "sku": "B", "type": "viewed", "at": "2024-01-01T22:00:00Z"},
         {"user": "u1", "sku": "B", "type": "bought", "at": "2024-01-01T23:00:00Z"},
         {"user": "u1", "sku": "C", "type": "viewed", "at": "2024-06-01"},
+        {"user": "u1", "sku": "D", "type": "exposed", "at": "2024-06-02"},
         {"user": "u1", "sku": "Z", "type": "bought"},
-        {"user": "u2", "sku": "A", "type": "viewed", "at": "2024-01-01"},
+        {"user": "u1", "sku": "B", "type": "clicked", "at": "2024-06-03"},
+        {"user": "u2", "sku": "B", "type": "viewed", "at": "2024-01-01"},
         {"user": "u1", "type": "searched", "query": "tripod", "at": "2024-07-01"},
     ]
     path = write(tmp_path / "events.jsonl", *map(json.dumps, events))
 
-    _, _, held = split(path, types=("bought",))
-    assert rows(held) == [{"user": "u1", "sku": "B"}]
+    summary, remaining, held = split(path)
+    assert rows(held) == [{"user": "u1", "sku": "B"}]  # a record without a time comes first
+    assert rows(remaining) == [e for e in events if (e["user"], e.get("sku")) != ("u1", "B")]
+    assert summary == HoldoutSummary(remaining=6, held_out=1, traces=2)
 
-    _, _, held = split(path)
-    assert rows(held) == [{"user": "u1", "sku": "C"}, {"user": "u2", "sku": "A"}]
+    _, _, held = split(path, types=("viewed",))
+    assert rows(held) == [{"user": "u1", "sku": "C"}, {"user": "u2", "sku": "B"}]
 
-    _, _, held = split(path, least=2)
-    assert rows(held) == [{"user": "u1", "sku": "C"}]
+    _, _, held = split(path, least=4)
+    assert rows(held) == []
 
 
 def test_csv_keeps_its_first_row_and_rows_of_several_lines(tmp_path: Path) -> None:

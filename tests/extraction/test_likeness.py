@@ -111,6 +111,10 @@ def test_a_vocabulary_without_examples_reads_no_clauses() -> None:
         ("isn't bad", 1),
         ("rich", 1),
         ("too rich", -1),
+        ("too bad", -1),
+        ("not too bad", 1),
+        ("way too easily bad", -1),
+        ("me too, good", 1),
         ("good but bad", 0),
         ("", 0),
     ],
@@ -128,6 +132,11 @@ def test_clauses_are_cut_where_a_new_statement_begins() -> None:
         ("I sold this strap", "I sold it", ()),
         ("it was gone", "it was gone", ()),
     ]
+
+
+def test_a_long_wish_is_no_statement() -> None:
+    text = "I wish the strap had been made of a thicker and far more durable leather than this one."
+    assert list(clauses(text, covered=[], aspects=[], nouns=["strap"])) == []
 
 
 def test_clauses_that_are_understood_already_are_left_out() -> None:

@@ -49,6 +49,7 @@ from kg.errors import SettingsError
         ("$5 g", []),
         ("Frontman 10G", []),
         ("no numbers, only mm and kg", []),
+        ("a 2 MW turbine, 5 MV", []),  # no thousandths
         ("1/0 inch", []),
     ],
 )

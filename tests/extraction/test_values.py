@@ -14,6 +14,7 @@ from extraction.adapters import AdaptedEncoder
 from extraction.benchmarks import MarkedProduct
 from extraction.encoder import Encoder
 from extraction.memory import Kin
+from extraction.spanhead import WIDTH, _places
 from extraction.values import Answer, Belief, Calibration, Recipe, ValueModel, calibrate
 from tests.extraction.conftest import lures
 
@@ -185,3 +186,27 @@ def test_a_threshold_leaves_its_default_for_many_answers_and_not_for_one(unsure:
     products = [MarkedProduct("a", "", "", {"Size": ("a",)}) for _ in chances]
     beliefs = [{"Size": Belief(1 - p, (Answer("a" if right else "b", p, "a"),))} for p, right in chances]
     assert calibrate(products, beliefs).threshold == threshold
+
+
+@pytest.mark.parametrize(
+    ("quote", "text", "said"),
+    [
+        ("red", "Hundred-yard thread, red", "red"),
+        ("L", "Large shirt, size L", "L"),
+        ("12 in", "Shelf 12\n\nin oak", "12\n\nin"),
+        ("oak", "Oakwood", None),
+        ("ak", "oak", "ak"),
+        (None, "oak", None),
+    ],
+)
+def test_a_value_is_where_it_stands_as_words_of_its_own(quote: str | None, text: str, said: str | None) -> None:
+    place = Answer("value", 0.9, quote).place(text)
+    assert (text[slice(*place)] if place else None) == said
+    if said is not None and place is not None and quote in ("red", "L"):
+        assert place[1] == len(text)
+
+
+def test_beyond_what_was_read_the_network_is_blind() -> None:
+    first, last = np.array([0, 3, 4, -1, -2], np.int32), np.array([1, 3, 5, -1, -2], np.int32)
+    # A grid of 8 words, of which this text has 5: the third candidate ends beyond them.
+    assert _places(first, last, 5, 8).tolist() == [1, 3 * WIDTH, 8 * WIDTH + 1, 8 * WIDTH, 8 * WIDTH + 1]

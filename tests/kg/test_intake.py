@@ -345,3 +345,10 @@ def test_events_loaded_in_parts_equal_events_loaded_at_once(store: GraphStore, s
         return found
 
     assert kept("parts") == kept("whole")
+
+
+def test_what_the_shop_shows_is_nothing_that_the_user_did(store: GraphStore) -> None:
+    products(store, GUITAR)
+    events(store, EventRecord(user="u", type="bought", sku="G1", at=NOON))
+    events(store, EventRecord(user="u", type="exposed", sku="G1", at=LATER))
+    assert store.read("MATCH (u:User {id: 'u'}) RETURN u.last_at.epochSeconds AS at") == [{"at": NOON.timestamp()}]
