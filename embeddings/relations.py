@@ -26,11 +26,14 @@ from torch_geometric.data import HeteroData
 
 from embeddings.export import PRODUCT_RELATIONS, SHARED
 from embeddings.features import MOST_SHARING
+from embeddings.nearest import neighbourhoods
 from embeddings.scoring import no_weights, prune
 
 PART_WIDTH: Final = 100
 """Strongest entries that each part but the ridge keeps a product, before the parts are added."""
 
+EXACT_TEXTS: Final = 50_000
+"""Products up to which all texts are compared with all: a minute of two cores."""
 _BLOCK: Final = 1024
 """Products whose relations to all others are in memory at once."""
 
@@ -54,21 +57,35 @@ def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
 def text_part(text: np.ndarray, of: np.ndarray | None = None) -> sp.csr_matrix:
     """Squared cosine of the nearest texts, ``[n, n]``; negative cosines are nothing.
 
-    The square keeps the near ones apart from the many that merely speak of the same trade.
+    The square keeps the near ones apart from the many that merely speak of the same trade. In a catalogue of more than
+    :data:`EXACT_TEXTS` each text is compared with those of its surroundings (:mod:`embeddings.nearest`), else with all.
 
     Args:
-        of: rows of some products, int64 ``[m]``: then theirs alone, ``[m, n]``.
+        of: rows of some products, int64 ``[m]``: then theirs alone, ``[m, n]``, compared with all.
     """
     n = text.shape[0]
-    of = np.arange(n) if of is None else of
-    found = []
     step = max(1, 20_000_000 // max(n, 1))
-    for begin in range(0, len(of), step):
-        some = of[begin : begin + step]
-        cosines = np.maximum(text[some] @ text.T, 0.0) ** 2
-        cosines[np.arange(len(some)), some] = 0.0
-        found.append(_strongest(cosines, PART_WIDTH))
+    if of is None and n > EXACT_TEXTS:
+        heads, tails, weights = [], [], []
+        for rows, candidates in neighbourhoods(text):
+            for begin in range(0, len(rows), _BLOCK):
+                some = rows[begin : begin + _BLOCK]
+                part = _likeness(text, some, candidates).tocoo()
+                heads.append(some[part.row])
+                tails.append(candidates[part.col])
+                weights.append(part.data)
+        where = (np.concatenate(heads), np.concatenate(tails))
+        return sp.csr_matrix((np.concatenate(weights), where), shape=(n, n))
+    of = np.arange(n) if of is None else of
+    found = [_likeness(text, of[begin : begin + step], np.arange(n)) for begin in range(0, len(of), step)]
     return sp.vstack(found).tocsr() if found else no_weights(len(of), n)
+
+
+def _likeness(text: np.ndarray, rows: np.ndarray, candidates: np.ndarray) -> sp.csr_matrix:
+    """:func:`text_part` of some rows with some others, ``[rows, candidates]``."""
+    cosines = np.maximum(text[rows] @ text[candidates].T, 0.0) ** 2
+    cosines[rows[:, None] == candidates[None, :]] = 0.0
+    return _strongest(cosines, PART_WIDTH)
 
 
 def shared_part(

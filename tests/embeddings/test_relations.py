@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 from torch_geometric.data import HeteroData
 
-from embeddings import relations
+from embeddings import nearest, relations
 from embeddings.relations import (
     combine,
     either_way,
@@ -75,3 +75,26 @@ def test_weight_and_next_share_the_relations_of_a_product() -> None:
     weight, onward = prune_together(similar, following, 0.0, 2)
     assert weight.toarray() == pytest.approx(np.array([[0.0, 0.5, 0.3, 0.0]]))
     assert onward.nnz == 0
+
+
+def test_a_large_catalogue_compares_each_text_with_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    kinds = rng.standard_normal((40, 16))
+    text = kinds[rng.integers(40, size=3000)] + 0.4 * rng.standard_normal((3000, 16))
+    text = (text / np.linalg.norm(text, axis=1, keepdims=True)).astype(np.float32)
+    exact = text_part(text)
+    monkeypatch.setattr(relations, "EXACT_TEXTS", 1000)
+    monkeypatch.setattr(nearest, "LISTS", 10)  # of 30
+    near = text_part(text)
+    assert near.multiply(exact > 0).sum() > 0.95 * exact.sum()
+    assert not near.diagonal().any()
+    assert near.nnz == exact.nnz  # as many, and what is not among the nearest is near
+    assert (text_part(text) != near).nnz == 0
+
+
+def test_each_text_is_in_one_list_and_among_its_own_candidates() -> None:
+    text = np.zeros((250, 4), dtype=np.float32)
+    text[:200] = np.random.default_rng(1).standard_normal((200, 4))  # fifty say nothing
+    found = list(nearest.neighbourhoods(text))
+    assert sorted(np.concatenate([rows for rows, _ in found]).tolist()) == list(range(250))
+    assert all(np.isin(rows, candidates).all() for rows, candidates in found)
