@@ -2,7 +2,9 @@
 
 A hold-out takes one product of each user away, with every trace of it: all
 relationships between the two go, whatever their type, so that a purchase is not
-predicted from the view that led to it.
+predicted from the view that led to it. What the user wrote of the product stays
+among what is said of it: on a product of one or two reviews its praise may
+favour it for its author a little.
 
 Two ways are offered because one is not enough: the last product is what a shop
 wants to know next, and a random product flatters models that look around the
