@@ -12,9 +12,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from kg.app.api import application
+from kg.app.session import pseudonym_of
 from kg.app.web.door import COOKIE
 from kg.app.web.pages import HEADERS, Once
 from kg.privacy import pseudonymiser
+from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.web.conftest import QUERIES, pages
 from tests.kg.whole_graph import whole_graph
@@ -256,6 +258,17 @@ def test_with_pseudonyms_nobody_is_linked_who_could_not_be_asked_for(shop: Graph
     with client(shop, pseudonym=pseudonym) as web:
         assert web.get("/user?user=ben").status_code == 200
         assert "Who would want it" not in text(web.get("/product?sku=S1"))
+
+
+def test_without_a_key_for_pseudonyms_customers_are_named(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (c:User {id: 'cleo'}) "
+        "CREATE (c)-[:IN_SEGMENT {strength: 0.7}]->(:Segment {id: 's1', name: 'Strummers', users: 1, "
+        "at: datetime('2026-03-01'), traits: ['brand:birch'], inside: [1.0], outside: [0.0], z: [2.0]})"
+    )
+    with client(shop, pseudonym=pseudonym_of(Settings(pseudonym_key=None))) as web:  # as kg serve makes it
+        assert "Who would want it ben" in text(web.get("/product?sku=S1"))
+        assert "Strummers" in text(web.get("/user"))
 
 
 # --- the door -------------------------------------------------------------------------------------------------
