@@ -254,7 +254,7 @@ class Pages:
         if text is not None:
             (prepared,) = self._searcher().prepare([text])
             rows = self._searcher().run(prepared, **filters, limit=PAGE)
-        elif filters["category"] or filters["brand"] or filters["attributes"]:
+        elif any(filters.values()):
             rows = reader.rows("search/by_attributes", **filters, limit=PAGE)
         category = filters["category"]
         shelves = list(reader.rows("search/shelves"))

@@ -177,6 +177,8 @@ def test_a_search_shows_the_rows_of_the_query_and_what_was_meant(web: TestClient
     brand = web.get("/search", params={"category": "Accessories", "brand": "cobalt"})
     assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", brand.text) == ["S2", "T1"]
     assert 'name="brand" value="cobalt" checked' in brand.text
+    cheap = web.get("/search", params={"q": "", "max_price": "15"})
+    assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", cheap.text) == ["S2", "T1"]
     assert "Nothing fits" in text(web.get("/search", params={"q": "zeppelin"}))
 
 
