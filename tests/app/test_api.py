@@ -282,6 +282,38 @@ def test_and_every_name_of_this_machine_is(door: TestClient, host: str) -> None:
     assert door.get("/query", headers={"Host": host}).status_code == 200
 
 
+FOREIGN = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost.evil.example:8000"},
+    {"Origin": "http://evil.example#@localhost"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+)
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_without_keys_no_page_of_another_site_may_ask(door: TestClient, headers: dict[str, str]) -> None:
+    answer = door.post("/query/product/profile", content=b"", headers=headers | {"Content-Type": "text/plain"})
+    assert (answer.status_code, "KG_API_KEYS" in sentence(answer)) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "https://[::1]"},
+        {"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+    ],
+)
+def test_a_page_of_this_machine_may_and_links_lead_here(door: TestClient, headers: dict[str, str]) -> None:
+    assert door.get("/query", headers=headers).status_code == 200
+
+
 # --- mistakes and malice ---------------------------------------------------------------------------------------
 
 

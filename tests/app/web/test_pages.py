@@ -314,6 +314,15 @@ def test_a_form_of_another_site_cannot_lead_away(shop: GraphStore) -> None:
         assert web.post("/login", content=b"k" * 5000).status_code == 413
 
 
+def test_a_form_of_another_site_logs_nobody_in_or_out(shop: GraphStore) -> None:
+    with client(shop, keys=(KEY,)) as web:
+        for path in ("/login", "/logout"):
+            answer = web.post(path, data={"key": KEY}, headers={"Sec-Fetch-Site": "cross-site"})
+            assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+        # A link from anywhere leads to the form.
+        assert web.get("/login", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
 def test_a_key_in_the_header_opens_pages_too(shop: GraphStore) -> None:
     with client(shop, keys=(KEY,)) as web:
         assert web.get("/", headers={"X-API-Key": KEY}).status_code == 200
