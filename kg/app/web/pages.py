@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs, urlencode
 
@@ -27,6 +28,7 @@ from kg.app.web import charts, words
 from kg.app.web.door import COOKIE, Door, digest, within
 from kg.app.web.drawing import drawing
 from kg.catalogue import Rows
+from kg.errors import QueryTimeoutError
 from kg.normalise import brand_key
 
 log = logging.getLogger("kg.web")
@@ -38,6 +40,9 @@ LONGEST: Final = 500
 
 PAGE: Final = 24
 """Products on a page of a search."""
+
+_LEAST_S: Final = 0.001
+"""Least time that a query can be given: Neo4j counts milliseconds, and takes 0 for no limit."""
 
 HEADERS: Final[Mapping[str, str]] = {
     # Everything from this server alone: no script, style or picture of anybody else, none within the page itself,
@@ -72,17 +77,19 @@ class Once(Generic[T]):
 class Searching(Protocol):
     """What :class:`kg.app.search.Searcher` does."""
 
-    def prepare(self, texts: Sequence[str]) -> list[Prepared]:
+    def prepare(self, texts: Sequence[str], *, left_s: Callable[[], float] | None = None) -> list[Prepared]:
         """Correct and encode searches."""
 
-    def run(self, prepared: Prepared, *, user: str | None = None, **filters: Any) -> Rows:
+    def run(
+        self, prepared: Prepared, *, user: str | None = None, left_s: Callable[[], float] | None = None, **filters: Any
+    ) -> Rows:
         """The rows found."""
 
 
 class Asking(Protocol):
     """What :class:`kg.app.ask.Asker` does."""
 
-    def ask(self, question: str, skus: Sequence[str] = ()) -> Answer:
+    def ask(self, question: str, skus: Sequence[str] = (), *, left_s: Callable[[], float] | None = None) -> Answer:
         """Answer a question."""
 
 
@@ -182,16 +189,15 @@ class Pages:
     # --- the rim
 
     def _endpoint(self, server: Server, page: Callable[[Reader, Asked], Page]) -> Callable[[Request], Any]:
-        reader = Reader(server)
+        def made(asked: Asked) -> Response:  # runs in a thread
+            return self._response(page(Reader(server), asked))
 
         async def endpoint(request: Request) -> Response:
             asked = Asked.by(request)
             try:
                 slot = await server.slots.take()
                 try:
-                    return await slot.call(
-                        lambda: self._response(page(reader, asked)), server.limits.timeout_s + GRACE_S
-                    )
+                    return await slot.call(lambda: made(asked), server.limits.timeout_s + GRACE_S)
                 finally:
                     slot.release()
             except Exception as error:
@@ -252,8 +258,8 @@ class Pages:
         prepared: Prepared | None = None
         rows: Sequence[Mapping[str, Any]] = ()
         if text is not None:
-            (prepared,) = self._searcher().prepare([text])
-            rows = self._searcher().run(prepared, **filters, limit=PAGE)
+            (prepared,) = self._searcher().prepare([text], left_s=reader.left_s)
+            rows = self._searcher().run(prepared, **filters, limit=PAGE, left_s=reader.left_s)
         elif any(filters.values()):
             rows = reader.rows("search/by_attributes", **filters, limit=PAGE)
         category = filters["category"]
@@ -274,17 +280,21 @@ class Pages:
             },
         )
 
-    def _ask(self, _reader: Reader, asked: Asked) -> Page:
+    def _ask(self, reader: Reader, asked: Asked) -> Page:
         question, skus = asked.one("question"), asked.many("sku")
-        answer = self._asker().ask(question, skus) if question else None
+        answer = self._asker().ask(question, skus, left_s=reader.left_s) if question else None
         return Page("ask.html", {"question": question or "", "skus": skus, "answer": answer})
 
 
 class Reader:
-    """Runs queries of the catalogue within the server's limits, users under their pseudonyms."""
+    """Runs the queries of one page within the server's limits, users under their pseudonyms.
+
+    The time limit is the page's, which holds a slot meanwhile: each query has what those before it have left.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._until = monotonic() + server.limits.timeout_s
 
     @property
     def names_users(self) -> bool:
@@ -294,13 +304,25 @@ class Reader:
     def rows(self, name: str, **given: Any) -> Rows:
         """The rows of a query."""
         query, given = self._prepared(name, given)
-        limits = self._server.limits
-        return catalogue.run(self._server.store, query, given, timeout_s=limits.timeout_s, max_rows=limits.max_rows)
+        most = self._server.limits.max_rows
+        return catalogue.run(self._server.store, query, given, timeout_s=self.left_s(), max_rows=most)
+
+    def left_s(self) -> float:
+        """Seconds that are left for the page.
+
+        Raises:
+            QueryTimeoutError: none is.
+        """
+        left = self._until - monotonic()
+        if left < _LEAST_S:
+            raise QueryTimeoutError(f"The queries of a page took more than {self._server.limits.timeout_s:g} s.")
+        return left
 
     def knows(self, name: str, **given: Any) -> bool:
         """Whether the graph has what the parameters of a query name."""
         query, given = self._prepared(name, given)
-        return catalogue.why_empty(self._server.store, query, given) == catalogue.NOTHING_MATCHES
+        reason = catalogue.why_empty(self._server.store, query, given, timeout_s=self.left_s())
+        return reason == catalogue.NOTHING_MATCHES
 
     def _prepared(self, name: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         query = catalogue.find(name, self._server.queries)

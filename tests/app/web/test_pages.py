@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,10 +12,11 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from kg.app.api import application
+from kg.app.api import Limits, application
 from kg.app.session import pseudonym_of
 from kg.app.web.door import COOKIE
 from kg.app.web.pages import HEADERS, Once
+from kg.catalogue import run
 from kg.privacy import pseudonymiser
 from kg.settings import Settings
 from kg.store import GraphStore
@@ -271,6 +273,25 @@ def test_without_a_key_for_pseudonyms_customers_are_named(shop: GraphStore) -> N
     with client(shop, pseudonym=pseudonym_of(Settings(pseudonym_key=None))) as web:  # as kg serve makes it
         assert "Who would want it ben" in text(web.get("/product?sku=S1"))
         assert "Strummers" in text(web.get("/user"))
+
+
+# --- what a page costs ----------------------------------------------------------------------------------------
+
+
+def test_the_time_limit_is_that_of_all_the_queries_of_a_page(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0, 4)  # each look at it, and so each query, takes four seconds
+    monkeypatch.setattr("kg.app.web.pages.monotonic", lambda: float(next(clock)))
+    allowed: list[float] = []
+    monkeypatch.setattr(
+        "kg.app.web.pages.catalogue.run",
+        lambda *args, timeout_s, **how: allowed.append(timeout_s) or run(*args, timeout_s=timeout_s, **how),
+    )
+    with client(shop, limits=Limits(timeout_s=10.0)) as web:
+        for _ in range(3):  # each page has its own
+            answer = web.get("/product?sku=S1")
+            assert (answer.status_code, allowed) == (504, [6.0, 2.0])
+            assert "longer than 10 seconds" in text(answer)
+            allowed.clear()
 
 
 # --- the door -------------------------------------------------------------------------------------------------
