@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -40,6 +40,12 @@ LONGEST: Final = 500
 
 PAGE: Final = 24
 """Products on a page of a search."""
+
+KEPT_S: Final = 60.0
+"""How long the shelves and what they hold are shown as they were counted: a shop of a million takes seconds for it."""
+
+MOST_KEPT: Final = 1000
+"""Answers that are kept; a shelf has two."""
 
 _LEAST_S: Final = 0.001
 """Least time that a query can be given: Neo4j counts milliseconds, and takes 0 for no limit."""
@@ -72,6 +78,31 @@ class Once(Generic[T]):
             if self._made is None:
                 self._made = self._make()
             return self._made
+
+
+class Kept:
+    """Answers that count the whole catalogue and are the same for everybody, kept for a minute.
+
+    Nobody waits for another to count: those who find an answer too old at one time all ask the graph.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: dict[Hashable, tuple[float, Rows]] = {}
+
+    def __call__(self, key: Hashable, make: Callable[[], Rows]) -> Rows:
+        """What ``make`` gave for this key within the last minute, or gives now; an empty answer is not kept."""
+        with self._lock:
+            found = self._rows.get(key)
+        if found is not None and monotonic() < found[0]:
+            return found[1]
+        rows = make()
+        if rows:
+            with self._lock:
+                if len(self._rows) >= MOST_KEPT:
+                    self._rows.clear()
+                self._rows[key] = (monotonic() + KEPT_S, rows)
+        return rows
 
 
 class Searching(Protocol):
@@ -140,6 +171,7 @@ class Pages:
         self._searcher = searcher
         self._asker = asker
         self._door = Door(keys)
+        self._kept = Kept()
         self._files = {
             "shop.css": ((_HERE / "static" / "shop.css").read_bytes(), "text/css; charset=utf-8"),
             "icon.svg": ((_HERE / "static" / "icon.svg").read_bytes(), "image/svg+xml"),
@@ -190,7 +222,7 @@ class Pages:
 
     def _endpoint(self, server: Server, page: Callable[[Reader, Asked], Page]) -> Callable[[Request], Any]:
         def made(asked: Asked) -> Response:  # runs in a thread
-            return self._response(page(Reader(server), asked))
+            return self._response(page(Reader(server, self._kept), asked))
 
         async def endpoint(request: Request) -> Response:
             asked = Asked.by(request)
@@ -263,9 +295,9 @@ class Pages:
         elif any(filters.values()):
             rows = reader.rows("search/by_attributes", **filters, limit=PAGE)
         category = filters["category"]
-        shelves = list(reader.rows("search/shelves"))
-        below = reader.rows("search/shelves", category=category) if category else ()
-        facets = reader.rows("search/facets", category=category, values=6, limit=6) if category else ()
+        shelves = reader.kept("search/shelves")
+        below = reader.kept("search/shelves", category=category) if category else ()
+        facets = reader.kept("search/facets", category=category, values=6, limit=6) if category else ()
         return Page(
             "search.html",
             {
@@ -292,8 +324,9 @@ class Reader:
     The time limit is the page's, which holds a slot meanwhile: each query has what those before it have left.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, kept: Kept) -> None:
         self._server = server
+        self._kept = kept
         self._until = monotonic() + server.limits.timeout_s
 
     @property
@@ -306,6 +339,10 @@ class Reader:
         query, given = self._prepared(name, given)
         most = self._server.limits.max_rows
         return catalogue.run(self._server.store, query, given, timeout_s=self.left_s(), max_rows=most)
+
+    def kept(self, name: str, **given: str | int | None) -> Rows:
+        """The rows of a query that names no user, at most a minute old."""
+        return self._kept((name, *sorted(given.items())), lambda: self.rows(name, **given))
 
     def left_s(self) -> float:
         """Seconds that are left for the page.
@@ -333,7 +370,7 @@ class Reader:
 
 
 def _home(reader: Reader, _asked: Asked) -> Page:
-    return Page("home.html", {"shelves": reader.rows("search/shelves")})
+    return Page("home.html", {"shelves": reader.kept("search/shelves")})
 
 
 def _product(reader: Reader, asked: Asked) -> Page:
@@ -375,7 +412,7 @@ def _if_moving(line: charts.Line) -> charts.Line | None:
 def _user(reader: Reader, asked: Asked) -> Page:
     user = asked.one("user")
     filters = {name: asked.one(name) for name in ("category", "min_price", "max_price")}
-    shelves = reader.rows("search/shelves")
+    shelves = reader.kept("search/shelves")
     if user is None:
         segments = reader.rows("insight/segments", members=3, limit=6) if reader.names_users else ()
         return Page("user.html", {"user": None, "segments": segments, "shelves": shelves, "filters": filters})
@@ -424,7 +461,7 @@ def _why(reader: Reader, asked: Asked) -> Page:
 
 
 def _trends(reader: Reader, asked: Asked) -> Page:
-    shelves = reader.rows("search/shelves")
+    shelves = reader.kept("search/shelves")
     category = asked.one("category") or (shelves[0]["category"] if shelves else None)
     days = asked.one("days") or "28"
     if category is None:

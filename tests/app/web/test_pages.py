@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from kg.app.api import Limits, application
 from kg.app.session import pseudonym_of
 from kg.app.web.door import COOKIE
-from kg.app.web.pages import HEADERS, Once
-from kg.catalogue import run
+from kg.app.web.pages import HEADERS, Kept, Once
+from kg.catalogue import Rows, run
 from kg.privacy import pseudonymiser
 from kg.settings import Settings
 from kg.store import GraphStore
@@ -294,6 +294,29 @@ def test_the_time_limit_is_that_of_all_the_queries_of_a_page(shop: GraphStore, m
             allowed.clear()
 
 
+def test_the_shelves_are_counted_once_a_minute(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("kg.app.web.pages.monotonic", lambda: now)
+    counted: list[str] = []
+    monkeypatch.setattr(
+        "kg.app.web.pages.catalogue.run",
+        lambda store, query, *args, **how: counted.append(query.name) or run(store, query, *args, **how),
+    )
+    with client(shop) as web:
+        for _ in range(2):
+            for path in ("/", "/search?q=a", "/search?q=ab", "/user?user=ben"):
+                assert "Accessories" in web.get(path).text
+            assert counted.count("search/shelves") == 1
+        # A shelf has its own.
+        assert "Guitars" in text(web.get("/search?category=Instruments"))
+        assert counted.count("search/shelves") == 2
+        shop.write("MATCH (p:Product {sku: 'S1'}) SET p.active = false")
+        now = 59.0
+        assert "Accessories 3" in text(web.get("/"))
+        now = 61.0
+        assert "Accessories 2" in text(web.get("/"))
+
+
 # --- the door -------------------------------------------------------------------------------------------------
 
 
@@ -362,6 +385,23 @@ def test_what_takes_long_to_make_is_made_once() -> None:
     made: list[int] = []
     once = Once(lambda: made.append(1) or "it")
     assert (once(), once(), made) == ("it", "it", [1])
+
+
+def test_what_is_kept_is_bounded_and_an_empty_answer_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kg.app.web.pages.MOST_KEPT", 2)
+    made: list[str] = []
+
+    def asked(key: str, *rows: dict[str, str]) -> None:
+        kept(key, lambda: made.append(key) or Rows(("name",), rows))
+
+    kept = Kept()
+    for _ in range(2):
+        asked("nothing")
+        asked("a", {"name": "a"})
+    assert made == ["nothing", "a", "nothing"]
+    for key in ("b", "c", "a"):
+        asked(key, {"name": key})
+    assert made == ["nothing", "a", "nothing", "b", "c", "a"]
 
 
 def test_the_script_is_named_only_where_it_is_served(shop: GraphStore) -> None:
