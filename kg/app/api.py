@@ -403,12 +403,12 @@ class Server:
                 "response_class": Response,
             }
             path = f"/query/{query.name}"
-            most = self.limits.max_stream_rows
+            most = (self.limits.max_rows, self.limits.max_stream_rows)
             app.add_api_route(
-                path, self._by_url(query), methods=["GET"], openapi_extra=openapi.by_url(query, most), **about
+                path, self._by_url(query), methods=["GET"], openapi_extra=openapi.by_url(query, *most), **about
             )
             app.add_api_route(
-                path, self._by_body(query), methods=["POST"], openapi_extra=openapi.by_body(query, most), **about
+                path, self._by_body(query), methods=["POST"], openapi_extra=openapi.by_body(query, *most), **about
             )
         app.add_api_route("/query", self.listed, methods=["GET"], response_class=Response, summary="All queries")
         app.add_api_route(

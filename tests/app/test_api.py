@@ -158,6 +158,21 @@ def test_the_description_is_of_every_query(door: TestClient) -> None:
     assert "securitySchemes" not in document.get("components", {})
 
 
+def test_the_greatest_limit_that_is_described_is_taken(api: TestClient) -> None:
+    path = "/query/recommend/for_user"
+    described = api.get("/openapi.json").json()["paths"][path]
+    (by_url,) = (p for p in described["get"]["parameters"] if p["name"] == "limit")
+    by_body = described["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["limit"]
+    most = by_url["schema"]["maximum"]
+    assert (most, by_body["maximum"]) == (1000, 1000)
+    assert api.get(path, params={"user": "anna", "limit": most}).status_code == 200
+    assert api.post(path, json={"user": "anna", "limit": most}).status_code == 200
+    # A stream may be longer, which a schema cannot say.
+    assert "up to 2400" in by_url["description"]
+    assert "up to 2400" in by_body["description"]
+    assert api.get(path, params={"user": "anna", "limit": 2400}, headers=NDJSON).status_code == 200
+
+
 def test_lists_come_by_name_again_or_as_json(api: TestClient) -> None:
     path = "/query/product/compare"
     one = api.post(path, json={"skus": ["G1", "G2"]}).json()
