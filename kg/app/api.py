@@ -385,13 +385,15 @@ class Server:
         self.metrics = metrics.Metrics()
         self.slots = Slots(limits.concurrency)
         self.metrics.running.set_function(lambda: self.slots.taken)
-        # Its own thread: a server that is busy with queries is well.
+        # A thread of its own each: a server that is busy with queries, or slow to tell its numbers, is well.
         self._doctor = Slots(1)
+        self._clerk = Slots(1)
 
     def close(self) -> None:
         """Begin nothing more."""
         self.slots.close()
         self._doctor.close()
+        self._clerk.close()
 
     def add_routes(self, app: FastAPI) -> None:
         """Add a route for each query, and those about the server itself."""
@@ -490,7 +492,7 @@ class Server:
     async def measured(self) -> Response:
         """In Prometheus' text format: this process's numbers, and those that the graph records of jobs and streams."""
         try:
-            slot = await self._doctor.take(_HEALTH_S)
+            slot = await self._clerk.take(_HEALTH_S)
             try:
                 recorded = await slot.call(self._recorded, _HEALTH_S)
             finally:

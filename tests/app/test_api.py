@@ -483,6 +483,33 @@ def test_metrics_tell_of_jobs_and_streams_what_the_graph_records(shop: GraphStor
         shop.write("MATCH (u:User {id: 'anna'}) REMOVE u.waiting")
 
 
+class Slow(Away):
+    """A Neo4j that takes long to tell what it records of jobs, and answers all else at once."""
+
+    def __init__(self) -> None:
+        super().__init__(ConnectionFailedError("Neo4j left"))
+        self.asked, self.free = threading.Event(), threading.Event()
+
+    def read(self, cypher: str, *_: Any, **__: Any) -> Any:
+        if "JobRun" in cypher:
+            self.asked.set()
+            assert self.free.wait(60)
+        return []
+
+
+def test_slow_metrics_do_not_make_the_server_ill() -> None:
+    store = Slow()
+    with client(store) as api:
+        thread = threading.Thread(target=lambda: api.get("/metrics"))
+        thread.start()
+        try:
+            assert store.asked.wait(60)
+            assert api.get("/health").json() == {"status": "ok", "neo4j": True, "model": None}
+        finally:
+            store.free.set()
+            thread.join(60)
+
+
 def test_metrics_count_requests_and_refusals(api: TestClient) -> None:
     api.get("/query/product/profile?sku=G1")
     api.get("/query/product/profile?sku=G1&limit=-1")
