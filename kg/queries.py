@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -349,7 +350,6 @@ def _checked(value: Any, parameter: Parameter) -> Any:
     _require_modest(value)
     if parameter.choices and value not in parameter.choices:
         raise ValueError(f"expected one of {', '.join(parameter.choices)}, found {_shown(value)}")
-    # Written so that NaN, which is neither less nor more, is refused too.
     if parameter.bounds is not None and not parameter.bounds[0] <= value <= parameter.bounds[1]:
         raise ValueError(f"expected {parameter.bounds[0]} to {parameter.bounds[1]}, found {value}")
     return value
@@ -392,14 +392,17 @@ def _coerce_scalar(value: Any, type_: str) -> Any:
             if -_INT64 <= integer < _INT64:
                 return integer
         if type_ == "FLOAT" and (number or isinstance(value, str)):
-            return float(value)
+            real = float(value)
+            # To NaN nothing compares: as a price it would hide everything, as a weight spoil the order of all.
+            if not math.isnan(real):
+                return real
         if type_ == "BOOLEAN" and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
             return str(value).lower() == "true"
         if type_ == "ZONED DATETIME" and isinstance(value, str | datetime):
             moment = datetime.fromisoformat(value) if isinstance(value, str) else value
             if moment.tzinfo is not None:
                 return moment
-    except ValueError:  # int("five"): told below in the same words as any other misfit
+    except (ValueError, OverflowError):  # int("five"), float(10**400): told below in the same words as any other misfit
         pass
     raise _wrong(value, type_)
 

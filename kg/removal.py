@@ -10,7 +10,7 @@ events alone; the time of the user's latest event is looked up anew.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,13 +18,15 @@ from kg import schema
 from kg.errors import InputError
 from kg.normalise import PATH_SEPARATOR
 from kg.provenance import retract_statement
-from kg.store import GraphStore
+from kg.store import GraphStore, Row, Transaction
 from kg.writer import Statement, batched
 
 KINDS: Final = ("products", "reviews", "documents", "sources")
 """What can be removed."""
 
 _BATCH: Final = 100
+_AT_ONCE: Final = 10_000
+"""Relationships of a source that go in one transaction. Each looks through those of a type anew, so not too few."""
 
 _DOCUMENTS_OF_PRODUCTS: Final = """
 UNWIND $keys AS key
@@ -104,6 +106,18 @@ MATCH (n:Category {path: x})
 WHERE NOT EXISTS { (n)<--() }
 DETACH DELETE n
 """
+_READ_DOCUMENTS: Final = (
+    "MATCH (d:Document)\nWHERE d.extracted IS NOT NULL\nRETURN d.id AS id, d.sku AS sku\nLIMIT $most"
+)
+_MARK_UNREAD: Final = "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nREMOVE d.extracted"
+_CUT: Final = """
+MATCH (a)-[r:%s]->(b)
+WHERE r.source = $source
+WITH a, r, b
+LIMIT $most
+DELETE r
+RETURN a.sku AS sku, labels(b)[0] AS label, coalesce(b.key, b.path) AS end
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +155,13 @@ def remove(store: GraphStore, kind: str, keys: Sequence[str]) -> Removed:
             "The catalogue is not removed as a whole: name the products or reviews instead "
             "(kg remove products SKU …), or begin with an empty graph."
         )
-    total = Removed(kind, 0)
+    count, users, products = 0, set[str](), set[str]()
     for part in batched(dict.fromkeys(keys), 1 if kind == "sources" else _BATCH):
         found = removals[kind](store, part)
-        total = Removed(
-            kind,
-            total.found + found.found,
-            tuple(sorted({*total.users, *found.users})),
-            tuple(sorted({*total.products, *found.products})),
-        )
-    return total
+        count += found.found
+        users.update(found.users)
+        products.update(found.products)
+    return Removed(kind, count, tuple(sorted(users)), tuple(sorted(products)))
 
 
 def _remove_documents(store: GraphStore, ids: Sequence[str]) -> Removed:
@@ -197,28 +208,45 @@ def _remove_products(store: GraphStore, skus: Sequence[str]) -> Removed:
 
 
 def _remove_source(store: GraphStore, sources: Sequence[str]) -> Removed:
-    """One source: its relationships, and what only they joined; of extraction the evidence as well."""
+    """One source: its relationships, and what only they joined; of extraction the evidence as well.
+
+    Part by part, until none is left: a feed may have millions, which no memory is to hold at once.
+    """
     (source,) = sources
-    if source == schema.EXTRACTION:
-        rows = store.read("MATCH (d:Document)\nWHERE d.extracted IS NOT NULL\nRETURN d.id AS id, d.sku AS sku")
-        for part in batched([row["id"] for row in rows], _BATCH):
-            unread = "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nREMOVE d.extracted"
-            store.write_all([retract_statement(part), (unread, {"documents": part})])
-        return Removed("sources", int(bool(rows)), products=tuple(sorted({row["sku"] for row in rows})))
-    rows = store.read(
-        "MATCH (a)-[r]->(b)\nWHERE r.source = $source\n"
-        "RETURN elementId(r) AS id, a.sku AS sku, labels(b)[0] AS label, coalesce(b.key, b.path) AS end",
-        source=source,
-    )
-    for rows_part in batched(rows, 50 * _BATCH):
+    parts = _unread(store) if source == schema.EXTRACTION else _cut(store, source)
+    found, products = False, set[str]()
+    for part in parts:
+        found = True
+        products.update(row["sku"] for row in part if row["sku"] is not None)
+    return Removed("sources", int(found), products=tuple(products))
+
+
+def _unread(store: GraphStore) -> Iterator[list[Row]]:
+    """Take back what texts say, which then count as not read; the documents of each transaction."""
+    while rows := store.read(_READ_DOCUMENTS, most=_BATCH):
+        ids = [row["id"] for row in rows]
+        store.write_all([retract_statement(ids), (_MARK_UNREAD, {"documents": ids})])
+        yield rows
+
+
+def _cut(store: GraphStore, source: str) -> Iterator[list[Row]]:
+    """Delete the relationships of a source, and what only they joined; those of each transaction."""
+
+    def cut(tx: Transaction) -> list[Row]:
+        rows = tx.run(delete, source=source, most=_AT_ONCE)
         alone: dict[str, list[str]] = {}
-        for row in rows_part:
+        for row in rows:
             if row["end"] is not None:
                 alone.setdefault(row["label"], []).append(row["end"])
-        delete = "UNWIND $ids AS id\nMATCH ()-[r]->()\nWHERE elementId(r) = id AND r.source = $source\nDELETE r"
-        ids = [row["id"] for row in rows_part]
-        store.write_all([(delete, {"ids": ids, "source": source}), *_dropped(alone)])
-    return Removed("sources", int(bool(rows)), products=tuple(sorted({row["sku"] for row in rows if row["sku"]})))
+        for statement, parameters in _dropped(alone):
+            tx.run(statement, **parameters)
+        return rows
+
+    for type_ in schema.RELATIONSHIP_TYPES:
+        if "source" in type_.identity:
+            delete = _CUT % type_.name
+            while rows := store.transact(cut):
+                yield rows
 
 
 def _without_documents(documents: Sequence[str]) -> list[Statement]:

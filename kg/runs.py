@@ -27,6 +27,8 @@ from kg.store import GraphStore, Row, Transaction
 from kg.timetable import Due, Progress, again_after_abandonment
 
 ERROR_LENGTH: Final = 2000
+KEPT: Final = timedelta(days=90)
+"""How long runs are kept. One job every minute makes half a million a year."""
 
 
 class Outcome(StrEnum):
@@ -196,6 +198,30 @@ WHERE lease.holder IS NULL
 SET lease.token = lease.token + 1
 """
 
+_AT_ONCE: Final = 10_000
+"""Runs that are deleted in one transaction."""
+
+# Ended runs of each job and outcome, but the latest; the condition on `at` lets the index on it find them.
+_PRUNE: Final = """
+CYPHER 25
+WITH datetime.realtime() - $kept AS before
+CALL () {
+  MATCH (run:JobRun)
+  WHERE run.outcome <> 'running'
+  RETURN run.job AS job, run.outcome AS outcome, max(run.at) AS latest
+}
+CALL (before, job, outcome, latest) {
+  MATCH (run:JobRun)
+  WHERE run.at < before AND run.at < latest AND run.job = job AND run.outcome = outcome
+  RETURN run
+  LIMIT $most
+}
+WITH run
+LIMIT $most
+DELETE run
+RETURN count(*) AS deleted
+"""
+
 _RUNNING: Final = "MATCH (run:JobRun {id: $id, outcome: 'running'})\nRETURN run {.*} AS run"
 
 
@@ -284,6 +310,19 @@ def refuse(store: GraphStore, job: str, *, trigger: str, process: str) -> JobRun
     run = _begun(uuid.uuid4().hex, job, Outcome.SKIPPED, trigger, process, None)
     error = f"Another run of {job} was under way."
     return _run_of(store.write(_RECORD, run=run | {"error": error})[0]["run"])
+
+
+def prune(store: GraphStore, kept: timedelta = KEPT) -> int:
+    """Delete ended runs that began longer ago than ``kept``; how many.
+
+    The latest of each job and outcome stays, however old: of a job that has failed for months one wants to know when it
+    last succeeded.
+    """
+    total, part = 0, _AT_ONCE
+    while part == _AT_ONCE:
+        part = store.write(_PRUNE, kept=kept, most=_AT_ONCE)[0]["deleted"]
+        total += part
+    return total
 
 
 def pause(store: GraphStore, job: str, paused: bool) -> None:

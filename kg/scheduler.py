@@ -56,6 +56,8 @@ SETTLE_S: Final = 120.0
 of a night is not to be done again for that."""
 AGAIN_S: Final = 1.0
 """Pause between two tries."""
+PRUNE_S: Final = 86_400.0
+"""How often a clock deletes the records of old runs."""
 
 
 class Scheduler:
@@ -104,6 +106,8 @@ class Scheduler:
         self._process = f"{socket.gethostname()}/{os.getpid()}"
         self._stopping = threading.Event()
         self._clock: threading.Thread | None = None
+        self._prune_at = 0.0
+        """When records are to be deleted next, by :func:`time.monotonic`; at once when the clock starts."""
 
     # -- by hand
 
@@ -187,6 +191,8 @@ class Scheduler:
         while not self._stopping.is_set():
             try:
                 ran = self.tick()
+                if ran is None:
+                    self._prune()
             except KGError as error:
                 log.warning("the scheduler could not look; it tries again", error=str(error))
                 ran = None
@@ -195,6 +201,14 @@ class Scheduler:
                 ran = None
             if ran is None:  # after a run others may be due already
                 self._stopping.wait(self._tick_s)
+
+    def _prune(self) -> None:
+        """Delete the records of old runs, once a day."""
+        if time.monotonic() >= self._prune_at:
+            deleted = runs.prune(self._store)
+            self._prune_at = time.monotonic() + PRUNE_S
+            if deleted:
+                log.info("records of old runs were deleted", runs=deleted, kept=str(runs.KEPT))
 
     def tick(self) -> JobRun | None:
         """Look at the graph once, and run the job whose slot is due longest; None when there is none for this process.

@@ -389,7 +389,7 @@ LABELS: Final[tuple[Label, ...]] = (
     Label(
         "JobRun",
         "id",
-        "One run of a scheduled job.",
+        "One run of a scheduled job, kept for 90 days; the latest of each outcome for longer.",
         (
             Property("id", "STRING", "Random id.", required=True),
             Property("job", "STRING", "Name of the job.", required=True),

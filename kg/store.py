@@ -288,18 +288,9 @@ class GraphStore:
         max_rows: int | None = None,
     ) -> tuple[list[Row], Counters]:
         def work(tx: neo4j.ManagedTransaction) -> tuple[list[Row], Counters]:
-            try:
-                result = tx.run(_query(cypher), dict(parameters))
-                rows = [record.data() for record in islice(result, max_rows)]
-                return rows, _counters(result.consume())
-            except TransientError as error:
-                # Neo4j calls it transient, and the driver would try again; the same query needs the same memory.
-                if "MemoryPoolOutOfMemory" not in (error.code or ""):
-                    raise
-                raise StoreError(
-                    f"Neo4j at {self.uri} ended a query that needed more memory than one may have. Narrow it, "
-                    "or raise db.memory.transaction.max."
-                ) from error
+            result = tx.run(_query(cypher), dict(parameters))
+            rows = [record.data() for record in islice(result, max_rows)]
+            return rows, _counters(result.consume())
 
         if mode == neo4j.WRITE_ACCESS:
             return self._write(work, timeout_s)
@@ -348,6 +339,12 @@ class GraphStore:
                 "command again once it answers."
             ) from error
         except TransientError as error:
+            if _needs_too_much(error):
+                raise StoreError(
+                    f"Neo4j at {self.uri} ended a transaction that needed more memory than one may have, and nothing "
+                    "of it was done. Narrow the query, write less at a time (KG_BATCH_SIZE), or raise "
+                    "db.memory.transaction.max."
+                ) from error
             raise StoreError(
                 f"Neo4j at {self.uri} could not do this for now ({error.code}: {_first_line(error)}). "
                 "What was committed is safe: run the same command again."
@@ -431,7 +428,17 @@ def _may_pass(error: Exception) -> bool:
     """Whether a transaction that ended with this has changed nothing and may succeed later."""
     if isinstance(error, OSError):  # see _errors_explained: nothing was sent by then
         return error.errno == errno.ENOTCONN
+    if isinstance(error, TransientError) and _needs_too_much(error):
+        return False
     return isinstance(error, DriverError | Neo4jError) and error.is_retryable()
+
+
+def _needs_too_much(error: TransientError) -> bool:
+    """Whether a transaction met the limit of one: Neo4j calls that transient, but the same needs the same memory again.
+
+    The limit of all together (``…total.max``) is another matter: the others end.
+    """
+    return "MemoryPoolOutOfMemory" in (error.code or "") and "total.max" not in (error.message or "")
 
 
 _MANAGES_TRANSACTIONS: Final = re.compile(r"\bIN\s+(\S+\s+CONCURRENT\s+)?TRANSACTIONS\b", re.IGNORECASE)

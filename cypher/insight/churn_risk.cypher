@@ -16,8 +16,10 @@ CALL () {
   WITH DISTINCT p
   MATCH (u:User)-[did:BOUGHT]->(p)
   UNWIND did.times AS at
-  WITH u, at / 86400 AS day
-  FILTER day >= 0
+  WITH u, at
+  // Before the division, which would make the first day of 1970 of -1, a purchase without a time.
+  FILTER at >= 0
+  LET day = at / 86400
   WITH u, min(day) AS first, max(day) AS last, count(DISTINCT day) AS visits, count(*) AS purchases
   RETURN collect({u: u, first: first, last: last, visits: visits, purchases: purchases}) AS users, max(last) AS latest,
          avg(CASE WHEN visits > 1 THEN 1.0 * (last - first) / (visits - 1) END) AS rhythm
@@ -42,8 +44,9 @@ CALL (u, half) {
   MATCH (u)-[did:BOUGHT]->(p:Product)
   WHERE EXISTS { (p)-[:IN_CATEGORY]->(:Category)-[:SUBCATEGORY_OF]->{0,10}(:Category {path: $category}) }
   UNWIND did.times AS at
+  WITH half, at
+  FILTER at >= 0
   WITH DISTINCT half, at / 86400 AS day
-  FILTER day >= 0
   RETURN count(CASE WHEN day <= half THEN 1 END) AS early, count(CASE WHEN day > half THEN 1 END) AS late
 }
 RETURN u.id AS user, risk, 1.0 * silent AS silent_days, beat AS usual_days, x.purchases AS purchases,

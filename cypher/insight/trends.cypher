@@ -37,7 +37,7 @@ CALL (products, till, since, before) {
   MATCH (p)<-[did:VIEWED|CARTED|BOUGHT|RATED|CLICKED]-(:User)
   // Counted as they are read, a row a product: of a large shop millions would not fit into memory.
   UNWIND did.times AS at
-  WITH p, count(CASE WHEN at > since AND at <= till THEN 1 END) AS recent,
+  WITH p, count(CASE WHEN at > since AND at <= till AND at >= 0 THEN 1 END) AS recent,
        count(CASE WHEN at > before AND at <= since AND at >= 0 THEN 1 END) AS past
   WITH collect({p: p, recent: recent, past: past}) AS counts
   CALL (counts) {

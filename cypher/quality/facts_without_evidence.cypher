@@ -1,8 +1,9 @@
 // title: Extracted facts that no text supports
 // description: Must give no row. One row a product with extracted relationships whose evidence is gone or hangs on no
-//   document, or that have no fact id by which to find it. The products are read in the order of their sku, so that a
-//   large graph can be audited page by page: pass the last sku seen as $after.
-// param after: STRING = '' -- only products with a greater sku
+//   document, or that have no fact id by which to find it. Pages through the products by sku: after a page of fewer
+//   rows than $limit, even none, go on after the last sku that was looked at, and else after that of the last row.
+// param after: STRING = '' -- sku after which to go on
+// param products: INTEGER = 10000 -- most products that are looked at
 // param limit: INTEGER = 100 -- most rows to return
 // example: {}
 // returns: sku STRING, facts LIST<MAP>
@@ -10,6 +11,9 @@
 CYPHER 25
 MATCH (p:Product)
 WHERE p.sku > $after
+WITH p
+ORDER BY p.sku
+LIMIT $products
 CALL (p) {
   MATCH
     (p)-[f:MADE_BY|IN_CATEGORY|HAS_ATTRIBUTE|COMPATIBLE_WITH|ACCESSORY_OF|DOES_NOT_FIT|PRAISED_FOR|CRITICISED_FOR]->(x)

@@ -6,7 +6,7 @@
 //   relevance 1 the order is that of for_user. Body and exclusions are those of for_user, word for word. The column
 //   likeness is s.
 // param user: STRING -- the user's id
-// param relevance: FLOAT = 0.7 -- what relevance weighs against variety, 0 to 1
+// param relevance: FLOAT in 0..1 = 0.7 -- what relevance weighs against variety
 // param limit: INTEGER = 10 -- most rows to return, of which there are at most 100
 // example: {"user": "cleo", "relevance": 0.5, "limit": 3}
 // returns: sku STRING, title STRING, score FLOAT, likeness FLOAT, reasons LIST<MAP>

@@ -7,8 +7,8 @@
 //   same seed on the same graph gives the same rows; give each page view its own. Record what was shown with
 //   kg ingest events, type exposed. Body and exclusions are those of for_user, word for word.
 // param user: STRING -- the user's id
-// param share: FLOAT = 0.2 -- share of rows that explore, 0 to 1; rounded down to whole rows
-// param method: STRING = 'thompson' -- 'thompson' or 'ucb'
+// param share: FLOAT in 0..1 = 0.2 -- share of rows that explore; rounded down to whole rows
+// param method: STRING in thompson|ucb = 'thompson' -- how they are chosen
 // param seed: INTEGER = 0 -- seed of the draws
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"user": "cleo", "share": 0.5, "limit": 4}

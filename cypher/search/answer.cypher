@@ -6,7 +6,7 @@
 //   the aspects in about, or of all. offer: price and stock. cheaper: what costs less on the same shelf or is a
 //   substitute, the most like it first; active and in stock. No row means: not known. `kg ask` makes the parameters
 //   from a question in words and a sentence from the rows.
-// param asks: STRING -- fits, value, opinion, offer or cheaper
+// param asks: STRING in fits|value|opinion|offer|cheaper -- the kind of question
 // param skus: LIST<STRING> -- products that are asked about
 // param targets: LIST<STRING> = [] -- fits: products with which they should go
 // param about: LIST<STRING> = [] -- value: attributes; opinion: keys of aspects; fits: words of titles, lower case

@@ -1,7 +1,7 @@
 // title: Products by their attributes
 // description: Products that have all of the given attribute values, whoever asserts them, narrowed by category (with
 //   its sub-categories), brand and price; the most popular first. Values are written as in AttributeValue.key:
-//   'material=leather'. With no value at all, category or brand must be given.
+//   'material=leather'. Something must be given: of the whole catalogue nothing is shown.
 // param attributes: LIST<STRING> = [] -- keys of attribute values, all of which must hold
 // param category: STRING = null -- path of a category
 // param brand: STRING = null -- key of a brand
@@ -24,6 +24,11 @@ CALL () {
   WHEN $category IS NOT NULL THEN {
     MATCH (c:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
     RETURN DISTINCT p
+  }
+  WHEN $min_price IS NOT NULL OR $max_price IS NOT NULL THEN {
+    MATCH (p:Product)
+    WHERE coalesce($min_price, -INFINITY) <= p.price <= coalesce($max_price, INFINITY)
+    RETURN p
   }
 }
 FILTER p.active

@@ -5,7 +5,7 @@
 //   that of search/products. A reason names a term of the sum and what it adds.
 // param text: STRING -- what was typed
 // param user: STRING -- the user's id
-// param weight: FLOAT = 0.3 -- what the cosine of user and product counts, that of text and product being 1
+// param weight: FLOAT in 0..10 = 0.3 -- what the cosine of user and product counts, that of text and product being 1
 // param vector: LIST<FLOAT> = null -- the encoder's vector of the text, of unit length; null: words alone
 // param category: STRING = null -- path of a category, its sub-categories included
 // param brand: STRING = null -- key of a brand

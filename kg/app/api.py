@@ -233,17 +233,28 @@ class Gate:
     def _problem(self, scope: Scope) -> Problem | None:
         headers = dict(scope["headers"])
         if not self._keys:
-            # A page of the open web can make a browser ask this machine under the page's own name (DNS rebinding).
-            if is_loopback(_host_of(headers.get(b"host", b""))):
-                return None
-            return Problem(
-                421,
-                f"Without API keys this server answers to localhost alone; whoever runs it can set {self._setting}.",
-                refused="host",
-            )
+            # A page of the open web can make a browser ask this machine under the page's own name (DNS rebinding),
+            if not is_loopback(_host_of(headers.get(b"host", b""))):
+                return Problem(
+                    421,
+                    "Without API keys this server answers to localhost alone; whoever runs it can set "
+                    f"{self._setting}.",
+                    refused="host",
+                )
+            # and under this machine's: it cannot read the answer then, but what it posts would be done.
+            if _is_foreign(scope["method"], headers):
+                return Problem(
+                    403,
+                    "A page of another site may ask nothing of this server while it has no API keys; whoever runs it "
+                    f"can set {self._setting}.",
+                    refused="origin",
+                )
+            return None
         if scope["path"] in OPEN or self._knows(_key_of(headers)):
             return None
         if self._face is not None and self._face.admits(scope["path"], headers.get(b"cookie", b"").decode("latin-1")):
+            if scope["method"] == "POST" and _is_cross_site(headers):
+                return Problem(403, "This form can be sent by a page of this server alone.", refused="origin")
             return None
         return Problem(
             401,
@@ -261,6 +272,22 @@ class Gate:
 def _key_of(headers: Mapping[bytes, bytes]) -> bytes:
     scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
     return key.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+
+
+def _is_foreign(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser asks this machine for a page of another one. Programs send none of these headers.
+
+    A page of this machine may ask, whatever its port; and a link may lead here from anywhere.
+    """
+    if (origin := headers.get(b"origin")) is not None:
+        # A page that hides where it comes from has the origin "null".
+        return not is_loopback(_host_of(origin.partition(b"//")[2]))
+    followed = method in ("GET", "HEAD") and headers.get(b"sec-fetch-mode") == b"navigate"
+    return _is_cross_site(headers) and not followed
+
+
+def _is_cross_site(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"sec-fetch-site", b"").lower() == b"cross-site"
 
 
 def _host_of(header: bytes) -> str:
@@ -358,13 +385,15 @@ class Server:
         self.metrics = metrics.Metrics()
         self.slots = Slots(limits.concurrency)
         self.metrics.running.set_function(lambda: self.slots.taken)
-        # Its own thread: a server that is busy with queries is well.
+        # A thread of its own each: a server that is busy with queries, or slow to tell its numbers, is well.
         self._doctor = Slots(1)
+        self._clerk = Slots(1)
 
     def close(self) -> None:
         """Begin nothing more."""
         self.slots.close()
         self._doctor.close()
+        self._clerk.close()
 
     def add_routes(self, app: FastAPI) -> None:
         """Add a route for each query, and those about the server itself."""
@@ -376,12 +405,12 @@ class Server:
                 "response_class": Response,
             }
             path = f"/query/{query.name}"
-            most = self.limits.max_stream_rows
+            most = (self.limits.max_rows, self.limits.max_stream_rows)
             app.add_api_route(
-                path, self._by_url(query), methods=["GET"], openapi_extra=openapi.by_url(query, most), **about
+                path, self._by_url(query), methods=["GET"], openapi_extra=openapi.by_url(query, *most), **about
             )
             app.add_api_route(
-                path, self._by_body(query), methods=["POST"], openapi_extra=openapi.by_body(query, most), **about
+                path, self._by_body(query), methods=["POST"], openapi_extra=openapi.by_body(query, *most), **about
             )
         app.add_api_route("/query", self.listed, methods=["GET"], response_class=Response, summary="All queries")
         app.add_api_route(
@@ -463,7 +492,7 @@ class Server:
     async def measured(self) -> Response:
         """In Prometheus' text format: this process's numbers, and those that the graph records of jobs and streams."""
         try:
-            slot = await self._doctor.take(_HEALTH_S)
+            slot = await self._clerk.take(_HEALTH_S)
             try:
                 recorded = await slot.call(self._recorded, _HEALTH_S)
             finally:

@@ -84,26 +84,31 @@ class Asker:
         self._answer, self._by_attributes = (catalogue.find(f"search/{n}") for n in ("answer", "by_attributes"))
         self._timeout_s = settings.query_timeout_s
 
-    def ask(self, question: str, skus: Sequence[str] = ()) -> Answer:
-        """Answer ``question``; ``skus`` are the products that "it" or "these" speaks of, those shown before."""
-        lexicon = self._lexicon(question, skus)
+    def ask(self, question: str, skus: Sequence[str] = (), *, left_s: Callable[[], float] | None = None) -> Answer:
+        """Answer ``question``.
+
+        Args:
+            skus: the products that "it" or "these" speaks of, those shown before.
+            left_s: asked before each query for the seconds that it may take; by default the setting's.
+        """
+        left_s = left_s or self._limit_s
+
+        def fetch(**parameters: Any) -> list[dict[str, Any]]:
+            return list(catalogue.run(self._store, self._answer, parameters, timeout_s=left_s()))
+
+        def shelf(category: str, values: Sequence[str]) -> list[str]:
+            """Skus of a shelf, those with the attribute values alone."""
+            given = {"category": category, "attributes": list(values)}
+            return [row["sku"] for row in catalogue.run(self._store, self._by_attributes, given, timeout_s=left_s())]
+
+        lexicon = self._lexicon(question, skus, left_s)
         read = self._reader.read(question, lexicon)
-        return answer(read, lexicon, self._fetch, self._shelf, skus=[s for s in skus if s in lexicon.products])
+        return answer(read, lexicon, fetch, shelf, skus=[s for s in skus if s in lexicon.products])
 
-    def _fetch(self, **parameters: Any) -> list[dict[str, Any]]:
-        return list(catalogue.run(self._store, self._answer, parameters, timeout_s=self._timeout_s))
+    def _limit_s(self) -> float:
+        return self._timeout_s
 
-    def _shelf(self, category: str, values: Sequence[str]) -> list[str]:
-        """Skus of a shelf, those with the attribute values alone."""
-        rows = catalogue.run(
-            self._store,
-            self._by_attributes,
-            {"category": category, "attributes": list(values)},
-            timeout_s=self._timeout_s,
-        )
-        return [row["sku"] for row in rows]
-
-    def _lexicon(self, question: str, skus: Sequence[str]) -> Lexicon:
+    def _lexicon(self, question: str, skus: Sequence[str], left_s: Callable[[], float]) -> Lexicon:
         """The names that may stand in a question: products with its words, those shown before, and every shelf."""
         # The words alone, in small letters: nothing that Lucene could take for a command. What is sold out counts too.
         text = " ".join(w.text.lower() for w in words(question)[:MOST_WORDS])
@@ -113,9 +118,9 @@ class Asker:
             text=text,
             limit=CANDIDATES,
             extraction=schema.EXTRACTION,
-            timeout_s=self._timeout_s,
+            timeout_s=left_s(),
         )
-        categories = self._store.read("MATCH (c:Category) RETURN c.path AS path ORDER BY path")
+        categories = self._store.read("MATCH (c:Category) RETURN c.path AS path ORDER BY path", timeout_s=left_s())
         return Lexicon(
             brands={row["brand"]: row["brand_name"] for row in products if row["brand"]},
             categories=tuple(row["path"] for row in categories),

@@ -70,8 +70,17 @@ def parameter_schema(parameter: Parameter, max_rows: int) -> Json:
     return schema
 
 
-def by_url(query: Query, max_rows: int) -> Json:
-    """What a GET of the query takes: each parameter in the URL, a list as the same name again."""
+def _doc(parameter: Parameter, max_stream_rows: int) -> str:
+    if parameter.name != "limit":
+        return parameter.doc
+    return f"{parameter.doc}; of a stream ({NDJSON}) up to {max_stream_rows}"
+
+
+def by_url(query: Query, max_rows: int, max_stream_rows: int) -> Json:
+    """What a GET of the query takes: each parameter in the URL, a list as the same name again.
+
+    A schema cannot say that a greater ``limit`` is taken with another ``Accept``: that stands in the description.
+    """
     return {
         "operationId": query.name.replace("/", "_"),
         "parameters": [
@@ -79,7 +88,7 @@ def by_url(query: Query, max_rows: int) -> Json:
                 "name": p.name,
                 "in": "query",
                 "required": p.required,
-                "description": p.doc,
+                "description": _doc(p, max_stream_rows),
                 "schema": parameter_schema(p, max_rows),
                 **({"example": query.example[p.name]} if p.name in query.example else {}),
             }
@@ -89,11 +98,13 @@ def by_url(query: Query, max_rows: int) -> Json:
     }
 
 
-def by_body(query: Query, max_rows: int) -> Json:
-    """What a POST of the query takes: a JSON object with a member for each parameter."""
+def by_body(query: Query, max_rows: int, max_stream_rows: int) -> Json:
+    """What a POST of the query takes: a JSON object with a member for each parameter. See :func:`by_url`."""
     schema = {
         "type": "object",
-        "properties": {p.name: {"description": p.doc, **parameter_schema(p, max_rows)} for p in query.parameters},
+        "properties": {
+            p.name: {"description": _doc(p, max_stream_rows), **parameter_schema(p, max_rows)} for p in query.parameters
+        },
         "required": [p.name for p in query.parameters if p.required],
         "additionalProperties": False,
     }

@@ -56,9 +56,13 @@ class Searcher:
             catalogue.find(f"search/{name}") for name in ("products", "personalised", "words")
         )
 
-    def prepare(self, texts: Sequence[str]) -> list[Prepared]:
-        """Correct and encode searches, all of them together."""
-        corrections = self._corrections(texts)
+    def prepare(self, texts: Sequence[str], *, left_s: Callable[[], float] | None = None) -> list[Prepared]:
+        """Correct and encode searches, all of them together.
+
+        Args:
+            left_s: asked before each query for the seconds that it may take; by default the setting's.
+        """
+        corrections = self._corrections(texts, left_s or self._limit_s)
         meant = [rewritten(text, corrections) for text in texts]
         latin = [i for i, text in enumerate(meant) if any("a" <= c <= "z" for c in text.casefold())]
         vectors = self._encoder.encode([meant[i] for i in latin])
@@ -68,16 +72,21 @@ class Searcher:
             for i, (typed, text) in enumerate(zip(texts, meant, strict=True))
         ]
 
-    def run(self, prepared: Prepared, *, user: str | None = None, **filters: Any) -> catalogue.Rows:
+    def run(
+        self, prepared: Prepared, *, user: str | None = None, left_s: Callable[[], float] | None = None, **filters: Any
+    ) -> catalogue.Rows:
         """The rows of ``search/products``, or of ``search/personalised`` for a user."""
         query = self._products if user is None else self._personalised
         given = {**prepared.parameters, **filters, **({} if user is None else {"user": user})}
-        return catalogue.run(self._store, query, given, timeout_s=self._timeout_s)
+        return catalogue.run(self._store, query, given, timeout_s=(left_s or self._limit_s)())
 
-    def _corrections(self, texts: Iterable[str]) -> dict[str, str]:
+    def _limit_s(self) -> float:
+        return self._timeout_s
+
+    def _corrections(self, texts: Iterable[str], left_s: Callable[[], float]) -> dict[str, str]:
         """Misspelt word → what was meant."""
         words = list(dict.fromkeys(word for text in texts for word in unknown_words(text)))
-        known = {row["word"]: row for row in self._known(words, near=True)}
+        known = {row["word"]: row for row in self._known(words, left_s, near=True)}
         near = {
             word: [other for other in known[word]["near"] if is_near(word, other)] if word in known else []
             for word in words
@@ -86,7 +95,7 @@ class Searcher:
         asked = {
             other for word, others in near.items() for other in (*others, *(h for two in halves(word) for h in two))
         }
-        counts = {row["word"]: row["products"] for row in self._known(sorted(asked), near=False)}
+        counts = {row["word"]: row["products"] for row in self._known(sorted(asked), left_s, near=False)}
         found: dict[str, str] = {}
         for word, others in near.items():
             parts = [half for two in halves(word) for half in two]
@@ -95,10 +104,10 @@ class Searcher:
                 found[word] = meant
         return found
 
-    def _known(self, words: Sequence[str], *, near: bool) -> Iterator[Mapping[str, Any]]:
+    def _known(self, words: Sequence[str], left_s: Callable[[], float], *, near: bool) -> Iterator[Mapping[str, Any]]:
         for begin in range(0, len(words), PAGE):
             some = list(words[begin : begin + PAGE])
-            yield from catalogue.run(self._store, self._words, {"words": some, "near": near}, timeout_s=self._timeout_s)
+            yield from catalogue.run(self._store, self._words, {"words": some, "near": near}, timeout_s=left_s())
 
 
 # --- evaluation -----------------------------------------------------------------------------------------------

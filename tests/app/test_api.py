@@ -158,6 +158,21 @@ def test_the_description_is_of_every_query(door: TestClient) -> None:
     assert "securitySchemes" not in document.get("components", {})
 
 
+def test_the_greatest_limit_that_is_described_is_taken(api: TestClient) -> None:
+    path = "/query/recommend/for_user"
+    described = api.get("/openapi.json").json()["paths"][path]
+    (by_url,) = (p for p in described["get"]["parameters"] if p["name"] == "limit")
+    by_body = described["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["limit"]
+    most = by_url["schema"]["maximum"]
+    assert (most, by_body["maximum"]) == (1000, 1000)
+    assert api.get(path, params={"user": "anna", "limit": most}).status_code == 200
+    assert api.post(path, json={"user": "anna", "limit": most}).status_code == 200
+    # A stream may be longer, which a schema cannot say.
+    assert "up to 2400" in by_url["description"]
+    assert "up to 2400" in by_body["description"]
+    assert api.get(path, params={"user": "anna", "limit": 2400}, headers=NDJSON).status_code == 200
+
+
 def test_lists_come_by_name_again_or_as_json(api: TestClient) -> None:
     path = "/query/product/compare"
     one = api.post(path, json={"skus": ["G1", "G2"]}).json()
@@ -280,6 +295,38 @@ def test_without_keys_only_a_name_of_this_machine_is_answered(door: TestClient, 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000"])
 def test_and_every_name_of_this_machine_is(door: TestClient, host: str) -> None:
     assert door.get("/query", headers={"Host": host}).status_code == 200
+
+
+FOREIGN = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost.evil.example:8000"},
+    {"Origin": "http://evil.example#@localhost"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+)
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_without_keys_no_page_of_another_site_may_ask(door: TestClient, headers: dict[str, str]) -> None:
+    answer = door.post("/query/product/profile", content=b"", headers=headers | {"Content-Type": "text/plain"})
+    assert (answer.status_code, "KG_API_KEYS" in sentence(answer)) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "https://[::1]"},
+        {"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+    ],
+)
+def test_a_page_of_this_machine_may_and_links_lead_here(door: TestClient, headers: dict[str, str]) -> None:
+    assert door.get("/query", headers=headers).status_code == 200
 
 
 # --- mistakes and malice ---------------------------------------------------------------------------------------
@@ -434,6 +481,33 @@ def test_metrics_tell_of_jobs_and_streams_what_the_graph_records(shop: GraphStor
     finally:
         shop.write("MATCH (n:JobRun|Lease|Offset) DELETE n")
         shop.write("MATCH (u:User {id: 'anna'}) REMOVE u.waiting")
+
+
+class Slow(Away):
+    """A Neo4j that takes long to tell what it records of jobs, and answers all else at once."""
+
+    def __init__(self) -> None:
+        super().__init__(ConnectionFailedError("Neo4j left"))
+        self.asked, self.free = threading.Event(), threading.Event()
+
+    def read(self, cypher: str, *_: Any, **__: Any) -> Any:
+        if "JobRun" in cypher:
+            self.asked.set()
+            assert self.free.wait(60)
+        return []
+
+
+def test_slow_metrics_do_not_make_the_server_ill() -> None:
+    store = Slow()
+    with client(store) as api:
+        thread = threading.Thread(target=lambda: api.get("/metrics"))
+        thread.start()
+        try:
+            assert store.asked.wait(60)
+            assert api.get("/health").json() == {"status": "ok", "neo4j": True, "model": None}
+        finally:
+            store.free.set()
+            thread.join(60)
 
 
 def test_metrics_count_requests_and_refusals(api: TestClient) -> None:

@@ -148,6 +148,20 @@ def test_without_keys_no_other_machine_may_write(receiver: Receiver) -> None:
     assert "KG_INGEST_KEYS" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}]
+)
+def test_without_keys_no_page_of_another_site_may_write(
+    client: TestClient, shop: GraphStore, headers: dict[str, str]
+) -> None:
+    # A "simple" request: the browser sends it without asking before whether it may.
+    simple = headers | {"Content-Type": "text/plain"}
+    answer = client.post("/events", content=json.dumps(VIEW), headers=simple)
+    assert (answer.status_code, "KG_INGEST_KEYS" in answer.json()["error"]) == (403, True)
+    assert views(shop) == {}
+    assert client.post("/events", json=VIEW, headers={"Origin": "http://localhost:3000"}).status_code == 200
+
+
 def test_what_was_posted_is_served(served: GraphStore, tmp_path: Path) -> None:
     settings = Settings.load({"KG_HOME": str(tmp_path)})
     receiver = Receiver(served, settings, kinds=("events",), rejects=tmp_path / "rejects.jsonl")

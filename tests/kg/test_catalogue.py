@@ -190,6 +190,10 @@ def test_text_is_read_by_the_declared_type(type_: str, text: Any, value: Any) ->
         ("INTEGER", 2**63),
         ("FLOAT", "cheap"),
         ("FLOAT", True),
+        ("FLOAT", math.nan),
+        ("FLOAT", "nan"),
+        ("FLOAT", 10**400),
+        ("LIST<FLOAT>", [0.5, math.nan]),
         ("BOOLEAN", "yes"),
         ("BOOLEAN", 1),
         ("ZONED DATETIME", "yesterday"),
@@ -226,7 +230,7 @@ def test_an_integer_survives_the_command_line(number: int) -> None:
     [
         ("INTEGER = 5", [0, 1_000_000], [-1, 1_000_000_000, "-1"], "expected 0 to 1000000, found"),
         ("INTEGER in 1..7 = 5", [1, "7"], [0, 8], "expected 1 to 7, found .*v INTEGER in 1..7 = 5"),
-        ("FLOAT in 0..0.5 = 0.1", [0, 0.5], [-0.1, 1, math.nan, "inf"], "expected 0.0 to 0.5, found"),
+        ("FLOAT in 0..0.5 = 0.1", [0, 0.5], [-0.1, 1, "inf"], "expected 0.0 to 0.5, found"),
         ("STRING in day|week = 'day'", ["day", "week"], ["year", "day|week", ""], "one of day, week, found"),
         ("LIST<STRING> = []", [["a"] * 5000], [["a"] * 10_000], "at most 5000 items, found 10000"),
         ("LIST<MAP> = []", [[{"a": []}]], [[{"a": ["b"] * 10_000}]], "at most 5000 items, found 10000"),
@@ -252,6 +256,24 @@ def test_what_is_beyond_its_bounds_is_refused_in_one_sentence(
 def test_bounds_that_do_not_fit_the_type_are_named(declared: str) -> None:
     with pytest.raises(QueryError, match=r"line 3: expected ('in 1..365' for a number|a default of type STRING)"):
         query("RETURN 1 AS x", returns="x INTEGER", params=f"// param v: {declared} -- a value\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("search/answer", {"skus": ["S1"], "asks": "weather"}),
+        ("search/personalised", {"text": "guitar", "user": "anna", "weight": "nan"}),
+        ("search/personalised", {"text": "guitar", "user": "anna", "weight": -1}),
+        ("recommend/explore", {"user": "cleo", "method": "greedy"}),
+        ("recommend/explore", {"user": "cleo", "share": 1.5}),
+        ("recommend/diverse", {"user": "cleo", "relevance": -0.5}),
+        ("recommend/for_user_filtered", {"user": "cleo", "max_price": "nan"}),
+    ],
+)
+def test_what_a_query_can_do_nothing_with_is_refused(name: str, given: dict[str, Any]) -> None:
+    *_, wrong = given
+    with pytest.raises(QueryError, match=f"{name}, parameter {wrong}: expected"):
+        bind(find(name), given)
 
 
 def test_unknown_and_missing_names_are_told_with_the_known_ones(brand_query: Query) -> None:

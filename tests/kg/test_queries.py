@@ -370,6 +370,10 @@ def test_facts_without_evidence_are_found(shop: GraphStore) -> None:
     assert answer(shop, "quality/facts_without_evidence") == expected
     assert answer(shop, "quality/facts_without_evidence", limit=1) == expected[:1]
     assert answer(shop, "quality/facts_without_evidence", after="G2") == expected[1:]
+    # No more is looked at than was asked for, whether or not it gives a row: G1 and G2, then S1 alone.
+    assert answer(shop, "quality/facts_without_evidence", products=2) == expected[:1]
+    assert answer(shop, "quality/facts_without_evidence", products=1) == []
+    assert answer(shop, "quality/facts_without_evidence", after="G2", products=1) == expected[1:]
 
 
 def test_quotes_that_differ_are_found(shop: GraphStore) -> None:
@@ -387,6 +391,8 @@ def test_quotes_that_differ_are_found(shop: GraphStore) -> None:
         },
     ]
     assert [row["evidence"] for row in answer(shop, "quality/quotes_that_differ", after="e1")] == ["e2"]
+    assert [row["evidence"] for row in answer(shop, "quality/quotes_that_differ", evidence=1)] == ["e1"]
+    assert answer(shop, "quality/quotes_that_differ", after="e2", evidence=1) == []
 
 
 def test_products_without_facts_are_found(shop: GraphStore) -> None:
@@ -399,6 +405,9 @@ def test_products_without_facts_are_found(shop: GraphStore) -> None:
         ("S2", ["attributes"]),
         ("T1", ["brand", "category", "attributes"]),
     ]
+    # The strap (S1) is looked at too, and gives no row.
+    assert [row["sku"] for row in answer(shop, "quality/products_without_facts", products=3)] == ["G1", "G2"]
+    assert [row["sku"] for row in answer(shop, "quality/products_without_facts", after="S1", products=1)] == ["S2"]
 
 
 # --- recommend/explain ----------------------------------------------------------------------------------------

@@ -146,6 +146,22 @@ def test_falling_interest_is_a_reason_of_its_own(shop: GraphStore) -> None:
     assert row["reasons"][-1] == "fewer visits lately than before"
 
 
+def test_a_purchase_without_a_time_is_none_of_1970(shop: GraphStore) -> None:
+    untimed = -1
+    shop.write("MATCH (:User)-[r:BOUGHT]->() DELETE r")
+    happened(shop, "weekly", "BOUGHT", "G1", [0, 7, 14, 21])
+    shop.write("MATCH (:User {id: 'weekly'})-[r:BOUGHT]->() SET r.times = [$at] + r.times", at=untimed)
+    happened(shop, "once", "BOUGHT", "G1", [0])
+    happened(shop, "untimed", "BOUGHT", "G1", [0])
+    shop.write("MATCH (:User {id: 'untimed'})-[r:BOUGHT]->() SET r.times = [$at]", at=untimed)
+    rows = answer(shop, "insight/churn_risk", category="Instruments")
+    # Who bought once has the rhythm of all, which is the weekly one's; who bought without a time is not judged.
+    assert [(r["user"], r["silent_days"], r["usual_days"], r["purchases"], r["reasons"][2:]) for r in rows] == [
+        ("once", 21.0, 7.0, 1, []),
+        ("weekly", 0.0, 7.0, 4, []),
+    ]
+
+
 # --- trends ---------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +179,15 @@ def test_what_rises_beyond_chance_is_told_from_what_does_not(shop: GraphStore) -
     q = 32 / 132
     assert rising["z"] == pytest.approx((20 - 0.5 - 40 * q) / (40 * q * (1 - q)) ** 0.5)
     assert (steady["key"], steady["p"]) == ("G1", 1.0)
+
+
+def test_an_event_without_a_time_is_not_of_late(shop: GraphStore) -> None:
+    shop.write("MATCH (:User)-[r:BOUGHT|VIEWED]->() DELETE r")
+    happened(shop, "u1", "VIEWED", "G1", [0, 1])
+    shop.write("MATCH (:User {id: 'u1'})-[r:VIEWED]->() SET r.times = [-1] + r.times")
+    # A window that begins before 1970, as -1 does.
+    window = {"now": "1970-06-01T00:00:00+00:00", "days": 366}
+    assert answer(shop, "insight/trends", category="Instruments", least=1, kind="product", **window) == []
 
 
 def test_thousands_of_events_are_judged_by_the_normal_distribution(shop: GraphStore) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from kg import schema
 from kg.catalogue import folder, load, run
+from kg.errors import ParameterError
 from kg.store import GraphStore, Row
 
 QUERIES = load()
@@ -289,8 +290,9 @@ def test_what_is_cheaper_stands_on_the_same_shelf(shop: GraphStore) -> None:
     assert answer(shop, "answer", asks="cheaper", skus=["G1"]) == []
 
 
-def test_an_unknown_kind_of_question_has_no_rows(shop: GraphStore) -> None:
-    assert answer(shop, "answer", asks="why", skus=["G1"]) == []
+def test_an_unknown_kind_of_question_is_refused_with_the_known_ones(shop: GraphStore) -> None:
+    with pytest.raises(ParameterError, match="expected one of fits, value, opinion, offer, cheaper, found 'why'"):
+        answer(shop, "answer", asks="why", skus=["G1"])
 
 
 # --- shelves --------------------------------------------------------------------------------------------------

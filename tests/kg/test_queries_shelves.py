@@ -174,6 +174,9 @@ def test_products_are_found_by_what_they_are(shop: GraphStore) -> None:
     assert found(category="Instruments") == ["G1", "G2"]
     assert found(category="Instruments", brand="birch", min_price=100.0) == ["G2"]
     assert found(brand="ashdown") == ["G1"]  # the amp is no longer sold
+    assert found(min_price=200.0) == ["G1", "G2"]
+    assert found(max_price=15.0) == ["S2", "T1"]
+    assert found(min_price=15.0, max_price=289.0) == ["S1", "G2", "T1"]
     assert found() == []
 
 

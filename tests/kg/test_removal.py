@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from kg.graph import Document, Evidence, Extraction, Graph, Node, NodeRef, Relat
 from kg.provenance import record
 from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
 from kg.removal import remove
-from kg.store import GraphStore
+from kg.store import GraphStore, Transaction
 from tests.conftest import empty
 from tests.kg.whole_graph import whole_graph
 
@@ -142,6 +143,37 @@ def test_without_extraction_nothing_is_read(store: GraphStore) -> None:
     remove(store, "sources", ["extraction"])
     assert store.read("MATCH (n:Evidence|AttributeValue|Aspect) RETURN n") == []
     assert store.read("MATCH (d:Document) RETURN d.extracted AS mark") == [{"mark": None}] * 3
+
+
+@pytest.mark.parametrize("source", ["bought_together", "extraction"])
+def test_of_a_large_source_no_more_is_held_than_fits_into_a_transaction(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    loose = tuple(ProductRecord(sku=f"L{n}", title="Pick", related={"bought_together": ("S1",)}) for n in range(7))
+    load(store, (STRAP, TUNER, *loose), (PRAISE, SECOND), ())
+    monkeypatch.setattr("kg.removal._AT_ONCE", 3)
+    monkeypatch.setattr("kg.removal._BATCH", 3)
+    held: list[int] = []
+
+    def counting(asked: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        def ask(*args: Any, **how: Any) -> list[Any]:
+            rows = asked(*args, **how)
+            held.append(len(rows))
+            return rows
+
+        return ask
+
+    monkeypatch.setattr(GraphStore, "read", counting(GraphStore.read))
+    monkeypatch.setattr(Transaction, "run", counting(Transaction.run))
+    removed = remove(store, "sources", [source])
+    monkeypatch.undo()
+    assert max(held) == 3
+    picks = tuple(f"L{n}" for n in range(7))
+    assert removed.products == ((*picks, "T1") if source == "bought_together" else (*picks, "S1", "T1"))
+    assert store.read("MATCH ()-[r {source: $source}]->() RETURN r", source=source) == []
+    assert store.read("MATCH (d:Document) WHERE d.extracted IS NULL RETURN count(d) AS n") == [
+        {"n": 0 if source == "bought_together" else 11}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -127,6 +128,35 @@ def test_history_is_newest_first_and_can_be_of_one_job(store: GraphStore) -> Non
     assert history(store) == (third, second, first)
     assert history(store, limit=1) == (third,)
     assert history(store, job="train") == (second,)
+
+
+OLD_RUNS = """
+UNWIND [['a', 'watch', 'succeeded', 400], ['b', 'watch', 'failed', 300], ['c', 'watch', 'failed', 200],
+        ['d', 'watch', 'running', 150], ['e', 'watch', 'succeeded', 91], ['f', 'watch', 'succeeded', 89],
+        ['g', 'train', 'succeeded', 500], ['h', 'train', 'skipped', 100], ['i', 'train', 'skipped', 1]] AS x
+CREATE (:JobRun {id: x[0], job: x[1], outcome: x[2], trigger: 'schedule', process: 'shop/1',
+                 at: datetime.realtime() - duration({days: x[3]})})
+"""
+
+
+def test_old_runs_are_forgotten_but_the_latest_of_each_job_and_outcome(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kg.runs._AT_ONCE", 1)
+    store.write(OLD_RUNS)
+    assert runs.prune(store) == 4
+    assert [run.id for run in history(store)] == ["i", "f", "d", "c", "g"]
+    assert runs.prune(store) == 0
+
+
+def test_the_clock_forgets_old_runs(store: GraphStore) -> None:
+    store.write(OLD_RUNS)
+    gone = "MATCH (run:JobRun) WHERE run.id IN ['a', 'b', 'e', 'h'] RETURN run"
+    with Scheduler(store, [job("watch")], **QUICK):
+        end = time.monotonic() + PATIENCE_S
+        while store.read(gone) and time.monotonic() < end:
+            time.sleep(0.05)
+    assert [run.id for run in history(store)] == ["i", "f", "d", "c", "g"]
 
 
 def test_a_job_that_takes_too_long_has_failed_and_writes_no_more(store: GraphStore) -> None:

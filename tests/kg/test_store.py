@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 import pytest
-from neo4j.exceptions import ServiceUnavailable
+from neo4j.exceptions import Neo4jError, ServiceUnavailable, TransientError
 
 from kg import localdb
 from kg.errors import (
@@ -18,6 +19,9 @@ from kg.errors import (
 )
 from kg.store import GraphStore, Transaction, _check_version, _may_pass
 from tests.faults.proxy import Cut, How, Proxy
+
+TOO_MUCH = "UNWIND range(1, 100000000) AS x WITH collect(x) AS xs RETURN size(xs) AS n"
+"""Ten times what the tests' Neo4j gives a transaction."""
 
 
 def test_all_statements_take_effect_or_none(store: GraphStore) -> None:
@@ -139,6 +143,37 @@ def test_what_may_pass_is_tried_again_and_a_server_that_is_back_is_found_within_
     assert store._patiently(once, _may_pass) == "answered"
     assert len(pauses) == 9
     assert 0 < min(pauses) <= max(pauses) <= 1.2
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda store: store.read(TOO_MUCH),
+        lambda store: store.write(TOO_MUCH),
+        lambda store: store.write_all([("CREATE (:Aspect {key: 'sound'})", {}), (TOO_MUCH, {})]),
+        lambda store: store.change_all([(TOO_MUCH, {})]),
+        lambda store: store.transact(lambda tx: tx.run(TOO_MUCH)),
+        lambda store: store.autocommit(TOO_MUCH),
+        lambda store: list(store.stream(TOO_MUCH)),
+    ],
+    ids=["read", "write", "write_all", "change_all", "transact", "autocommit", "stream"],
+)
+def test_what_needs_too_much_memory_is_said_to_and_not_tried_again(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch, asked: Callable[[GraphStore], object]
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("kg.store.time.sleep", pauses.append)
+    with pytest.raises(StoreError, match=r"needed more memory than one may have.*db\.memory\.transaction\.max"):
+        asked(store)
+    assert pauses == []
+    assert store.read("MATCH (a:Aspect) RETURN a") == []
+
+
+def test_that_others_hold_the_memory_may_pass() -> None:
+    code = "Neo.TransientError.General.MemoryPoolOutOfMemoryError"
+    taken = Neo4jError._hydrate_neo4j(code=code, message="… dbms.memory.transaction.total.max threshold reached")
+    assert isinstance(taken, TransientError)
+    assert _may_pass(taken)
 
 
 def test_what_does_not_pass_is_not_tried_again(store: GraphStore) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs, urlencode
 
@@ -27,6 +28,7 @@ from kg.app.web import charts, words
 from kg.app.web.door import COOKIE, Door, digest, within
 from kg.app.web.drawing import drawing
 from kg.catalogue import Rows
+from kg.errors import QueryTimeoutError
 from kg.normalise import brand_key
 
 log = logging.getLogger("kg.web")
@@ -38,6 +40,15 @@ LONGEST: Final = 500
 
 PAGE: Final = 24
 """Products on a page of a search."""
+
+KEPT_S: Final = 60.0
+"""How long the shelves and what they hold are shown as they were counted: a shop of a million takes seconds for it."""
+
+MOST_KEPT: Final = 1000
+"""Answers that are kept; a shelf has two."""
+
+_LEAST_S: Final = 0.001
+"""Least time that a query can be given: Neo4j counts milliseconds, and takes 0 for no limit."""
 
 HEADERS: Final[Mapping[str, str]] = {
     # Everything from this server alone: no script, style or picture of anybody else, none within the page itself,
@@ -69,20 +80,47 @@ class Once(Generic[T]):
             return self._made
 
 
+class Kept:
+    """Answers that count the whole catalogue and are the same for everybody, kept for a minute.
+
+    Nobody waits for another to count: those who find an answer too old at one time all ask the graph.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: dict[Hashable, tuple[float, Rows]] = {}
+
+    def __call__(self, key: Hashable, make: Callable[[], Rows]) -> Rows:
+        """What ``make`` gave for this key within the last minute, or gives now; an empty answer is not kept."""
+        with self._lock:
+            found = self._rows.get(key)
+        if found is not None and monotonic() < found[0]:
+            return found[1]
+        rows = make()
+        if rows:
+            with self._lock:
+                if len(self._rows) >= MOST_KEPT:
+                    self._rows.clear()
+                self._rows[key] = (monotonic() + KEPT_S, rows)
+        return rows
+
+
 class Searching(Protocol):
     """What :class:`kg.app.search.Searcher` does."""
 
-    def prepare(self, texts: Sequence[str]) -> list[Prepared]:
+    def prepare(self, texts: Sequence[str], *, left_s: Callable[[], float] | None = None) -> list[Prepared]:
         """Correct and encode searches."""
 
-    def run(self, prepared: Prepared, *, user: str | None = None, **filters: Any) -> Rows:
+    def run(
+        self, prepared: Prepared, *, user: str | None = None, left_s: Callable[[], float] | None = None, **filters: Any
+    ) -> Rows:
         """The rows found."""
 
 
 class Asking(Protocol):
     """What :class:`kg.app.ask.Asker` does."""
 
-    def ask(self, question: str, skus: Sequence[str] = ()) -> Answer:
+    def ask(self, question: str, skus: Sequence[str] = (), *, left_s: Callable[[], float] | None = None) -> Answer:
         """Answer a question."""
 
 
@@ -133,6 +171,7 @@ class Pages:
         self._searcher = searcher
         self._asker = asker
         self._door = Door(keys)
+        self._kept = Kept()
         self._files = {
             "shop.css": ((_HERE / "static" / "shop.css").read_bytes(), "text/css; charset=utf-8"),
             "icon.svg": ((_HERE / "static" / "icon.svg").read_bytes(), "image/svg+xml"),
@@ -182,16 +221,15 @@ class Pages:
     # --- the rim
 
     def _endpoint(self, server: Server, page: Callable[[Reader, Asked], Page]) -> Callable[[Request], Any]:
-        reader = Reader(server)
+        def made(asked: Asked) -> Response:  # runs in a thread
+            return self._response(page(Reader(server, self._kept), asked))
 
         async def endpoint(request: Request) -> Response:
             asked = Asked.by(request)
             try:
                 slot = await server.slots.take()
                 try:
-                    return await slot.call(
-                        lambda: self._response(page(reader, asked)), server.limits.timeout_s + GRACE_S
-                    )
+                    return await slot.call(lambda: made(asked), server.limits.timeout_s + GRACE_S)
                 finally:
                     slot.release()
             except Exception as error:
@@ -252,14 +290,14 @@ class Pages:
         prepared: Prepared | None = None
         rows: Sequence[Mapping[str, Any]] = ()
         if text is not None:
-            (prepared,) = self._searcher().prepare([text])
-            rows = self._searcher().run(prepared, **filters, limit=PAGE)
-        elif filters["category"] or filters["brand"] or filters["attributes"]:
+            (prepared,) = self._searcher().prepare([text], left_s=reader.left_s)
+            rows = self._searcher().run(prepared, **filters, limit=PAGE, left_s=reader.left_s)
+        elif any(filters.values()):
             rows = reader.rows("search/by_attributes", **filters, limit=PAGE)
         category = filters["category"]
-        shelves = list(reader.rows("search/shelves"))
-        below = reader.rows("search/shelves", category=category) if category else ()
-        facets = reader.rows("search/facets", category=category, values=6, limit=6) if category else ()
+        shelves = reader.kept("search/shelves")
+        below = reader.kept("search/shelves", category=category) if category else ()
+        facets = reader.kept("search/facets", category=category, values=6, limit=6) if category else ()
         return Page(
             "search.html",
             {
@@ -274,17 +312,22 @@ class Pages:
             },
         )
 
-    def _ask(self, _reader: Reader, asked: Asked) -> Page:
+    def _ask(self, reader: Reader, asked: Asked) -> Page:
         question, skus = asked.one("question"), asked.many("sku")
-        answer = self._asker().ask(question, skus) if question else None
+        answer = self._asker().ask(question, skus, left_s=reader.left_s) if question else None
         return Page("ask.html", {"question": question or "", "skus": skus, "answer": answer})
 
 
 class Reader:
-    """Runs queries of the catalogue within the server's limits, users under their pseudonyms."""
+    """Runs the queries of one page within the server's limits, users under their pseudonyms.
 
-    def __init__(self, server: Server) -> None:
+    The time limit is the page's, which holds a slot meanwhile: each query has what those before it have left.
+    """
+
+    def __init__(self, server: Server, kept: Kept) -> None:
         self._server = server
+        self._kept = kept
+        self._until = monotonic() + server.limits.timeout_s
 
     @property
     def names_users(self) -> bool:
@@ -294,13 +337,29 @@ class Reader:
     def rows(self, name: str, **given: Any) -> Rows:
         """The rows of a query."""
         query, given = self._prepared(name, given)
-        limits = self._server.limits
-        return catalogue.run(self._server.store, query, given, timeout_s=limits.timeout_s, max_rows=limits.max_rows)
+        most = self._server.limits.max_rows
+        return catalogue.run(self._server.store, query, given, timeout_s=self.left_s(), max_rows=most)
+
+    def kept(self, name: str, **given: str | int | None) -> Rows:
+        """The rows of a query that names no user, at most a minute old."""
+        return self._kept((name, *sorted(given.items())), lambda: self.rows(name, **given))
+
+    def left_s(self) -> float:
+        """Seconds that are left for the page.
+
+        Raises:
+            QueryTimeoutError: none is.
+        """
+        left = self._until - monotonic()
+        if left < _LEAST_S:
+            raise QueryTimeoutError(f"The queries of a page took more than {self._server.limits.timeout_s:g} s.")
+        return left
 
     def knows(self, name: str, **given: Any) -> bool:
         """Whether the graph has what the parameters of a query name."""
         query, given = self._prepared(name, given)
-        return catalogue.why_empty(self._server.store, query, given) == catalogue.NOTHING_MATCHES
+        reason = catalogue.why_empty(self._server.store, query, given, timeout_s=self.left_s())
+        return reason == catalogue.NOTHING_MATCHES
 
     def _prepared(self, name: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         query = catalogue.find(name, self._server.queries)
@@ -311,7 +370,7 @@ class Reader:
 
 
 def _home(reader: Reader, _asked: Asked) -> Page:
-    return Page("home.html", {"shelves": reader.rows("search/shelves")})
+    return Page("home.html", {"shelves": reader.kept("search/shelves")})
 
 
 def _product(reader: Reader, asked: Asked) -> Page:
@@ -353,7 +412,7 @@ def _if_moving(line: charts.Line) -> charts.Line | None:
 def _user(reader: Reader, asked: Asked) -> Page:
     user = asked.one("user")
     filters = {name: asked.one(name) for name in ("category", "min_price", "max_price")}
-    shelves = reader.rows("search/shelves")
+    shelves = reader.kept("search/shelves")
     if user is None:
         segments = reader.rows("insight/segments", members=3, limit=6) if reader.names_users else ()
         return Page("user.html", {"user": None, "segments": segments, "shelves": shelves, "filters": filters})
@@ -402,7 +461,7 @@ def _why(reader: Reader, asked: Asked) -> Page:
 
 
 def _trends(reader: Reader, asked: Asked) -> Page:
-    shelves = reader.rows("search/shelves")
+    shelves = reader.kept("search/shelves")
     category = asked.one("category") or (shelves[0]["category"] if shelves else None)
     days = asked.one("days") or "28"
     if category is None:

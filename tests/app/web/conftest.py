@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from extraction.questions import Asks
@@ -13,6 +13,7 @@ from kg.catalogue import Rows, find, load, run
 from kg.store import GraphStore
 
 QUERIES = load()
+LeftS = Callable[[], float]
 
 
 class Plain:
@@ -21,18 +22,18 @@ class Plain:
     def __init__(self, store: GraphStore) -> None:
         self._store = store
 
-    def prepare(self, texts: Sequence[str]) -> list[Prepared]:
+    def prepare(self, texts: Sequence[str], *, left_s: LeftS | None = None) -> list[Prepared]:
         meant = [text.replace("guitr", "guitar") for text in texts]
         return [Prepared(text, other, other, None) for text, other in zip(texts, meant, strict=True)]
 
-    def run(self, prepared: Prepared, *, user: str | None = None, **filters: Any) -> Rows:
+    def run(self, prepared: Prepared, *, user: str | None = None, left_s: LeftS | None = None, **filters: Any) -> Rows:
         return run(self._store, find("search/products", QUERIES), {**prepared.parameters, **filters})
 
 
 class Oracle:
     """Answers every question with one fact, whose texts hold what an attacker would write."""
 
-    def ask(self, question: str, skus: Sequence[str] = ()) -> Answer:
+    def ask(self, question: str, skus: Sequence[str] = (), *, left_s: LeftS | None = None) -> Answer:
         fact = Fact(
             sku="S1",
             title="<script>alert(1)</script>",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,10 +12,13 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from kg.app.api import application
+from kg.app.api import Limits, application
+from kg.app.session import pseudonym_of
 from kg.app.web.door import COOKIE
-from kg.app.web.pages import HEADERS, Once
+from kg.app.web.pages import HEADERS, Kept, Once
+from kg.catalogue import Rows, run
 from kg.privacy import pseudonymiser
+from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.web.conftest import QUERIES, pages
 from tests.kg.whole_graph import whole_graph
@@ -175,6 +179,8 @@ def test_a_search_shows_the_rows_of_the_query_and_what_was_meant(web: TestClient
     brand = web.get("/search", params={"category": "Accessories", "brand": "cobalt"})
     assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", brand.text) == ["S2", "T1"]
     assert 'name="brand" value="cobalt" checked' in brand.text
+    cheap = web.get("/search", params={"q": "", "max_price": "15"})
+    assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", cheap.text) == ["S2", "T1"]
     assert "Nothing fits" in text(web.get("/search", params={"q": "zeppelin"}))
 
 
@@ -258,6 +264,59 @@ def test_with_pseudonyms_nobody_is_linked_who_could_not_be_asked_for(shop: Graph
         assert "Who would want it" not in text(web.get("/product?sku=S1"))
 
 
+def test_without_a_key_for_pseudonyms_customers_are_named(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (c:User {id: 'cleo'}) "
+        "CREATE (c)-[:IN_SEGMENT {strength: 0.7}]->(:Segment {id: 's1', name: 'Strummers', users: 1, "
+        "at: datetime('2026-03-01'), traits: ['brand:birch'], inside: [1.0], outside: [0.0], z: [2.0]})"
+    )
+    with client(shop, pseudonym=pseudonym_of(Settings(pseudonym_key=None))) as web:  # as kg serve makes it
+        assert "Who would want it ben" in text(web.get("/product?sku=S1"))
+        assert "Strummers" in text(web.get("/user"))
+
+
+# --- what a page costs ----------------------------------------------------------------------------------------
+
+
+def test_the_time_limit_is_that_of_all_the_queries_of_a_page(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0, 4)  # each look at it, and so each query, takes four seconds
+    monkeypatch.setattr("kg.app.web.pages.monotonic", lambda: float(next(clock)))
+    allowed: list[float] = []
+    monkeypatch.setattr(
+        "kg.app.web.pages.catalogue.run",
+        lambda *args, timeout_s, **how: allowed.append(timeout_s) or run(*args, timeout_s=timeout_s, **how),
+    )
+    with client(shop, limits=Limits(timeout_s=10.0)) as web:
+        for _ in range(3):  # each page has its own
+            answer = web.get("/product?sku=S1")
+            assert (answer.status_code, allowed) == (504, [6.0, 2.0])
+            assert "longer than 10 seconds" in text(answer)
+            allowed.clear()
+
+
+def test_the_shelves_are_counted_once_a_minute(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("kg.app.web.pages.monotonic", lambda: now)
+    counted: list[str] = []
+    monkeypatch.setattr(
+        "kg.app.web.pages.catalogue.run",
+        lambda store, query, *args, **how: counted.append(query.name) or run(store, query, *args, **how),
+    )
+    with client(shop) as web:
+        for _ in range(2):
+            for path in ("/", "/search?q=a", "/search?q=ab", "/user?user=ben"):
+                assert "Accessories" in web.get(path).text
+            assert counted.count("search/shelves") == 1
+        # A shelf has its own.
+        assert "Guitars" in text(web.get("/search?category=Instruments"))
+        assert counted.count("search/shelves") == 2
+        shop.write("MATCH (p:Product {sku: 'S1'}) SET p.active = false")
+        now = 59.0
+        assert "Accessories 3" in text(web.get("/"))
+        now = 61.0
+        assert "Accessories 2" in text(web.get("/"))
+
+
 # --- the door -------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +358,15 @@ def test_a_form_of_another_site_cannot_lead_away(shop: GraphStore) -> None:
         assert web.post("/login", content=b"k" * 5000).status_code == 413
 
 
+def test_a_form_of_another_site_logs_nobody_in_or_out(shop: GraphStore) -> None:
+    with client(shop, keys=(KEY,)) as web:
+        for path in ("/login", "/logout"):
+            answer = web.post(path, data={"key": KEY}, headers={"Sec-Fetch-Site": "cross-site"})
+            assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+        # A link from anywhere leads to the form.
+        assert web.get("/login", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
 def test_a_key_in_the_header_opens_pages_too(shop: GraphStore) -> None:
     with client(shop, keys=(KEY,)) as web:
         assert web.get("/", headers={"X-API-Key": KEY}).status_code == 200
@@ -317,6 +385,23 @@ def test_what_takes_long_to_make_is_made_once() -> None:
     made: list[int] = []
     once = Once(lambda: made.append(1) or "it")
     assert (once(), once(), made) == ("it", "it", [1])
+
+
+def test_what_is_kept_is_bounded_and_an_empty_answer_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kg.app.web.pages.MOST_KEPT", 2)
+    made: list[str] = []
+
+    def asked(key: str, *rows: dict[str, str]) -> None:
+        kept(key, lambda: made.append(key) or Rows(("name",), rows))
+
+    kept = Kept()
+    for _ in range(2):
+        asked("nothing")
+        asked("a", {"name": "a"})
+    assert made == ["nothing", "a", "nothing"]
+    for key in ("b", "c", "a"):
+        asked(key, {"name": key})
+    assert made == ["nothing", "a", "nothing", "b", "c", "a"]
 
 
 def test_the_script_is_named_only_where_it_is_served(shop: GraphStore) -> None:
