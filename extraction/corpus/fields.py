@@ -29,6 +29,9 @@ and one such text would hold up the language model for minutes."""
 MAX_KEY: Final = 1_000
 """Characters of an id, a brand or a category: Neo4j refuses index entries of over 8 kB, in UTF-8."""
 
+MAX_QUANTITY: Final = 1_000_000
+"""Pieces bought at once. More is a mistake of whoever counted, and what they add up to must fit 64 bits."""
+
 _PRICE = re.compile(r"(?:[$€£¥]\s*)?(?P<number>\d{1,3}(?:,\d{3})+\.\d+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)")
 _SECONDS = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 _YES: Final = frozenset(("true", "t", "yes", "y", "1"))
@@ -96,6 +99,14 @@ def rating(row: Row, name: str) -> float | None:
     found = number(row, name)
     if found is not None and not 1 <= found <= 5:
         raise BadRecord(f"{name} is {found:g}; expected 1 to 5.")
+    return found
+
+
+def quantity(row: Row, name: str) -> float | None:
+    """Pieces of something, 1 to :data:`MAX_QUANTITY`, as the float that an event's value is."""
+    found = number(row, name)
+    if found is not None and not (1 <= found <= MAX_QUANTITY and found.is_integer()):
+        raise BadRecord(f"{name} is {found:.15g}; expected a whole number from 1 to {MAX_QUANTITY:,}.")
     return found
 
 

@@ -61,6 +61,8 @@ MOST_UNREAD: Final = 5_000
 ANSWER_S: Final = 30.0
 """How long a request waits for its records to be written."""
 IDLE_S: Final = 1.0
+AFTER_BUG_S: Final = 10.0
+"""Between two tries of what fails by a bug, each of which puts a traceback into the log."""
 
 
 @dataclass(slots=True)
@@ -214,6 +216,12 @@ class Receiver:
             problem = error if isinstance(error, StoreError) else StoreError(f"The records cannot be kept: {error}")
             for d in deliveries:
                 d.finish(problem)
+        except Exception as bug:
+            # There is one thread that writes: ended by one request, it would leave all others without an answer.
+            of_what = ", ".join(sorted({d.kind for d in deliveries}))
+            log.exception("requests with %s (%d) were not written, by a bug; others are", of_what, len(deliveries))
+            for d in deliveries:
+                d.finish(bug)
         else:
             for d in deliveries:
                 self._records.labels(d.kind, "loaded").inc(d.loaded)
@@ -300,6 +308,7 @@ class _Behind(threading.Thread):
         swept = False
         while True:
             try:
+                self._stop_if_closed()
                 if not swept:
                     if self._reader is not None:
                         self._reader.extractor(self._store)
@@ -311,8 +320,16 @@ class _Behind(threading.Thread):
             except KGError as error:
                 log.warning("what was written is not served yet; it is tried again: %s", error)
                 swept = False
-                with self._news:
-                    self._news.wait(IDLE_S)
+                self._rest(IDLE_S)
+            except Exception:
+                # The thread that ends serves nobody any more; other records may do.
+                log.exception("what was written is not served, by a bug; it is tried again in %.0f s", AFTER_BUG_S)
+                swept = False
+                self._rest(AFTER_BUG_S)
+
+    def _rest(self, seconds: float) -> None:
+        with self._news:
+            self._news.wait_for(lambda: self._closed, seconds)
 
     def _serve(self, refresher: Refresher) -> None:
         with self._news:

@@ -87,6 +87,7 @@ PROSE = st.text(max_size=40).map(clean_text)
 IDS = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=10)
 TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))
 NUMBERS = st.floats(0, 1e6)
+QUANTITIES = st.integers(1, 10**6).map(float)
 FLOATS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=3).map(tuple)
 
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
@@ -124,7 +125,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     EventRecord: st.builds(
         EventRecord,
         user=IDS,
-        type=st.sampled_from([t for t in EVENT_TYPES if t not in ("rated", "searched")]),
+        type=st.sampled_from([t for t in EVENT_TYPES if t not in ("rated", "bought", "searched")]),
         sku=IDS,
         at=st.none() | TIMES,
         value=st.none() | NUMBERS,
@@ -134,6 +135,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         arm=st.none() | IDS,
     )
     | st.builds(EventRecord, user=IDS, type=st.just("rated"), sku=IDS, value=st.floats(1, 5))
+    | st.builds(EventRecord, user=IDS, type=st.just("bought"), sku=IDS, value=st.none() | QUANTITIES)
     | st.builds(EventRecord, user=IDS, type=st.just("searched"), query=NAMES),
     UserRecord: st.builds(
         UserRecord,
@@ -269,6 +271,11 @@ BAD: list[tuple[Callable[..., Iterator[Any]], str | bytes | dict[str, Any], str]
     (read_events, event(sku=None), "viewed without a sku"),
     (read_events, event(type="searched"), "searched without a query"),
     (read_events, event(type="rated", value=6), "value is 6; expected 1 to 5"),
+    (read_events, event(type="bought", value=0), "value is 0; expected a whole number from 1 to 1,000,000"),
+    (read_events, event(type="bought", value=-1), "value is -1; expected a whole number"),
+    (read_events, event(type="bought", value=1.5), "value is 1.5; expected a whole number"),
+    (read_events, event(type="bought", value="1000001"), "value is 1000001; expected a whole number"),
+    (read_events, event(type="bought", value=1e19), "value is 1e+19; expected a whole number"),
     (read_events, event(value="many"), "value is 'many', not a number"),
     (read_events, event(at="yesterday"), "at is 'yesterday'; expected ISO 8601"),
     (read_events, event(at=[]), "at is []; expected ISO 8601"),
