@@ -20,6 +20,7 @@ from typing import Any, Final
 import orjson
 
 from extraction.corpus.text import clean_line, clean_text, drop_controls
+from kg.records import VECTOR_NAME
 
 Row = Mapping[str, Any]
 
@@ -226,11 +227,15 @@ def keys_by_kind(row: Row, name: str) -> dict[str, tuple[str, ...]]:
 
 
 def vectors(row: Row, name: str) -> dict[str, tuple[float, ...]]:
-    """Lists of finite numbers by their name."""
+    """Lists of finite numbers by their name, which becomes part of a property's."""
     found: dict[str, tuple[float, ...]] = {}
     for kind, value in _items(row, name):
         if value is None:
             continue
+        if not VECTOR_NAME.fullmatch(kind):
+            raise BadRecord(
+                f"{name} holds {_shown(kind)}; expected a name of at most 41 of a-z, 0-9 and _ that begins with a-z."
+            )
         if not isinstance(value, list) or not value:
             raise BadRecord(f"{name}.{kind} is {_shown(value)}; expected a list of numbers.")
         found[kind] = tuple(_as_number(x, f"{name}.{kind}") for x in value)

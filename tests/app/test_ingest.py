@@ -64,6 +64,18 @@ def test_each_bad_record_goes_to_the_rejects_with_its_line_and_the_rest_load(
     assert store.read("MATCH (p:Product) RETURN p.sku AS sku ORDER BY sku") == [{"sku": "A"}, {"sku": "E"}]
 
 
+def test_a_vector_whose_name_cannot_be_a_property_costs_its_product_alone(
+    kg: Kg, store: GraphStore, tmp_path: Path
+) -> None:
+    longest = "a" * 41
+    path = lines(tmp_path / "p.jsonl", {**GUITAR, "vectors": {"clip-vit": [1]}}, {**STRAP, "vectors": {longest: [1]}})
+    answer = kg("ingest", "products", path, "--json")
+    assert (answer.code, answer.json["loaded"], answer.json["rejected"]) == (0, 1, 1)
+    assert store.read(f"MATCH (p:Product) RETURN p.sku AS sku, p.vector_{longest} AS vector") == [
+        {"sku": "S1", "vector": [1.0]}
+    ]
+
+
 def test_too_many_rejects_stop_the_load_and_keep_what_was_loaded(kg: Kg, tmp_path: Path) -> None:
     path = lines(tmp_path / "p.jsonl", GUITAR, {"sku": "x"}, {"sku": "y"}, STRAP)
     answer = kg("ingest", "products", path, "--max-rejects", 1)
