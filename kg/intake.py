@@ -83,6 +83,8 @@ class IntakeSummary:
     unknown_targets: int = 0
     unknown_kinds: int = 0
     deactivated: int = 0
+    sync_left_out: bool = False
+    """Nothing was made inactive although it was asked for: what was loaded is not the whole catalogue."""
 
     def __add__(self, other: IntakeSummary) -> IntakeSummary:
         return IntakeSummary(
@@ -91,6 +93,7 @@ class IntakeSummary:
             self.unknown_targets + other.unknown_targets,
             self.unknown_kinds + other.unknown_kinds,
             self.deactivated + other.deactivated,
+            self.sync_left_out or other.sync_left_out,
         )
 
 
@@ -104,6 +107,7 @@ def load_products(
     *,
     document_of: Callable[[ProductRecord], Document],
     sync: bool = False,
+    is_whole: Callable[[], bool] = lambda: True,
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     now: datetime | None = None,
@@ -116,7 +120,9 @@ def load_products(
 
     Args:
         document_of: makes the text from which facts will be extracted.
-        sync: make products that are not among ``records`` inactive.
+        sync: make products that are not among ``records`` inactive, if there are any records.
+        is_whole: asked after the last record; whether ``records`` were all that the files hold. A product whose line
+            was rejected is on sale all the same, so otherwise ``sync`` makes nothing inactive.
         now: when a price that changes is taken to have changed.
     """
     loaded = unknown = unknown_kinds = 0
@@ -145,8 +151,14 @@ def load_products(
             known = merged_relationships(r for r in pairs if r.end.key not in absent)
             for part in batched(known, 5 * batch_size):
                 store.change_all(list(relationship_statements(part)))
-    deactivated = _deactivate_all_but(store, seen, batch_size) if sync else 0
-    return IntakeSummary(loaded=loaded, unknown_targets=unknown, unknown_kinds=unknown_kinds, deactivated=deactivated)
+    left_out = sync and not (loaded and is_whole())
+    return IntakeSummary(
+        loaded=loaded,
+        unknown_targets=unknown,
+        unknown_kinds=unknown_kinds,
+        deactivated=_deactivate_all_but(store, seen, batch_size) if sync and not left_out else 0,
+        sync_left_out=left_out,
+    )
 
 
 def load_reviews(

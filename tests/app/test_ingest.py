@@ -131,6 +131,30 @@ def test_holding_out_the_last_record_of_each_user(kg: Kg, tmp_path: Path) -> Non
     assert [json.loads(line)["sku"] for line in rest.read_text().splitlines()] == ["B", "Z"]
 
 
+def test_sync_makes_nothing_inactive_unless_the_file_was_loaded_whole(
+    kg: Kg, store: GraphStore, tmp_path: Path
+) -> None:
+    def active() -> list[str]:
+        return [r["sku"] for r in store.read("MATCH (p:Product {active: true}) RETURN p.sku AS sku ORDER BY sku")]
+
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", GUITAR, STRAP))
+    wrong = {
+        "a bad line": lines(tmp_path / "bad.jsonl", GUITAR, {**STRAP, "price": "abc"}),
+        "another kind": lines(tmp_path / "other.jsonl", {"user": "anna", "sku": "G1", "type": "viewed"}),
+        "no line": tmp_path / "none.csv",
+    }
+    wrong["no line"].write_text("sku,title\n")
+    for path in wrong.values():
+        answer = kg("ingest", "products", path, "--sync")
+        assert (answer.code, "no product inactive" in " ".join(answer.err.split())) == (1, True)
+        assert active() == ["G1", "S1"]
+    answer = kg("ingest", "products", wrong["a bad line"], "--sync", "--json")
+    assert (answer.json["loaded"], answer.json["deactivated"], answer.json["sync_left_out"]) == (1, 0, True)
+    answer = kg("ingest", "products", lines(tmp_path / "new.jsonl", GUITAR), "--sync", "--json")
+    assert (answer.code, answer.json["deactivated"], answer.json["sync_left_out"]) == (0, 1, False)
+    assert active() == ["G1"]
+
+
 def test_sync_of_anything_but_products_is_refused(kg: Kg, tmp_path: Path) -> None:
     answer = kg("ingest", "events", lines(tmp_path / "e.jsonl", {}), "--sync")
     assert (answer.code, "--sync" in answer.err) == (1, True)
