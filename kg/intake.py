@@ -301,20 +301,77 @@ SET p.price_times = CASE WHEN p.prices IS NULL THEN [0] ELSE p.price_times + $at
 """
 
 
+# A record that comes again replaces what it said before. Mostly that is the same, or nothing: then neither statement of
+# a pair finds anything. Taking a relationship away locks both its ends, so users whom only the earlier record names are
+# locked first, together with those of this one, in the order of all who write to users.
+# The far ends have no labels: with one, the planner would compare every new review with all products.
+_LOCK_EARLIER_AUTHORS: Final = """
+UNWIND $rows AS row
+MATCH (review:Review {id: row.id})
+MATCH (review)<-[:WROTE {source: $source}]-(u)
+WHERE u.id <> row.user
+WITH collect(u.id) AS earlier
+UNWIND CASE WHEN earlier = [] THEN [] ELSE earlier + [row IN $rows | row.user] END AS id
+WITH DISTINCT id
+ORDER BY id
+MATCH (u:User {id: id})
+SET u.id = u.id
+"""
+_FORGET_EARLIER_REVIEW: Final = """
+UNWIND $rows AS row
+MATCH (review:Review {id: row.id})
+CALL (row, review) {
+  MATCH (review)<-[r:WROTE {source: $source}]-(u)
+  WHERE u.id <> row.user
+  RETURN r
+UNION ALL
+  MATCH (review)-[r:ABOUT {source: $source}]->(p)
+  WHERE p.sku <> row.sku
+  RETURN r
+}
+DELETE r
+"""
+_LOCK_EARLIER_FRIENDS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.id})
+MATCH (u)-[:FRIEND_OF {source: $source}]->(f)
+WHERE NOT f.id IN row.friends
+WITH collect(f.id) AS earlier
+UNWIND CASE WHEN earlier = [] THEN [] ELSE earlier + $users END AS id
+WITH DISTINCT id
+ORDER BY id
+MATCH (u:User {id: id})
+SET u.id = u.id
+"""
+_FORGET_EARLIER_FRIENDS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.id})
+MATCH (u)-[r:FRIEND_OF {source: $source}]->(f)
+WHERE NOT f.id IN row.friends
+DELETE r
+"""
+
+
 def user_statements(users: Sequence[UserRecord], pseudonym: Pseudonym) -> list[Statement]:
-    """The statements that merge ``users`` and make their friends known."""
+    """The statements that merge ``users`` and make their friends known; of two records of a user the later stands."""
     nodes: list[Node] = []
     friends: list[Relationship] = []
-    for r in users:
+    rows: list[dict[str, Any]] = []
+    for r in {r.user: r for r in users}.values():
         me = NodeRef("User", pseudonym(r.user))
         nodes.append(Node("User", me.key, {"interests": list(r.interests), "language": r.language}))
+        rows.append({"id": me.key, "friends": [pseudonym(friend) for friend in r.friends]})
         for friend in r.friends:
             other = NodeRef("User", pseudonym(friend))
             nodes.append(Node("User", other.key))
             friends.append(Relationship(me, "FRIEND_OF", other, schema.CATALOGUE))
     # A friend without properties must not undo what the same batch says of them.
+    known = merged_nodes(nodes)
+    said = {"rows": rows, "source": schema.CATALOGUE}
     return [
-        *node_statements(merged_nodes(nodes)),
+        (_LOCK_EARLIER_FRIENDS, said | {"users": [n.key for n in known]}),
+        *node_statements(known),
+        (_FORGET_EARLIER_FRIENDS, said),
         *relationship_statements(merged_relationships(friends)),
     ]
 
@@ -402,23 +459,34 @@ def review_statements(
 ) -> list[Statement]:
     """The statements that merge ``reviews`` with their authors and texts; their products must be there."""
     nodes: list[Node] = []
+    authors: list[Node] = []
     relationships: list[Relationship] = []
+    rows: list[dict[str, Any]] = []
     for r in reviews:
         review, user = NodeRef("Review", r.id), NodeRef("User", pseudonym(r.user))
         nodes.append(Node("Review", r.id, {"rating": r.rating, "title": r.title or None, "at": r.at}))
-        nodes.append(Node("User", user.key))
+        authors.append(Node("User", user.key))
+        rows.append({"id": r.id, "user": user.key, "sku": r.sku})
         relationships.append(Relationship(user, "WROTE", review, schema.CATALOGUE))
         relationships.append(Relationship(review, "ABOUT", NodeRef("Product", r.sku), schema.CATALOGUE))
-    validate(Graph(tuple(nodes), tuple(relationships)))
+    validate(Graph((*nodes, *authors), tuple(relationships)))
+    said = {"rows": rows, "source": schema.CATALOGUE}
     return [
         *node_statements(merged_nodes(nodes)),
+        (_LOCK_EARLIER_AUTHORS, said),
+        *node_statements(merged_nodes(authors)),
+        (_FORGET_EARLIER_REVIEW, said),
         *relationship_statements(merged_relationships(relationships)),
         *_document_statements("Review", [(r.id, d) for r, d in zip(reviews, documents, strict=True)]),
     ]
 
 
 def _document_statements(owner: str, documents: Sequence[tuple[str, Document]]) -> list[Statement]:
-    """Store the texts; whatever stood in an older wording is taken back before offsets could lie."""
+    """Store the texts; whatever stood in an older wording, or was said of another product, is taken back first.
+
+    Offsets in another wording would lie, and facts are looked for at the product of which the text is; either way it
+    has to be read again.
+    """
     key = schema.LABEL[owner].key
     rows = [
         {
@@ -436,7 +504,10 @@ def _document_statements(owner: str, documents: Sequence[tuple[str, Document]]) 
         for owner_key, d in sorted(documents, key=lambda pair: pair[1].id)
     ]
     retract, _ = retract_statement([])
-    changed = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nWHERE d.sha256 <> row.sha256\n"
+    changed = (
+        "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\n"
+        "WHERE d.sha256 <> row.sha256 OR d.sku <> row.properties.sku\nREMOVE d.extracted\n"
+    )
     return [
         (changed + "WITH collect(d.id) AS changed\n" + retract.replace("$documents", "changed", 1), {"rows": rows}),
         (
