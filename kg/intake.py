@@ -52,8 +52,9 @@ RELATED: Final = {
 }
 """The relationship that each kind of ``related`` becomes; the kind is kept as its ``source``."""
 
-_OWNED: Final = "MADE_BY|IN_CATEGORY|VARIANT_OF|" + "|".join(sorted(set(RELATED.values())))
-"""Relationships that a product file owns: what it no longer says, goes."""
+_RELATIONS: Final = "VARIANT_OF|" + "|".join(sorted(set(RELATED.values())))
+"""Relationships to other products that a product file owns, as it does those to brand and shelves: what it no longer
+says, goes."""
 
 INTEREST: Final = {
     "viewed": 0.2,
@@ -116,7 +117,8 @@ def load_products(
 
     A file is the whole truth of what it owns: a brand or category that a product
     had from an earlier file and has no more is taken away. Relations to other
-    products are written after all products, since they may point forwards.
+    products are written after all products, since they may point forwards; those
+    of the earlier file stay until then, so that a load that stops loses none.
 
     Args:
         document_of: makes the text from which facts will be extracted.
@@ -135,22 +137,20 @@ def load_products(
                 products = list({r.sku: r for r in batch}.values())
                 statements = product_statements(products, [document_of(r) for r in products], at)
                 pipeline.put(partial(_commit, store, statements, len(batch), progress))
-                pairs = [r for product in products for r in related_of(product)]
-                if pairs:
-                    pickle.dump(pairs, spool)
-                    spooled += 1
+                pickle.dump([(product.sku, list(related_of(product))) for product in products], spool)
+                spooled += 1
                 if sync:
                     seen.update(r.sku for r in products)
                 loaded += len(batch)
                 unknown_kinds += sum(len(to) for p in products for kind, to in p.related.items() if kind not in RELATED)
         spool.seek(0)
         for _ in range(spooled):
-            pairs = pickle.load(spool)
-            absent = missing_keys(store, "Product", {r.end.key for r in pairs})
-            unknown += sum(r.end.key in absent for r in pairs)
-            known = merged_relationships(r for r in pairs if r.end.key not in absent)
-            for part in batched(known, 5 * batch_size):
-                store.change_all(list(relationship_statements(part)))
+            for part in _portions(pickle.load(spool), 5 * batch_size):
+                pairs = [r for _, named in part for r in named]
+                absent = missing_keys(store, "Product", {r.end.key for r in pairs}) if pairs else set()
+                unknown += sum(r.end.key in absent for r in pairs)
+                known = [r for r in pairs if r.end.key not in absent]
+                store.change_all(relation_statements([sku for sku, _ in part], known))
     left_out = sync and not (loaded and is_whole())
     return IntakeSummary(
         loaded=loaded,
@@ -427,10 +427,10 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
     return [
         (
             "UNWIND $skus AS sku\n"
-            f"MATCH (:Product {{sku: sku}})-[r:{_OWNED}]->()\n"
-            "WHERE r.source IN $sources\n"
+            "MATCH (:Product {sku: sku})-[r:MADE_BY|IN_CATEGORY]->()\n"
+            "WHERE r.source = $source\n"
             "DELETE r",
-            {"skus": sorted(p.sku for p in products), "sources": [schema.CATALOGUE, *RELATED]},
+            {"skus": sorted(p.sku for p in products), "source": schema.CATALOGUE},
         ),
         *node_statements(merged_nodes(graph.nodes)),
         *relationship_statements(merged_relationships(graph.relationships)),
@@ -439,6 +439,40 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
             {"rows": [{"sku": p.sku, "price": float(p.price)} for p in products if p.price is not None], "at": at},
         ),
         *_document_statements("Product", [(d.sku, d) for d in documents]),
+    ]
+
+
+def _portions(
+    named: Sequence[tuple[str, list[Relationship]]], size: int
+) -> Iterator[list[tuple[str, list[Relationship]]]]:
+    """Products with the relations that they name, some ``size`` of these at a time: one may name hundreds."""
+    part: list[tuple[str, list[Relationship]]] = []
+    count = 0
+    for product in named:
+        part.append(product)
+        count += len(product[1])
+        if count >= size:
+            yield part
+            part, count = [], 0
+    if part:
+        yield part
+
+
+def relation_statements(skus: Sequence[str], relations: Iterable[Relationship]) -> list[Statement]:
+    """The statements by which products are related to others as their file says, and no longer as an earlier one did.
+
+    Args:
+        relations: of these products, to products that are there.
+    """
+    return [
+        (
+            "UNWIND $skus AS sku\n"
+            f"MATCH (:Product {{sku: sku}})-[r:{_RELATIONS}]->()\n"
+            "WHERE r.source IN $sources\n"
+            "DELETE r",
+            {"skus": sorted(skus), "sources": [schema.CATALOGUE, *RELATED]},
+        ),
+        *relationship_statements(merged_relationships(relations)),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from extraction.corpus import product_document, review_document
+from kg.errors import TooManyRejectsError
 from kg.graph import Document, DocumentKind, Evidence, Extraction, Graph, Node, NodeRef, Relationship
 from kg.intake import load_events, load_products, load_reviews, load_users, rank_popularity
 from kg.privacy import pseudonymiser
@@ -165,6 +166,51 @@ def test_a_newer_file_takes_away_what_it_no_longer_says_but_not_what_others_said
     ]
     (p,) = store.read("MATCH (p:Product {sku: 'G1'}) RETURN p.price AS price, p.popularity AS popularity")
     assert p == {"price": None, "popularity": 0.5}
+
+
+RELATIONS = (
+    "MATCH (a:Product)-[r:BOUGHT_WITH|ACCESSORY_OF|VARIANT_OF]->(b:Product) "
+    "RETURN a.sku AS a, r.source AS source, b.sku AS b ORDER BY a, b"
+)
+
+
+def relations(store: GraphStore) -> list[tuple[str, str, str]]:
+    return [(row["a"], row["source"], row["b"]) for row in store.read(RELATIONS)]
+
+
+@pytest.mark.parametrize("cut_after", range(3))
+def test_a_load_that_stops_early_leaves_the_relations_that_were_there(store: GraphStore, cut_after: int) -> None:
+    tuner = ProductRecord(sku="T1", title="Tuner", variant_of="G1")
+    products(store, GUITAR, STRAP, tuner)
+    before = [
+        ("G1", "bought_together", "S1"),
+        ("S1", "accessory_of", "G1"),
+        ("T1", "catalogue", "G1"),
+    ]
+    assert relations(store) == before
+
+    def cut_off() -> Any:
+        yield from [replace(GUITAR, related={"bought_together": ("T1",)}), STRAP, replace(tuner, variant_of="S1")][
+            :cut_after
+        ]
+        raise TooManyRejectsError("More than 0 records were rejected.")
+
+    with pytest.raises(TooManyRejectsError):
+        load_products(store, cut_off(), document_of=product_document, batch_size=1)
+    assert relations(store) == before
+
+
+def test_relations_that_a_newer_file_says_no_more_go_and_those_of_others_stay(store: GraphStore) -> None:
+    products(store, GUITAR, STRAP)
+    store.write("MATCH (a {sku: 'S1'}), (b {sku: 'G1'}) MERGE (a)-[:ACCESSORY_OF {source: 'curator'}]->(b)")
+    products(store, replace(STRAP, related={}), batch_size=1)
+    assert relations(store) == [("G1", "bought_together", "S1"), ("S1", "curator", "G1")]
+    products(store, GUITAR, replace(STRAP, related={"substitute_for": ("G1",), "bought_together": ("G1",)}))
+    assert relations(store) == [
+        ("G1", "bought_together", "S1"),
+        ("S1", "bought_together", "G1"),
+        ("S1", "curator", "G1"),
+    ]
 
 
 def test_sync_makes_products_inactive_that_the_file_lacks(store: GraphStore) -> None:

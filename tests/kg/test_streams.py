@@ -99,6 +99,13 @@ def test_relations_of_products_are_made_to_those_that_are_there(store: GraphStor
     ]
 
 
+def test_relations_that_a_product_says_no_more_go(store: GraphStore) -> None:
+    guitar = ProductRecord(sku="G1", title="Guitar", related={"also_bought": ("S1",)}, variant_of="S1")
+    load(store, guitar, ProductRecord(sku="S1", title="Strap"))
+    load(store, replace(guitar, related={"also_viewed": ("S1",)}, variant_of=None))
+    assert store.read("MATCH (:Product)-[r]->(:Product) RETURN type(r) AS type") == [{"type": "VIEWED_WITH"}]
+
+
 def test_a_review_that_comes_again_for_another_product_waits_to_be_read_again(store: GraphStore) -> None:
     load(store, ProductRecord(sku="G1", title="Guitar"), ProductRecord(sku="S1", title="Strap"))
     review = ReviewRecord(id="r1", user="anna", sku="G1", text="Nice.")
