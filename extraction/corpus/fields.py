@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from extraction.corpus.people import names_people
 from extraction.corpus.text import clean_line, clean_text, drop_controls
 from kg.records import VECTOR_NAME
 
@@ -257,7 +258,7 @@ def _as_key(value: Any, name: str) -> str | None:
     # Tables turn whole numbers into floats as soon as one of the column is missing.
     if isinstance(value, float | Decimal) and abs(whole := float(value)) < 1e15 and whole.is_integer():
         return str(int(whole))
-    raise BadRecord(f"{name} is {_shown(value)}, not an id.")
+    raise BadRecord(f"{name} is {_shown(value, name)}, not an id.")
 
 
 def _as_keys(value: Any, name: str) -> tuple[str, ...]:
@@ -329,7 +330,7 @@ def _parts(value: Any, name: str) -> Iterable[Any]:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return (value,)
-    raise BadRecord(f"{name} is {_shown(value)}; expected a list.")
+    raise BadRecord(f"{name} is {_shown(value, name)}; expected a list.")
 
 
 def _items(row: Row, name: str) -> Iterable[tuple[str, Any]]:
@@ -355,6 +356,9 @@ def _path(value: Any, name: str) -> tuple[str, ...]:
     return path
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, name: str = "") -> str:
+    """How a value begins; of the field ``name``, if it says who, only of what kind it is."""
+    if names_people(name):
+        return f"a value of type {type(value).__name__}"
     shown = repr(value)
     return drop_controls(shown if len(shown) <= 60 else shown[:59] + "…")

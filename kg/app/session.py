@@ -94,7 +94,7 @@ class RejectFile:
     """Bad records, one JSON object a line. Nothing is lost: each says where it stands and why it was not loaded.
 
     The file of an earlier load is replaced only when this load ends, so a load that is
-    cut off leaves the old one standing.
+    cut off leaves the old one standing. Only its owner can read it (``mkstemp``), since records are of customers.
     """
 
     def __init__(self, path: Path, *, limit: int | None = None) -> None:

@@ -310,6 +310,48 @@ def test_a_bad_line_is_rejected_with_its_reason_and_the_next_is_read(
     assert len(rejects[0].excerpt) <= 200
 
 
+SECRET = "anna@example.org"
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "bad", "shown"),
+    [
+        (
+            read_events,
+            "f.jsonl",
+            {"user": SECRET, "sku": "A1", "type": "stared_at"},
+            '{"sku": "A1", "type": "stared_at"}',
+        ),
+        (read_events, "f.jsonl", {"USER": SECRET, "sku": "A1", "type": "viewed"}, '{"sku": "A1", "type": "viewed"}'),
+        (read_events, "f.jsonl", f'{{"sku": "A1", "user": "{SECRET}", "type"', '{"sku": "A1", "user": "", "type"'),
+        (read_events, "f.jsonl", f'{{"sku": "A1", "user": "{SECRET}', '{"sku": "A1", "user": ""'),
+        (read_events, "f.jsonl", f'{{"sku": "A1", "user": {{"x": 1, "mail": "{SECRET}"}}', '{"sku": "A1", "user": ""'),
+        (read_events, "f.jsonl", f'["{SECRET}", "A1"]', ""),
+        (read_events, "f.csv", f"user,sku,type\n{SECRET},A1,stared_at", '{"sku": "A1", "type": "stared_at"}'),
+        (read_events, "f.csv", f"user,sku,type\n{SECRET},A1", ""),
+        (read_reviews, "f.jsonl", review(user=SECRET, text=""), '{"id": "r1", "sku": "A1", "text": "", "rating": 4}'),
+        (read_users, "f.jsonl", {"user": [SECRET], "language": "en"}, '{"language": "en"}'),
+        (read_users, "f.jsonl", {"user": "x", "friends": {SECRET: 1}}, "{}"),
+        (read_users, "f.jsonl", {"user": "x", "friends": [[SECRET]], "language": "en"}, '{"language": "en"}'),
+        (read_users, "f.jsonl", f'{{"friends": ["ben", "a]{SECRET}", "lang', '{"friends": ""'),
+        (
+            read_users,
+            "f.jsonl",
+            f'{{"user": "{SECRET}"}}\n{{"user": "{SECRET}", "language": "en"}}',
+            '{"language": "en"}',
+        ),
+    ],
+)
+def test_no_reject_says_who(
+    tmp_path: Path, reader: Callable[..., Iterator[Any]], name: str, bad: Any, shown: str
+) -> None:
+    _, rejects = read(reader, lines(tmp_path / name, bad))
+
+    assert [r.excerpt for r in rejects] == [shown]
+    assert SECRET not in json.dumps([r.as_dict() for r in rejects])
+    assert rejects[0].reason
+
+
 def test_a_line_longer_than_memory_should_hold_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "file.jsonl"
     with path.open("wb") as file:
