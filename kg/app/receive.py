@@ -211,7 +211,7 @@ class Receiver:
             self._queued -= sum(len(d.records) for d in deliveries)
         try:
             self._rejects.write([reject for d in deliveries for _, reject in d.rejected])
-            self._load([(d, index, record) for d in deliveries for index, record in d.records])
+            self._load([(d, index, record) for d in deliveries for index, record in d.records], set())
         except (KGError, OSError) as error:
             problem = error if isinstance(error, StoreError) else StoreError(f"The records cannot be kept: {error}")
             for d in deliveries:
@@ -228,14 +228,20 @@ class Receiver:
                 self._records.labels(d.kind, "rejected").inc(len(d.rejected))
                 d.finish()
 
-    def _load(self, rows: Sequence[tuple[_Delivery, int, Record]]) -> None:
-        """Load rows; what the database refuses is found by halving, and rejected alone."""
+    def _load(self, rows: Sequence[tuple[_Delivery, int, Record]], told: set[int]) -> None:
+        """Load rows; what the database refuses is found by halving, and rejected alone.
+
+        Args:
+            told: which records stand among the rejects, by ``id``: a half knows the same unknown products again.
+        """
         if not rows:
             return
         owner = {id(record): (d, index) for d, index, record in rows}
 
         def reject(records: Sequence[ReviewRecord | EventRecord]) -> None:
-            self._rejects.write([unknown_product(f"POST /{owner[id(r)][0].kind}", r) for r in records])
+            new = [r for r in records if id(r) not in told]
+            self._rejects.write([unknown_product(f"POST /{owner[id(r)][0].kind}", r) for r in new])
+            told.update(map(id, new))
 
         try:
             loaded = streams.load_piece(
@@ -251,8 +257,8 @@ class Receiver:
             )
         except (StatementError, SchemaError) as error:
             if len(rows) > 1:
-                self._load(rows[: len(rows) // 2])
-                self._load(rows[len(rows) // 2 :])
+                self._load(rows[: len(rows) // 2], told)
+                self._load(rows[len(rows) // 2 :], told)
                 return
             ((delivery, index, _),) = rows
             refused = Reject(file=f"POST /{delivery.kind}", line=index + 1, reason=str(error))

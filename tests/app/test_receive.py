@@ -97,6 +97,17 @@ def test_what_the_database_refuses_is_rejected_alone(
     assert known == [{"n": 2}]
 
 
+def test_an_unknown_product_beside_what_the_database_refuses_is_rejected_once(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("extraction.corpus.fields.MAX_KEY", 100_000)
+    body = [VIEW | {"sku": "X9"}, VIEW, VIEW | {"user": "x" * 40_000}, VIEW | {"user": "ben"}]
+    answer = client.post("/events", content=lines(*body), headers=NDJSON)
+    assert (answer.json()["loaded"], [r["index"] for r in answer.json()["rejected"]]) == (2, [0, 2])
+    kept = [json.loads(line)["line"] for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert sorted(kept) == [1, 3]
+
+
 def test_who_sends_too_much_is_asked_to_come_later(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kg.app.receive.MOST_WAITING", 0)
     answer = client.post("/events", json=VIEW)
