@@ -52,8 +52,9 @@ RELATED: Final = {
 }
 """The relationship that each kind of ``related`` becomes; the kind is kept as its ``source``."""
 
-_OWNED: Final = "MADE_BY|IN_CATEGORY|VARIANT_OF|" + "|".join(sorted(set(RELATED.values())))
-"""Relationships that a product file owns: what it no longer says, goes."""
+_RELATIONS: Final = "VARIANT_OF|" + "|".join(sorted(set(RELATED.values())))
+"""Relationships to other products that a product file owns, as it does those to brand and shelves: what it no longer
+says, goes."""
 
 INTEREST: Final = {
     "viewed": 0.2,
@@ -83,6 +84,8 @@ class IntakeSummary:
     unknown_targets: int = 0
     unknown_kinds: int = 0
     deactivated: int = 0
+    sync_left_out: bool = False
+    """Nothing was made inactive although it was asked for: what was loaded is not the whole catalogue."""
 
     def __add__(self, other: IntakeSummary) -> IntakeSummary:
         return IntakeSummary(
@@ -91,6 +94,7 @@ class IntakeSummary:
             self.unknown_targets + other.unknown_targets,
             self.unknown_kinds + other.unknown_kinds,
             self.deactivated + other.deactivated,
+            self.sync_left_out or other.sync_left_out,
         )
 
 
@@ -104,6 +108,7 @@ def load_products(
     *,
     document_of: Callable[[ProductRecord], Document],
     sync: bool = False,
+    is_whole: Callable[[], bool] = lambda: True,
     batch_size: int = BATCH_SIZE,
     progress: Progress | None = None,
     now: datetime | None = None,
@@ -112,11 +117,14 @@ def load_products(
 
     A file is the whole truth of what it owns: a brand or category that a product
     had from an earlier file and has no more is taken away. Relations to other
-    products are written after all products, since they may point forwards.
+    products are written after all products, since they may point forwards; those
+    of the earlier file stay until then, so that a load that stops loses none.
 
     Args:
         document_of: makes the text from which facts will be extracted.
-        sync: make products that are not among ``records`` inactive.
+        sync: make products that are not among ``records`` inactive, if there are any records.
+        is_whole: asked after the last record; whether ``records`` were all that the files hold. A product whose line
+            was rejected is on sale all the same, so otherwise ``sync`` makes nothing inactive.
         now: when a price that changes is taken to have changed.
     """
     loaded = unknown = unknown_kinds = 0
@@ -129,24 +137,28 @@ def load_products(
                 products = list({r.sku: r for r in batch}.values())
                 statements = product_statements(products, [document_of(r) for r in products], at)
                 pipeline.put(partial(_commit, store, statements, len(batch), progress))
-                pairs = [r for product in products for r in related_of(product)]
-                if pairs:
-                    pickle.dump(pairs, spool)
-                    spooled += 1
+                pickle.dump([(product.sku, list(related_of(product))) for product in products], spool)
+                spooled += 1
                 if sync:
                     seen.update(r.sku for r in products)
                 loaded += len(batch)
                 unknown_kinds += sum(len(to) for p in products for kind, to in p.related.items() if kind not in RELATED)
         spool.seek(0)
         for _ in range(spooled):
-            pairs = pickle.load(spool)
-            absent = missing_keys(store, "Product", {r.end.key for r in pairs})
-            unknown += sum(r.end.key in absent for r in pairs)
-            known = merged_relationships(r for r in pairs if r.end.key not in absent)
-            for part in batched(known, 5 * batch_size):
-                store.change_all(list(relationship_statements(part)))
-    deactivated = _deactivate_all_but(store, seen, batch_size) if sync else 0
-    return IntakeSummary(loaded=loaded, unknown_targets=unknown, unknown_kinds=unknown_kinds, deactivated=deactivated)
+            for part in _portions(pickle.load(spool), 5 * batch_size):
+                pairs = [r for _, named in part for r in named]
+                absent = missing_keys(store, "Product", {r.end.key for r in pairs}) if pairs else set()
+                unknown += sum(r.end.key in absent for r in pairs)
+                known = [r for r in pairs if r.end.key not in absent]
+                store.change_all(relation_statements([sku for sku, _ in part], known))
+    left_out = sync and not (loaded and is_whole())
+    return IntakeSummary(
+        loaded=loaded,
+        unknown_targets=unknown,
+        unknown_kinds=unknown_kinds,
+        deactivated=_deactivate_all_but(store, seen, batch_size) if sync and not left_out else 0,
+        sync_left_out=left_out,
+    )
 
 
 def load_reviews(
@@ -289,20 +301,77 @@ SET p.price_times = CASE WHEN p.prices IS NULL THEN [0] ELSE p.price_times + $at
 """
 
 
+# A record that comes again replaces what it said before. Mostly that is the same, or nothing: then neither statement of
+# a pair finds anything. Taking a relationship away locks both its ends, so users whom only the earlier record names are
+# locked first, together with those of this one, in the order of all who write to users.
+# The far ends have no labels: with one, the planner would compare every new review with all products.
+_LOCK_EARLIER_AUTHORS: Final = """
+UNWIND $rows AS row
+MATCH (review:Review {id: row.id})
+MATCH (review)<-[:WROTE {source: $source}]-(u)
+WHERE u.id <> row.user
+WITH collect(u.id) AS earlier
+UNWIND CASE WHEN earlier = [] THEN [] ELSE earlier + [row IN $rows | row.user] END AS id
+WITH DISTINCT id
+ORDER BY id
+MATCH (u:User {id: id})
+SET u.id = u.id
+"""
+_FORGET_EARLIER_REVIEW: Final = """
+UNWIND $rows AS row
+MATCH (review:Review {id: row.id})
+CALL (row, review) {
+  MATCH (review)<-[r:WROTE {source: $source}]-(u)
+  WHERE u.id <> row.user
+  RETURN r
+UNION ALL
+  MATCH (review)-[r:ABOUT {source: $source}]->(p)
+  WHERE p.sku <> row.sku
+  RETURN r
+}
+DELETE r
+"""
+_LOCK_EARLIER_FRIENDS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.id})
+MATCH (u)-[:FRIEND_OF {source: $source}]->(f)
+WHERE NOT f.id IN row.friends
+WITH collect(f.id) AS earlier
+UNWIND CASE WHEN earlier = [] THEN [] ELSE earlier + $users END AS id
+WITH DISTINCT id
+ORDER BY id
+MATCH (u:User {id: id})
+SET u.id = u.id
+"""
+_FORGET_EARLIER_FRIENDS: Final = """
+UNWIND $rows AS row
+MATCH (u:User {id: row.id})
+MATCH (u)-[r:FRIEND_OF {source: $source}]->(f)
+WHERE NOT f.id IN row.friends
+DELETE r
+"""
+
+
 def user_statements(users: Sequence[UserRecord], pseudonym: Pseudonym) -> list[Statement]:
-    """The statements that merge ``users`` and make their friends known."""
+    """The statements that merge ``users`` and make their friends known; of two records of a user the later stands."""
     nodes: list[Node] = []
     friends: list[Relationship] = []
-    for r in users:
+    rows: list[dict[str, Any]] = []
+    for r in {r.user: r for r in users}.values():
         me = NodeRef("User", pseudonym(r.user))
         nodes.append(Node("User", me.key, {"interests": list(r.interests), "language": r.language}))
+        rows.append({"id": me.key, "friends": [pseudonym(friend) for friend in r.friends]})
         for friend in r.friends:
             other = NodeRef("User", pseudonym(friend))
             nodes.append(Node("User", other.key))
             friends.append(Relationship(me, "FRIEND_OF", other, schema.CATALOGUE))
     # A friend without properties must not undo what the same batch says of them.
+    known = merged_nodes(nodes)
+    said = {"rows": rows, "source": schema.CATALOGUE}
     return [
-        *node_statements(merged_nodes(nodes)),
+        (_LOCK_EARLIER_FRIENDS, said | {"users": [n.key for n in known]}),
+        *node_statements(known),
+        (_FORGET_EARLIER_FRIENDS, said),
         *relationship_statements(merged_relationships(friends)),
     ]
 
@@ -358,10 +427,10 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
     return [
         (
             "UNWIND $skus AS sku\n"
-            f"MATCH (:Product {{sku: sku}})-[r:{_OWNED}]->()\n"
-            "WHERE r.source IN $sources\n"
+            "MATCH (:Product {sku: sku})-[r:MADE_BY|IN_CATEGORY]->()\n"
+            "WHERE r.source = $source\n"
             "DELETE r",
-            {"skus": sorted(p.sku for p in products), "sources": [schema.CATALOGUE, *RELATED]},
+            {"skus": sorted(p.sku for p in products), "source": schema.CATALOGUE},
         ),
         *node_statements(merged_nodes(graph.nodes)),
         *relationship_statements(merged_relationships(graph.relationships)),
@@ -370,6 +439,40 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
             {"rows": [{"sku": p.sku, "price": float(p.price)} for p in products if p.price is not None], "at": at},
         ),
         *_document_statements("Product", [(d.sku, d) for d in documents]),
+    ]
+
+
+def _portions(
+    named: Sequence[tuple[str, list[Relationship]]], size: int
+) -> Iterator[list[tuple[str, list[Relationship]]]]:
+    """Products with the relations that they name, some ``size`` of these at a time: one may name hundreds."""
+    part: list[tuple[str, list[Relationship]]] = []
+    count = 0
+    for product in named:
+        part.append(product)
+        count += len(product[1])
+        if count >= size:
+            yield part
+            part, count = [], 0
+    if part:
+        yield part
+
+
+def relation_statements(skus: Sequence[str], relations: Iterable[Relationship]) -> list[Statement]:
+    """The statements by which products are related to others as their file says, and no longer as an earlier one did.
+
+    Args:
+        relations: of these products, to products that are there.
+    """
+    return [
+        (
+            "UNWIND $skus AS sku\n"
+            f"MATCH (:Product {{sku: sku}})-[r:{_RELATIONS}]->()\n"
+            "WHERE r.source IN $sources\n"
+            "DELETE r",
+            {"skus": sorted(skus), "sources": [schema.CATALOGUE, *RELATED]},
+        ),
+        *relationship_statements(merged_relationships(relations)),
     ]
 
 
@@ -390,23 +493,34 @@ def review_statements(
 ) -> list[Statement]:
     """The statements that merge ``reviews`` with their authors and texts; their products must be there."""
     nodes: list[Node] = []
+    authors: list[Node] = []
     relationships: list[Relationship] = []
+    rows: list[dict[str, Any]] = []
     for r in reviews:
         review, user = NodeRef("Review", r.id), NodeRef("User", pseudonym(r.user))
         nodes.append(Node("Review", r.id, {"rating": r.rating, "title": r.title or None, "at": r.at}))
-        nodes.append(Node("User", user.key))
+        authors.append(Node("User", user.key))
+        rows.append({"id": r.id, "user": user.key, "sku": r.sku})
         relationships.append(Relationship(user, "WROTE", review, schema.CATALOGUE))
         relationships.append(Relationship(review, "ABOUT", NodeRef("Product", r.sku), schema.CATALOGUE))
-    validate(Graph(tuple(nodes), tuple(relationships)))
+    validate(Graph((*nodes, *authors), tuple(relationships)))
+    said = {"rows": rows, "source": schema.CATALOGUE}
     return [
         *node_statements(merged_nodes(nodes)),
+        (_LOCK_EARLIER_AUTHORS, said),
+        *node_statements(merged_nodes(authors)),
+        (_FORGET_EARLIER_REVIEW, said),
         *relationship_statements(merged_relationships(relationships)),
         *_document_statements("Review", [(r.id, d) for r, d in zip(reviews, documents, strict=True)]),
     ]
 
 
 def _document_statements(owner: str, documents: Sequence[tuple[str, Document]]) -> list[Statement]:
-    """Store the texts; whatever stood in an older wording is taken back before offsets could lie."""
+    """Store the texts; whatever stood in an older wording, or was said of another product, is taken back first.
+
+    Offsets in another wording would lie, and facts are looked for at the product of which the text is; either way it
+    has to be read again.
+    """
     key = schema.LABEL[owner].key
     rows = [
         {
@@ -424,7 +538,10 @@ def _document_statements(owner: str, documents: Sequence[tuple[str, Document]]) 
         for owner_key, d in sorted(documents, key=lambda pair: pair[1].id)
     ]
     retract, _ = retract_statement([])
-    changed = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nWHERE d.sha256 <> row.sha256\n"
+    changed = (
+        "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\n"
+        "WHERE d.sha256 <> row.sha256 OR d.sku <> row.properties.sku\nREMOVE d.extracted\n"
+    )
     return [
         (changed + "WITH collect(d.id) AS changed\n" + retract.replace("$documents", "changed", 1), {"rows": rows}),
         (

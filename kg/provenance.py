@@ -46,9 +46,13 @@ CALL (touched) {{
   UNWIND touched AS item
   MATCH (p:Product {{sku: item.sku}})-[r:{_FACT_TYPES}]->(end)
   WHERE r.fact IN item.facts
-  WITH DISTINCT r, end, COUNT {{ MATCH (x:Evidence {{fact: r.fact}})-[:FROM]->(y:Document) RETURN DISTINCT y }} AS texts
+  WITH DISTINCT r, end
+  CALL (r) {{
+    MATCH (x:Evidence {{fact: r.fact}})-[:FROM]->(y:Document)
+    RETURN count(DISTINCT y) AS texts, max(x.confidence) AS confidence
+  }}
   FOREACH (_ IN CASE WHEN texts = 0 THEN [1] ELSE [] END | DELETE r)
-  FOREACH (_ IN CASE WHEN texts > 0 THEN [1] ELSE [] END | SET r.count = texts)
+  FOREACH (_ IN CASE WHEN texts > 0 THEN [1] ELSE [] END | SET r.count = texts, r.confidence = confidence)
   RETURN collect(DISTINCT end) AS ends
 }}
 UNWIND mentioned + [ends] AS group

@@ -6,10 +6,14 @@ They mirror the input format of ``docs/data.md`` field by field.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
+
+VECTOR_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
+"""What a supplied vector may be called: ``vector_`` before it makes the property of its product."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,7 @@ class ProductRecord:
     """Other skus by kind: ``also_bought``, ``bought_together``, ``also_viewed``, ``buy_after_viewing``,
     ``accessory_of``, ``compatible_with``, ``substitute_for``."""
     vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
-    """Supplied feature vectors by name, an image embedding say."""
+    """Supplied feature vectors by name (:data:`VECTOR_NAME`), an image embedding say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

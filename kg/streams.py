@@ -21,11 +21,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 from kg.graph import Document, Node
-from kg.intake import event_statements, product_statements, related_of, review_statements, user_statements
+from kg.intake import (
+    event_statements,
+    product_statements,
+    related_of,
+    relation_statements,
+    review_statements,
+    user_statements,
+)
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, Place, ProductRecord, Record, ReviewRecord, UserRecord
 from kg.store import GraphStore
-from kg.writer import Statement, merged_relationships, missing_keys, node_statements, relationship_statements
+from kg.writer import Statement, missing_keys, node_statements
 
 # A transaction that is done again finds the place where it is to be; a source that was replaced is counted anew.
 _PLACE: Final = """
@@ -186,8 +193,7 @@ def _products_with_relations(
     at = int(now.timestamp())
     pairs = [r for product in latest for r in related_of(product)]
     absent = missing_keys(store, "Product", {r.end.key for r in pairs} - {p.sku for p in latest}) if pairs else set()
-    known = merged_relationships(r for r in pairs if r.end.key not in absent)
     return [
         *product_statements(latest, [documents[r.sku] for r in latest], at),
-        *relationship_statements(known),
+        *relation_statements([p.sku for p in latest], (r for r in pairs if r.end.key not in absent)),
     ]

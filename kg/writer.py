@@ -21,6 +21,7 @@ import numpy as np
 from kg import schema
 from kg.errors import SchemaError
 from kg.graph import Evidence, Graph, Node, NodeRef, Relationship
+from kg.records import VECTOR_NAME
 from kg.store import Counters, GraphStore, vector_parameter
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ Progress = Callable[[int], None]
 BATCH_SIZE: Final = 2000
 """Rows in one transaction. From 500 to 10,000 the rate did not change beyond noise; this one needs little memory."""
 
-_SUPPLIED_VECTOR = re.compile(r"vector_[a-z][a-z0-9_]{0,40}")
+_SUPPLIED_VECTOR = re.compile(f"vector_{VECTOR_NAME.pattern}")
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "STRING": str,
     "INTEGER": int,

@@ -8,7 +8,6 @@ it is a person's name.
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Final
 
 from extraction.corpus import fields
@@ -21,8 +20,6 @@ REQUIRED: Final = {
     EventRecord: ("reviewerID", "asin"),
 }
 """Columns without which a table holds no records of that kind."""
-
-_NAME = re.compile(r"""(["']reviewerName["']\s*:\s*)("(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?)""")
 
 
 def product(row: Row) -> ProductRecord:
@@ -70,11 +67,6 @@ def review(row: Row) -> ReviewRecord:
 def rating_of(review: ReviewRecord) -> EventRecord:
     """The ``rated`` that a review also is."""
     return EventRecord(user=review.user, type="rated", sku=review.sku, at=review.at, value=review.rating)
-
-
-def without_name(line: str) -> str:
-    """A line of the file, broken perhaps, without the reviewer's name."""
-    return _NAME.sub(r'\1""', line)
 
 
 def _review_id(rated: EventRecord) -> str:

@@ -19,7 +19,9 @@ from typing import Any, Final
 
 import orjson
 
+from extraction.corpus.people import names_people
 from extraction.corpus.text import clean_line, clean_text, drop_controls
+from kg.records import VECTOR_NAME
 
 Row = Mapping[str, Any]
 
@@ -28,6 +30,9 @@ MAX_TEXT: Final = 1_000_000
 and one such text would hold up the language model for minutes."""
 MAX_KEY: Final = 1_000
 """Characters of an id, a brand or a category: Neo4j refuses index entries of over 8 kB, in UTF-8."""
+
+MAX_QUANTITY: Final = 1_000_000
+"""Pieces bought at once. More is a mistake of whoever counted, and what they add up to must fit 64 bits."""
 
 _PRICE = re.compile(r"(?:[$€£¥]\s*)?(?P<number>\d{1,3}(?:,\d{3})+\.\d+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)")
 _SECONDS = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
@@ -96,6 +101,14 @@ def rating(row: Row, name: str) -> float | None:
     found = number(row, name)
     if found is not None and not 1 <= found <= 5:
         raise BadRecord(f"{name} is {found:g}; expected 1 to 5.")
+    return found
+
+
+def quantity(row: Row, name: str) -> float | None:
+    """Pieces of something, 1 to :data:`MAX_QUANTITY`, as the float that an event's value is."""
+    found = number(row, name)
+    if found is not None and not (1 <= found <= MAX_QUANTITY and found.is_integer()):
+        raise BadRecord(f"{name} is {found:.15g}; expected a whole number from 1 to {MAX_QUANTITY:,}.")
     return found
 
 
@@ -215,11 +228,15 @@ def keys_by_kind(row: Row, name: str) -> dict[str, tuple[str, ...]]:
 
 
 def vectors(row: Row, name: str) -> dict[str, tuple[float, ...]]:
-    """Lists of finite numbers by their name."""
+    """Lists of finite numbers by their name, which becomes part of a property's."""
     found: dict[str, tuple[float, ...]] = {}
     for kind, value in _items(row, name):
         if value is None:
             continue
+        if not VECTOR_NAME.fullmatch(kind):
+            raise BadRecord(
+                f"{name} holds {_shown(kind)}; expected a name of at most 41 of a-z, 0-9 and _ that begins with a-z."
+            )
         if not isinstance(value, list) or not value:
             raise BadRecord(f"{name}.{kind} is {_shown(value)}; expected a list of numbers.")
         found[kind] = tuple(_as_number(x, f"{name}.{kind}") for x in value)
@@ -241,7 +258,7 @@ def _as_key(value: Any, name: str) -> str | None:
     # Tables turn whole numbers into floats as soon as one of the column is missing.
     if isinstance(value, float | Decimal) and abs(whole := float(value)) < 1e15 and whole.is_integer():
         return str(int(whole))
-    raise BadRecord(f"{name} is {_shown(value)}, not an id.")
+    raise BadRecord(f"{name} is {_shown(value, name)}, not an id.")
 
 
 def _as_keys(value: Any, name: str) -> tuple[str, ...]:
@@ -313,7 +330,7 @@ def _parts(value: Any, name: str) -> Iterable[Any]:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return (value,)
-    raise BadRecord(f"{name} is {_shown(value)}; expected a list.")
+    raise BadRecord(f"{name} is {_shown(value, name)}; expected a list.")
 
 
 def _items(row: Row, name: str) -> Iterable[tuple[str, Any]]:
@@ -339,6 +356,9 @@ def _path(value: Any, name: str) -> tuple[str, ...]:
     return path
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, name: str = "") -> str:
+    """How a value begins; of the field ``name``, if it says who, only of what kind it is."""
+    if names_people(name):
+        return f"a value of type {type(value).__name__}"
     shown = repr(value)
     return drop_controls(shown if len(shown) <= 60 else shown[:59] + "…")

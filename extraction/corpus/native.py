@@ -17,6 +17,8 @@ REQUIRED: Final = {
 """Columns without which a table holds no records of that kind."""
 
 _TYPES: Final = {name: name for name in EVENT_TYPES}
+_VALUES: Final = {"rated": fields.rating, "bought": fields.quantity}
+"""How the value of an event is read that may not be any number."""
 
 
 def product(row: Row) -> ProductRecord:
@@ -84,7 +86,7 @@ def event(row: Row) -> EventRecord:
         type=type_,
         sku=sku,
         at=fields.moment(row, "at"),
-        value=fields.rating(row, "value") if type_ == "rated" else fields.number(row, "value"),
+        value=_VALUES.get(type_, fields.number)(row, "value"),
         session=fields.key(row, "session"),
         query=query,
         model=fields.key(row, "model"),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
-from extraction.corpus import amazon, native
+from extraction.corpus import amazon, native, people
 from extraction.corpus.fields import BadRecord, Row
 from extraction.corpus.sources import SourceRow, rows, suffix
 from extraction.corpus.text import drop_controls
@@ -36,13 +36,13 @@ def read_products(path: Path, *, format: Format = "native", rejects: Rejects) ->
         InputError: the file cannot be read (see :func:`extraction.corpus.sources.rows`), when iteration gets there.
     """
     parse = amazon.product if _is_amazon(format) else native.product
-    return _unique(_read(path, ProductRecord, parse, format, rejects), "sku", path, format, rejects)
+    return _unique(_read(path, ProductRecord, parse, format, rejects), "sku", path, rejects)
 
 
 def read_reviews(path: Path, *, format: Format = "native", rejects: Rejects) -> Iterator[ReviewRecord]:
     """The reviews of a file, in its order; each id once. :func:`read_rated_reviews` gives the ratings with them."""
     parse = amazon.review if _is_amazon(format) else native.review
-    return _unique(_read(path, ReviewRecord, parse, format, rejects), "id", path, format, rejects)
+    return _unique(_read(path, ReviewRecord, parse, format, rejects), "id", path, rejects)
 
 
 def read_events(path: Path, *, format: Format = "native", rejects: Rejects) -> Iterator[EventRecord]:
@@ -55,7 +55,7 @@ def read_users(path: Path, *, format: Format = "native", rejects: Rejects) -> It
     """The users of a file, in its order; each once."""
     if _is_amazon(format):
         raise InputError(f"{path}: Amazon's format has no file of users. Leave --format away.")
-    return _unique(_read(path, UserRecord, native.user, format, rejects), "user", path, format, rejects)
+    return _unique(_read(path, UserRecord, native.user, format, rejects), "user", path, rejects)
 
 
 def read_rated_reviews(path: Path, *, rejects: Rejects) -> Iterator[EventRecord | ReviewRecord]:
@@ -68,10 +68,10 @@ def read_rated_reviews(path: Path, *, rejects: Rejects) -> Iterator[EventRecord 
         try:
             review = amazon.review(row.values or {})
         except BadRecord as bad:
-            rejects(reject_of(path, row, str(bad), "amazon"))
+            rejects(reject_of(path, row, str(bad), of_people=True))
             yield rated
             continue
-        if _is_new(seen, review.id, review, row, path, "amazon", rejects):
+        if _is_new(seen, review.id, review, row, path, rejects):
             yield rated
             yield review
 
@@ -102,10 +102,11 @@ class _Read(NamedTuple, Generic[R]):
 
 def _read(path: Path, kind: type[R], parse: Callable[[Row], R], format: Format, rejects: Rejects) -> Iterator[_Read[R]]:
     required: tuple[str, ...] = (amazon.REQUIRED if format == "amazon" else native.REQUIRED)[kind]
+    of_people = kind is not ProductRecord
     is_table = suffix(path) in (".csv", ".tsv", ".parquet")
     for row in rows(path):
         if row.values is None:
-            rejects(reject_of(path, row, row.problem, format))
+            rejects(reject_of(path, row, row.problem, of_people=of_people))
             continue
         if is_table:
             if missing := [name for name in required if name not in row.values]:
@@ -114,7 +115,7 @@ def _read(path: Path, kind: type[R], parse: Callable[[Row], R], format: Format, 
         try:
             record = parse(row.values)
         except BadRecord as bad:
-            rejects(reject_of(path, row, str(bad), format))
+            rejects(reject_of(path, row, str(bad), of_people=of_people))
         else:
             if isinstance(record, EventRecord | ReviewRecord):
                 # These name a product that the catalogue may lack; the refusal must say where they stand.
@@ -122,23 +123,25 @@ def _read(path: Path, kind: type[R], parse: Callable[[Row], R], format: Format, 
             yield _Read(row, record)
 
 
-def _unique(reads: Iterator[_Read[R]], key: str, path: Path, format: Format, rejects: Rejects) -> Iterator[R]:
+def _unique(reads: Iterator[_Read[R]], key: str, path: Path, rejects: Rejects) -> Iterator[R]:
     seen: dict[str, int] = {}
     for row, record in reads:
-        if _is_new(seen, getattr(record, key), record, row, path, format, rejects):
+        if _is_new(seen, getattr(record, key), record, row, path, rejects):
             yield record
 
 
-def _is_new(
-    seen: dict[str, int], key: str, record: Record, row: SourceRow, path: Path, format: Format, rejects: Rejects
-) -> bool:
+def _is_new(seen: dict[str, int], key: str, record: Record, row: SourceRow, path: Path, rejects: Rejects) -> bool:
     """Whether ``key`` comes up for the first time; rejects the record if it came up with other content."""
     content = _content(record)
     if key not in seen:
         seen[key] = content
         return True
     if seen[key] != content:
-        rejects(reject_of(path, row, f"{key!r} stands in this file before, with other content; that is kept.", format))
+        of_people = not isinstance(record, ProductRecord)
+        # Who it is stays out of a file that may be passed around.
+        what = "This user" if isinstance(record, UserRecord) else repr(key)
+        reason = f"{what} stands in this file before, with other content; that is kept."
+        rejects(reject_of(path, row, reason, of_people=of_people))
     return False
 
 
@@ -155,17 +158,21 @@ def _is_amazon(format: str) -> bool:
     return format == "amazon"
 
 
-def reject_of(path: Path | str, row: SourceRow, reason: str, format: Format) -> Reject:
-    """The reject of a row, with what may be shown of it."""
-    return Reject(file=str(path), line=row.line, reason=reason, excerpt=_excerpt(row, format))
+def reject_of(path: Path | str, row: SourceRow, reason: str, *, of_people: bool) -> Reject:
+    """The reject of a row, with what may be shown of it.
+
+    Args:
+        of_people: whether rows of this kind say who: then a line that is no JSON object, in which nobody knows where,
+            is not shown.
+    """
+    return Reject(file=str(path), line=row.line, reason=reason, excerpt=_excerpt(row, of_people))
 
 
-def _excerpt(row: SourceRow, format: Format) -> str:
-    if row.values is not None and (format == "amazon" or not row.raw):
-        kept = {name: value for name, value in row.values.items() if name != "reviewerName"}
-        shown = json.dumps(kept, ensure_ascii=False, default=repr)
+def _excerpt(row: SourceRow, of_people: bool) -> str:
+    if row.values is not None and (not row.raw or any(map(people.names_people, row.values))):
+        shown = json.dumps(people.without_people(row.values), ensure_ascii=False, default=repr)
     else:
-        shown = row.raw[: 20 * EXCERPT].decode("utf-8", "replace").strip()
-        if format == "amazon":
-            shown = amazon.without_name(shown) if shown.startswith("{") else ""
+        shown = people.line_without_people(row.raw[: 20 * EXCERPT].decode("utf-8", "replace").strip())
+        if of_people and row.values is None and not shown.startswith("{"):
+            shown = ""
     return drop_controls(shown[: 2 * EXCERPT])[:EXCERPT]

@@ -94,9 +94,9 @@ def parse_line(name: str, kind: Kind, raw: bytes, line: int, offset: int | None 
         return None
     row = json_row(line, raw)
     if row.values is None:
-        return replace(reject_of(name, row, row.problem, "native"), offset=offset)
+        return replace(reject_of(name, row, row.problem, of_people=kind != "products"), offset=offset)
     try:
         record: Record = _PARSE[kind](row.values)
     except BadRecord as bad:
-        return replace(reject_of(name, row, str(bad), "native"), offset=offset)
+        return replace(reject_of(name, row, str(bad), of_people=kind != "products"), offset=offset)
     return replace(record, line=line) if isinstance(record, EventRecord | ReviewRecord) else record

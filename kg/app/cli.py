@@ -101,7 +101,9 @@ def ingest(
         Path | None, typer.Option(help="Where bad records go; by default rejects.jsonl in KG_HOME.")
     ] = None,
     max_rejects: Annotated[int | None, typer.Option(min=0, help="Stop when more records than this are bad.")] = None,
-    sync: Annotated[bool, typer.Option("--sync", help="Make products that the files lack inactive.")] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Make products that the files lack inactive, if no record was rejected.")
+    ] = False,
     create_missing: Annotated[
         bool, typer.Option("--create-missing", help="Make a product for an event whose sku is unknown.")
     ] = False,
@@ -161,6 +163,14 @@ def ingest(
     show(report.as_dict(), json, ", ".join(words) + ".")
     for reason, count in list(report.reasons.items())[:5]:
         err.print(f"  {count} × {reason}", markup=False)
+    if report.sync_left_out:
+        why = f"{report.rejected} records were rejected" if report.rejected else "the files hold no products"
+        err.print(
+            f"--sync made no product inactive, because {why}: products that are on sale could be among those that the "
+            "files lack. Correct the files and load them again.",
+            markup=False,
+        )
+        raise typer.Exit(1)
 
 
 def _follow(

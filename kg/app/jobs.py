@@ -57,6 +57,8 @@ class IngestReport:
     unknown_targets: int = 0
     unknown_kinds: int = 0
     deactivated: int = 0
+    sync_left_out: bool = False
+    """Whether ``--sync`` made nothing inactive, because the files were not loaded whole."""
     users_placed: int = 0
     """Users whose vector of the live model follows what they did."""
 
@@ -108,6 +110,7 @@ def ingest(
         unknown_targets=summary.unknown_targets,
         unknown_kinds=summary.unknown_kinds,
         deactivated=summary.deactivated,
+        sync_left_out=summary.sync_left_out,
         users_placed=placed,
     )
 
@@ -148,6 +151,7 @@ class _Loader:
             records(),
             document_of=corpus.product_document,
             sync=sync,
+            is_whole=lambda: self.refused.count == 0,
             batch_size=self.settings.batch_size,
             progress=self.advance,
         )

@@ -154,7 +154,8 @@ class RejectLog:
                 kept.append(line)
         part = self._path.with_suffix(".part")
         with self._room():
-            part.write_bytes(b"".join(kept))
+            with open(part, "wb", opener=_private) as file:
+                file.write(b"".join(kept))
             part.replace(self._path)
 
     def write(self, rejects: Sequence[Reject]) -> None:
@@ -167,7 +168,7 @@ class RejectLog:
             return
         lines = b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects)
         # Without a buffer, of which Python would try to write the rest when the file is closed, after it was cut.
-        with self._room(), self._path.open("ab", buffering=0) as file:
+        with self._room(), open(self._path, "ab", buffering=0, opener=_private) as file:
             before = file.tell()
             try:
                 while lines:
@@ -187,3 +188,8 @@ class RejectLog:
                 f"Rejects could not be written to {self._path}: {error.strerror or error}. Make room on that disk; "
                 "what was read with them is not loaded before they are written."
             ) from error
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens for :func:`open`; a file that is made can be read by its owner alone, since records are of customers."""
+    return os.open(path, flags, 0o600)

@@ -61,6 +61,8 @@ MOST_UNREAD: Final = 5_000
 ANSWER_S: Final = 30.0
 """How long a request waits for its records to be written."""
 IDLE_S: Final = 1.0
+AFTER_BUG_S: Final = 10.0
+"""Between two tries of what fails by a bug, each of which puts a traceback into the log."""
 
 
 @dataclass(slots=True)
@@ -209,25 +211,37 @@ class Receiver:
             self._queued -= sum(len(d.records) for d in deliveries)
         try:
             self._rejects.write([reject for d in deliveries for _, reject in d.rejected])
-            self._load([(d, index, record) for d in deliveries for index, record in d.records])
+            self._load([(d, index, record) for d in deliveries for index, record in d.records], set())
         except (KGError, OSError) as error:
             problem = error if isinstance(error, StoreError) else StoreError(f"The records cannot be kept: {error}")
             for d in deliveries:
                 d.finish(problem)
+        except Exception as bug:
+            # There is one thread that writes: ended by one request, it would leave all others without an answer.
+            of_what = ", ".join(sorted({d.kind for d in deliveries}))
+            log.exception("requests with %s (%d) were not written, by a bug; others are", of_what, len(deliveries))
+            for d in deliveries:
+                d.finish(bug)
         else:
             for d in deliveries:
                 self._records.labels(d.kind, "loaded").inc(d.loaded)
                 self._records.labels(d.kind, "rejected").inc(len(d.rejected))
                 d.finish()
 
-    def _load(self, rows: Sequence[tuple[_Delivery, int, Record]]) -> None:
-        """Load rows; what the database refuses is found by halving, and rejected alone."""
+    def _load(self, rows: Sequence[tuple[_Delivery, int, Record]], told: set[int]) -> None:
+        """Load rows; what the database refuses is found by halving, and rejected alone.
+
+        Args:
+            told: which records stand among the rejects, by ``id``: a half knows the same unknown products again.
+        """
         if not rows:
             return
         owner = {id(record): (d, index) for d, index, record in rows}
 
         def reject(records: Sequence[ReviewRecord | EventRecord]) -> None:
-            self._rejects.write([unknown_product(f"POST /{owner[id(r)][0].kind}", r) for r in records])
+            new = [r for r in records if id(r) not in told]
+            self._rejects.write([unknown_product(f"POST /{owner[id(r)][0].kind}", r) for r in new])
+            told.update(map(id, new))
 
         try:
             loaded = streams.load_piece(
@@ -243,8 +257,8 @@ class Receiver:
             )
         except (StatementError, SchemaError) as error:
             if len(rows) > 1:
-                self._load(rows[: len(rows) // 2])
-                self._load(rows[len(rows) // 2 :])
+                self._load(rows[: len(rows) // 2], told)
+                self._load(rows[len(rows) // 2 :], told)
                 return
             ((delivery, index, _),) = rows
             refused = Reject(file=f"POST /{delivery.kind}", line=index + 1, reason=str(error))
@@ -300,6 +314,7 @@ class _Behind(threading.Thread):
         swept = False
         while True:
             try:
+                self._stop_if_closed()
                 if not swept:
                     if self._reader is not None:
                         self._reader.extractor(self._store)
@@ -311,8 +326,16 @@ class _Behind(threading.Thread):
             except KGError as error:
                 log.warning("what was written is not served yet; it is tried again: %s", error)
                 swept = False
-                with self._news:
-                    self._news.wait(IDLE_S)
+                self._rest(IDLE_S)
+            except Exception:
+                # The thread that ends serves nobody any more; other records may do.
+                log.exception("what was written is not served, by a bug; it is tried again in %.0f s", AFTER_BUG_S)
+                swept = False
+                self._rest(AFTER_BUG_S)
+
+    def _rest(self, seconds: float) -> None:
+        with self._news:
+            self._news.wait_for(lambda: self._closed, seconds)
 
     def _serve(self, refresher: Refresher) -> None:
         with self._news:

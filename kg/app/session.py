@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import orjson
 from rich.console import Console
@@ -24,6 +26,16 @@ console = Console(stderr=True, highlight=False)
 """Everything but data goes to standard error, so that ``--json`` can be piped."""
 
 Advance = Callable[[int], None]
+
+MOST_REASONS: Final = 100
+"""Reasons that are counted apart; a summary with more would be no summary."""
+OTHER_REASONS: Final = "Other reasons; the file of rejects has them."
+# What a reason quotes from the record: a literal of Python, cut off perhaps, or a number behind the word that tells of
+# it. Numbers elsewhere are the rule's.
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*?['…]|"(?:[^"\\]|\\.)*?["…]""")
+_TOLD: Final = re.compile(
+    r"\b(is|has|is negative|line|column|char|byte) (\(?-?(?:\d[\d,.]*\d|\d)(?:e[+-]?\d+)?\)?|[\[{].*?[\]}…](?=[;,. ]))"
+)
 
 
 @contextmanager
@@ -94,7 +106,7 @@ class RejectFile:
     """Bad records, one JSON object a line. Nothing is lost: each says where it stands and why it was not loaded.
 
     The file of an earlier load is replaced only when this load ends, so a load that is
-    cut off leaves the old one standing.
+    cut off leaves the old one standing. Only its owner can read it (``mkstemp``), since records are of customers.
     """
 
     def __init__(self, path: Path, *, limit: int | None = None) -> None:
@@ -102,6 +114,7 @@ class RejectFile:
         self.limit = limit
         self.count = 0
         self.reasons: dict[str, int] = {}
+        """How many records were rejected for each reason, whatever the value that it quotes."""
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
         self._file = os.fdopen(handle, "wb")
@@ -114,7 +127,10 @@ class RejectFile:
             TooManyRejectsError: the limit is passed; what was loaded stays loaded.
         """
         self.count += 1
-        self.reasons[reject.reason] = self.reasons.get(reject.reason, 0) + 1
+        reason = without_values(reject.reason)
+        if reason not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            reason = OTHER_REASONS
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
         self._file.write(orjson.dumps(reject.as_dict(), option=orjson.OPT_APPEND_NEWLINE))
         if self.limit is not None and self.count > self.limit:
             raise TooManyRejectsError(
@@ -129,3 +145,8 @@ class RejectFile:
     def __exit__(self, *exc: object) -> None:
         self._file.close()
         self._part.replace(self.path)
+
+
+def without_values(reason: str) -> str:
+    """A reason as it reads for all records of which it is true: ``price is …, not a number.``"""
+    return _TOLD.sub(r"\1 …", _QUOTED.sub("…", reason))

@@ -14,6 +14,7 @@ import pytest
 from kg import leases, localdb
 from kg.app.follow import Source, follow
 from kg.app.pieces import RejectLog
+from kg.app.session import RejectFile
 from kg.errors import DiskError
 from kg.records import Reject
 from kg.settings import Settings
@@ -57,6 +58,18 @@ def test_rejects_that_find_no_room_leave_nothing_of_themselves(tmp_path: Path) -
     assert (tmp_path / "rejects.jsonl").read_bytes() == before
     log.write([Reject(file="a.jsonl", line=2, reason="It is bad too.")])
     assert rejects(tmp_path / "rejects.jsonl") == [("a.jsonl", 1), ("a.jsonl", 2)]
+
+
+def test_rejects_can_be_read_by_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.jsonl"
+    log = RejectLog(path)
+    log.write([Reject(file="a.jsonl", line=1, reason="It is bad.")])
+    assert path.stat().st_mode & 0o777 == 0o600
+    log.keep_only({})
+    assert path.stat().st_mode & 0o777 == 0o600
+    with RejectFile(path):
+        pass
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.fixture

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from embeddings.registry import Checkpoint, promote
 from embeddings.scoring import ScoreWeights, no_weights
 from embeddings.writeback import write_embeddings
+from kg.app.session import MOST_REASONS, OTHER_REASONS, RejectFile, without_values
+from kg.records import Reject
 from kg.schema import DEFAULT_DIMENSIONS
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
@@ -62,6 +65,18 @@ def test_each_bad_record_goes_to_the_rejects_with_its_line_and_the_rest_load(
     assert [(r["file"], r["line"]) for r in rejects] == [(str(path), n) for n in (2, 3, 4, 5, 6)]
     assert all(r["reason"] for r in rejects)
     assert store.read("MATCH (p:Product) RETURN p.sku AS sku ORDER BY sku") == [{"sku": "A"}, {"sku": "E"}]
+
+
+def test_a_vector_whose_name_cannot_be_a_property_costs_its_product_alone(
+    kg: Kg, store: GraphStore, tmp_path: Path
+) -> None:
+    longest = "a" * 41
+    path = lines(tmp_path / "p.jsonl", {**GUITAR, "vectors": {"clip-vit": [1]}}, {**STRAP, "vectors": {longest: [1]}})
+    answer = kg("ingest", "products", path, "--json")
+    assert (answer.code, answer.json["loaded"], answer.json["rejected"]) == (0, 1, 1)
+    assert store.read(f"MATCH (p:Product) RETURN p.sku AS sku, p.vector_{longest} AS vector") == [
+        {"sku": "S1", "vector": [1.0]}
+    ]
 
 
 def test_too_many_rejects_stop_the_load_and_keep_what_was_loaded(kg: Kg, tmp_path: Path) -> None:
@@ -117,6 +132,69 @@ def test_holding_out_the_last_record_of_each_user(kg: Kg, tmp_path: Path) -> Non
     assert kg("holdout", path, "--remaining", rest, "--pairs", pairs).code == 0
     assert [json.loads(line) for line in pairs.read_text().splitlines()] == [{"user": "anna", "sku": "C"}]
     assert [json.loads(line)["sku"] for line in rest.read_text().splitlines()] == ["B", "Z"]
+
+
+def test_reasons_are_counted_whatever_the_value_that_they_quote(kg: Kg, tmp_path: Path) -> None:
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", GUITAR))
+    event = {"user": "anna", "sku": "G1", "type": "viewed"}
+    ghosts = [{**event, "sku": f"it's {n}" if n % 2 else f'"{n}'} for n in range(300)]
+    others = [{**event, "at": "spring"}, {**event, "at": "autumn"}, {**event, "type": "rated", "value": 9}]
+    answer = kg("ingest", "events", lines(tmp_path / "e.jsonl", *ghosts, *others), "--json")
+    assert answer.json["reasons"] == {
+        "The catalogue has no product …; --create-missing would make it.": 300,
+        "at is …; expected ISO 8601 (2024-05-31T18:00:00Z) or Unix seconds.": 2,
+        "value is …; expected 1 to 5.": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("reason", "counted"),
+    [
+        ("price is -1.5e+30, not a finite number.", "price is …, not a finite number."),
+        ("price is negative (-1).", "price is negative …."),
+        (
+            "title has 1,000,001 characters; at most 1,000 can be kept.",
+            "title has … characters; at most 1,000 can be kept.",
+        ),
+        ("sku is [1, 'a'], not an id.", "sku is …, not an id."),
+        ("at is '" + "x" * 58 + "…; expected ISO 8601.", "at is …; expected ISO 8601."),
+        ("'A1' stands in this file before, with other content; that is kept.",) * 2,
+        ("sku is missing.", "sku is missing."),
+    ],
+)
+def test_a_reason_is_counted_without_its_value(reason: str, counted: str) -> None:
+    assert without_values(reason) == counted.replace("'A1'", "…")
+
+
+def test_reasons_without_number_are_counted_together(tmp_path: Path) -> None:
+    with RejectFile(tmp_path / "rejects.jsonl") as rejects:
+        for n in range(MOST_REASONS + 50):
+            rejects(Reject(file="f", line=n, reason=f"reason{n}"))
+    assert (len(rejects.reasons), rejects.reasons[OTHER_REASONS]) == (MOST_REASONS + 1, 50)
+
+
+def test_sync_makes_nothing_inactive_unless_the_file_was_loaded_whole(
+    kg: Kg, store: GraphStore, tmp_path: Path
+) -> None:
+    def active() -> list[str]:
+        return [r["sku"] for r in store.read("MATCH (p:Product {active: true}) RETURN p.sku AS sku ORDER BY sku")]
+
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", GUITAR, STRAP))
+    wrong = {
+        "a bad line": lines(tmp_path / "bad.jsonl", GUITAR, {**STRAP, "price": "abc"}),
+        "another kind": lines(tmp_path / "other.jsonl", {"user": "anna", "sku": "G1", "type": "viewed"}),
+        "no line": tmp_path / "none.csv",
+    }
+    wrong["no line"].write_text("sku,title\n")
+    for path in wrong.values():
+        answer = kg("ingest", "products", path, "--sync")
+        assert (answer.code, "no product inactive" in " ".join(answer.err.split())) == (1, True)
+        assert active() == ["G1", "S1"]
+    answer = kg("ingest", "products", wrong["a bad line"], "--sync", "--json")
+    assert (answer.json["loaded"], answer.json["deactivated"], answer.json["sync_left_out"]) == (1, 0, True)
+    answer = kg("ingest", "products", lines(tmp_path / "new.jsonl", GUITAR), "--sync", "--json")
+    assert (answer.code, answer.json["deactivated"], answer.json["sync_left_out"]) == (0, 1, False)
+    assert active() == ["G1"]
 
 
 def test_sync_of_anything_but_products_is_refused(kg: Kg, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,17 @@ def test_what_the_database_refuses_is_rejected_alone(
     assert known == [{"n": 2}]
 
 
+def test_an_unknown_product_beside_what_the_database_refuses_is_rejected_once(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("extraction.corpus.fields.MAX_KEY", 100_000)
+    body = [VIEW | {"sku": "X9"}, VIEW, VIEW | {"user": "x" * 40_000}, VIEW | {"user": "ben"}]
+    answer = client.post("/events", content=lines(*body), headers=NDJSON)
+    assert (answer.json()["loaded"], [r["index"] for r in answer.json()["rejected"]]) == (2, [0, 2])
+    kept = [json.loads(line)["line"] for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert sorted(kept) == [1, 3]
+
+
 def test_who_sends_too_much_is_asked_to_come_later(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kg.app.receive.MOST_WAITING", 0)
     answer = client.post("/events", json=VIEW)
@@ -115,6 +127,49 @@ def test_without_the_database_it_is_said_and_nothing_is_lost(
     assert "secret" not in answer.text
     client.post("/events", json=VIEW)
     assert views(shop) == {("anna", "T1"): 1}
+
+
+def test_an_impossible_quantity_is_rejected_and_the_next_purchase_counts(client: TestClient, shop: GraphStore) -> None:
+    bought = VIEW | {"type": "bought", "user": "dora"}
+    answer = client.post("/events", content=lines(bought | {"value": 1e19}, bought | {"value": 2}), headers=NDJSON)
+    assert (answer.json()["loaded"], [r["index"] for r in answer.json()["rejected"]]) == (1, [0])
+    assert shop.read("MATCH (:User {id: 'dora'})-[r:BOUGHT]->() RETURN r.count AS n") == [{"n": 2}]
+
+
+def test_a_bug_at_one_request_ends_no_other(
+    client: TestClient, shop: GraphStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def bug(*_: object, **__: object) -> None:
+        raise OverflowError("Integer out of bounds")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streams, "load_piece", bug)
+        answer = client.post("/events", json=VIEW)
+    assert (answer.status_code, "Integer" in answer.text) == (500, False)
+    assert "OverflowError" in caplog.text
+    assert client.post("/events", json=VIEW).status_code == 200
+    assert views(shop) == {("anna", "T1"): 1}
+
+
+def test_a_bug_while_users_are_served_is_tried_again(
+    served: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def bug(*_: object, **__: object) -> None:
+        tried.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("kg.app.receive.AFTER_BUG_S", 0.1)
+    settings = Settings.load({"KG_HOME": str(tmp_path)})
+    receiver = Receiver(served, settings, kinds=("events",), rejects=tmp_path / "rejects.jsonl")
+    before = vector(served, "User", "anna")
+    with TestClient(application(receiver), base_url="http://localhost") as client:
+        with monkeypatch.context() as patch:
+            patch.setattr("kg.app.refresh.Refresher.after", bug)
+            client.post("/events", json=VIEW)
+            wait(tried.is_set)
+        wait(lambda: vector(served, "User", "anna") != before)
 
 
 def test_other_paths_and_methods_are_refused(client: TestClient) -> None:

@@ -87,6 +87,7 @@ PROSE = st.text(max_size=40).map(clean_text)
 IDS = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=10)
 TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))
 NUMBERS = st.floats(0, 1e6)
+QUANTITIES = st.integers(1, 10**6).map(float)
 FLOATS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=3).map(tuple)
 
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
@@ -124,7 +125,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     EventRecord: st.builds(
         EventRecord,
         user=IDS,
-        type=st.sampled_from([t for t in EVENT_TYPES if t not in ("rated", "searched")]),
+        type=st.sampled_from([t for t in EVENT_TYPES if t not in ("rated", "bought", "searched")]),
         sku=IDS,
         at=st.none() | TIMES,
         value=st.none() | NUMBERS,
@@ -134,6 +135,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         arm=st.none() | IDS,
     )
     | st.builds(EventRecord, user=IDS, type=st.just("rated"), sku=IDS, value=st.floats(1, 5))
+    | st.builds(EventRecord, user=IDS, type=st.just("bought"), sku=IDS, value=st.none() | QUANTITIES)
     | st.builds(EventRecord, user=IDS, type=st.just("searched"), query=NAMES),
     UserRecord: st.builds(
         UserRecord,
@@ -255,6 +257,10 @@ BAD: list[tuple[Callable[..., Iterator[Any]], str | bytes | dict[str, Any], str]
     (read_products, product(vectors={"image": [1, "x"]}), "vectors.image is 'x', not a number"),
     (read_products, product(vectors={"image": [1, float("inf")]}), "not a finite number"),
     (read_products, product(vectors={"image": []}), "vectors.image is []"),
+    (read_products, product(vectors={"Image": [1]}), "vectors holds 'Image'; expected a name of at most 41 of a-z"),
+    (read_products, product(vectors={"clip-vit": [1]}), "vectors holds 'clip-vit'; expected a name"),
+    (read_products, product(vectors={"a" * 42: [1]}), "expected a name of at most 41"),
+    (read_products, product(vectors={"": [1]}), "vectors holds ''; expected a name"),
     (read_reviews, review(text=""), "empty text"),
     (read_reviews, review(text="<p> </p>"), "empty text"),
     (read_reviews, review(text="x" * (MAX_TEXT + 1)), "text has 1,000,001 characters"),
@@ -269,6 +275,11 @@ BAD: list[tuple[Callable[..., Iterator[Any]], str | bytes | dict[str, Any], str]
     (read_events, event(sku=None), "viewed without a sku"),
     (read_events, event(type="searched"), "searched without a query"),
     (read_events, event(type="rated", value=6), "value is 6; expected 1 to 5"),
+    (read_events, event(type="bought", value=0), "value is 0; expected a whole number from 1 to 1,000,000"),
+    (read_events, event(type="bought", value=-1), "value is -1; expected a whole number"),
+    (read_events, event(type="bought", value=1.5), "value is 1.5; expected a whole number"),
+    (read_events, event(type="bought", value="1000001"), "value is 1000001; expected a whole number"),
+    (read_events, event(type="bought", value=1e19), "value is 1e+19; expected a whole number"),
     (read_events, event(value="many"), "value is 'many', not a number"),
     (read_events, event(at="yesterday"), "at is 'yesterday'; expected ISO 8601"),
     (read_events, event(at=[]), "at is []; expected ISO 8601"),
@@ -297,6 +308,48 @@ def test_a_bad_line_is_rejected_with_its_reason_and_the_next_is_read(
     assert reason in rejects[0].reason
     assert rejects[0].excerpt
     assert len(rejects[0].excerpt) <= 200
+
+
+SECRET = "anna@example.org"
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "bad", "shown"),
+    [
+        (
+            read_events,
+            "f.jsonl",
+            {"user": SECRET, "sku": "A1", "type": "stared_at"},
+            '{"sku": "A1", "type": "stared_at"}',
+        ),
+        (read_events, "f.jsonl", {"USER": SECRET, "sku": "A1", "type": "viewed"}, '{"sku": "A1", "type": "viewed"}'),
+        (read_events, "f.jsonl", f'{{"sku": "A1", "user": "{SECRET}", "type"', '{"sku": "A1", "user": "", "type"'),
+        (read_events, "f.jsonl", f'{{"sku": "A1", "user": "{SECRET}', '{"sku": "A1", "user": ""'),
+        (read_events, "f.jsonl", f'{{"sku": "A1", "user": {{"x": 1, "mail": "{SECRET}"}}', '{"sku": "A1", "user": ""'),
+        (read_events, "f.jsonl", f'["{SECRET}", "A1"]', ""),
+        (read_events, "f.csv", f"user,sku,type\n{SECRET},A1,stared_at", '{"sku": "A1", "type": "stared_at"}'),
+        (read_events, "f.csv", f"user,sku,type\n{SECRET},A1", ""),
+        (read_reviews, "f.jsonl", review(user=SECRET, text=""), '{"id": "r1", "sku": "A1", "text": "", "rating": 4}'),
+        (read_users, "f.jsonl", {"user": [SECRET], "language": "en"}, '{"language": "en"}'),
+        (read_users, "f.jsonl", {"user": "x", "friends": {SECRET: 1}}, "{}"),
+        (read_users, "f.jsonl", {"user": "x", "friends": [[SECRET]], "language": "en"}, '{"language": "en"}'),
+        (read_users, "f.jsonl", f'{{"friends": ["ben", "a]{SECRET}", "lang', '{"friends": ""'),
+        (
+            read_users,
+            "f.jsonl",
+            f'{{"user": "{SECRET}"}}\n{{"user": "{SECRET}", "language": "en"}}',
+            '{"language": "en"}',
+        ),
+    ],
+)
+def test_no_reject_says_who(
+    tmp_path: Path, reader: Callable[..., Iterator[Any]], name: str, bad: Any, shown: str
+) -> None:
+    _, rejects = read(reader, lines(tmp_path / name, bad))
+
+    assert [r.excerpt for r in rejects] == [shown]
+    assert SECRET not in json.dumps([r.as_dict() for r in rejects])
+    assert rejects[0].reason
 
 
 def test_a_line_longer_than_memory_should_hold_is_rejected(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_bad_line_is_a_reject_with_its_place(file: Path) -> None:
     piece = read_piece(file, "users", Place(), most_lines=100)
     assert [at for at, _ in piece.records] == [0, 54]
     assert [(r.line, r.offset, r.excerpt) for r in piece.rejects] == [
-        (2, 20, "nonsense"),
+        (2, 20, ""),  # it may say who
         (3, 29, '{"interests": ["blues"]}'),
     ]
     assert piece.rejects[0].as_dict()["offset"] == 20

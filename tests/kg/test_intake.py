@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from extraction.corpus import product_document, review_document
+from kg.errors import TooManyRejectsError
 from kg.graph import Document, DocumentKind, Evidence, Extraction, Graph, Node, NodeRef, Relationship
 from kg.intake import load_events, load_products, load_reviews, load_users, rank_popularity
 from kg.privacy import pseudonymiser
@@ -167,6 +168,51 @@ def test_a_newer_file_takes_away_what_it_no_longer_says_but_not_what_others_said
     assert p == {"price": None, "popularity": 0.5}
 
 
+RELATIONS = (
+    "MATCH (a:Product)-[r:BOUGHT_WITH|ACCESSORY_OF|VARIANT_OF]->(b:Product) "
+    "RETURN a.sku AS a, r.source AS source, b.sku AS b ORDER BY a, b"
+)
+
+
+def relations(store: GraphStore) -> list[tuple[str, str, str]]:
+    return [(row["a"], row["source"], row["b"]) for row in store.read(RELATIONS)]
+
+
+@pytest.mark.parametrize("cut_after", range(3))
+def test_a_load_that_stops_early_leaves_the_relations_that_were_there(store: GraphStore, cut_after: int) -> None:
+    tuner = ProductRecord(sku="T1", title="Tuner", variant_of="G1")
+    products(store, GUITAR, STRAP, tuner)
+    before = [
+        ("G1", "bought_together", "S1"),
+        ("S1", "accessory_of", "G1"),
+        ("T1", "catalogue", "G1"),
+    ]
+    assert relations(store) == before
+
+    def cut_off() -> Any:
+        yield from [replace(GUITAR, related={"bought_together": ("T1",)}), STRAP, replace(tuner, variant_of="S1")][
+            :cut_after
+        ]
+        raise TooManyRejectsError("More than 0 records were rejected.")
+
+    with pytest.raises(TooManyRejectsError):
+        load_products(store, cut_off(), document_of=product_document, batch_size=1)
+    assert relations(store) == before
+
+
+def test_relations_that_a_newer_file_says_no_more_go_and_those_of_others_stay(store: GraphStore) -> None:
+    products(store, GUITAR, STRAP)
+    store.write("MATCH (a {sku: 'S1'}), (b {sku: 'G1'}) MERGE (a)-[:ACCESSORY_OF {source: 'curator'}]->(b)")
+    products(store, replace(STRAP, related={}), batch_size=1)
+    assert relations(store) == [("G1", "bought_together", "S1"), ("S1", "curator", "G1")]
+    products(store, GUITAR, replace(STRAP, related={"substitute_for": ("G1",), "bought_together": ("G1",)}))
+    assert relations(store) == [
+        ("G1", "bought_together", "S1"),
+        ("S1", "bought_together", "G1"),
+        ("S1", "curator", "G1"),
+    ]
+
+
 def test_sync_makes_products_inactive_that_the_file_lacks(store: GraphStore) -> None:
     products(store, GUITAR, STRAP)
     assert products(store, STRAP, sync=True).deactivated == 1
@@ -256,6 +302,56 @@ def test_a_changed_text_takes_back_what_only_its_old_wording_supported(store: Gr
     assert store.read("MATCH (:Product)-[r:HAS_ATTRIBUTE]->() RETURN count(r) AS n") == [{"n": 1}]
     products(store, ProductRecord(sku="G1", title="Ashdown S-200", description="Solid maple."))
     assert store.read("MATCH (n) WHERE n:Evidence OR n:AttributeValue RETURN count(n) AS n") == [{"n": 0}]
+
+
+def reviews(store: GraphStore, *records: ReviewRecord) -> None:
+    load_reviews(store, records, document_of=review_document, refuse=refuse_none, pseudonym=same)
+
+
+def test_a_review_that_comes_again_with_another_product_and_author_is_theirs_alone(store: GraphStore) -> None:
+    """And what was read in it is taken back from the first product, to be read again for the second."""
+    products(store, GUITAR, STRAP)
+    first = ReviewRecord(id="r1", user="zoe", sku="G1", text="Very comfortable.")
+    reviews(store, first, replace(first, id="r2"))
+    store.write("MATCH (p:Product {sku: 'G1'}), (r:Review {id: 'r1'}) MERGE (r)-[:ABOUT {source: 'curator'}]->(p)")
+    document = review_document(first)
+    comfort = Node("Aspect", "comfort", {"name": "comfort"})
+    fact = Relationship(NodeRef("Product", "G1"), "PRAISED_FOR", comfort.ref, "extraction")
+    fact = replace(fact, properties={"fact": fact.fact, "confidence": 0.9})
+    found = Evidence(document.id, 5, 16, "comfortable", 0.9, "test", "1", NOON, fact.fact, comfort.ref)
+    record(store, [document], [Extraction(document.id, Graph((comfort,), (fact,), (found,)))], version="1")
+    assert store.read("MATCH (d:Document {id: 'review:r1'}) RETURN d.extracted IS NULL AS unread") == [
+        {"unread": False}
+    ]
+
+    reviews(store, replace(first, user="anna", sku="S1"))
+
+    assert store.read(
+        "MATCH (u:User)-[:WROTE]->(r:Review)-[a:ABOUT]->(p:Product) "
+        "RETURN r.id AS id, u.id AS user, p.sku AS sku, a.source AS source ORDER BY id, sku"
+    ) == [
+        {"id": "r1", "user": "anna", "sku": "G1", "source": "curator"},
+        {"id": "r1", "user": "anna", "sku": "S1", "source": "catalogue"},
+        {"id": "r2", "user": "zoe", "sku": "G1", "source": "catalogue"},
+    ]
+    assert store.read("MATCH (n) WHERE n:Evidence OR n:Aspect RETURN count(n) AS n") == [{"n": 0}]
+    assert store.read("MATCH (d:Document {id: 'review:r1'}) RETURN d.sku AS sku, d.extracted AS extracted") == [
+        {"sku": "S1", "extracted": None}
+    ]
+
+
+def test_friends_whom_a_user_names_no_more_are_friends_no_more(store: GraphStore) -> None:
+    def friends() -> list[tuple[str, str]]:
+        rows = store.read("MATCH (a:User)-[:FRIEND_OF]->(b) RETURN a.id AS a, b.id AS b ORDER BY a, b")
+        return [(row["a"], row["b"]) for row in rows]
+
+    ben = UserRecord(user="ben", friends=("anna", "emil"))
+    load_users(store, [UserRecord(user="anna", friends=("ben", "cleo")), ben], pseudonym=same)
+    load_users(store, [UserRecord(user="anna", friends=("dora", "ben"))], pseudonym=same)
+    assert friends() == [("anna", "ben"), ("anna", "dora"), ("ben", "anna"), ("ben", "emil")]
+    # In a stream a user may come twice in one piece.
+    load_users(store, [UserRecord(user="anna", friends=("cleo",)), UserRecord(user="anna")], pseudonym=same)
+    assert friends() == [("ben", "anna"), ("ben", "emil")]
 
 
 def test_popularity_is_the_share_of_the_catalogue_that_fewer_users_met(store: GraphStore) -> None:

@@ -21,11 +21,13 @@ def review(number: int, text: str) -> Document:
     return Document(f"review:{number}", DocumentKind.REVIEW, text, "S1")
 
 
-def extraction(document: Document, quote: str, entity: Node = COMFORT, type_: str = "PRAISED_FOR") -> Extraction:
+def extraction(
+    document: Document, quote: str, entity: Node = COMFORT, type_: str = "PRAISED_FOR", confidence: float = 0.7
+) -> Extraction:
     r = Relationship(PRODUCT, type_, entity.ref, "extraction")
-    r = replace(r, properties={"fact": r.fact, "confidence": 0.7})
+    r = replace(r, properties={"fact": r.fact, "confidence": confidence})
     start = document.text.index(quote)
-    e = Evidence(document.id, start, start + len(quote), quote, 0.7, "test", "1", NOW, r.fact, entity.ref)
+    e = Evidence(document.id, start, start + len(quote), quote, confidence, "test", "1", NOW, r.fact, entity.ref)
     return Extraction(document.id, Graph((entity,), (r,), (e,)))
 
 
@@ -66,6 +68,18 @@ def test_a_fact_stays_while_one_of_its_texts_does(strap: GraphStore) -> None:
     assert facts(strap) == []
     assert strap.read("MATCH (n) WHERE n:Evidence OR n:Aspect RETURN count(n) AS n") == [{"n": 0}]
     assert strap.read("MATCH (d:Document) RETURN count(d) AS n") == [{"n": 2}]
+
+
+def test_a_fact_is_as_certain_as_the_best_evidence_that_is_left(strap: GraphStore) -> None:
+    def confidence() -> float:
+        (row,) = strap.read("MATCH (:Product)-[r:PRAISED_FOR]->() RETURN r.confidence AS confidence")
+        return float(row["confidence"])
+
+    sure, unsure = extraction(FIRST, "comfortable", confidence=0.9), extraction(SECOND, "comfortable", confidence=0.6)
+    record(strap, [FIRST, SECOND], [sure, unsure], version="1")
+    assert confidence() == 0.9
+    retract(strap, [FIRST.id])
+    assert confidence() == 0.6
 
 
 def test_reading_again_replaces_exactly_what_the_text_supported(strap: GraphStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -96,6 +97,25 @@ def test_relations_of_products_are_made_to_those_that_are_there(store: GraphStor
     assert store.read("MATCH (p:Product)-[r:BOUGHT_WITH]->(q) RETURN p.sku AS a, q.sku AS b") == [
         {"a": "G1", "b": "S1"}
     ]
+
+
+def test_relations_that_a_product_says_no_more_go(store: GraphStore) -> None:
+    guitar = ProductRecord(sku="G1", title="Guitar", related={"also_bought": ("S1",)}, variant_of="S1")
+    load(store, guitar, ProductRecord(sku="S1", title="Strap"))
+    load(store, replace(guitar, related={"also_viewed": ("S1",)}, variant_of=None))
+    assert store.read("MATCH (:Product)-[r]->(:Product) RETURN type(r) AS type") == [{"type": "VIEWED_WITH"}]
+
+
+def test_a_review_that_comes_again_for_another_product_waits_to_be_read_again(store: GraphStore) -> None:
+    load(store, ProductRecord(sku="G1", title="Guitar"), ProductRecord(sku="S1", title="Strap"))
+    review = ReviewRecord(id="r1", user="anna", sku="G1", text="Nice.")
+    load(store, review)
+    store.write("MATCH (d:Document {id: 'review:r1'}) SET d.extracted = d.sha256 + ' 1' REMOVE d.waiting")
+    waits = "MATCH (d:Document {id: 'review:r1'}) RETURN d.sku AS sku, d.waiting IS NOT NULL AS waits"
+    load(store, review)
+    assert store.read(waits) == [{"sku": "G1", "waits": False}]
+    load(store, replace(review, sku="S1"))
+    assert store.read(waits) == [{"sku": "S1", "waits": True}]
 
 
 def test_equal_events_without_a_time_are_counted_across_pieces(store: GraphStore) -> None:
