@@ -28,7 +28,7 @@ from embeddings.split import Holdout
 
 FACTORS: Final = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights tried for each part beside the ridge weights, in units of a product's strongest ridge weight."""
-DEFAULT: Final = {"text": 0.5, "made_by": 1.0, "popularity": 1.0, "embedding": 0.5, "next": 0.5, "latest": 1.0}
+DEFAULT: Final = {"text": 0.5, "made_by": 1.0, "popularity": 1.0, "embedding": 0.5, "next": 1.0, "latest": 1.0}
 """In the same units; what was chosen on the sets of docs/benchmark.md, rounded."""
 DEFAULT_RELATION: Final = 0.25
 """The same for a type of explicit relation."""

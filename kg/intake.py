@@ -625,7 +625,7 @@ _MEASURE: Final = {
     "bought": _Measure(
         "new.count = row.units, new.strength = $interest * (1 + log(size(row.events))),",
         """r.count = coalesce(r.count, 0) + toInteger(reduce(
-        n = 0.0, i IN fresh | n + CASE WHEN isNaN(row.values[i]) THEN 1.0 ELSE row.values[i] END)),
+        n = 0.0, i IN fresh | n + CASE WHEN isNaN(row.values[i]) THEN 1.0 ELSE ceil(row.values[i]) END)),
       r.strength = $interest * (1 + log(size(known) + size(fresh))),""",
     ),
     # The latest rating stands; of several at one time, the last that arrived; -1 is no time.
@@ -689,7 +689,8 @@ def event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeat
                 "rating": next((v for v in reversed(values) if not math.isnan(v)), None),
             }
             if type_ == "bought":
-                row["units"] = int(sum(1.0 if math.isnan(v) else v for v in values))
+                # Of what is sold by the metre, a part counts as a whole one: units are counted in whole numbers.
+                row["units"] = sum(1 if math.isnan(v) else math.ceil(v) for v in values)
             if len(key) == 4:
                 row["model"], row["arm"] = key[2], key[3]
             rows_of[key[0]].append(row)

@@ -105,10 +105,10 @@ def rating(row: Row, name: str) -> float | None:
 
 
 def quantity(row: Row, name: str) -> float | None:
-    """Pieces of something, 1 to :data:`MAX_QUANTITY`, as the float that an event's value is."""
+    """How much of something was taken, more than 0 and at most :data:`MAX_QUANTITY`: pieces, or metres of cloth."""
     found = number(row, name)
-    if found is not None and not (1 <= found <= MAX_QUANTITY and found.is_integer()):
-        raise BadRecord(f"{name} is {found:.15g}; expected a whole number from 1 to {MAX_QUANTITY:,}.")
+    if found is not None and not 0 < found <= MAX_QUANTITY:
+        raise BadRecord(f"{name} is {found:.15g}; expected more than 0 and at most {MAX_QUANTITY:,}.")
     return found
 
 

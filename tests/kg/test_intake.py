@@ -448,3 +448,10 @@ def test_what_the_shop_shows_is_nothing_that_the_user_did(store: GraphStore) -> 
     events(store, EventRecord(user="u", type="bought", sku="G1", at=NOON))
     events(store, EventRecord(user="u", type="exposed", sku="G1", at=LATER))
     assert store.read("MATCH (u:User {id: 'u'}) RETURN u.last_at.epochSeconds AS at") == [{"at": NOON.timestamp()}]
+
+
+def test_of_what_is_sold_by_the_metre_a_part_counts_as_a_whole_one(store: GraphStore) -> None:
+    products(store, GUITAR)
+    events(store, EventRecord(user="u", type="bought", sku="G1", at=NOON, value=1.5))
+    events(store, EventRecord(user="u", type="bought", sku="G1", at=LATER, value=0.25))
+    assert interaction(store, "BOUGHT")["count"] == 3
