@@ -305,18 +305,20 @@ SET p.price_times = CASE WHEN p.prices IS NULL THEN [0] ELSE p.price_times + $at
 # a pair finds anything. Taking a relationship away locks both its ends, so users whom only the earlier record names are
 # locked first, together with those of this one, in the order of all who write to users.
 # The far ends have no labels: with one, the planner would compare every new review with all products.
-_LOCK_EARLIER_AUTHORS: Final = """
-UNWIND $rows AS row
-MATCH (review:Review {id: row.id})
-MATCH (review)<-[:WROTE {source: $source}]-(u)
-WHERE u.id <> row.user
-WITH collect(u.id) AS earlier
-UNWIND CASE WHEN earlier = [] THEN [] ELSE earlier + [row IN $rows | row.user] END AS id
+_LOCK_EARLIER: Final = """
+UNWIND CASE WHEN earlier = [] THEN [] ELSE earlier + $users END AS id
 WITH DISTINCT id
 ORDER BY id
 MATCH (u:User {id: id})
 SET u.id = u.id
 """
+_LOCK_EARLIER_AUTHORS: Final = f"""
+UNWIND $rows AS row
+MATCH (review:Review {{id: row.id}})
+MATCH (review)<-[:WROTE {{source: $source}}]-(u)
+WHERE u.id <> row.user
+WITH collect(u.id) AS earlier
+{_LOCK_EARLIER}"""
 _FORGET_EARLIER_REVIEW: Final = """
 UNWIND $rows AS row
 MATCH (review:Review {id: row.id})
@@ -331,18 +333,13 @@ UNION ALL
 }
 DELETE r
 """
-_LOCK_EARLIER_FRIENDS: Final = """
+_LOCK_EARLIER_FRIENDS: Final = f"""
 UNWIND $rows AS row
-MATCH (u:User {id: row.id})
-MATCH (u)-[:FRIEND_OF {source: $source}]->(f)
+MATCH (u:User {{id: row.id}})
+MATCH (u)-[:FRIEND_OF {{source: $source}}]->(f)
 WHERE NOT f.id IN row.friends
 WITH collect(f.id) AS earlier
-UNWIND CASE WHEN earlier = [] THEN [] ELSE earlier + $users END AS id
-WITH DISTINCT id
-ORDER BY id
-MATCH (u:User {id: id})
-SET u.id = u.id
-"""
+{_LOCK_EARLIER}"""
 _FORGET_EARLIER_FRIENDS: Final = """
 UNWIND $rows AS row
 MATCH (u:User {id: row.id})
@@ -507,7 +504,7 @@ def review_statements(
     said = {"rows": rows, "source": schema.CATALOGUE}
     return [
         *node_statements(merged_nodes(nodes)),
-        (_LOCK_EARLIER_AUTHORS, said),
+        (_LOCK_EARLIER_AUTHORS, said | {"users": [n.key for n in authors]}),
         *node_statements(merged_nodes(authors)),
         (_FORGET_EARLIER_REVIEW, said),
         *relationship_statements(merged_relationships(relationships)),

@@ -64,7 +64,10 @@ def extraction_triplets(
 @app.command("extraction-shipped")
 def extraction_shipped(
     data: Annotated[
-        Path | None, typer.Option(help="Folder of ASTE-Data-V2: its development parts are measured as well.")
+        Path | None,
+        typer.Option(
+            help="Folder of ASTE-Data-V2: its development parts are measured, confidences fitted on its training parts."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
