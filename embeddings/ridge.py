@@ -98,8 +98,8 @@ def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_mat
 
     Of products that were met at one time each counts as right before the others. Taking them in any order instead
     (that of their rows) had the sequence say the opposite of what it was asked, where reviews are dated by day: on
-    Amazon Musical Instruments' validation splits the whole score gained 7.7 ± 1.9 % when this was mended (a script of the
-    development).
+    Amazon Musical Instruments' validation splits the whole score gained 7.7 ± 1.9 % when this was mended (a
+    script of the development).
     """
     users, products, place = places(x)
     shape = (len(users), x.n_products)
