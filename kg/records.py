@@ -1,6 +1,6 @@
 """What a shop's files say, one frozen value a line: products, reviews, events, users.
 
-The readers in :mod:`extraction.corpus` make them, :mod:`kg.intake` writes them.
+The readers in :mod:`extraction.corpus` make them, :mod:`kg.statements` says what they become.
 They mirror the input format of ``docs/data.md`` field by field.
 """
 

@@ -2,7 +2,7 @@
 
 Both stand in the graph or neither, so a piece that was cut off is read again from
 where the last one ended, and each record is in effect loaded once. How records
-become nodes and relationships is told in :mod:`kg.intake`.
+become nodes and relationships is told in :mod:`kg.statements`.
 
 What is to be computed afterwards (facts of new texts, vectors of users who did
 something) is marked in the same transaction: ``waiting`` on the document or user
@@ -21,7 +21,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from kg.graph import Document, Node
-from kg.intake import (
+from kg.privacy import Pseudonym
+from kg.records import EventRecord, Place, ProductRecord, Record, ReviewRecord, UserRecord
+from kg.statements import (
     event_statements,
     product_statements,
     related_of,
@@ -29,8 +31,6 @@ from kg.intake import (
     review_statements,
     user_statements,
 )
-from kg.privacy import Pseudonym
-from kg.records import EventRecord, Place, ProductRecord, Record, ReviewRecord, UserRecord
 from kg.store import GraphStore
 from kg.writer import Statement, missing_keys, node_statements
 
@@ -133,7 +133,7 @@ def load_piece(
     Args:
         source: whose place it is; ``None`` where the records have none, being known by their own keys.
         documents: make the texts of products and of reviews.
-        repeats: counts events without a time, as :func:`kg.intake.count_repeats` does for those loaded before.
+        repeats: counts events without a time, as :func:`kg.statements.count_repeats` does for those loaded before.
         before_commit: told of the records that are refused: what must be kept of them is to be kept first.
         first: the piece is the first of its source; what was counted at its place before was of another.
         rejected: lines that were no record; with those that are refused they are counted at the place.

@@ -29,7 +29,7 @@ import structlog
 
 from extraction import corpus
 from extraction.corpus import Kind, Piece
-from kg import intake, streams
+from kg import statements, streams
 from kg.app.held import Held, while_held
 from kg.app.pieces import PieceLoader, RejectLog
 from kg.app.refresh import Reader, Refresher, reader_for
@@ -145,7 +145,7 @@ class _Following:
         if self._source.kind == "events":
             for piece in _pieces(file, self._source.kind, until):
                 events = (r for _, r in piece.records if isinstance(r, EventRecord) and r.at is None)
-                intake.count_repeats(events, self._pseudonym, repeats)
+                statements.count_repeats(events, self._pseudonym, repeats)
                 self._held.keep()
         return repeats
 
