@@ -35,6 +35,8 @@ NOTHING: Final = ""
 _WORD: Final = re.compile(r"[\w'’]+")
 _TOO: Final = re.compile(r"\btoo\s+(?:\w+ly\s+)?\Z")
 """Right before a word: too heavy, too easily broken."""
+_TOO_REACH: Final = 40
+"""Characters before a word in which that is looked for."""
 _BREAK: Final = re.compile(
     r"[.!?;:()\n]+(?:\s|$)|\s[-–—]+\s|,\s|\s(?=(?:but|although|though|while|whereas|however)\s)"
     r"|\s(?=and\s(?:i|it|they|the|this|my|you|we|its|there)\s)",
@@ -231,7 +233,7 @@ def vote(text: str, votes: Mapping[str, int]) -> int:
     total = 0
     for i, word in enumerate(found):
         value = votes.get(word, 0)
-        if value and _TOO.search(text, 0, matches[i].start()):
+        if value and _TOO.search(text, max(0, (start := matches[i].start()) - _TOO_REACH), start):
             value = -abs(value)
         if value and any(w in NEGATORS or w.endswith(("n't", "n’t")) for w in found[max(0, i - 4) : i]):
             value = -value
