@@ -139,3 +139,23 @@ def test_a_node_index_counts_and_finds() -> None:
     index = NodeIndex({"User": ("a", "b")})
     assert (index.count("User"), index.count("Product")) == (2, 0)
     assert index.rows("Product", ["x"]).dtype == np.int64
+
+
+def test_relationships_are_in_one_order_whatever_arrives_first() -> None:
+    rng = np.random.default_rng(0)
+    # So few ends that many relationships are parallel, and so few values that some are equal throughout.
+    head, tail = rng.integers(20, size=2_000), rng.integers(20, size=2_000)
+    values = [rng.integers(3, size=2_000).astype(float), rng.choice(["", "feed", "text"], size=2_000).astype(object)]
+    order = export._order(head, tail, values)
+    assert sorted(order.tolist()) == list(range(2_000))
+    rows = [tuple(column[i] for column in (head, tail, *values)) for i in order]
+    assert rows == sorted(rows)
+    assert export._order(head[:0], tail[:0], [v[:0] for v in values]).size == 0
+
+
+@pytest.mark.parametrize("spread", [1, 1_000], ids=["dense", "sparse"])
+def test_internal_ids_are_found_dense_and_sparse(spread: int) -> None:
+    ids = np.arange(1, 50) * spread
+    found = export._Rows(ids, np.arange(49)[::-1].copy())
+    assert found.of(np.array([ids[0], ids[-1], ids[3]])).tolist() == [48, 0, 45]
+    assert found.of(np.array([0, ids[-1] + 1, ids[-1] * 100])).tolist() == [-1, -1, -1]
