@@ -38,7 +38,7 @@ from embeddings.finetuning import met_by
 from embeddings.gcn import normalised_adjacency
 from embeddings.livewrite import Known, LiveChange, Relations, changes, write_change
 from embeddings.mirror import Mirror, Renewed
-from embeddings.network import threads_for
+from embeddings.network import threads_for, unit_rows
 from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, live
 from embeddings.relations import prune_together, renewed
@@ -273,7 +273,7 @@ class Learner:
                 free[trained] = self._train(x, passing, free, said, trained)
         for label, place in places.items():
             self._free[label] = free[place]
-        whole = _unit(_propagated(passing, free + said, self._settings.layers))
+        whole = unit_rows(_propagated(passing, free + said, self._settings.layers))
         met = np.zeros(x.n_users, dtype=bool)
         met[x.users] = True
         return np.where(met[:, None], whole[of_users], 0.0).astype(np.float32), whole[of_products]
@@ -300,7 +300,7 @@ class Learner:
         ]
         fixed = torch.from_numpy(said[trained].astype(np.float32))
         mine = torch.nn.Parameter(torch.from_numpy(free[trained].astype(np.float32)))
-        standing = torch.from_numpy(_unit(np.mean(layers, axis=0)))
+        standing = torch.from_numpy(unit_rows(np.mean(layers, axis=0)))
 
         # Pairs of the users who are trained, and those of new products with whomever.
         place = np.full(len(free), -1, dtype=np.int64)
@@ -458,12 +458,6 @@ def _propagated(passing: sp.csr_matrix, x: np.ndarray, layers: int) -> np.ndarra
     """:meth:`embeddings.gcn.HeteroLightGCN.propagate`, the types' matrices already added up."""
     mean: np.ndarray = np.mean(_layers(passing, x, layers), axis=0)
     return mean
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-12).astype(np.float32)
-    return unit
 
 
 def _turned(before: np.ndarray, now: np.ndarray) -> np.ndarray:

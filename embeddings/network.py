@@ -276,10 +276,19 @@ def _hard_ranks(model: HeteroLightGCN, users: torch.Tensor, products: torch.Tens
 def vectors_of(model: HeteroLightGCN, x: Interactions) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors; a user without interactions has none (a zero row): it would only be noise."""
     with torch.no_grad():
-        users, products = (v.cpu().numpy() for v in model())
+        # Not by the model's own unit vectors, which leave one that is nearly zero short for the sake of its gradient.
+        vectors = unit_rows(model.propagate(model.inputs()).cpu().numpy())
     met = np.zeros(x.n_users, dtype=bool)
     met[x.users] = True
-    return np.where(met[:, None], users, 0.0).astype(np.float32), products.astype(np.float32)
+    users, products = vectors[: x.n_users], vectors[x.n_users : x.n_users + x.n_products]
+    return np.where(met[:, None], users, np.float32(0.0)), products
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows at unit length, float32; zero rows stay zero."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-12).astype(np.float32)
+    return unit
 
 
 def cosines(users: np.ndarray, products: np.ndarray) -> Ranker:

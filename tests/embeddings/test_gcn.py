@@ -16,6 +16,8 @@ from embeddings.gcn import (
     spectral_vectors,
 )
 from embeddings.losses import softmax_loss
+from embeddings.network import vectors_of
+from embeddings.split import Interactions
 
 N_USERS, N_PRODUCTS, N_NODES = 4, 5, 11
 MET = TypedEdges("MET", np.array([0, 0, 1, 2, 3, 3]), np.array([4, 5, 5, 6, 7, 4]))
@@ -153,3 +155,17 @@ def test_what_is_nearly_nowhere_has_no_boundless_gradient() -> None:
     net.newcomers()[:, 0].sum().backward()
     assert net.free.grad is not None
     assert 0.0 < net.free.grad.abs().max() < 1e4
+
+
+def test_what_is_written_is_of_unit_length_even_where_the_model_is_nearly_at_zero() -> None:
+    initial = np.random.default_rng(3).standard_normal((N_NODES, 6)).astype(np.float32)
+    # Product 8 shares its brand with 6 alone; their component is far smaller than the floor that bounds gradients.
+    initial[[2, 6, 8, 10]] *= 1e-6
+    net = model(initial)
+    met = np.ones(6)
+    x = Interactions(MET.heads, MET.tails - N_USERS, met, met, met > 0, np.full(N_USERS, np.nan), N_USERS, N_PRODUCTS)
+    short = net()[1].detach().norm(dim=1)
+    users, products = vectors_of(net, x)
+    assert short.min() < 0.1
+    assert np.allclose(np.linalg.norm(users, axis=1), 1.0)
+    assert np.allclose(np.linalg.norm(products, axis=1), 1.0)
