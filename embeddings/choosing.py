@@ -99,7 +99,7 @@ def choose(
     clock.lap("relations, validation")
     network = choose_network(shop, folds, settings, device, seed, report, logs, large)
     clock.lap("network, validation")
-    ridge, mixture, _ = choose_mixture(folds, shop, ridges, followings, network, settings.recency, report)
+    ridge, mixture, _ = choose_mixture(folds, shop, ridges, followings, network, settings.recency, report, seed)
     clock.lap("mixture")
     lift, lifts = _lift(folds, shop, ridge, mixture, settings, rng) if folds else (newcomers.DEFAULT, {})
     clock.lap("newcomers")

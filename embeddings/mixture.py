@@ -4,15 +4,19 @@ On each split every part gives each product a score; a mixture is their weighted
 sum, so that trying one costs an addition. The search begins with a mixture that
 has proved itself elsewhere and leaves it, one weight at a time, only for a gain
 that exceeds its own standard error over the users (Breiman et al. 1984, §3.4.3).
+
 On small data the greatest gain is mostly luck, and a rule that takes it gives
-another mixture for each seed.
+another mixture for each seed. So the search is done for several draws of the
+users with replacement, and the mean of what they choose is taken (bagging, which
+is for unstable choices: Breiman 1996, "Heuristics of instability and
+stabilization in model selection"). With many users the draws agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,6 +38,7 @@ DEFAULT_RELATION: Final = 0.25
 """The same for a type of explicit relation."""
 _ERRORS: Final = 1.5
 """Standard errors that a gain must exceed: one, and a half for being the best of ten."""
+_DRAWS: Final = 12
 _WORTHWHILE: Final = 0.002
 """Relative gain below which a weight is not worth changing, however sure it is."""
 _POOL: Final = 100
@@ -139,8 +144,9 @@ def choose_mixture(
     network: Network,
     recency: float,
     report: Report,
+    seed: int = 0,
 ) -> tuple[Ridge, Mixture, np.ndarray]:
-    """The best mixture with each penalty of the ridge, and the best of these.
+    """The ridge whose best mixture is surely better than the others', and with it the mean mixture of several draws.
 
     Returns:
         The ridge, the mixture, and hit@10 + 2 · NDCG@10 of each user of each split with it.
@@ -152,21 +158,60 @@ def choose_mixture(
     default = {n: DEFAULT.get(n, DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
     if not folds:
         return ridges[0], _mixture(default, ridges[0], unit, recency), np.empty(0)
-    best: tuple[np.ndarray, Ridge, dict[str, float]] | None = None
+    best: tuple[np.ndarray, Ridge, list[_Panel]] | None = None
     for number, ridge in enumerate(ridges):
-        report("Mixture", number, len(ridges))
+        report("Mixture", number, len(ridges) + 1)
         panels = [
             _panel(fold, shop, weights, (following / unit).tocsr(), vectors, ridge, recency)
             for fold, weights, following, vectors in zip(folds, ridge.weights, followings, network.vectors, strict=True)
         ]
-        # One coordinate at a time ends where it happens to begin: nearby starting points and either order.
-        for start in (default, dict.fromkeys(names, 0.0)):
-            for order in (names, names[::-1]):
-                values, chosen = _coordinate_search(panels, order, start)
-                if best is None or _surely_better(values, best[0]):
-                    best = (values, ridge, chosen)
+        values, _ = _search(panels, names, default)
+        if best is None or _surely_better(values, best[0]):
+            best = (values, ridge, panels)
     assert best is not None  # there is at least one ridge
-    return best[1], _mixture(best[2], best[1], unit, recency), best[0]
+    _, ridge, panels = best
+    report("Mixture", len(ridges), len(ridges) + 1)
+    chosen = _bagged(panels, names, default, np.random.default_rng(seed))
+    return ridge, _mixture(chosen, ridge, unit, recency), _values(panels, chosen)
+
+
+def _bagged(
+    panels: Sequence[_Panel], names: Sequence[str], start: Mapping[str, float], rng: np.random.Generator
+) -> dict[str, float]:
+    """The mean of what is chosen with the users of each draw."""
+    users = sum(len(panel.hidden) for panel in panels)
+    drawn = []
+    seen: dict[Any, np.ndarray] = {}
+    for _ in range(_DRAWS):
+        times = np.bincount(rng.integers(users, size=users), minlength=users).astype(float)
+        drawn.append(_search(panels, names, start, times, seen)[1])
+    return {name: float(np.mean([chosen[name] for chosen in drawn])) for name in names}
+
+
+def _search(
+    panels: Sequence[_Panel],
+    names: Sequence[str],
+    start: Mapping[str, float],
+    times: np.ndarray | None = None,
+    seen: dict[Any, np.ndarray] | None = None,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """The better of both orders: one coordinate at a time ends where it happens to come first."""
+    seen = {} if seen is None else seen
+    found = [_coordinate_search(panels, order, start, times=times, seen=seen) for order in (names, names[::-1])]
+    return found[1] if _surely_better(found[1][0], found[0][0], times) else found[0]
+
+
+def _values(panels: Sequence[_Panel], chosen: Mapping[str, float]) -> np.ndarray:
+    """The value of a mixture for each user of each panel."""
+    return np.concatenate([p.values(_summed(p.parts, chosen), _summed(p.own, chosen)) for p in panels])
+
+
+def _summed(parts: Mapping[str, np.ndarray], chosen: Mapping[str, float]) -> np.ndarray:
+    total: np.ndarray = parts["ridge"].copy()
+    for name, weight in chosen.items():
+        if weight:
+            total += np.float32(weight) * parts[name]
+    return total
 
 
 def _mixture(chosen: Mapping[str, float], ridge: Ridge, next_unit: float, recency: float) -> Mixture:
@@ -187,10 +232,18 @@ def _mixture(chosen: Mapping[str, float], ridge: Ridge, next_unit: float, recenc
     )
 
 
-def _surely_better(new: np.ndarray, old: np.ndarray) -> bool:
-    """Whether the mean gain over the users is beyond its standard error, and worth having."""
+def _surely_better(new: np.ndarray, old: np.ndarray, times: np.ndarray | None = None) -> bool:
+    """Whether the mean gain over the users is beyond its standard error, and worth having.
+
+    Args:
+        times: how often each user counts; once by default.
+    """
+    if len(new) < 2:
+        return False
     gain = new - old
-    return bool(gain.mean() > max(_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)), _WORTHWHILE * old.mean()))
+    mean = np.average(gain, weights=times)
+    error = np.sqrt(np.average((gain - mean) ** 2, weights=times) / (len(gain) - 1))
+    return bool(mean > max(_ERRORS * error, _WORTHWHILE * np.average(old, weights=times)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,40 +326,48 @@ def _panel(
 
 
 def _coordinate_search(
-    panels: Sequence[_Panel], names: Sequence[str], start: Mapping[str, float], rounds: int = 3
+    panels: Sequence[_Panel],
+    names: Sequence[str],
+    start: Mapping[str, float],
+    *,
+    times: np.ndarray | None = None,
+    seen: dict[Any, np.ndarray] | None = None,
+    rounds: int = 3,
 ) -> tuple[np.ndarray, dict[str, float]]:
     """The weights of the parts beside the ridge's 1, one after the other, until none is surely worth changing.
+
+    Args:
+        times: how often each user counts; once by default.
+        seen: values of mixtures that other searches of these panels have tried; what this one tries is added.
 
     Returns:
         The value for each user of each panel, and the weights.
     """
+    seen = {} if seen is None else seen
     chosen = {name: start[name] for name in names}
+    mixed = [_summed(p.parts, chosen) for p in panels]
+    own = [_summed(p.own, chosen) for p in panels]
 
-    def summed(panel: _Panel, of: str) -> np.ndarray:
-        parts = getattr(panel, of)
-        total: np.ndarray = parts["ridge"].copy()
-        for name, weight in chosen.items():
-            if weight:
-                total += np.float32(weight) * parts[name]
-        return total
+    def values(name: str, factor: float) -> np.ndarray:
+        """With another weight for one part."""
+        key = tuple(sorted({**chosen, name: factor}.items()))
+        if key not in seen:
+            step = np.float32(factor - chosen[name])
+            seen[key] = np.concatenate(
+                [
+                    p.values(m + step * p.parts[name], o + step * p.own[name])
+                    for p, m, o in zip(panels, mixed, own, strict=True)
+                ]
+            )
+        return seen[key]
 
-    mixed = [summed(p, "parts") for p in panels]
-    own = [summed(p, "own") for p in panels]
-    best = np.concatenate([p.values(m, o) for p, m, o in zip(panels, mixed, own, strict=True)])
+    best = values(names[0], chosen[names[0]])
     for _ in range(rounds):
         changed = False
         for name in names:
-            tried = {}
-            for factor in FACTORS:
-                step = np.float32(factor - chosen[name])
-                tried[factor] = np.concatenate(
-                    [
-                        p.values(m + step * p.parts[name], o + step * p.own[name])
-                        for p, m, o in zip(panels, mixed, own, strict=True)
-                    ]
-                )
-            factor = max(tried, key=lambda f: tried[f].mean())
-            if _surely_better(tried[factor], best):
+            tried = {factor: values(name, factor) for factor in FACTORS}
+            factor = max(tried, key=lambda f: np.average(tried[f], weights=times))
+            if _surely_better(tried[factor], best, times):
                 step = np.float32(factor - chosen[name])
                 for p, m, o in zip(panels, mixed, own, strict=True):
                     m += step * p.parts[name]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from embeddings.features import Features
-from embeddings.mixture import _coordinate_search, _Panel, _surely_better, ridges_of
+from embeddings.mixture import _bagged, _coordinate_search, _Panel, _search, _surely_better, _values, ridges_of
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop
 from embeddings.split import hold_out
@@ -47,6 +48,40 @@ def test_a_part_that_knows_is_taken_and_noise_is_left_where_it_was() -> None:
         noise.own["side"][:] = np.random.default_rng(seed).random((60, 1))
         kept += _coordinate_search([noise], ["side"], {"side": 0.12})[1]["side"] == 0.12
     assert kept >= 14
+
+
+def rows_of(p: _Panel, rows: np.ndarray) -> _Panel:
+    parts, own = ({name: values[rows] for name, values in of.items()} for of in (p.parts, p.own))
+    return _Panel(parts, own, p.hidden[rows])
+
+
+def test_a_draw_counts_each_user_as_often_as_it_was_drawn() -> None:
+    p = panel(0.4, users=80)
+    rows = np.random.default_rng(5).integers(80, size=80)
+    times = np.bincount(rows, minlength=80).astype(float)
+    counted, chosen = _search([p], ["side"], {"side": 0.0}, times)
+    repeated, same = _search([rows_of(p, rows)], ["side"], {"side": 0.0})
+    assert chosen == same
+    assert np.average(counted, weights=times) == pytest.approx(repeated.mean())
+    old = np.random.default_rng(6).random(80)
+    for gain in (0.0, 0.05, 0.1, 0.2):
+        new = old + gain * (np.random.default_rng(7).random(80) - 0.3)
+        assert _surely_better(new, old, times) == _surely_better(new[rows], old[rows])
+
+
+def test_what_is_sure_is_chosen_by_every_draw_and_the_mean_changes_less_than_one_choice() -> None:
+    sure = panel(1.0)
+    bagged = _bagged([sure], ["side"], {"side": 0.0}, np.random.default_rng(0))
+    assert bagged["side"] >= 1.0
+    assert _values([sure], bagged).mean() > 1.5 * _values([sure], {"side": 0.0}).mean()
+
+    def spread(choose: Callable[[_Panel], float]) -> float:
+        """Of the choices in worlds that differ by their users alone, of whom few know."""
+        return float(np.std([choose(panel(0.4, users=120, seed=seed)) for seed in range(20)]))
+
+    one = spread(lambda p: _search([p], ["side"], {"side": 0.12})[1]["side"])
+    mean = spread(lambda p: _bagged([p], ["side"], {"side": 0.12}, np.random.default_rng(0))["side"])
+    assert 0.0 < mean < 0.8 * one, (mean, one)
 
 
 def test_the_value_is_hit_and_twice_the_gain_with_ties_at_their_expected_place() -> None:
