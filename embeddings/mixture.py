@@ -9,7 +9,7 @@ On small data the greatest gain is mostly luck, and a rule that takes it gives
 another mixture for each seed. So the search is done for several draws of the
 users with replacement, and the mean of what they choose is taken (bagging, which
 is for unstable choices: Breiman 1996, "Heuristics of instability and
-stabilization in model selection"). With many users the draws agree.
+stabilization in model selection"). The more users, the more the draws agree.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ DEFAULT_RELATION: Final = 0.25
 _ERRORS: Final = 1.5
 """Standard errors that a gain must exceed: one, and a half for being the best of ten."""
 _DRAWS: Final = 12
+"""Draws of the users (docs/benchmark.md, Musical Instruments)."""
 _WORTHWHILE: Final = 0.002
 """Relative gain below which a weight is not worth changing, however sure it is."""
 _POOL: Final = 100
@@ -144,7 +145,7 @@ def choose_mixture(
     network: Network,
     recency: float,
     report: Report,
-    seed: int = 0,
+    seed: int,
 ) -> tuple[Ridge, Mixture, np.ndarray]:
     """The ridge whose best mixture is surely better than the others', and with it the mean mixture of several draws.
 
@@ -158,19 +159,21 @@ def choose_mixture(
     default = {n: DEFAULT.get(n, DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
     if not folds:
         return ridges[0], _mixture(default, ridges[0], unit, recency), np.empty(0)
-    best: tuple[np.ndarray, Ridge, list[_Panel]] | None = None
+
+    def panels_of(ridge: Ridge) -> list[_Panel]:
+        by_fold = zip(folds, ridge.weights, followings, network.vectors, strict=True)
+        return [_panel(f, shop, w, (next_ / unit).tocsr(), v, ridge, recency) for f, w, next_, v in by_fold]
+
+    best: tuple[np.ndarray, Ridge] | None = None
     for number, ridge in enumerate(ridges):
         report("Mixture", number, len(ridges) + 1)
-        panels = [
-            _panel(fold, shop, weights, (following / unit).tocsr(), vectors, ridge, recency)
-            for fold, weights, following, vectors in zip(folds, ridge.weights, followings, network.vectors, strict=True)
-        ]
-        values, _ = _search(panels, names, default)
+        values, _ = _search(panels_of(ridge), names, default)
         if best is None or _surely_better(values, best[0]):
-            best = (values, ridge, panels)
+            best = (values, ridge)
     assert best is not None  # there is at least one ridge
-    _, ridge, panels = best
     report("Mixture", len(ridges), len(ridges) + 1)
+    # Made again: in a large catalogue the panels of one ridge are as much as may be in memory.
+    ridge, panels = best[1], panels_of(best[1])
     chosen = _bagged(panels, names, default, np.random.default_rng(seed))
     return ridge, _mixture(chosen, ridge, unit, recency), _values(panels, chosen)
 

@@ -89,7 +89,7 @@ class Bench:
         ]
         followings = followings_of(self.folds, settings)
         _, _, mixed = choose_mixture(
-            self.folds, self.shop, self.ridges, followings, network, settings.recency, self.report
+            self.folds, self.shop, self.ridges, followings, network, settings.recency, self.report, self.seed
         )
         return Measured(np.concatenate(alone), mixed, time.perf_counter() - begun)
 

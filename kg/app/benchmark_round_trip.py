@@ -26,7 +26,7 @@ ROW_BY_ROW: Final = 50_000
 AS_LISTS: Final = 20_000
 """Vectors that are written as lists, likewise."""
 WARM_UP_S: Final = 20.0
-"""How long each way is used before it is measured, in seconds; an export is a third faster after that."""
+"""How long each way is used before it is measured, in seconds: the first export has a third of the later rate."""
 _BATCH: Final = 1_000
 _DIMENSIONS: Final = 64
 
