@@ -239,8 +239,11 @@ class ValueModel:
         if held:
             parts.calibrations = model._calibrated([products[i] for i in held], training)
             parts.forms, surfaced = NormalForms.learn(products)
+            # What the texts say in place of normal forms is known better now: what was counted is counted anew.
+            for product in training:
+                memory.add(product, times=-1)
             training, late = [surfaced[i] for i in kept], [surfaced[i] for i in held]
-            for product in late:
+            for product in (*training, *late):
                 memory.add(product)
             replayed = rng.sample(training, min(len(training), LATE_REPLAY * len(late)))
             model._learn([*late, *replayed], recipe.gentle(1), None, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from extraction.adapters import AdaptedEncoder
 from extraction.benchmarks import MarkedProduct
 from extraction.encoder import Encoder
-from extraction.memory import Kin
+from extraction.memory import Kin, Memory
 from extraction.spanhead import WIDTH, _places
 from extraction.values import Answer, Belief, Calibration, Recipe, ValueModel, calibrate
 from tests.extraction.conftest import lures
@@ -132,6 +133,27 @@ def test_normal_forms_are_answered_with_what_the_text_says(kin: Kin) -> None:
     (belief,) = model.beliefs([MarkedProduct('Elm shelf 24" wide', "", "Shelf", {"Width": ()})])
     best = belief["Width"].best
     assert (best.value, best.quote) == ("61.0", '24"')
+
+
+def test_the_memory_counts_its_examples_where_held_out_texts_teach_forms(kin: Kin) -> None:
+    """A form must be seen in two texts: with one of them held out it is learned late, and what was counted changes."""
+    makers = ["hp", "tacori", "acme", "basso", "cobalt", "rovax", "lunet", "dorvik"]
+    world = [
+        MarkedProduct(
+            f"Disk {n}{i}0GB {m}", "", "Disk", {"Maker": (f"{m.upper()} Limited",), "Size": (f"{n}{i}0 Gigabytes",)}
+        )
+        for n, m in enumerate(makers, 1)
+        for i in (1, 2)
+    ]
+    recipe = replace(QUICK, held_out=0.4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # of the logarithm of a count below nothing
+        model = ValueModel.train(world, kin, None, recipe=recipe)
+    counted, anew = model._parts.memory, Memory()
+    for product in model._parts.examples:
+        anew.add(product)
+    assert {q: +values for q, values in counted.values.items()} == {q: +values for q, values in anew.values.items()}
+    assert all(n >= 0 for values in counted.values.values() for n in values.values())
 
 
 def test_a_correction_is_learned_and_the_rest_kept(kin: Kin) -> None:
