@@ -123,6 +123,14 @@ def extraction_speed(
     show(measured.extraction_speed(Settings.load(), data, texts=texts), json)
 
 
+@app.command("extraction-length")
+def extraction_length(json: Json = False) -> None:
+    """Milliseconds for a thousand characters of texts that grow to 200,000, of reviews and of hostile texts."""
+    from kg.app import benchmark_speed as measured
+
+    show(measured.extraction_length(Settings.load()), json)
+
+
 @app.command("index")
 def index(json: Json = False) -> None:
     """Share of each user's 20 nearest products, by exact cosine, that the live model's vector index finds."""
