@@ -173,16 +173,19 @@ class AdaptedEncoder:
                 layer.unmerge()
         self._model.load_state_dict(state, strict=False)
 
-    def merge(self) -> None:
+    def merge(self, *, exact: bool = False) -> None:
         """Add the adapter into the encoder's weights, to read with and no more to be trained.
 
         In bf16 where the processor computes it, which is faster: steps of training would be lost in its seven bits,
         their sum is not.
+
+        Args:
+            exact: in fp32 everywhere.
         """
         import torch
 
         self.settle()
-        if self.device.type == "cpu" and computes_bf16():
+        if self.device.type == "cpu" and not exact and computes_bf16():
             self._model.to(torch.bfloat16)
 
     def parameters(self) -> list[torch.nn.Parameter]:

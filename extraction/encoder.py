@@ -56,7 +56,7 @@ class Encoder:
         self._expected = MINILM_SHA256 if folder is None else None
         self.device = device
         self._batch_tokens = batch_tokens
-        self._exact = exact
+        self.exact = exact
 
     @cached_property
     def fingerprint(self) -> str:
@@ -158,7 +158,7 @@ class Encoder:
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        kind = torch.bfloat16 if device == "cpu" and not self._exact and computes_bf16() else torch.float32
+        kind = torch.bfloat16 if device == "cpu" and not self.exact and computes_bf16() else torch.float32
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model = AutoModel.from_pretrained(self.folder, local_files_only=True, dtype=kind)

@@ -327,7 +327,7 @@ def _load_values(folder: Path, encoder: Encoder, vocabulary: Vocabulary | None) 
 
 
 def _load_triplets(folder: Path, encoder: Encoder) -> TripletModel:
-    return TripletModel.load(folder, encoder.folder, device=encoder.device)
+    return TripletModel.load(folder, encoder.folder, device=encoder.device, fp32=encoder.exact)
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:

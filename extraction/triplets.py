@@ -245,8 +245,13 @@ class TripletModel:
         (folder / _CONFIG).write_bytes(orjson.dumps(config))
 
     @classmethod
-    def load(cls, saved: Path, folder: str | Path | None = None, *, device: str = "auto") -> TripletModel:
+    def load(
+        cls, saved: Path, folder: str | Path | None = None, *, device: str = "auto", fp32: bool = False
+    ) -> TripletModel:
         """What :meth:`save` wrote.
+
+        Args:
+            fp32: whether to read in it even where the processor is faster in bf16.
 
         Raises:
             ExtractionError: the files are damaged or belong to another encoder.
@@ -267,7 +272,7 @@ class TripletModel:
             net.load_state_dict(weights)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ExtractionError(f"The head in {saved} cannot be read ({error}). Train again.") from error
-        encoder.merge()
+        encoder.merge(exact=fp32)
         return cls(encoder, net.to(encoder.device).eval(), exact, fact, threshold)
 
 

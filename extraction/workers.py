@@ -64,6 +64,8 @@ class ExtractorSpec:
     """Folder of what this home has learned; see :class:`extraction.training.Heads`."""
     shipped: Path | None = None
     """Folder of heads to use where the home has learned nothing; see :mod:`extraction.shipping`."""
+    exact: bool = False
+    """Whether to compute in fp32 even where the processor is faster in bf16."""
 
     @property
     def version(self) -> str:
@@ -74,7 +76,7 @@ class ExtractorSpec:
 
     def build(self, clock: Clock = utc_now) -> Extractor:
         """The extractor itself; takes seconds."""
-        encoder = Encoder(self.encoder, device=self.device)
+        encoder = Encoder(self.encoder, device=self.device, exact=self.exact)
         heads = (
             Heads.load(self.heads, encoder, self.vocabulary, shipped=self.shipped) if self.heads is not None else None
         )

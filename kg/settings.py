@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -60,6 +60,11 @@ class Settings(BaseSettings):
         description="Whether the head of opinions that ships with kg reads where this home has learned none.",
     )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch computes.")
+    precision: Literal["auto", "float32"] = Field(
+        default="auto",
+        description="How texts are encoded: in bfloat16 where the processor computes it, faster, or always in float32, "
+        "whose vectors and confidences are the same on every processor but for rounding.",
+    )
     workers: int | None = Field(
         default=None, ge=1, le=64, description="Processes that read texts; by default one a core, at most 4."
     )

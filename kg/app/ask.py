@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry, words
 from extraction.normalise import singular
 from extraction.products import title_head
 from extraction.questions import IMPLIES, SINGLE, Asks, Question, QuestionReader
 from kg import catalogue, schema, vocabulary
+from kg.app.jobs import encoder_of
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -79,7 +79,7 @@ class Asker:
 
     def __init__(self, store: GraphStore, settings: Settings) -> None:
         self._store = store
-        encoder = Encoder(settings.encoder, device=settings.device)
+        encoder = encoder_of(settings)
         self._reader = QuestionReader(vocabulary.load(settings.vocabulary), encoder.encode)
         self._answer, self._by_attributes = (catalogue.find(f"search/{n}") for n in ("answer", "by_attributes"))
         self._timeout_s = settings.query_timeout_s

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from extraction import corpus
 from extraction.benchmarks import MarkedSentence, Triplet, read_sentences
 from kg import intake, localdb, vocabulary
+from kg.app import jobs
 from kg.app.session import stage_bar
 from kg.errors import BenchmarkError
 from kg.migrations import migrate
@@ -188,10 +189,9 @@ def extraction_values(
 ) -> Iterator[dict[str, Any]]:
     """The lines of the table of learned attribute values; see :mod:`extraction.valuebench`."""
     from extraction import valuebench  # torch takes seconds to import
-    from extraction.encoder import Encoder
     from extraction.values import Recipe
 
-    encoder = Encoder(settings.encoder, device=settings.device)
+    encoder = jobs.encoder_of(settings)
     known = vocabulary.load(settings.vocabulary)
     recipe = Recipe(seed=settings.seed)
     if epochs is not None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from extraction import corpus
-from extraction.encoder import Encoder
 from extraction.querytext import tidied
 from extraction.workers import ExtractorSpec, Workers
 from kg import intake, vocabulary
@@ -69,10 +68,15 @@ def search_benchmark(settings: Settings, data: Path, *, part: Part, queries: int
     )
     with own_graph(settings, "search") as store:
         intake.load_products(store, products, document_of=corpus.product_document)
-        spec = ExtractorSpec(vocabulary.load(settings.vocabulary), encoder=settings.encoder, device=settings.device)
+        spec = ExtractorSpec(
+            vocabulary.load(settings.vocabulary),
+            encoder=settings.encoder,
+            device=settings.device,
+            exact=jobs.exact_in(settings),
+        )
         # Only the vectors are asked of the texts here: titles alone state next to nothing that they do not spell out.
         with Workers(spec, settings.workers or 1) as workers:
-            jobs.encode_products(store, workers, Encoder(settings.encoder).fingerprint)
+            jobs.encode_products(store, workers, jobs.encoder_of(settings).fingerprint)
         rows = {}
         for name, variant in VARIANTS.items():
             total = len({j.query for j in judgments})

@@ -15,7 +15,6 @@ from typing import Any, Final
 from extraction import corpus, language
 from extraction.benchmarks import MarkedSentence, Triplet, read_sentences
 from extraction.clauses import word_votes
-from extraction.encoder import Encoder
 from extraction.evaluation import score_triplets, triplet_calibration_errors
 from extraction.lexicon_triplets import added, lexicon_triplets, parsed_triplets
 from extraction.mentions import Lexicon
@@ -25,6 +24,7 @@ from extraction.shipping import SHIPPED
 from extraction.training import Heads
 from extraction.triplets import TripletModel
 from kg import vocabulary
+from kg.app.jobs import encoder_of
 from kg.app.shop import ShopTruth, write_shop
 from kg.errors import BenchmarkError
 from kg.graph import Document
@@ -44,7 +44,7 @@ def shipped_model(settings: Settings) -> TripletModel:
     Raises:
         BenchmarkError: it was trained on another encoder than is set.
     """
-    heads = Heads.load(SHIPPED, Encoder(settings.encoder, device=settings.device))
+    heads = Heads.load(SHIPPED, encoder_of(settings))
     if heads.triplets is None:
         raise BenchmarkError(f"No head of opinions lies in {SHIPPED}. Make it: make adapters.")
     return heads.triplets
@@ -90,7 +90,7 @@ def calibrations(data: Path, model: TripletModel) -> Iterator[dict[str, Any]]:
 def on_shop(settings: Settings, model: TripletModel, seed: int) -> Iterator[dict[str, Any]]:
     """Planted opinions found in the reviews of a bundled shop, and the share of what was found that a review says."""
     known = vocabulary.load(settings.vocabulary)
-    encoder = Encoder(settings.encoder, device=settings.device)
+    encoder = encoder_of(settings)
     with tempfile.TemporaryDirectory() as folder:
         truth = write_shop(Path(folder), seed=seed)
         products = list(corpus.read_products(Path(folder) / "products.jsonl", rejects=_none))

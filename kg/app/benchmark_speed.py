@@ -22,12 +22,11 @@ import orjson
 
 from extraction import corpus
 from extraction.benchmarks import read_products
-from extraction.encoder import Encoder
 from extraction.mentions import Lexicon, ProductEntry
 from extraction.training import Heads
 from extraction.workers import ExtractorSpec, Workers
 from kg import vocabulary
-from kg.app.jobs import MOST_WORKERS, PAGE, heads_folder, shipped_folder
+from kg.app.jobs import MOST_WORKERS, PAGE, encoder_of, exact_in, heads_folder, shipped_folder
 from kg.app.shop import write_shop
 from kg.errors import BenchmarkError
 from kg.graph import Document, DocumentKind
@@ -129,9 +128,15 @@ def _extractor(settings: Settings, lexicon: Lexicon) -> tuple[ExtractorSpec, str
     """With all heads of this home, and what these are."""
     folder, shipped = heads_folder(settings), shipped_folder(settings)
     spec = ExtractorSpec(
-        vocabulary.load(settings.vocabulary), lexicon, settings.encoder, settings.device, folder, shipped
+        vocabulary.load(settings.vocabulary),
+        lexicon,
+        settings.encoder,
+        settings.device,
+        folder,
+        shipped,
+        exact_in(settings),
     )
-    return spec, Heads.version_in(folder, Encoder(settings.encoder), shipped) or "none: rules and encoder"
+    return spec, Heads.version_in(folder, encoder_of(settings), shipped) or "none: rules and encoder"
 
 
 def _read(workers: Workers, batches: Iterable[Sequence[Document]]) -> int:

@@ -24,7 +24,6 @@ import numpy as np
 import orjson
 
 from extraction import corpus
-from extraction.encoder import Encoder
 from kg import catalogue, streams
 from kg.app import jobs, models
 from kg.app.benchmark import own_graph, own_home
@@ -240,7 +239,7 @@ def _in_words(store: GraphStore, settings: Settings, siblings: Sequence[Sibling]
         replace(s, title=f"{told[n % len(told)].title} {n}", description=told[n % len(told)].description)
         for n, s in enumerate(siblings)
     ]
-    vectors = Encoder(settings.encoder, device=settings.device).encode([f"{s.title}\n\n{s.description}" for s in named])
+    vectors = jobs.encoder_of(settings).encode([f"{s.title}\n\n{s.description}" for s in named])
     rows = [
         {"sku": sibling.sku, "title": sibling.title, "description": sibling.description, "vector": vector.tolist()}
         for sibling, vector in zip(named, vectors, strict=True)

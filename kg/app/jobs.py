@@ -261,7 +261,7 @@ def extract(
         with progress_bar("Extracting", unit="texts", total=waiting) as advance, writer.Pipeline() as pipeline:
             for documents, extractions in workers.extract(provenance.pending(store, version, page=PAGE)):
                 pipeline.put(partial(_record, run, documents, extractions, advance))
-        vectors = encode_products(store, workers, Encoder(settings.encoder).fingerprint)
+        vectors = encode_products(store, workers, encoder_of(settings).fingerprint)
     run.close(now=clock())
     placed = 0
     if _is_live(store):
@@ -281,6 +281,7 @@ def extractor_spec(store: GraphStore, settings: Settings) -> ExtractorSpec:
         settings.device,
         heads_folder(settings),
         shipped_folder(settings),
+        exact_in(settings),
     )
 
 
@@ -396,7 +397,7 @@ def train_extraction(
             files,
             format,
             heads_folder(settings),
-            Encoder(settings.encoder, device=settings.device),
+            encoder_of(settings),
             vocabulary=vocabulary.load(settings.vocabulary),
             recipe=values.Recipe(seed=settings.seed),
             progress=progress,
@@ -412,7 +413,7 @@ def correct_extraction(settings: Settings, corrections: Path) -> dict[str, Any]:
         report = training.correct(
             corrections,
             heads_folder(settings),
-            Encoder(settings.encoder, device=settings.device),
+            encoder_of(settings),
             vocabulary=vocabulary.load(settings.vocabulary),
             recipe=values.Recipe(seed=settings.seed),
             progress=progress,
@@ -440,10 +441,20 @@ def evaluate_extraction(settings: Settings, gold: Path, format: Literal["pave", 
 def _heads(settings: Settings) -> Heads:
     from extraction.training import Heads
 
-    encoder = Encoder(settings.encoder, device=settings.device)
+    encoder = encoder_of(settings)
     return Heads.load(
         heads_folder(settings), encoder, vocabulary.load(settings.vocabulary), shipped=shipped_folder(settings)
     )
+
+
+def encoder_of(settings: Settings) -> Encoder:
+    """The encoder that is set; its weights are read when they are first needed."""
+    return Encoder(settings.encoder, device=settings.device, exact=exact_in(settings))
+
+
+def exact_in(settings: Settings) -> bool:
+    """Whether texts are encoded in fp32 even where the processor is faster in bf16."""
+    return settings.precision == "float32"
 
 
 def heads_folder(settings: Settings) -> Path:

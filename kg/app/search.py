@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from extraction.encoder import Encoder
 from extraction.querytext import corrected, halves, is_near, rewritten, tidied, unknown_words
 from kg import catalogue
 from kg.app.files import json_rows
+from kg.app.jobs import encoder_of
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -50,7 +50,7 @@ class Searcher:
 
     def __init__(self, store: GraphStore, settings: Settings) -> None:
         self._store = store
-        self._encoder = Encoder(settings.encoder, device=settings.device)
+        self._encoder = encoder_of(settings)
         self._timeout_s = settings.query_timeout_s
         self._products, self._personalised, self._words = (
             catalogue.find(f"search/{name}") for name in ("products", "personalised", "words")

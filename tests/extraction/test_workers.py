@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from extraction.pipeline import Extractor
+from extraction.shipping import SHIPPED
+from extraction.training import Heads
 from extraction.workers import ExtractorSpec, Workers, return_memory
 from kg.errors import ExtractionError
 from kg.graph import Document, DocumentKind, Extraction
@@ -49,6 +52,30 @@ def test_two_workers_say_what_one_says_in_order(pair: Workers, extractor: Extrac
     assert [batch for batch, _ in answers] == batches
     expected = [said(e) for e in extractor.extract_all(REVIEWS)] * 3
     assert [said(e) for _, (e,) in answers] == expected
+
+
+def test_what_is_asked_to_be_exact_is_what_a_processor_without_bf16_computes(
+    spec: ExtractorSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_head = replace(spec, heads=SHIPPED)
+    words = [text.split() for text in TEXTS if text]
+
+    def computed(spec: ExtractorSpec, *, has_bf16: bool) -> tuple[np.ndarray, np.ndarray]:
+        for module in ("encoder", "adapters"):
+            monkeypatch.setattr(f"extraction.{module}.computes_bf16", lambda: has_bf16)
+        extractor = spec.build()
+        reader = Heads.load(SHIPPED, extractor.encoder).triplets
+        assert reader is not None
+        sure = [found.confidence for one in reader.read(words) for found in one.triplets]
+        return extractor.encoder.encode(TEXTS), np.array(sure)
+
+    plain = computed(with_head, has_bf16=False)
+    exact = computed(replace(with_head, exact=True), has_bf16=True)
+    fast = computed(with_head, has_bf16=True)
+    assert len(plain[1])
+    for a, b, c in zip(plain, exact, fast, strict=True):
+        assert np.array_equal(a, b)
+        assert not np.array_equal(a, c)
 
 
 def test_vectors_come_back_in_order_too(pair: Workers, extractor: Extractor) -> None:
