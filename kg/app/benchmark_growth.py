@@ -10,7 +10,9 @@ that they did. What was held out of each user is what both should find.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,7 @@ from kg.app import jobs
 from kg.app.benchmark import own_graph
 from kg.app.benchmark_recommend import Set, Task, read_task, refuse
 from kg.errors import BenchmarkError
+from kg.records import EventRecord
 from kg.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,10 +35,14 @@ if TYPE_CHECKING:
 
 _FIRST: Final = 0.9
 _STEPS: Final = 10
+_BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
+_YEAR: Final = timedelta(days=365)
 
 
 def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dict[str, Any]:
     """Figures of the fine-tuned and of the full model, and the processor's seconds of each.
+
+    The standard error is that of the relative difference, over the users.
 
     Raises:
         BenchmarkError: the set has no times, or a file is not there.
@@ -43,6 +50,8 @@ def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dic
     from embeddings import export, registry, training  # torch takes seconds to import
 
     task = read_task(folder, name, related=related, seed=settings.seed)
+    if name == "beauty":
+        task = replace(task, events=arriving(task.events, np.random.default_rng(settings.seed)))
     with own_graph(settings, "growth") as store:
         intake.load_products(store, task.products, document_of=corpus.product_document)
         intake.load_events(store, task.events, refuse=refuse, pseudonym=str)
@@ -66,20 +75,33 @@ def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dic
         model, seconds = fit(end, model)
         tunings.append(round(seconds, 1))
     full, seconds = fit(ends[-1], None)
-    report = {
-        kind: _figures(data, index, task, checkpoint)
+    found = {
+        kind: _found(data, index, task, checkpoint)
         for kind, checkpoint in (("first nine tenths", first), ("fine-tuned", model), ("full training", full))
     }
+    mean = found["full training"].mean(axis=0)
+    gain = (found["fine-tuned"] - found["full training"]) / mean
     return {
         "set": name,
         "interactions": len(times),
-        **report,
-        "relative": {
-            metric: round(report["fine-tuned"][metric] / value - 1.0, 4)
-            for metric, value in report["full training"].items()
-        },
+        **{kind: _named(values.mean(axis=0)) for kind, values in found.items()},
+        "relative": _named(gain.mean(axis=0)),
+        "standard error": _named(gain.std(axis=0, ddof=1) / np.sqrt(len(gain))),
         "cpu seconds": {"each fine-tuning": tunings, "full training": round(seconds, 1)},
     }
+
+
+def arriving(events: Sequence[EventRecord], rng: np.random.Generator) -> tuple[EventRecord, ...]:
+    """Of events of which only the order within each user is known: the same in a year, each user's at moments drawn by
+    chance, in that order."""
+    rows: dict[str, list[EventRecord]] = {}
+    for event in events:
+        rows.setdefault(event.user, []).append(event)
+    return tuple(
+        replace(event, at=_BEGIN + float(moment) * _YEAR)
+        for mine in rows.values()
+        for event, moment in zip(mine, np.sort(rng.random(len(mine))), strict=True)
+    )
 
 
 def _times(data: HeteroData) -> np.ndarray:
@@ -118,9 +140,12 @@ def graph_until(data: HeteroData, index: NodeIndex, end: float) -> tuple[HeteroD
     return part, NodeIndex(keys)
 
 
-def _figures(data: HeteroData, index: NodeIndex, task: Task, checkpoint: Checkpoint) -> dict[str, float]:
-    """HR@10 and NDCG@10 of what was held out, of all users; whom the model does not know it recommends nothing."""
-    from embeddings.evaluation import metrics, rank_all, targets_of
+def _found(data: HeteroData, index: NodeIndex, task: Task, checkpoint: Checkpoint) -> np.ndarray:
+    """Of each product that was held out, whether it is among the first ten and 1 / log2(rank + 1), float64 ``[m, 2]``.
+
+    Whom the model does not know it recommends nothing.
+    """
+    from embeddings.evaluation import rank_all, targets_of
     from embeddings.export import NodeIndex
     from embeddings.scoring import Scorer
     from embeddings.shop import Shop
@@ -140,8 +165,14 @@ def _figures(data: HeteroData, index: NodeIndex, task: Task, checkpoint: Checkpo
     )
     users = names.rows("User", [user for user, _ in task.heldout])
     products = names.rows("Product", [sku for _, sku in task.heldout])
-    known = (users >= 0) & (products >= 0)
-    targets = targets_of(users[known], products[known])
-    ranking = rank_all(scorer.ranker(x), targets, x.matrix(known_only=True), np.zeros(x.n_products, dtype=bool), 10)
-    found = metrics(ranking.ranks, targets.owner, len({user for user, _ in task.heldout}), (10,))
-    return {metric: round(found[metric], 4) for metric in ("hr@10", "ndcg@10")}
+    known = np.flatnonzero((users >= 0) & (products >= 0))
+    order = known[np.lexsort([products[known], users[known]])]
+    targets = targets_of(users[order], products[order])
+    rank = rank_all(scorer.ranker(x), targets, x.matrix(known_only=True), np.zeros(x.n_products, dtype=bool), 10).ranks
+    found = np.zeros((len(users), 2))
+    found[order] = np.stack([np.ones(len(rank)), 1.0 / np.log2(rank + 2.0)], axis=1) * (rank < 10)[:, None]
+    return found
+
+
+def _named(values: np.ndarray) -> dict[str, float]:
+    return {name: round(float(value), 4) for name, value in zip(("hr@10", "ndcg@10"), values, strict=True)}
