@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from embeddings.export import SHARED
+from embeddings.export import AGREED, SHARED
 from embeddings.features import MOST_SHARING
 from embeddings.registry import LiveModel, live
 from embeddings.relations import PART_WIDTH
@@ -86,13 +86,6 @@ WITH p, others
 FILTER size(others) > 0
 RETURN p.sku AS key, others
 """
-
-_SHARED_PART: Final = """    UNION ALL
-    MATCH (p)-[:{type}]->(x)
-    LET sharing = COUNT {{ (x)<-[:{type}]-() }}
-    FILTER sharing > 1 AND sharing <= {most} AND ${factor} > 0.0
-    MATCH (x)<-[:{type}]-(h:Product)
-    RETURN h, ${factor} / sqrt(sharing) AS part"""
 
 # Taking the lock of the node that names the live model: a promotion waits, or has been and nothing is written.
 _WHILE_LIVE: Final = (
@@ -199,7 +192,7 @@ def fold_in_products(store: GraphStore, skus: Iterable[str]) -> int:
     model = live(store)
     if model is None:
         return 0
-    shared = "\n".join(_SHARED_PART.format(type=type_, most=MOST_SHARING, factor=type_.lower()) for type_, _ in SHARED)
+    shared = "\n".join(_shared_part(type_) for type_, _ in SHARED)
     cypher = _LIKENESS.format(
         slot=model.slot, near=PART_WIDTH + 1, shared=shared, outgoing=OUTGOING, dimensions=model.dimensions
     )
@@ -226,6 +219,21 @@ def fold_in_products(store: GraphStore, skus: Iterable[str]) -> int:
             )[1]
         )
     return written
+
+
+def _shared_part(type_: str) -> str:
+    """What a newcomer has by sharing the ends of one relationship type, as :func:`embeddings.relations.shared_part`."""
+    factor = type_.lower()
+    # Without a predicate nothing is read of the relationships: how many there are stands at the node.
+    rel, where = (f"r:{type_}", f" WHERE {AGREED[type_]}") if type_ in AGREED else (f":{type_}", "")
+    return f"""    UNION ALL
+    MATCH (p)
+    FILTER ${factor} > 0.0
+    UNWIND COLLECT {{ MATCH (p)-[{rel}]->(x){where} RETURN x }} AS x
+    LET sharing = COUNT {{ (x)<-[{rel}]-(){where} }}
+    FILTER sharing > 1 AND sharing <= {MOST_SHARING}
+    MATCH (x)<-[{rel}]-(h:Product){where}
+    RETURN h, ${factor} / sqrt(sharing) AS part"""
 
 
 def unplaced_products(store: GraphStore) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
-from embeddings.export import INTERACTIONS, PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex
+from embeddings.export import AGREED, INTERACTIONS, PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex
 from embeddings.features import Features
 from embeddings.gcn import TypedEdges
 from embeddings.relations import explicit_part, explicit_relations, shared_part, text_part
@@ -36,6 +36,8 @@ _KEY: Final = (
     + " END"
 )
 
+_COUNTS: Final = " AND ".join(f"(type(r) <> '{type_}' OR {agreed})" for type_, agreed in AGREED.items())
+
 _USERS: Final = f"""
 UNWIND $keys AS id
 MATCH (u:User {{id: id}})
@@ -47,7 +49,8 @@ UNWIND $keys AS sku
 MATCH (p:Product {{sku: sku}})
 RETURN sku AS key, CASE WHEN p.text_embedding IS NULL THEN null ELSE
          vector(p.text_embedding, size(p.text_embedding), FLOAT32) END AS text,
-       [(p)-[r:{"|".join(sorted({*PRODUCT_RELATIONS, *(type_ for type_, _ in _SAID)}))}]->(x) |
+       [(p)-[r:{"|".join(sorted({*PRODUCT_RELATIONS, *(type_ for type_, _ in _SAID)}))}]->(x)
+        WHERE {_COUNTS} |
         [type(r), labels(x)[0], {_KEY}, coalesce(r.source, '')]] AS said
 """
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,29 @@ def test_a_filter_leaves_out_nodes_and_their_edges(shop: GraphStore) -> None:
     data, index = export_subgraph(shop, spec)
     assert index.keys["Product"] == ("S1", "S2", "T1", "X1")
     assert data["User", "BOUGHT", "Product"].edge_index.tolist() == [[1], [2]]
+
+
+def test_a_filter_of_relationships_leaves_out_those_alone(shop: GraphStore) -> None:
+    spec = replace(
+        SMALL, where={"BOUGHT": "r.at > datetime($since) OR a.id = 'cleo'"}, parameters={"since": "2026-03-02"}
+    )
+    data, index = export_subgraph(shop, spec)
+    assert index.count("Product") == 6
+    bought = data["User", "BOUGHT", "Product"]
+    assert bought.edge_index.tolist() == [[1, 1], [0, 4]]
+    assert bought.strength.tolist() == [1.0, 1.0]
+    assert data["Product", "BOUGHT_WITH", "Product"].edge_index.shape == (2, 1)
+
+
+def test_what_fewer_than_three_reviews_praise_is_not_trained_on(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (p:Product)\nMERGE (a:Aspect {key: 'sound'})\n"
+        "CREATE (p)-[:PRAISED_FOR {count: CASE WHEN p.sku IN ['G1', 'T1'] THEN 3 ELSE 2 END}]->(a)"
+    )
+    data, index = export_subgraph(shop)
+    rows = data["Product", "PRAISED_FOR", "Aspect"].edge_index
+    named = [(index.keys["Product"][p], index.keys["Aspect"][a]) for p, a in rows.T.tolist()]
+    assert named == [("G1", "sound"), ("T1", "sound")]
 
 
 def test_packed_pages_equal_one_row_at_a_time(store: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ from tests.embeddings.test_writeback import WIDTH, model
 @pytest.fixture
 def served(shop: GraphStore) -> GraphStore:
     """A model is live in which a brand counts 0.5, and a newcomer's relations five times."""
-    checkpoint = replace(model("m1"), settings={"factors": {"made_by": 0.5, "text": 2.0}, "lift": 4.0})
+    factors = {"made_by": 0.5, "text": 2.0, "praised_for": 1.0}
+    checkpoint = replace(model("m1"), settings={"factors": factors, "lift": 4.0})
     write_embeddings(shop, checkpoint)
     registry.promote(shop, "m1")
     return shop
@@ -106,6 +107,21 @@ def test_a_new_product_is_related_and_recommended(served: GraphStore) -> None:
     rows = run(served, load()["recommend/for_user"], {"user": "anna", "limit": 10})
     (strap,) = [row for row in rows if row["sku"] == "S3"]
     assert strap["reasons"][0]["term"] == "SIMILAR_TO"
+
+
+def test_praise_brings_products_together_where_three_reviews_agree(served: GraphStore) -> None:
+    served.write(
+        "CREATE (n:Product {sku: 'N1', title: 'New', active: true}), (a:Aspect {key: 'sound'})\n"
+        "WITH n, a\nMATCH (g:Product {sku: 'G1'}), (t:Product {sku: 'T1'})\n"
+        "CREATE (n)-[:PRAISED_FOR {count: 3}]->(a), (g)-[:PRAISED_FOR {count: 4}]->(a),\n"
+        "       (t)-[:PRAISED_FOR {count: 2}]->(a)"
+    )
+    assert fold_in_products(served, ["N1"]) == 1
+    assert [(a, b) for a, b, _ in relations(served, "N1")] == [("G1", "N1"), ("N1", "G1")]
+    served.write("MATCH (:Product {sku: 'G1'})-[r:PRAISED_FOR]->() SET r.count = 1")
+    served.write("CREATE (:Product {sku: 'N2', title: 'New', active: true})")
+    served.write("MATCH (n:Product {sku: 'N2'}), (a:Aspect {key: 'sound'}) CREATE (n)-[:PRAISED_FOR {count: 2}]->(a)")
+    assert fold_in_products(served, ["N2"]) == 0
 
 
 def test_texts_bring_products_together(served: GraphStore) -> None:

@@ -42,7 +42,9 @@ def test_what_is_read_anew_is_what_a_whole_export_would_hold(shop: GraphStore) -
         "DELETE fits\nSET cleo.last_at = datetime('2026-03-05T10:00:00Z'), tuner.text_embedding = [0.5, 0.5]\n"
         "CREATE (case:Product {sku: 'C1', active: true})-[:MADE_BY {source: 'catalogue'}]->(cobalt)\n"
         "CREATE (case)-[:ACCESSORY_OF {source: 'accessory_of'}]->(tuner),\n"
-        "       (case)-[:HAS_ATTRIBUTE {source: 'catalogue'}]->(:AttributeValue {key: 'colour=red'})\n"
+        "       (case)-[:HAS_ATTRIBUTE {source: 'catalogue'}]->(:AttributeValue {key: 'colour=red'}),\n"
+        "       (case)-[:PRAISED_FOR {source: 'extraction', count: 3}]->(sound:Aspect {key: 'sound'}),\n"
+        "       (tuner)-[:PRAISED_FOR {source: 'extraction', count: 2}]->(sound)\n"
         "CREATE (cleo)-[:BOUGHT {strength: 1.0, at: datetime('2026-03-05T10:00:00Z')}]->(case)"
     )
     shop.write("MATCH (p:Product {sku: 'G1'})\nDETACH DELETE p")
