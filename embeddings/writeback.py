@@ -30,7 +30,7 @@ from kg import schema
 from kg.errors import EmbeddingError
 from kg.migrations import vector_index_statement
 from kg.store import GraphStore
-from kg.writer import batched, set_vectors
+from kg.writer import SHELVE_ALL, batched, set_vectors
 
 Report = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done, and how much there is."""
@@ -92,6 +92,9 @@ def write_embeddings(
         _write_vectors(store, label, f"embedding_{slot}", keys, vectors, report)
     _write_relations(store, checkpoint, report)
     _write_popularity(store, checkpoint, report)
+    # Applications that relate products to categories by a driver of their own need not know of this note.
+    report("Shelves", 0, 1)
+    store.autocommit(SHELVE_ALL)
     report("Waiting for the index", 0, 1)
     store.await_indexes()
     _finish(store, version, slot)

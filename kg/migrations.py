@@ -7,13 +7,14 @@ so a migration that was cut off is simply run again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kg import schema
 from kg.errors import SchemaError
 from kg.store import GraphStore
+from kg.writer import SHELVE_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Migration:
 
     id: str
     statements: tuple[str, ...]
+    then: Callable[[GraphStore], None] | None = None
+    """What depends on the graph, after the statements; idempotent too."""
 
 
 def migrate(store: GraphStore, *, dry_run: bool = False, now: datetime | None = None) -> tuple[Migration, ...]:
@@ -45,6 +48,8 @@ def migrate(store: GraphStore, *, dry_run: bool = False, now: datetime | None = 
         # migration that was cut off counts as not applied.
         for statement in migration.statements:
             store.autocommit(statement)
+        if migration.then is not None:
+            migration.then(store)
         store.await_indexes()
         store.write(
             "MERGE (m:Migration {id: $id}) ON CREATE SET m.at = $at",
@@ -98,6 +103,23 @@ def _listed(variable: str, properties: Iterable[str]) -> str:
     return ", ".join(f"{variable}.{name}" for name in properties)
 
 
+def _filter_vectors(store: GraphStore) -> None:
+    """Make anew each index of a model's vectors that does not hold all properties by which a search may be narrowed."""
+    for slot in schema.SLOTS:
+        name = schema.embedding_index(slot).name
+        found = store.read(
+            "SHOW INDEXES YIELD name, properties, options\nWHERE name = $name\n"
+            "RETURN properties, options.indexConfig['vector.dimensions'] AS dimensions",
+            name=name,
+        )
+        width = int(found[0]["dimensions"]) if found else schema.DEFAULT_DIMENSIONS
+        index = schema.embedding_index(slot, width)
+        if found and set(index.filters) <= set(found[0]["properties"]):
+            continue
+        store.autocommit(f"DROP INDEX {name} IF EXISTS")
+        store.autocommit(vector_index_statement(index))
+
+
 MIGRATIONS = (
     Migration(
         "0001 first schema",
@@ -148,6 +170,14 @@ MIGRATIONS = (
     Migration(
         "0007 waiting",
         tuple(range_index_statement(i) for i in schema.RANGE_INDEXES if i.name in ("document_waiting", "user_waiting")),
+    ),
+    Migration(
+        "0008 shelves in the vector indexes",
+        (
+            *(range_index_statement(i) for i in schema.RANGE_INDEXES if i.name in ("product_also_on", "product_shelf")),
+            SHELVE_ALL,
+        ),
+        _filter_vectors,
     ),
 )
 """The first always makes the schema as it is now; each later one, what a graph made before it lacks."""

@@ -125,7 +125,7 @@ _INTERACTION = (
     ),
 )
 
-PRODUCT_FILTERS: Final = ("price", "active")
+PRODUCT_FILTERS: Final = ("price", "active", "shelf")
 """Properties by which a vector search may be narrowed inside the index."""
 
 LABELS: Final[tuple[Label, ...]] = (
@@ -147,6 +147,8 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("gtin", "STRING", "Global trade item number."),
             Property("released_at", "ZONED DATETIME", "When it came on sale."),
             Property("popularity", "FLOAT", "Share of the catalogue that is interacted with less often, in [0, 1]."),
+            Property("shelf", "STRING", "Path of its shelf and ` > `: what begins with a category's stands in it."),
+            Property("also_on", "STRING", "The same of the second shelf, in the order of their paths, if it has two."),
             Property("text_embedding", "LIST<FLOAT>", "Encoder's vector of title and description, 384-d, unit length."),
             Property("embedding_blue", "LIST<FLOAT>", "The blue model's vector, unit length."),
             Property("embedding_green", "LIST<FLOAT>", "The green model's vector, unit length."),
@@ -576,6 +578,8 @@ RANGE_INDEXES: Final[tuple[RangeIndex, ...]] = (
     RangeIndex("attribute_name", "AttributeValue", ("attribute",)),
     RangeIndex("job_run_at", "JobRun", ("at",)),
     RangeIndex("product_gtin", "Product", ("gtin",)),
+    RangeIndex("product_also_on", "Product", ("also_on",)),
+    RangeIndex("product_shelf", "Product", ("shelf", "popularity")),
     # How the arms of an experiment did is asked by model, over all users and products.
     RangeIndex("exposed_model", "EXPOSED", ("model",), relationship=True),
     RangeIndex("clicked_model", "CLICKED", ("model",), relationship=True),

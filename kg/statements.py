@@ -29,6 +29,7 @@ from kg.writer import (
     merged_relationships,
     node_statements,
     relationship_statements,
+    shelve_statement,
     validate,
 )
 
@@ -203,6 +204,7 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
         ),
         *node_statements(merged_nodes(graph.nodes)),
         *relationship_statements(merged_relationships(graph.relationships)),
+        shelve_statement(p.sku for p in products if not any(p.categories)),
         (
             _NOTE_PRICES,
             {"rows": [{"sku": p.sku, "price": float(p.price)} for p in products if p.price is not None], "at": at},

@@ -156,6 +156,39 @@ def validate(graph: Graph) -> None:
             raise SchemaError(f"Evidence in {item.document}: confidence {item.confidence} is not in (0, 1].")
 
 
+_SHELVE: Final = """
+CALL (p) {
+  MATCH (p)-[:IN_CATEGORY]->(c:Category)
+  WITH DISTINCT c.path AS path
+  ORDER BY path
+  LIMIT 2
+  RETURN collect(path + ' > ') AS on
+}
+WITH p, on
+WHERE coalesce(p.shelf, '') <> coalesce(on[0], '') OR coalesce(p.also_on, '') <> coalesce(on[1], '')
+"""
+
+
+def shelve_statement(skus: Iterable[str]) -> Statement:
+    """Note on these products on which shelves they stand.
+
+    A vector index cannot look from node to node, but it can keep to products whose ``shelf`` begins with a path.
+    Whoever reads it checks against ``IN_CATEGORY`` all the same, and finds what stands on a second shelf by
+    ``also_on``. On a third and further shelves a product is found by neither.
+    """
+    return (
+        f"UNWIND $skus AS sku\nMATCH (p:Product {{sku: sku}})\n{_SHELVE}SET p.shelf = on[0], p.also_on = on[1]",
+        {"skus": sorted(set(skus))},
+    )
+
+
+SHELVE_ALL: Final = (
+    f"MATCH (p:Product)\n{_SHELVE}"
+    "CALL (p, on) { SET p.shelf = on[0], p.also_on = on[1] } IN TRANSACTIONS OF 5000 ROWS"
+)
+"""The same for all products: a statement that manages its transactions."""
+
+
 def node_statements(nodes: Sequence[Node]) -> Iterator[Statement]:
     """One MERGE for each label among ``nodes``."""
     by_label: dict[str, list[Node]] = defaultdict(list)
@@ -170,7 +203,10 @@ def node_statements(nodes: Sequence[Node]) -> Iterator[Statement]:
 
 
 def relationship_statements(relationships: Sequence[Relationship]) -> Iterator[Statement]:
-    """One MERGE for each (type, start label, end label) among ``relationships``. Both ends must exist."""
+    """One MERGE for each (type, start label, end label) among ``relationships``. Both ends must exist.
+
+    What the products note of their shelves follows.
+    """
     groups: dict[tuple[str, str, str], list[Relationship]] = defaultdict(list)
     for r in relationships:
         groups[r.type, r.start.label, r.end.label].append(r)
@@ -194,6 +230,8 @@ def relationship_statements(relationships: Sequence[Relationship]) -> Iterator[S
             "SET r += row.properties",
             {"rows": rows},
         )
+    if shelved := {r.start.key for r in relationships if r.type == "IN_CATEGORY"}:
+        yield shelve_statement(shelved)
 
 
 def evidence_statements(evidence: Sequence[Evidence]) -> Iterator[Statement]:

@@ -2,9 +2,9 @@
 // description: What recommend/for_user would rank highest among the products that pass every filter given; null, or an
 //   empty list, filters nothing. Never fewer rows than the limit while enough products match. How they are found is
 //   chosen by cheap counts and told in the column plan: 'exact subset' scores every match, entered through the
-//   rarest filter; 'in-index filter' lets the vector index itself keep to the prices; 'over-fetch' filters the nearest,
-//   the most popular and what the history leads to. Where few of these match, and something beyond them might score
-//   higher than the last row, the exact subset is scored after all.
+//   rarest filter; 'in-index filter' lets the vector index itself keep to the category and the prices; 'over-fetch'
+//   filters the nearest, the most popular and what the history leads to. Where few of these match, and something beyond
+//   them might score higher than the last row, the exact subset is scored after all.
 //   Pins come first, in their order, where they match; boosts are added to the score. Left out in any case is what the
 //   user rated, disliked, returned or hid, what was bought unless it is consumed, what is inactive or out of stock.
 // param user: STRING -- the user's id
@@ -36,8 +36,24 @@ OPTIONAL MATCH (that:Product {sku: $fits})
 CALL () {
   MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(shelf:Category)
   WITH DISTINCT shelf
-  RETURN collect(shelf) AS shelves, sum(COUNT { (shelf)<-[:IN_CATEGORY]-() }) AS onShelves
+  RETURN collect(shelf) AS shelves, sum(COUNT { (shelf)<-[:IN_CATEGORY]-() }) AS onShelves,
+         all(path IN collect(shelf.path) WHERE path + ' > ' STARTS WITH $category + ' > ') AS nested
 }
+// Products note their shelf, by which the vector index can keep to a category whose sub-categories have its path before
+// theirs; those that stand here as on a second shelf are looked up.
+CALL (nested) {
+  WHEN $category IS NOT NULL AND nested THEN {
+    MATCH (p:Product)
+    WHERE p.also_on STARTS WITH $category + ' > '
+    WITH p
+    LIMIT $exact + 1
+    RETURN count(p) AS ofAlso
+  }
+  ELSE {
+    RETURN null AS ofAlso
+  }
+}
+LET shelved = coalesce(ofAlso <= $exact, false), first = $category + ' > ', last = $category + ' >!'
 CALL () {
   MATCH (b:Brand)
   WHERE b.key IN $brands
@@ -99,11 +115,51 @@ LET priced = ofPrice IS NOT NULL
 // 2. Where even the rarest filter leaves many: the nearest and the most popular, and how high something that is neither
 // can score. (This comes before any long list is in scope: what is sorted or made distinct is held together with all
 // that is in scope.)
-CALL (u, live, entry, priced, low, high) {
+CALL (u, live, entry, priced, low, high, shelves, shelved, first, last) {
   WHEN entry.n > $exact THEN {
-    CALL (u, live, priced, low, high) {
+    CALL (u, live, priced, low, high, shelves, shelved, first, last) {
       // The name of an index cannot be a parameter: each has its branch.
-      CALL (u, live, priced, low, high) {
+      CALL (u, live, priced, low, high, shelved, first, last) {
+        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND shelved AND priced THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_blue FOR u.embedding_blue
+              WHERE p.active = true AND p.shelf >= first AND p.shelf < last AND p.price >= low AND p.price <= high
+              LIMIT 200 + 4 * $limit
+            )
+            SCORE AS s
+          RETURN p, s
+        }
+        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND shelved AND priced THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_green FOR u.embedding_green
+              WHERE p.active = true AND p.shelf >= first AND p.shelf < last AND p.price >= low AND p.price <= high
+              LIMIT 200 + 4 * $limit
+            )
+            SCORE AS s
+          RETURN p, s
+        }
+        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND shelved THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_blue FOR u.embedding_blue
+              WHERE p.active = true AND p.shelf >= first AND p.shelf < last
+              LIMIT 200 + 4 * $limit
+            )
+            SCORE AS s
+          RETURN p, s
+        }
+        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND shelved THEN {
+          MATCH (p:Product)
+            SEARCH p IN (
+              VECTOR INDEX product_embedding_green FOR u.embedding_green
+              WHERE p.active = true AND p.shelf >= first AND p.shelf < last
+              LIMIT 200 + 4 * $limit
+            )
+            SCORE AS s
+          RETURN p, s
+        }
         WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND priced THEN {
           MATCH (p:Product)
             SEARCH p IN (
@@ -144,12 +200,38 @@ CALL (u, live, entry, priced, low, high) {
       // The index gives (1 + cosine) / 2.
       RETURN p, 2.0 * s - 1.0 AS cosine, null AS popularity
     UNION ALL
-      MATCH (p:Product)
-      WHERE p.popularity >= 0.0
-      WITH p, p.popularity AS popularity
-      ORDER BY p.popularity DESC
-      LIMIT 400 + 4 * $limit
+      CALL (shelves, shelved) {
+        WHEN shelved AND size(shelves) <= 20 THEN {
+          UNWIND shelves AS shelf
+          CALL (shelf) {
+            MATCH (p:Product)
+            WHERE p.shelf = shelf.path + ' > ' AND p.popularity >= 0.0
+            WITH p, p.popularity AS popularity
+            ORDER BY p.shelf DESC, p.popularity DESC
+            LIMIT 10 + $limit
+            RETURN collect(p) AS some, min(popularity) AS least
+          }
+          // What such a shelf holds beyond these is no more popular than the last of them.
+          LET popularity = CASE WHEN size(some) < 10 + $limit THEN 0.0 ELSE least END
+          UNWIND some AS p
+          RETURN p, popularity
+        }
+        ELSE {
+          MATCH (p:Product)
+          WHERE p.popularity >= 0.0
+          WITH p, p.popularity AS popularity
+          ORDER BY p.popularity DESC
+          LIMIT 400 + 4 * $limit
+          WITH collect(p) AS some, min(popularity) AS popularity
+          UNWIND some AS p
+          RETURN p, popularity
+        }
+      }
       RETURN p, null AS cosine, popularity
+    UNION ALL
+      MATCH (p:Product)
+      WHERE shelved AND p.also_on STARTS WITH first
+      RETURN p, null AS cosine, null AS popularity
     UNION ALL
       MATCH (p:Product)
       WHERE p.sku IN coalesce($pins, []) + keys($boosts)
@@ -161,7 +243,7 @@ CALL (u, live, entry, priced, low, high) {
       RETURN p, null AS cosine, null AS popularity
     }
     WITH live, collect(DISTINCT p) AS pool, coalesce(live.w_embedding * min(cosine), 0.0) AS near,
-         coalesce(live.w_popularity, 1.0) * coalesce(min(popularity), 0.0) AS popular
+         coalesce(live.w_popularity, 1.0) * coalesce(max(popularity), 0.0) AS popular
     // What has no vector is as good as at a right angle.
     LET farthest = CASE WHEN near > 0.0 THEN near ELSE 0.0 END
     RETURN pool, farthest, farthest + popular AS beyond
@@ -419,7 +501,8 @@ CALL (
               {p: x[3], paths: [], near: x[4], popular: x[5], lift: x[6], pin: x[7], score: -x[1]}] AS best
   }
 }
-LET within = priced AND all(name IN keys(free) WHERE free[name]) AND without.brands AND without.values
+LET within = (priced OR shelved) AND (shelved OR free.category) AND without.brands AND without.values
+             AND all(name IN keys(free) WHERE name = 'category' OR free[name])
 LET plan = CASE WHEN NOT enough THEN 'exact subset' WHEN within THEN 'in-index filter' ELSE 'over-fetch' END
 // A product of both counts once, with its relations. (Aggregated, rows leave all else that was in scope behind.)
 UNWIND top + best AS x

@@ -82,6 +82,7 @@ def synthetic_shop(
         written: dict[str, Any] = {}
         if store.read("MATCH (s:Serving {name: 'ready'}) RETURN s LIMIT 1"):
             say(f"Found the shop of {products:,} products.")
+            migrate(store)
         else:
             say(f"Writing a shop of {products:,} products.")
             if store.read("MATCH (n:Product) RETURN n LIMIT 1"):  # an earlier writing broke off

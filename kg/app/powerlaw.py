@@ -318,6 +318,7 @@ def _write_products(store: GraphStore, shop: PowerLawShop, rng: np.random.Genera
         "                   prices: row.prices, price_times: row.price_times,\n"
         "                   currency: 'EUR', active: row.active, stock: row.stock, consumable: row.consumable,\n"
         "                   popularity: row.popularity, embedding_blue: toFloatList(row.vector),\n"
+        "                   shelf: row.shelf + ' > ',\n"
         "                   text_embedding: CASE WHEN row.text IS NOT NULL THEN toFloatList(row.text) END})\n"
         "CREATE (p)-[:MADE_BY {source: 'catalogue'}]->(b)\nCREATE (p)-[:IN_CATEGORY {source: 'catalogue'}]->(c)\n"
         "WITH p, row\nUNWIND row.values AS key\nMATCH (v:AttributeValue {key: key})\n"

@@ -102,7 +102,15 @@ class Killed(BaseException):
     """What a kill looks like from inside."""
 
 
-STAGES = ("Clearing the slot", "User vectors", "Product vectors", "Relations", "Popularity", "Waiting for the index")
+STAGES = (
+    "Clearing the slot",
+    "User vectors",
+    "Product vectors",
+    "Relations",
+    "Popularity",
+    "Shelves",
+    "Waiting for the index",
+)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -229,6 +237,13 @@ def test_readers_that_hammer_during_switches_never_see_two_models_mixed(shop: Gr
     assert set(seen) == {("v1", 0), ("v2", 10)}
     assert seen.total() >= 100_000
     assert not any(missed)
+
+
+def test_shelves_that_an_application_gave_by_itself_are_noted(shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'T1'})\nCREATE (p)-[:IN_CATEGORY {source: 'us'}]->(:Category {path: 'A > B'})")
+    write_embeddings(shop, model("v1"))
+    rows = shop.read("MATCH (p:Product) WHERE p.shelf STARTS WITH 'A > ' RETURN p.sku AS sku, p.shelf AS shelf")
+    assert rows == [{"sku": "T1", "shelf": "A > B > "}]
 
 
 def test_the_stages_are_reported(shop: GraphStore) -> None:

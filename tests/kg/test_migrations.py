@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ def unmigrated(store: GraphStore) -> Iterator[GraphStore]:
     """A graph that no migration has touched, put back afterwards."""
     drop_all(store)
     yield store
+    drop_all(store)
     store.write("MATCH (m:Migration) WHERE NOT m.id IN $known DELETE m", known=[m.id for m in MIGRATIONS])
     store.write("MATCH (m:Migration) DELETE m")
     migrate(store)
@@ -66,6 +68,32 @@ def test_runs_from_before_leases_are_settled(unmigrated: GraphStore) -> None:
         {"id": "new", "outcome": "running"},
         {"id": "old", "outcome": "abandoned"},
     ]
+
+
+def test_the_vector_indexes_of_an_older_graph_learn_of_shelves_and_keep_their_width(unmigrated: GraphStore) -> None:
+    migrate(unmigrated)
+    unmigrated.write("MATCH (m:Migration) WHERE m.id STARTS WITH '0008' DELETE m")
+    unmigrated.write(
+        "CREATE (p:Product {sku: 'S', title: 'S', active: true}), (p)-[:IN_CATEGORY]->(:Category {path: 'B > C'}), "
+        "(p)-[:IN_CATEGORY]->(:Category {path: 'A'}), (:Product {sku: 'T', title: 'T', active: true})"
+    )
+    older = replace(schema.embedding_index("blue", 32), filters=("price", "active"))
+    unmigrated.autocommit("DROP INDEX product_embedding_blue")
+    unmigrated.autocommit(vector_index_statement(older))
+    unmigrated.await_indexes()
+    assert [m.id for m in migrate(unmigrated)] == ["0008 shelves in the vector indexes"]
+    found = unmigrated.read(
+        "SHOW INDEXES YIELD name, properties, options\nWHERE name STARTS WITH 'product_embedding'\n"
+        "RETURN name, properties, options.indexConfig['vector.dimensions'] AS width ORDER BY name"
+    )
+    assert [(row["name"], row["width"]) for row in found] == [
+        ("product_embedding_blue", 32),
+        ("product_embedding_green", schema.DEFAULT_DIMENSIONS),
+    ]
+    for row in found:
+        assert set(row["properties"][1:]) == set(schema.PRODUCT_FILTERS)
+    shelves = unmigrated.read("MATCH (p:Product) RETURN p.shelf AS shelf, p.also_on AS also ORDER BY p.sku")
+    assert [tuple(row.values()) for row in shelves] == [("A > ", "B > C > "), (None, None)]
 
 
 def test_a_graph_of_a_newer_version_is_refused(unmigrated: GraphStore) -> None:

@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from extraction.corpus import product_document
 from kg.catalogue import find, run
+from kg.graph import Graph, Node, NodeRef, Relationship
+from kg.intake import load_products
+from kg.records import ProductRecord
 from kg.store import GraphStore
+from kg.writer import SHELVE_ALL, upsert
 
 PRODUCTS = 1500
 WIDTH = 64
@@ -24,7 +29,7 @@ def draw_products(rng: random.Random) -> list[dict[str, Any]]:
     return [
         {
             "sku": f"p{n:03}",
-            "shelf": f"Shelf {min(int(rng.expovariate(0.7)), 6)}",
+            "shelves": sorted({f"Shelf {min(int(rng.expovariate(0.7)), 6)}" for _ in range(1 + (n % 5 == 0))}),
             "brand": f"brand{min(int(rng.expovariate(0.4)), 9)}",
             "values": sorted({f"colour={rng.choice('rgb')}", f"size={min(int(rng.expovariate(0.5)), 8)}"}),
             "price": None if rng.random() < 0.05 else round(rng.uniform(1, 100), 2),
@@ -58,7 +63,7 @@ def draw_filter(rng: random.Random, products: list[dict[str, Any]]) -> Filter:
 
     some, other = rng.sample(products, 2)
     if rng.random() < 0.3:
-        add(lambda p: p["shelf"] == some["shelf"], category=some["shelf"])
+        add(lambda p: some["shelves"][0] in p["shelves"], category=some["shelves"][0])
     if rng.random() < 0.3:
         brands = [some["brand"], other["brand"]]
         add(lambda p: p["brand"] in brands, brands=brands)
@@ -80,6 +85,12 @@ def draw_filter(rng: random.Random, products: list[dict[str, Any]]) -> Filter:
 
 BROAD: list[Filter] = [
     ({}, lambda _: True),
+    ({"category": "Shelf 0"}, lambda p: "Shelf 0" in p["shelves"]),
+    ({"category": "Shelf 1"}, lambda p: "Shelf 1" in p["shelves"]),
+    (
+        {"category": "Shelf 0", "min_price": 10.0},
+        lambda p: "Shelf 0" in p["shelves"] and p["price"] is not None and p["price"] >= 10.0,
+    ),
     ({"min_price": 20.0, "max_price": 1e9}, lambda p: p["price"] is not None and p["price"] >= 20.0),
     ({"not_brands": ["brand0"]}, lambda p: p["brand"] != "brand0"),
 ]
@@ -87,7 +98,12 @@ BROAD: list[Filter] = [
 
 
 @pytest.mark.parametrize(
-    ("exact", "plans"), [(0, {"in-index filter", "over-fetch", "exact subset"}), (3000, {"exact subset"})]
+    ("exact", "plans"),
+    [
+        (0, {"in-index filter", "over-fetch", "exact subset"}),
+        (200, {"in-index filter", "over-fetch", "exact subset"}),
+        (3000, {"exact subset"}),
+    ],
 )
 def test_no_filter_starves_and_the_best_of_what_matches_is_found(
     store: GraphStore, exact: int, plans: set[str]
@@ -101,8 +117,8 @@ def test_no_filter_starves_and_the_best_of_what_matches_is_found(
         "UNWIND $rows AS row "
         "CREATE (p:Product {sku: row.sku, title: row.sku, price: row.price, stock: row.stock, active: row.active, "
         "  popularity: row.popularity, embedding_blue: row.vector}) "
-        "MERGE (c:Category {path: row.shelf}) MERGE (b:Brand {key: row.brand}) "
-        "CREATE (p)-[:IN_CATEGORY]->(c), (p)-[:MADE_BY]->(b) "
+        "MERGE (b:Brand {key: row.brand}) CREATE (p)-[:MADE_BY]->(b) "
+        "FOREACH (path IN row.shelves | MERGE (c:Category {path: path}) CREATE (p)-[:IN_CATEGORY]->(c)) "
         "WITH p, row UNWIND row.values AS key "
         "MERGE (v:AttributeValue {key: key}) CREATE (p)-[:HAS_ATTRIBUTE]->(v)",
         rows=products,
@@ -116,6 +132,7 @@ def test_no_filter_starves_and_the_best_of_what_matches_is_found(
         user=user,
         known=sorted(known),
     )
+    store.autocommit(SHELVE_ALL)
     store.autocommit("CALL db.awaitIndexes(60)")
     store.autocommit("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
     score = {p["sku"]: float(np.dot(user, p["vector"])) + 0.3 * p["popularity"] for p in products}
@@ -129,14 +146,95 @@ def test_no_filter_starves_and_the_best_of_what_matches_is_found(
         found = [row["sku"] for row in rows]
         assert len(set(found)) == len(found) == min(LIMIT, len(may)), given
         assert set(found) <= set(may), given
+        assert len(set(found) & set(best)) >= 0.9 * len(best), given
         hits += len(set(found) & set(best))
         wanted += len(best)
         seen.update(row["plan"] for row in rows)
         for row in rows:
             assert row["score"] == pytest.approx(score[row["sku"]], abs=1e-4)
+        if exact == 200 and set(given) <= {"category", "min_price"} and given in [f for f, _ in BROAD]:
+            assert {row["plan"] for row in rows} == {"in-index filter" if given else "over-fetch"}, given
     assert wanted > 80
     assert hits >= 0.98 * wanted
     assert seen == plans
     # Rows that are sorted must not be held with all that is in scope: so many would need more than a query may have.
     for_sale = sum(p["active"] and p["stock"] != 0 and p["sku"] not in known for p in products)
     assert len(run(store, QUERY, {**NOTHING, "user": "anna", "limit": 5000, "exact": exact}, max_rows=5000)) == for_sale
+
+
+def shelve(store: GraphStore, shelves: dict[str, list[str]], parents: dict[str, str]) -> None:
+    """A live model and a user, and products on these shelves, all equally near."""
+    store.write(
+        "CREATE (:User {id: 'anna', embedding_blue: $v}), (:Serving {name: 'model', version: 'm'}), "
+        "(:ModelVersion {id: 'm', slot: 'blue', status: 'live', w_embedding: 1.0, w_similar: 0.0, w_popularity: 0.0})",
+        v=[1.0] + [0.0] * (WIDTH - 1),
+    )
+    store.write(
+        "UNWIND $rows AS row CREATE (p:Product {sku: row.sku, title: row.sku, active: true, popularity: 0.0, "
+        "  embedding_blue: $v}) "
+        "FOREACH (path IN row.on | "
+        "  MERGE (c:Category {path: path}) CREATE (p)-[:IN_CATEGORY {source: 'catalogue'}]->(c))",
+        rows=[{"sku": sku, "on": on} for sku, on in shelves.items()],
+        v=[0.8, 0.6] + [0.0] * (WIDTH - 2),
+    )
+    store.write(
+        "UNWIND $rows AS row MERGE (a:Category {path: row[0]}) MERGE (b:Category {path: row[1]}) "
+        "MERGE (a)-[:SUBCATEGORY_OF {source: 'catalogue'}]->(b)",
+        rows=[list(pair) for pair in parents.items()],
+    )
+    store.autocommit(SHELVE_ALL)
+    store.autocommit("CALL db.awaitIndexes(60)")
+    store.autocommit("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
+
+
+@pytest.mark.parametrize(
+    ("category", "expected"),
+    [
+        ("A", {"own", "below", "second", "also below"}),
+        ("A > B", {"below", "also below"}),
+        ("A & B", {"neighbour"}),
+        ("C", {"second", "elsewhere", "second of three"}),
+        # A person has put a shelf of another path under this one.
+        ("D", {"also below", "neighbour", "moved"}),
+        ("unheard of", set()),
+    ],
+)
+def test_of_a_category_all_is_found_however_it_stands_there(
+    store: GraphStore, category: str, expected: set[str]
+) -> None:
+    shelve(
+        store,
+        {
+            "own": ["A"],
+            "below": ["A > B"],
+            "neighbour": ["A & B"],
+            "second": ["A", "C"],
+            "also below": ["A > B", "D"],
+            "elsewhere": ["C"],
+            "second of three": ["B", "C", "E"],
+            "moved": ["E > F"],
+        },
+        {"A > B": "A", "E > F": "E", "A & B": "D", "E": "Z"} | {"E > F": "D"},
+    )
+    for exact in (1, 2000):
+        rows = run(store, QUERY, {**NOTHING, "user": "anna", "category": category, "limit": 20, "exact": exact})
+        assert {row["sku"] for row in rows} == expected
+
+
+def test_a_product_notes_its_shelves_as_they_are(store: GraphStore) -> None:
+    def noted() -> dict[str, Any]:
+        return store.read("MATCH (p:Product {sku: 'S'}) RETURN p.shelf AS shelf, p.also_on AS also")[0]
+
+    for categories, expected in (
+        ([["B", "C"]], ("B > C > ", None)),
+        ([["B", "C"], ["A"]], ("A > ", "B > C > ")),
+        ([["D"]], ("D > ", None)),
+        ([], (None, None)),
+    ):
+        product = ProductRecord(sku="S", title="A strap", categories=tuple(map(tuple, categories)))
+        load_products(store, [product], document_of=product_document)
+        assert tuple(noted().values()) == expected
+    # What a text says counts likewise.
+    said = Relationship(NodeRef("Product", "S"), "IN_CATEGORY", NodeRef("Category", "E"), "curator")
+    upsert(store, Graph((Node("Category", "E", {"name": "E"}),), (said,)))
+    assert tuple(noted().values()) == ("E > ", None)
