@@ -21,6 +21,7 @@ from kg.errors import SchemaError
 from kg.graph import Document, DocumentKind, Extraction, Graph, Node, NodeRef, Relationship
 from kg.store import GraphStore
 from kg.writer import (
+    SHELVE,
     Statement,
     WriteSummary,
     evidence_statements,
@@ -54,6 +55,13 @@ CALL (touched) {{
   FOREACH (_ IN CASE WHEN texts = 0 THEN [1] ELSE [] END | DELETE r)
   FOREACH (_ IN CASE WHEN texts > 0 THEN [1] ELSE [] END | SET r.count = texts, r.confidence = confidence)
   RETURN collect(DISTINCT end) AS ends
+}}
+CALL (touched) {{
+  UNWIND touched AS item
+  MATCH (p:Product {{sku: item.sku}})
+  WHERE size(item.facts) > 0
+  WITH DISTINCT p
+{SHELVE}
 }}
 UNWIND mentioned + [ends] AS group
 UNWIND group AS entity

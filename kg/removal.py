@@ -19,7 +19,7 @@ from kg.errors import InputError
 from kg.normalise import PATH_SEPARATOR
 from kg.provenance import retract_statement
 from kg.store import GraphStore, Row, Transaction
-from kg.writer import Statement, batched
+from kg.writer import Statement, batched, shelve_statement
 
 KINDS: Final = ("products", "reviews", "documents", "sources")
 """What can be removed."""
@@ -238,7 +238,10 @@ def _cut(store: GraphStore, source: str) -> Iterator[list[Row]]:
         for row in rows:
             if row["end"] is not None:
                 alone.setdefault(row["label"], []).append(row["end"])
-        for statement, parameters in _dropped(alone):
+        statements = _dropped(alone)
+        if type_.name == "IN_CATEGORY":
+            statements.append(shelve_statement(row["sku"] for row in rows))
+        for statement, parameters in statements:
             tx.run(statement, **parameters)
         return rows
 

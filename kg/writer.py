@@ -156,7 +156,7 @@ def validate(graph: Graph) -> None:
             raise SchemaError(f"Evidence in {item.document}: confidence {item.confidence} is not in (0, 1].")
 
 
-_SHELVE: Final = """
+_SHELVES: Final = """
 CALL (p) {
   MATCH (p)-[:IN_CATEGORY]->(c:Category)
   WITH DISTINCT c.path AS path
@@ -167,6 +167,11 @@ CALL (p) {
 WITH p, on
 WHERE coalesce(p.shelf, '') <> coalesce(on[0], '') OR coalesce(p.also_on, '') <> coalesce(on[1], '')
 """
+_NOTE: Final = "SET p.shelf = on[0], p.also_on = on[1]"
+SHELVE: Final = _SHELVES + _NOTE
+"""Clauses that note on ``p`` on which shelves it stands; see :func:`shelve_statement`."""
+SHELVE_ALL: Final = f"MATCH (p:Product)\n{_SHELVES}CALL (p, on) {{ {_NOTE} }} IN TRANSACTIONS OF 5000 ROWS"
+"""The same for all products: a statement that manages its transactions."""
 
 
 def shelve_statement(skus: Iterable[str]) -> Statement:
@@ -176,17 +181,7 @@ def shelve_statement(skus: Iterable[str]) -> Statement:
     Whoever reads it checks against ``IN_CATEGORY`` all the same, and finds what stands on a second shelf by
     ``also_on``. On a third and further shelves a product is found by neither.
     """
-    return (
-        f"UNWIND $skus AS sku\nMATCH (p:Product {{sku: sku}})\n{_SHELVE}SET p.shelf = on[0], p.also_on = on[1]",
-        {"skus": sorted(set(skus))},
-    )
-
-
-SHELVE_ALL: Final = (
-    f"MATCH (p:Product)\n{_SHELVE}"
-    "CALL (p, on) { SET p.shelf = on[0], p.also_on = on[1] } IN TRANSACTIONS OF 5000 ROWS"
-)
-"""The same for all products: a statement that manages its transactions."""
+    return f"UNWIND $skus AS sku\nMATCH (p:Product {{sku: sku}})\n{SHELVE}", {"skus": sorted(set(skus))}
 
 
 def node_statements(nodes: Sequence[Node]) -> Iterator[Statement]:

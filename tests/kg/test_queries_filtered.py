@@ -14,6 +14,7 @@ from kg.catalogue import find, run
 from kg.graph import Graph, Node, NodeRef, Relationship
 from kg.intake import load_products
 from kg.records import ProductRecord
+from kg.removal import remove
 from kg.store import GraphStore
 from kg.writer import SHELVE_ALL, upsert
 
@@ -238,3 +239,23 @@ def test_a_product_notes_its_shelves_as_they_are(store: GraphStore) -> None:
     said = Relationship(NodeRef("Product", "S"), "IN_CATEGORY", NodeRef("Category", "E"), "curator")
     upsert(store, Graph((Node("Category", "E", {"name": "E"}),), (said,)))
     assert tuple(noted().values()) == ("E > ", None)
+
+
+def test_what_is_taken_back_takes_the_note_of_its_shelf_along(store: GraphStore) -> None:
+    def noted() -> list[tuple[Any, ...]]:
+        rows = store.read("MATCH (p:Product) RETURN p.shelf AS shelf, p.also_on AS also ORDER BY p.sku")
+        return [tuple(row.values()) for row in rows]
+
+    store.write(
+        "CREATE (s:Product {sku: 'S', title: 'S', active: true}), (t:Product {sku: 'T', title: 'T', active: true}), "
+        "(s)-[:HAS_TEXT]->(d:Document {id: 'product:S', sku: 'S'}), (:Evidence {id: 'e', fact: 'f'})-[:FROM]->(d), "
+        "(s)-[:IN_CATEGORY {source: 'extraction', fact: 'f'}]->(:Category {path: 'A'}), "
+        "(s)-[:IN_CATEGORY {source: 'feed'}]->(b:Category {path: 'B'}), (t)-[:IN_CATEGORY {source: 'feed'}]->(b), "
+        "(t)-[:IN_CATEGORY {source: 'catalogue'}]->(:Category {path: 'C'})"
+    )
+    store.autocommit(SHELVE_ALL)
+    assert noted() == [("A > ", "B > "), ("B > ", "C > ")]
+    remove(store, "documents", ["product:S"])
+    assert noted() == [("B > ", None), ("B > ", "C > ")]
+    remove(store, "sources", ["feed"])
+    assert noted() == [(None, None), ("C > ", None)]
