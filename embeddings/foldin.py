@@ -224,7 +224,8 @@ def fold_in_products(store: GraphStore, skus: Iterable[str]) -> int:
 def _shared_part(type_: str) -> str:
     """What a newcomer has by sharing the ends of one relationship type, as :func:`embeddings.relations.shared_part`."""
     factor = type_.lower()
-    # Without a predicate nothing is read of the relationships: how many there are stands at the node.
+    # Without a predicate nothing is read of the relationships: how many there are stands at the node. A predicate names
+    # ``r``, so each relationship has a scope of its own.
     rel, where = (f"r:{type_}", f" WHERE {AGREED[type_]}") if type_ in AGREED else (f":{type_}", "")
     return f"""    UNION ALL
     MATCH (p)

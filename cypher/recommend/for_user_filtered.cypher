@@ -53,6 +53,7 @@ CALL (nested) {
     RETURN null AS ofAlso
   }
 }
+// What begins with the path and ' > ' lies between these two: '!' is the character after the space.
 LET shelved = coalesce(ofAlso <= $exact, false), first = $category + ' > ', last = $category + ' >!'
 CALL () {
   MATCH (b:Brand)

@@ -50,7 +50,7 @@ def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dic
     from embeddings import export, registry, training  # torch takes seconds to import
 
     task = read_task(folder, name, related=related, seed=settings.seed)
-    if name == "beauty":
+    if task.only_order:
         task = replace(task, events=arriving(task.events, np.random.default_rng(settings.seed)))
     with own_graph(settings, "growth") as store:
         intake.load_products(store, task.products, document_of=corpus.product_document)

@@ -51,6 +51,8 @@ class Task:
     """In the order of time within each user."""
     heldout: tuple[tuple[str, str], ...]
     """User and sku."""
+    only_order: bool = False
+    """Whether the events' times say no more than which came first for a user."""
 
     def without(self, skus: set[str]) -> Task:
         """Nobody has met ``skus`` yet."""
@@ -205,7 +207,7 @@ def _beauty(folder: Path, related: bool) -> Task:
     products = _nameless({str(e.sku) for e in events} | {sku for _, sku in heldout})
     if related:
         products = _beauty_relations(folder, products)
-    return Task(products, tuple(events), tuple(heldout))
+    return Task(products, tuple(events), tuple(heldout), only_order=True)
 
 
 def _beauty_relations(folder: Path, products: Sequence[ProductRecord]) -> tuple[ProductRecord, ...]:
