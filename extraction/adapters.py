@@ -208,7 +208,15 @@ class AdaptedEncoder:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """With dropout within, without it before and after."""
+        """With dropout within, without it before and after.
+
+        Raises:
+            ExtractionError: the weights are no longer exact, see :meth:`merge`.
+        """
+        import torch
+
+        if self._model.dtype == torch.bfloat16:
+            raise ExtractionError("This encoder was merged to read with (bf16). Load it again to train on.")
         for layer in self._adapted():
             if layer.merged:
                 layer.unmerge()

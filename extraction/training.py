@@ -11,7 +11,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -79,9 +80,10 @@ class Heads:
     def load(
         cls, folder: Path, encoder: Encoder, vocabulary: Vocabulary | None = None, *, shipped: Path | None = None
     ) -> Heads:
-        """The heads in ``folder``; empty ones where nothing was trained.
+        """The heads in ``folder``, to read with; empty ones where nothing was trained.
 
         Args:
+            encoder: the one that they were trained on; they compute with its precision.
             vocabulary: tells which values attributes never seen may have; by default the one that ships with kg.
             shipped: folder of heads to use for tasks of which ``folder`` has learned nothing, if they fit the encoder;
                 see :mod:`extraction.shipping`.
@@ -95,23 +97,27 @@ class Heads:
             return own
         return replace(own, triplets=cls._read(shipped, encoder).triplets, version=_joined(own.version, version))
 
+    @staticmethod
+    def trainable_values(folder: Path, encoder: Encoder, vocabulary: Vocabulary | None = None) -> ValueModel | None:
+        """The head of attribute values in ``folder``, to be trained on; ``None`` where there is none.
+
+        Raises:
+            ExtractionError: as :meth:`load`.
+        """
+        manifest = _manifest_for(encoder, folder)
+        if "values" not in manifest:
+            return None
+        with _reading(folder):
+            return _load_values(folder / manifest["values"], encoder, vocabulary, trainable=True)
+
     @classmethod
     def _read(cls, folder: Path, encoder: Encoder, vocabulary: Vocabulary | None = None) -> Heads:
-        manifest = _manifest(folder)
+        manifest = _manifest_for(encoder, folder)
         if not manifest:
             return cls()
-        if manifest.get("encoder") != encoder.fingerprint:
-            raise ExtractionError(
-                f"The heads in {folder} were trained on another encoder ({manifest.get('encoder')}, now "
-                f"{encoder.fingerprint}). Set KG_ENCODER back, or delete the folder and train again."
-            )
-        try:
+        with _reading(folder):
             values = _load_values(folder / manifest["values"], encoder, vocabulary) if "values" in manifest else None
             triplets = _load_triplets(folder / manifest["triplets"], encoder) if "triplets" in manifest else None
-        except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ExtractionError(
-                f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."
-            ) from error
         return cls(values, triplets, manifest["version"])
 
 
@@ -198,14 +204,14 @@ def correct(
         ExtractionError: the file holds no corrections, or nothing was trained that they could correct.
     """
     corrections = read_corrections(file)
-    heads = Heads.load(folder, encoder, vocabulary)
-    if heads.values is None:
+    model = Heads.trainable_values(folder, encoder, vocabulary)
+    if model is None:
         raise _untrained("ae")
     before = [MarkedProduct.of_dict(r) for r in _examples(folder / _manifest(folder)["values"])]
     corrected = as_examples(corrections, before)
     texts = {p.text for p in corrected}
     examples = [p.as_dict() for p in (*(p for p in before if p.text not in texts), *corrected)]
-    values = heads.values.refine(corrected, recipe=recipe, progress=progress)
+    values = model.refine(corrected, recipe=recipe, progress=progress)
     target = _keep(folder, "values", examples)
     values.save(target)
     return TrainingReport("corrections", len(corrections), len(examples), _switch(folder, "values", target, encoder))
@@ -320,10 +326,16 @@ def _sentence(row: dict[str, Any]) -> MarkedSentence:
     return MarkedSentence(tuple(row["tokens"]), tuple(triplets))
 
 
-def _load_values(folder: Path, encoder: Encoder, vocabulary: Vocabulary | None) -> ValueModel:
-    return ValueModel.load(
-        folder, kin_of(encoder, vocabulary), partial(AdaptedEncoder.load, folder=encoder.folder, device=encoder.device)
-    )
+def _load_values(
+    folder: Path, encoder: Encoder, vocabulary: Vocabulary | None, *, trainable: bool = False
+) -> ValueModel:
+    def adapted(saved: Path) -> AdaptedEncoder:
+        read = AdaptedEncoder.load(saved, encoder.folder, device=encoder.device)
+        if not trainable:
+            read.merge(exact=encoder.exact)
+        return read
+
+    return ValueModel.load(folder, kin_of(encoder, vocabulary), adapted)
 
 
 def _load_triplets(folder: Path, encoder: Encoder) -> TripletModel:
@@ -333,6 +345,27 @@ def _load_triplets(folder: Path, encoder: Encoder) -> TripletModel:
 def _examples(folder: Path) -> list[dict[str, Any]]:
     with gzip.open(folder / "examples.jsonl.gz", "rb") as file:
         return [orjson.loads(line) for line in file]
+
+
+def _manifest_for(encoder: Encoder, folder: Path) -> dict[str, Any]:
+    """What the folder holds, if it is this encoder's; empty where nothing was trained."""
+    manifest = _manifest(folder)
+    if manifest and manifest.get("encoder") != encoder.fingerprint:
+        raise ExtractionError(
+            f"The heads in {folder} were trained on another encoder ({manifest.get('encoder')}, now "
+            f"{encoder.fingerprint}). Set KG_ENCODER back, or delete the folder and train again."
+        )
+    return manifest
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ExtractionError(
+            f"The heads in {folder} cannot be read ({error}). Delete the folder and train again."
+        ) from error
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
