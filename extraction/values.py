@@ -74,6 +74,8 @@ PULL: Final = 0.05
 hardly changes between .25 and .5, and the best of such a plateau is chance (it cost .3 points on texts never seen)."""
 KEPT: Final = 4
 """Of a question's values those that are kept, the most probable ones."""
+READ_PIECES: Final = 1024
+"""Word pieces that are read at once: four times as many leave the caches and make 5 % fewer titles a second."""
 CHOICES: Final = 16
 """Of a question's candidates the most probable ones whose spellings are compared."""
 
@@ -303,7 +305,7 @@ class ValueModel:
             coded = _code(parts.encoder, [products[n] for n in numbers])
             parts.head.eval()
             with torch.inference_mode():
-                for batch in parts.encoder.batches(coded):
+                for batch in parts.encoder.batches(coded, READ_PIECES):
                     rows = [asked[numbers[i]] for i in batch]
                     states = parts.encoder.states([coded[i] for i in batch])
                     scores, _, _ = parts.head(states, [[q for *_, q in row] for row in rows])

@@ -103,6 +103,22 @@ def test_a_settled_adapter_can_be_trained_again(adapted: AdaptedEncoder) -> None
     assert all(p.grad is not None for p in adapted.parameters())
 
 
+def test_what_was_merged_to_read_with_is_not_trained(
+    adapted: AdaptedEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("extraction.adapters.computes_bf16", lambda: True)
+    moved(adapted)
+    adapted.save(tmp_path)
+    merged = AdaptedEncoder.load(tmp_path, device="cpu")
+    merged.merge()
+    coded = adapted.code(TEXTS)
+    with torch.inference_mode():
+        exact, rounded = adapted.states(coded).last, merged.states(coded).last
+    assert torch.nn.functional.cosine_similarity(exact, rounded, dim=-1).min() > 0.99
+    with pytest.raises(ExtractionError, match="Load it again"), merged.training():
+        pass
+
+
 def test_seeds_decide_the_first_weights() -> None:
     one, same, other = (AdaptedEncoder(device="cpu", rank=2, first_layer=5, seed=s).state() for s in (1, 1, 2))
     assert all(torch.equal(one[n], same[n]) for n in one)

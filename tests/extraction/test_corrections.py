@@ -95,6 +95,21 @@ def test_a_home_learns_corrections_and_suggests_more(tmp_path: Path, encoder: En
     assert rows[0].keys() == {"text", "category", "attribute", "value", "start", "end", "probability"}
 
 
+def test_corrections_are_learned_where_the_processor_reads_in_bf16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("encoder", "adapters"):
+        monkeypatch.setattr(f"extraction.{module}.computes_bf16", lambda: True)
+    heads, encoder = tmp_path / "heads", Encoder(device="cpu")
+    train([as_file(tmp_path / "ae.jsonl", lures(24))], "ae", heads, encoder, recipe=QUICK)
+    values = Heads.load(heads, encoder).values
+    assert values is not None
+    with pytest.raises(ExtractionError, match="Load it again"):
+        values.refine(lures(2, first=50), recipe=QUICK)
+    row = {"text": "Old Harbour lure 33mm red", "attribute": "Brand", "value": "Old Harbour", "category": "Lure"}
+    correct(lines(tmp_path / "c.jsonl", row), heads, encoder, recipe=QUICK)
+
+
 def test_corrections_need_something_to_correct(tmp_path: Path, encoder: Encoder) -> None:
     file = lines(tmp_path / "c.jsonl", {"text": TEXT, "attribute": "Brand", "value": "Acme"})
     with pytest.raises(ExtractionError, match="kg train-extraction FILE --format ae"):
