@@ -24,7 +24,7 @@ import numpy as np
 import orjson
 
 from extraction import corpus
-from kg import catalogue, streams
+from kg import catalogue, removal, streams
 from kg.app import jobs, models
 from kg.app.benchmark import own_graph, own_home
 from kg.app.benchmark_serving import synthetic_shop
@@ -42,8 +42,13 @@ WARM_UP: Final = 3
 """Of each kind, sent first and not counted: Neo4j plans each query when it meets it first."""
 LIMIT: Final = 100
 """Rows that are asked for: what is not placed yet is in none of them, and where it comes in is told."""
+USERS: Final = 20_000
+"""Users among whom is looked for those to whom new products should be shown; each with the whole history."""
 FIRST: Final = 10
 """Rows that a shop shows."""
+
+NEW: Final = "new-"
+"""What the skus of new products begin with."""
 
 Say = Callable[[str], None]
 
@@ -68,7 +73,7 @@ def freshness(
 ) -> dict[str, Any]:
     """Seconds from handing a line to the follower until a recommendation shows it: p50, p95, p99 over the lines.
 
-    A new product is the sibling of one in which a user is more interested than anybody, told in the same words under
+    A new product is the sibling of one that counts more for a user than for anybody, and told in its words under
     a new name; it is served when that user's recommendations hold it. An event is a look at a product that the user
     has not met; it is served when the user's recommendations are others than before.
 
@@ -77,6 +82,7 @@ def freshness(
     """
     with _shop(settings, products, keep=keep, say=say) as (home, store), tempfile.TemporaryDirectory() as folder:
         query = catalogue.find("recommend/for_user")
+        _remove_new(store)  # what a run that was cut off left in a shop that is kept
         siblings = _siblings(store, settings, texts + WARM_UP, bundled=products is None)
         users = _users(store, events + WARM_UP, np.random.default_rng(settings.seed))
         with _followers(home, Path(folder), ("products", "events")) as files:
@@ -84,6 +90,7 @@ def freshness(
             shown = [_until_shown(store, query, files["products"], s, n) for n, s in enumerate(siblings)][WARM_UP:]
             say(f"Handing over {len(users)} events.")
             changed = [_until_changed(store, query, files["events"], user) for user in users][WARM_UP:]
+        _remove_new(store)
         there = store.read("MATCH (p:Product) WHERE p.active RETURN count(p) AS n")[0]["n"]
     ranks = [rank for _, rank in shown if rank is not None]
     return {
@@ -99,7 +106,7 @@ def _until_shown(
     store: GraphStore, query: Query, file: Path, sibling: Sibling, number: int
 ) -> tuple[float | None, int | None]:
     """Seconds, and at which rank it is then."""
-    sku = f"new-{number}"
+    sku = f"{NEW}{number}"
     record: dict[str, Any] = {
         "sku": sku,
         "title": f"{sibling.title}, edition {number + 2}",
@@ -141,6 +148,11 @@ def _until_changed(
     before, place = rows(), vector()
     began = _append(file, {"user": name, "sku": sku, "type": "viewed", "at": int(time.time()), "value": 30})
     return _wait(began, lambda: rows() != before), _wait(began, lambda: vector() != place)
+
+
+def _remove_new(store: GraphStore) -> None:
+    rows = store.read("MATCH (p:Product) WHERE p.sku STARTS WITH $new RETURN p.sku AS sku", new=NEW)
+    removal.remove(store, "products", [row["sku"] for row in rows])
 
 
 def _append(file: Path, record: Mapping[str, Any]) -> float:
@@ -208,19 +220,22 @@ def _trained(settings: Settings, say: Say) -> Iterator[tuple[Path, GraphStore]]:
 
 
 def _siblings(store: GraphStore, settings: Settings, count: int, *, bundled: bool) -> list[Sibling]:
-    """Products that somebody is most interested in, each with that user; each in turn if there are too few."""
+    """Products that count most for a user each; the same ones again if there are too few."""
     rows = store.read(
-        "MATCH (u:User)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)\n"
-        "WHERE did.strength > 0.0 AND h.active AND coalesce(h.stock, 1) > 0\n"
-        "WITH u, h, sum(did.strength) AS interest\nLIMIT 200000\n"
+        "MATCH (u:User)\nWITH u ORDER BY u.id LIMIT $users\n"
+        "MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)\nWHERE did.strength > 0.0\n"
+        "WITH u, h, sum(did.strength) AS interest\n"
         "WITH u, collect({product: h, interest: interest}) AS met, sum(interest) AS total\n"
         "UNWIND met AS one\n"
-        "WITH u, one.product AS h, one.interest / total AS share\nORDER BY share DESC, u.id\n"
-        "WITH h, collect(u.id)[0] AS user, max(share) AS share\nORDER BY share DESC, h.sku\nLIMIT $count\n"
+        # How far a product of the history counts in recommend/for_user.
+        "WITH u, one.product AS h, one.interest / sqrt(total) AS pull\n"
+        "WHERE h.active AND coalesce(h.stock, 1) > 0\nWITH u, h, pull\nORDER BY pull DESC, u.id\n"
+        "WITH h, collect(u.id)[0] AS user, max(pull) AS pull\nORDER BY pull DESC, h.sku\nLIMIT $count\n"
         "RETURN h.sku AS sku, h.title AS title, h.description AS description, user,\n"
         "       [(h)-[:MADE_BY {source: 'catalogue'}]->(b) | b.name][0] AS brand,\n"
         "       [(h)-[:IN_CATEGORY {source: 'catalogue'}]->(c) | c.path][0] AS category",
         count=count,
+        users=USERS,
     )
     if not rows:
         raise BenchmarkError("Nobody in this shop is interested in anything; there is no one to show a product to.")
