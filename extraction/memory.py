@@ -611,12 +611,24 @@ MAX_QUESTIONS: Final = 4000
 """Questions that weights are fitted on; chosen by chance."""
 UNCLAIMED: Final = 0.25
 """Share of the values of other attributes that are not seen while weights are fitted, as some are not later."""
+APART: Final = 3
+"""Parts of the attributes that are taken for new in turn, to find out how sure an answer to a new one is."""
 MAX_OF_ONE: Final = 40
 """Questions of one attribute (in one category) from which is learned how to ask what is not known here: what holds of a
 few frequent attributes need not hold of others."""
 
 
-def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: int, penalty: float = 1.0) -> Weights:
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What :func:`fit` gives."""
+
+    weights: Weights
+    apart: tuple[tuple[frozenset[str], NDArray[np.float32]], ...]
+    """Some of the attributes, and the weights of what is new that the questions of the others alone give: with these
+    the former can be asked as attributes will be that nobody has learned from."""
+
+
+def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: int, penalty: float = 1.0) -> Fitted:
     """Weights that make right candidates probable; each text is out of the memory while it is asked."""
     rng = np.random.default_rng(seed)
     questions = [(p, a) for p, product in enumerate(products) for a in product.targets]
@@ -625,6 +637,7 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
     few = frozenset(_few(order, lambda _, a: a))
     moved = frozenset(_few(order, lambda p, a: (products[p].category, a)))
     groups: dict[Regime, list[_Group]] = {regime: [] for regime in REGIMES}
+    asked_as_new: list[str] = []
 
     def ask(regime: Regime, number: int, wanted: frozenset[tuple[int, str]]) -> None:
         product = products[number]
@@ -639,6 +652,8 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
             group = _sample(found, found.right(product.targets[attribute]), rng)
             if group is not None:
                 groups[regime].append(group)
+                if as_new:
+                    asked_as_new.append(attribute)
 
     for number, product in enumerate(products):
         memory.add(product, times=-1)
@@ -651,7 +666,13 @@ def fit(memory: Memory, kin: Kin, products: Sequence[MarkedProduct], *, seed: in
     weights = {regime: _maximise(found, penalty) for regime, found in groups.items()}
     if not groups["moved"]:  # all texts are of one category
         weights["moved"] = weights["known"]
-    return Weights(**weights)
+    names = np.array(sorted({a for product in products for a in product.targets}), dtype=object)
+    parts = [frozenset(names[n::APART].tolist()) for n in range(APART)]
+    new = list(zip(asked_as_new, groups["new"], strict=True))
+    return Fitted(
+        Weights(**weights),
+        tuple((part, _maximise([g for a, g in new if a not in part], penalty)) for part in parts if part),
+    )
 
 
 def _some_claims(text: Text, product: MarkedProduct, rng: np.random.Generator) -> Claims:

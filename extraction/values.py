@@ -33,6 +33,7 @@ from extraction.memory import (
     REGIMES,
     Candidates,
     Claims,
+    Fitted,
     Kin,
     Memory,
     Reading,
@@ -225,9 +226,9 @@ class ValueModel:
             memory.add(product)
         kin.read(memory.attributes)
         kin.prepare(map(cut, training))
-        weights = fit(memory, kin, training, seed=recipe.seed)
+        fitted = fit(memory, kin, training, seed=recipe.seed)
         progress("Fitting the memory", 1, 1)
-        parts = _Parts(memory, kin, weights, forms, None, None, trusts_memory=recipe.memory)
+        parts = _Parts(memory, kin, fitted.weights, forms, None, None, trusts_memory=recipe.memory)
         if encoder is not None:
             parts.attributes = tuple(dict.fromkeys(a for p in training for a in p.targets))
             parts.pairs = tuple(dict.fromkeys((p.category, a) for p in training for a in p.targets))
@@ -239,7 +240,7 @@ class ValueModel:
             model = cls(parts)
         late: list[MarkedProduct] = []
         if held:
-            parts.calibrations = model._calibrated([products[i] for i in held], training)
+            parts.calibrations = model._calibrated([products[i] for i in held], training, fitted)
             parts.forms, surfaced = NormalForms.learn(products)
             # What the texts say in place of normal forms is known better now: what was counted is counted anew.
             for product in training:
@@ -329,21 +330,26 @@ class ValueModel:
         return claims
 
     def _calibrated(
-        self, held: Sequence[MarkedProduct], training: Sequence[MarkedProduct]
+        self, held: Sequence[MarkedProduct], training: Sequence[MarkedProduct], fitted: Fitted
     ) -> dict[Regime, Calibration]:
         """Calibrations from texts that were held out of the training: as they are, with their category out of the
-        memory, with each attribute taken for new."""
+        memory, with each attribute taken for new, by weights that have learned nothing from it either."""
         memory = self._parts.memory
         moved: list[tuple[MarkedProduct, dict[str, Belief]]] = []
         for numbers in without_category(memory, training):
             category = training[numbers[0]].category
             mine = [self._only(p, "moved") for p in held if p.category == category]
             moved += zip(mine, self.beliefs(mine), strict=True)
+        new: list[tuple[MarkedProduct, dict[str, Belief]]] = []
+        for attributes, weights in fitted.apart:
+            part = ValueModel(replace(self._parts, weights=replace(fitted.weights, new=weights)))
+            mine = [replace(p, targets={a: v for a, v in p.targets.items() if a in attributes}) for p in held]
+            new += zip(mine, part.beliefs(mine, as_new=True), strict=True)
         known = [self._only(p, "known") for p in held]
         return {
             "known": calibrate(known, self.beliefs(known)),
             "moved": calibrate([p for p, _ in moved], [b for _, b in moved], threshold=THRESHOLDS["moved"]),
-            "new": calibrate(held, self.beliefs(held, as_new=True), threshold=THRESHOLDS["new"]),
+            "new": calibrate([p for p, _ in new], [b for _, b in new], threshold=THRESHOLDS["new"]),
         }
 
     def _only(self, product: MarkedProduct, regime: Regime) -> MarkedProduct:

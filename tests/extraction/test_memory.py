@@ -36,7 +36,7 @@ def best(memory: Memory, product: MarkedProduct, attribute: str, weights: NDArra
 
 def test_known_values_and_values_of_a_known_shape_are_found() -> None:
     memory = remembering(lures(48))
-    weights = fit(memory, Kin(named), lures(48), seed=0)
+    weights = fit(memory, Kin(named), lures(48), seed=0).weights
     # These sizes were never seen, only their like.
     for product in lures(8, first=100):
         for attribute, values in product.targets.items():
@@ -46,7 +46,7 @@ def test_known_values_and_values_of_a_known_shape_are_found() -> None:
 def test_a_new_attribute_is_asked_of_its_likes() -> None:
     memory = remembering(lures(48))
     kin = Kin(named)
-    weights = fit(memory, kin, lures(48), seed=0)
+    weights = fit(memory, kin, lures(48), seed=0).weights
     (product,) = lures(1, first=105)
     assert best(memory, product, "Length", np.abs(weights.known), kin) == "115mm"
 
@@ -88,9 +88,23 @@ def test_a_text_taken_out_leaves_no_trace() -> None:
 
 def test_weights_do_not_depend_on_the_order_of_seeds() -> None:
     memory = remembering(lures(24))
-    one, two = (fit(memory, Kin(named), lures(24), seed=1) for _ in range(2))
+    one, two = (fit(memory, Kin(named), lures(24), seed=1).weights for _ in range(2))
     assert np.array_equal(one.known, two.known)
     assert np.array_equal(one.new, two.new)
+
+
+def test_what_tells_how_sure_a_new_attribute_is_has_learned_nothing_from_it() -> None:
+    products = lures(24)
+    fitted = fit(remembering(products), Kin(named), products, seed=0)
+    assert sorted(a for part, _ in fitted.apart for a in part) == ["Brand", "Colour", "Size"]
+    assert all(not np.array_equal(weights, fitted.weights.new) for _, weights in fitted.apart)
+
+
+def test_with_one_attribute_there_is_nothing_to_learn_from_others() -> None:
+    products = [replace(p, targets={"Size": p.targets["Size"]}) for p in lures(24)]
+    ((part, weights),) = fit(remembering(products), Kin(named), products, seed=0).apart
+    assert part == {"Size"}
+    assert not weights.any()
 
 
 def test_a_known_value_inside_a_word_is_a_candidate() -> None:
