@@ -1,7 +1,7 @@
 """spaCy's attribute ruler, remembered.
 
 The English model corrects its tags by 179 patterns (``am`` is a form of ``be``; ``VBZ`` is a verb of the third
-person), which spaCy matches at each token anew: a quarter of the time that it needs for a review. All but a few look at
+person), which spaCy matches at each token anew: a fifth of the time that it needs for a review. All but a few look at
 a single token's tag, word and place in the parse. What those say is asked once for each such token and kept; a text in
 which a pattern of several tokens matches goes through the ruler itself. The outcome is the same, token by token.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "remembered_attribute_ruler"
 MAX_REMEMBERED: Final = 100_000
-"""Kinds of tokens that are kept: about 20 MB."""
+"""Kinds of tokens that are kept: hostile texts have words without end."""
 
 
 def quicken(nlp: Language) -> None:

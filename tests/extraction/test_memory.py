@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
-from extraction.memory import FEATURES, Kin, Memory, fit
+from extraction.fitting import fit
+from extraction.memory import FEATURES, Kin, Memory
 from extraction.spans import WIDTH, cut, fold, occurrences, shape
 from tests.extraction.conftest import lures
 
@@ -93,7 +94,7 @@ def test_weights_do_not_depend_on_the_order_of_seeds() -> None:
     assert np.array_equal(one.new, two.new)
 
 
-def test_what_tells_how_sure_a_new_attribute_is_has_learned_nothing_from_it() -> None:
+def test_each_attribute_is_once_among_those_that_others_weigh() -> None:
     products = lures(24)
     fitted = fit(remembering(products), Kin(named), products, seed=0)
     assert sorted(a for part, _ in fitted.apart for a in part) == ["Brand", "Colour", "Size"]
