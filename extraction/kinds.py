@@ -31,7 +31,19 @@ from kg.vocabulary import Kind, Vocabulary
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit vectors, ``[texts, dimensions]``."""
 
-SIGNS: Final = ("kind", "kind_off", "kind_other", "is_a", "is_a_off", "likeness", "is_name", "has_name", "counts_name")
+SIGNS: Final = (
+    "kind",
+    "kind_off",
+    "kind_other",
+    "is_a",
+    "is_a_off",
+    "likeness",
+    "is_name",
+    "has_name",
+    "counts_name",
+    "noun_before",
+    "noun_behind",
+)
 """Signs of a run of words."""
 SILENCES: Final = ("no_kind", "no_is_a", "unlike")
 """Signs that a text does not state the attribute: nothing in it has its kind, is a kind of it, or is like it."""
@@ -120,6 +132,9 @@ class _Read:
     """How far each run is of each kind, ``[runs, kinds]``."""
     nouns: tuple[tuple[int, Mapping[int, float]], ...]
     """Short runs that are nouns, and what they are kinds of."""
+    beside: NDArray[np.float32]
+    """Whether a noun stands next before and next behind each run, so that the run is a part of a name of two words: the
+    Paper of a Paper Clip is no material, and Clip alone not what it is, ``[runs, 2]``."""
 
 
 class Kinds:
@@ -182,6 +197,7 @@ class Kinds:
         attribute: str,
         name: NDArray[np.float32],
         usual: NDArray[np.float32] | None,
+        makers: NDArray[np.float32] | None = None,
     ) -> Signs:
         """The signs of a question.
 
@@ -189,6 +205,8 @@ class Kinds:
             runs: numbers of the runs that are candidates, ``[runs]``.
             name: vector of the attribute's name, ``[dimensions]``.
             usual: mean vector of the names of known attributes, ``[dimensions]``; or ``None``: likeness is not asked.
+            makers: how sure each run of the text is a maker's name, NaN where nothing is known, ``[all runs]``; it is
+                believed rather than the text alone.
         """
         read = self._read(text)
         found = np.zeros((len(runs), len(SIGNS)), dtype=np.float32)
@@ -197,6 +215,8 @@ class Kinds:
             return Signs(found, silence)
         like = self._likeness(attribute, name)  # [kinds]
         kinds = read.kinds[runs]
+        if makers is not None:
+            kinds[:, self._maker] = np.where(np.isnan(makers[runs]), kinds[:, self._maker], makers[runs])
         kind = (kinds * like).max(axis=1)
         most = float(like.max(initial=0.0))
         found[:, 0] = kind
@@ -228,6 +248,7 @@ class Kinds:
         behind = np.concatenate([named, [0, 0]])[last] | _hyphened(text, named)[last]
         digits = np.array([w.isdigit() for w in text.words], dtype=bool)
         found[:, 8] = digits[first] & digits[last - 1] & (behind > 0)
+        found[:, 9:11] = read.beside[runs]
         silence[0] = most - float(kind.max())
         return Signs(found, silence)
 
@@ -260,7 +281,7 @@ class Kinds:
             nouns = hypernyms.load()
             short = np.flatnonzero(text.plain & (text.last - text.first <= MAX_WORDS)).tolist()
             above = ((run, nouns.above(text.keys[run])) for run in short)
-            self._last = (text, _Read(self._kinds(text), tuple(a for a in above if a[1])))
+            self._last = (text, _Read(self._kinds(text), tuple(a for a in above if a[1]), _beside(text)))
         return self._last[1]
 
     def _vectors(self, text: Text) -> NDArray[np.float32]:
@@ -400,6 +421,16 @@ def _made(noun: str) -> float:
     if " " in noun and not nouns.has(noun):
         return 0.0
     return max(nouns.kind_of(noun, "artifact"), nouns.kind_of(noun, "food"), 0.8 * nouns.kind_of(noun, "substance"))
+
+
+def _beside(text: Text) -> NDArray[np.float32]:
+    """Whether a noun stands next before and next behind each run, ``[runs, 2]``."""
+    nouns = hypernyms.load()
+    noun = [len(w) >= hypernyms.LEAST_WORD and w.isalpha() and nouns.has(w) for w in text.folded]
+    tied = [text.raw[e:s] == " " for e, s in zip(text.ends[:-1].tolist(), text.starts[1:].tolist(), strict=True)]
+    before = np.array([0, *(n and t for n, t in zip(noun, tied, strict=False)), 0], dtype=np.float32)
+    behind = np.array([0, *(n and t for n, t in zip(noun[1:], tied, strict=True)), 0], dtype=np.float32)
+    return np.stack([before[text.first], behind[text.last]], axis=1)
 
 
 def _content(name: str) -> list[str]:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
 from extraction.kinds import SIGNS, SILENCES, Kinds, Signs
-from extraction.spans import MAX_VALUE, WIDTH, Text, cut, fold, occurrences, shape, words_of
+from extraction.spans import MAX_VALUE, PHRASE, WIDTH, Text, cut, fold, occurrences, shape, words_of
 
 MAX_KNOWN: Final = 30
 """Known values of a category that are tried although no run of words is one of them."""
@@ -70,8 +70,8 @@ FEATURES: Final = (
 """The features, in the order of the weights; the signs are :mod:`extraction.kinds`'."""
 Regime = Literal["known", "moved", "new"]
 REGIMES: Final[tuple[Regime, ...]] = get_args(Regime)
-PHRASE: Final = 3
-"""Words of the longest run of which is counted in how many texts it stands."""
+LEAST_OPENINGS: Final = 3
+"""Titles that open with a word, from which on these tell whether it is a maker's name."""
 MIN_PLURAL: Final = 3
 """Letters of the longest word whose s is no plural's."""
 MIN_KIN: Final = 0.001
@@ -151,6 +151,9 @@ class Reading:
     usual: NDArray[np.float32]
     """How usual each run is: the logarithm of the texts in which it stands, and that of its odds to stand in a text of
     this category, ``[runs, 2]``; zeros for runs that are long, or that no other text has."""
+    makers: NDArray[np.float32]
+    """How sure each run is a maker's name because other titles open with it and go on in many ways, ``[runs]``; NaN
+    where they say nothing of it."""
 
 
 class Memory:
@@ -174,6 +177,9 @@ class Memory:
         self._phrases: Counter[str] = Counter()
         self._phrases_here: dict[str, Counter[str]] = defaultdict(Counter)
         """In how many texts a short run of words stands; of a category, the same."""
+        self._openings: dict[str, Counter[str]] = defaultdict(Counter)
+        """Short run of words with which titles begin, or that "by" precedes → the word behind → in how many texts; an
+        empty word where a code or nothing follows."""
         self._general = np.zeros(1024, dtype=np.float32)
         """In how many texts a word stands at all, ``[words]``."""
         # Of the words in, before and after values and of their shapes: [attributes, words or shapes].
@@ -190,6 +196,9 @@ class Memory:
         for phrase in phrases:
             self._phrases[phrase] += times
             here[phrase] += times
+        for opening in text.openings:
+            for run, after in opening:
+                self._openings[run][after] += times
         for attribute, values in product.targets.items():
             question = (product.category, attribute)
             self.asked[question] += times
@@ -230,6 +239,7 @@ class Memory:
             # Where folding changes the length, places in the folded text are not those in the text.
             folded if len(folded) == len(text.raw) else "",
             self._usual(text, product.category),
+            self._makers(text),
         )
 
     def _usual(self, text: Text, category: str) -> NDArray[np.float32]:
@@ -240,6 +250,22 @@ class Memory:
             if count > 1:
                 inside = own[text.keys[run]]
                 found[run] = math.log(count), math.log((inside + 0.5) / (count - inside + 0.5))
+        return found
+
+    def _makers(self, text: Text) -> NDArray[np.float32]:
+        found = np.full(len(text.keys), np.nan, dtype=np.float32)
+        sure: dict[str, float] = {}
+        for opening in text.openings:
+            first = self._openings.get(opening[0][0])
+            if first is None or sum(first.values()) < LEAST_OPENINGS:
+                continue
+            for key, _ in opening:
+                behind = [after for after, n in self._openings[key].items() if n > 0] if key in self._openings else []
+                # After a maker's name anything may follow, or nothing does; within it one word.
+                varied = len(behind) + ("" in behind) - 1
+                sure[key] = max(0, varied) / (max(0, varied) + 1)
+        for run in np.flatnonzero(text.last - text.first <= PHRASE).tolist() if sure else ():
+            found[run] = sure.get(text.keys[run], np.nan)
         return found
 
     def regime(self, category: str, attribute: str) -> Regime:
@@ -284,7 +310,7 @@ class Memory:
             self._fill(features[1:], reading, runs, attribute, weights, here[runs], elsewhere[runs], rivals[runs])
         if kin is not None:
             # Where there are examples, likeness to the name adds nothing (AE-110K) and costs a pass of the encoder.
-            signs = kin.signs(text, runs, attribute, None if regime == "known" else self.attributes)
+            signs = kin.signs(text, runs, attribute, None if regime == "known" else self.attributes, reading.makers)
             features[1:, _SIGNS] = signs.runs
             features[1:, _COLUMN["labelled_kind"]] = features[1:, _COLUMN["label_next"]] * features[1:, _COLUMN["kind"]]
             features[0, _SILENCES] = signs.silence
@@ -558,16 +584,24 @@ class Kin:
         if self._kinds is not None:
             self._kinds.prepare(texts)
 
-    def signs(self, text: Text, runs: NDArray[np.int32], attribute: str, known: Iterable[str] | None) -> Signs:
+    def signs(
+        self,
+        text: Text,
+        runs: NDArray[np.int32],
+        attribute: str,
+        known: Iterable[str] | None,
+        makers: NDArray[np.float32],
+    ) -> Signs:
         """The signs by which an attribute's values are told without an example of them.
 
         Args:
             known: the known attributes, to whose names words may be more like; ``None``: likeness is not asked.
+            makers: see :attr:`Reading.makers`.
         """
         if self._kinds is None:
             return Signs(np.zeros((len(runs), len(SIGNS)), np.float32), np.zeros(len(SILENCES), np.float32))
         usual = None if known is None else self._usual(attribute, tuple(known))
-        return self._kinds.signs(text, runs, attribute, self.vector(attribute), usual)
+        return self._kinds.signs(text, runs, attribute, self.vector(attribute), usual, makers)
 
     def _usual(self, attribute: str, known: tuple[str, ...]) -> NDArray[np.float32]:
         """The mean of the vectors of the other attributes' names; zeros where there are none."""

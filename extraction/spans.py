@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -25,10 +26,15 @@ MAX_CHARS: Final = 1500
 """Of a text, what is read: beyond it shops repeat themselves, and word pieces end."""
 MAX_WORDS: Final = 400
 """Of a text, the words that are read."""
+PHRASE: Final = 3
+"""Words of the longest run of which is counted in how many texts it stands."""
 MAX_VALUE: Final = 100
 """Characters of the longest value."""
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+_CODES = re.compile(r"(?:(?=\S*\d)\S{4,}\s+)+")
+"""Codes with which a title may begin, before the maker's name."""
+_CODE_NEXT = re.compile(r"(?=\S*\d)\S{3,}")
 _CLOSING: Final = frozenset("\"'#%+″”’)")
 """Marks with which a value may end."""
 
@@ -60,6 +66,9 @@ class Text:
     """How often each run stands in the text."""
     in_both: NDArray[np.bool_]
     """Runs that stand in the title and below it."""
+    openings: tuple[tuple[tuple[str, str], ...], ...]
+    """Where the title begins, codes before left out, and behind each "by" in it: the short runs that begin there, the
+    shortest first, folded, each with the word behind it; with nothing, where a code or the end follows."""
 
     def value(self, run: int) -> str:
         """A run as it stands in the text."""
@@ -116,7 +125,26 @@ def _cut(raw: str, title_end: int) -> Text:
         np.array(broken, dtype=np.float32),
         np.array([often[k] for k in keys], dtype=np.float32),
         np.array([k in above and k in below for k in keys], dtype=bool),
+        tuple(_openings(raw[:title_end], words, starts, ends)),
     )
+
+
+def _openings(
+    title: str, words: Sequence[str], starts: Sequence[int], ends: Sequence[int]
+) -> Iterator[tuple[tuple[str, str], ...]]:
+    coded = _CODES.match(title)
+    begin = coded.end() if coded else 0
+    first = next((i for i, start in enumerate(starts) if begin <= start < len(title)), None)
+    by = [i for i, word in enumerate(words, start=1) if word.casefold() == "by" and ends[i - 1] < len(title)]
+    for i in dict.fromkeys([*([] if first is None else [first]), *by]):
+        found = []
+        for j in range(i + 1, min(i + PHRASE, len(words)) + 1):
+            if ends[j - 1] > len(title):
+                break
+            goes_on = j < len(words) and ends[j] <= len(title) and not _CODE_NEXT.match(title, starts[j])
+            found.append((fold(title[starts[i] : ends[j - 1]]), words[j].casefold() if goes_on else ""))
+        if found:
+            yield tuple(found)
 
 
 def occurrences(text: Text, value: str) -> list[tuple[int, int]]:

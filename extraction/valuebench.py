@@ -9,7 +9,7 @@ Four sets, each trained and tested as far apart as it says:
                 fifth in turn, and what is counted added up
 
 Beside the whole stand what is left when a part is taken away, and the rules alone. An attribute never seen is not
-asked of the network, so that set has one variant, without one.
+asked of the network, so the variants of that set take away sorts of signs from the memory alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,13 @@ VARIANTS: Final[Mapping[str, Callable[[Recipe], Recipe]]] = {
     "without memory": lambda r: replace(r, memory=False),
     "without adapter": lambda r: replace(r, rank=0),
     "memory alone": lambda r: r,
+    "without kinds": lambda r: replace(r, without=("kind", "kind_off", "kind_other", "no_kind", "labelled_kind")),
+    "without nouns": lambda r: replace(r, without=("is_a", "is_a_off", "no_is_a", "noun_before", "noun_behind")),
+    "without likeness": lambda r: replace(r, without=("likeness", "unlike")),
 }
+OF_NEW: Final = tuple(VARIANTS)[3:]
+"""Variants of what is new, which the memory answers alone; all after the first take away a sort of signs of
+:mod:`extraction.kinds`, and are of nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +168,8 @@ def _only(products: Iterable[MarkedProduct], wanted: frozenset[str]) -> tuple[Ma
 def variants(parts: Sequence[Split], wanted: Sequence[str]) -> list[str]:
     """Those of the wanted variants that differ on this set."""
     if any(split.has_new for split in parts):
-        return ["memory alone"] if {"whole", "memory alone"} & set(wanted) else []
-    return list(wanted)
+        return [v for v in OF_NEW if v in wanted or (v == OF_NEW[0] and "whole" in wanted)]
+    return [v for v in wanted if v not in OF_NEW[1:]]
 
 
 def measure(
@@ -184,7 +190,7 @@ def measure(
         model = ValueModel.train(
             split.training,
             kin_of(encoder, vocabulary),
-            None if variant == "memory alone" else lambda r: _adapted(encoder, r),
+            None if variant in OF_NEW else lambda r: _adapted(encoder, r),
             recipe=recipe,
             progress=progress,
         )

@@ -88,7 +88,11 @@ def extraction_values(
     sets: Annotated[list[str] | None, typer.Option("--set", help="ae, surface, normalised or new; all.")] = None,
     variants: Annotated[
         list[str] | None,
-        typer.Option("--variant", help="whole, without memory, without adapter or memory alone; all."),
+        typer.Option(
+            "--variant",
+            help="whole, without memory, without adapter or memory alone; of what is new: without kinds, without nouns "
+            "or without likeness; all.",
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
     parts: Annotated[

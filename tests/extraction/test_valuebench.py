@@ -9,7 +9,16 @@ import pytest
 
 from extraction.encoder import Encoder
 from extraction.evaluation import calibration_error
-from extraction.valuebench import Split, measure, new_attributes, new_categories, rules_alone, splits, variants
+from extraction.valuebench import (
+    VARIANTS,
+    Split,
+    measure,
+    new_attributes,
+    new_categories,
+    rules_alone,
+    splits,
+    variants,
+)
 from extraction.values import Recipe
 from kg.vocabulary import Vocabulary
 from tests.extraction.conftest import as_file, lures
@@ -64,10 +73,15 @@ def test_what_is_new_was_not_learned(data: Path) -> None:
 def test_attributes_never_seen_are_measured_in_turn(data: Path, encoder: Encoder, vocabulary: Vocabulary) -> None:
     _, attributes, *_ = [*splits(data, ["ae", "new"])]
     assert variants(attributes, ["whole", "without adapter"]) == ["memory alone"]
-    row = measure(attributes, "memory alone", encoder, vocabulary, Recipe(), lambda *_: None)
+    assert variants(attributes, list(VARIANTS))[1:] == ["without kinds", "without nouns", "without likeness"]
+    row, without = (
+        measure(attributes, variant, encoder, vocabulary, Recipe(), lambda *_: None)
+        for variant in ("memory alone", "without kinds")
+    )
     assert (row["set"], row["parts"], row["texts"]) == ("ae, new attributes", 3, 24)
     # The vocabulary knows colours and lengths, and a title begins with its maker.
     assert row["f1"] > 50
+    assert without["f1"] < row["f1"], "what it knows of kinds is what tells them"
 
 
 @pytest.mark.parametrize("variant", ["whole", "memory alone"])
