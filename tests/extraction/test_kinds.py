@@ -70,6 +70,30 @@ def test_sides_metals_and_makers(kinds: Kinds, title: str, attribute: str, value
     assert best(signs(kinds, title, attribute, "kind")) == {value}
 
 
+def test_a_noun_beside_a_run_makes_it_a_part_of_a_name(kinds: Kinds) -> None:
+    behind, before = (signs(kinds, "Paper clip, steel", "Material", sign) for sign in ("noun_behind", "noun_before"))
+    assert behind == {"Paper": 1.0}, "no comma stands between the two"
+    assert "clip" in before
+    assert "steel" not in before
+
+
+def test_what_the_catalogue_knows_of_makers_is_believed(kinds: Kinds) -> None:
+    text = text_of("Universal red folder")
+    runs = np.flatnonzero(text.plain).astype(np.int32)
+    nothing = np.zeros(1, dtype=np.float32)
+    makers = np.full(len(text.keys), np.nan, dtype=np.float32)
+    makers[text.keys.index("universal")], makers[text.keys.index("universal red")] = 0.9, 0.0
+
+    def kind(makers: NDArray[np.float32] | None) -> dict[str, float]:
+        column = kinds.signs(text, runs, "Brand", nothing, nothing, makers).runs[:, SIGNS.index("kind")]
+        return {text.value(int(run)): float(v) for run, v in zip(runs, column, strict=True)}
+
+    alone, known = kind(None), kind(makers)
+    assert (known["Universal"], known["Universal red"]) == (pytest.approx(0.9), 0.0)
+    assert known["folder"] == alone["folder"], "of others it says nothing"
+    assert kind(None) == alone, "what is remembered of a text is not changed"
+
+
 def test_of_another_kind_are_the_values_that_the_name_does_not_ask_for(kinds: Kinds) -> None:
     other = signs(kinds, TITLE, "Colour", "kind_other")
     assert "40mm" in other

@@ -221,6 +221,22 @@ def test_words_are_cut_between_letters_and_digits() -> None:
     assert (broken["YA24a"], broken["24a"], broken["24"]) == (0, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("title", "openings"),
+    [
+        ("Bon Chef Knife", [[("bon", "chef"), ("bon chef", "knife"), ("bon chef knife", "")]]),
+        ("650766-B21 HP Xeon", [[("hp", "xeon"), ("hp xeon", "")]]),
+        ("Lid by Duke 314S", [[("lid", "by"), ("lid by", "duke"), ("lid by duke", "")], [("duke", "")]]),
+        ("12345", [[("12345", "")]]),
+        ("", []),
+    ],
+)
+def test_titles_open_after_their_codes_and_behind_by(title: str, openings: list[list[tuple[str, str]]]) -> None:
+    found = cut(MarkedProduct(title, "A text by nobody.", "", {})).openings
+    assert len(found) == len(openings)
+    assert [list(runs[: len(some)]) for runs, some in zip(found, openings, strict=True)] == openings
+
+
 @pytest.mark.parametrize(("value", "looks"), [("YA24a", "Xdx"), ("40mm", "dx"), ("Deep Blue", "Xx Xx"), ("", "")])
 def test_values_have_shapes(value: str, looks: str) -> None:
     assert shape(value) == looks
