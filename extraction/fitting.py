@@ -1,7 +1,8 @@
 """How the features of :mod:`extraction.memory` are weighed, fitted on marked texts by likelihood.
 
-A score is linear in the features, and a small hidden layer adds what they say together: that a word is a material says
-less where a noun follows it. The linear part is found first (L-BFGS), the whole by gradient steps from there.
+A score is linear in the features. For what is not known in a category a small hidden layer adds what they say
+together: that a word is a material says less where a noun follows it. The linear part is found first (L-BFGS), the
+whole by gradient steps from there.
 
 Each text is out of the memory while it is asked, its category while it is asked as if the category were new, and its
 attribute while it is asked as if nobody had looked for that.
@@ -14,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +69,9 @@ class Scorer:
         """
         found = {f.name: np.array(content[f.name], dtype=np.float32) for f in fields(cls)}
         hidden = len(found["outer"])
-        if found["linear"].shape != (len(FEATURES),) or found["inner"].size != len(FEATURES) * hidden:
-            raise ValueError("The weights are of other features. Train again with `kg train-extraction`.")
+        shapes = (found["linear"].shape, found["inner"].size, found["shift"].shape)
+        if shapes != ((len(FEATURES),), len(FEATURES) * hidden, (hidden,)):
+            raise ValueError("the weights are of other features")
         return cls(**{**found, "inner": found["inner"].reshape(len(FEATURES), hidden)})
 
 
@@ -96,8 +98,8 @@ UNCLAIMED: Final = 0.25
 APART: Final = 3
 """Parts of the attributes that are taken for new in turn, to find out how sure an answer to a new one is."""
 PENALTY: Final = 1.0
-"""Of the squares of the linear weights, each for features of unit variance; 10 to 200 lost up to 5.6 points of F1 on
-what is new (WDC PAVE, validation)."""
+"""Of the squares of the linear weights, while they are alone, each for features of unit variance; 10 to 200 lost up to
+5.6 points of F1 on what is new (WDC PAVE, validation)."""
 HIDDEN: Final = 32
 """Units of one network. On validation texts, some fifths of attributes and of categories of WDC PAVE and of AE-110K,
 networks changed F1 by .7, -1.0, -.1 and 2.9 points, and the calibration error from .055, .097, .137 and .152 to .036,
@@ -107,26 +109,16 @@ NETS: Final[Mapping[Regime, int]] = {"known": 0, "moved": 2, "new": 2}
 LEAST_QUESTIONS: Final = 500
 """Questions below which scores are linear: a network would learn them by heart."""
 EPOCHS: Final = 25
+"""On the validation texts of WDC PAVE 10 gained nothing, 60 lost 4 points of F1."""
 BATCH: Final = 64
 """Questions of one step."""
 RATE: Final = 3e-3
 DECAY: Final = 2.0
-"""Of the network's weights (AdamW); at 10 nothing is left of them."""
+"""Of the network's weights (AdamW); at 10 nothing is left of them, at .001 threshold and calibration suffer."""
 DROPOUT: Final = 0.1
 MAX_OF_ONE: Final = 40
 """Questions of one attribute (in one category) from which is learned how to ask what is not known here: what holds of a
 few frequent attributes need not hold of others."""
-
-
-class Judged(NamedTuple):
-    """What became of a question whose answer is known."""
-
-    probability: float
-    """Of the best value."""
-    is_right: bool
-    """Whether that value is right."""
-    is_stated: bool
-    """Whether the text states one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +126,9 @@ class Fitted:
     """What :func:`fit` gives."""
 
     scorers: Scorers
-    judged: tuple[Judged, ...]
-    """Each attribute, taken for new, asked by a scorer that has learned nothing from it either."""
+    apart: tuple[tuple[frozenset[str], Scorer], ...]
+    """Some of the attributes, and the scorer of what is new that the questions of the others alone give: with it
+    the former can be asked as attributes will be that nobody has learned from."""
 
 
 def fit(
@@ -165,7 +158,9 @@ def fit(
             as_new = regime == "new"
             claims = _some_claims(reading.text, product, rng) if as_new else None
             found = memory.candidates(reading, attribute, kin, as_new=as_new, claims=claims)
-            groups[regime].append((attribute, _sample(found, found.right(product.targets[attribute]), rng)))
+            group = _sample(found, found.right(product.targets[attribute]), unseen, rng)
+            if group is not None:
+                groups[regime].append((attribute, group))
 
     for number, product in enumerate(products):
         memory.add(product, times=-1)
@@ -175,37 +170,16 @@ def fit(
     for numbers in without_category(memory, products):
         for number in numbers:
             ask("moved", number, moved)
-    if unseen:
-        for _, group in (pair for found in groups.values() for pair in found):
-            group.features[:, unseen] = 0.0
 
-    def learned(regime: Regime, apart: Collection[str] = ()) -> Scorer:
-        # Where no candidate is right there is nothing to learn.
-        mine = [group for attribute, group in groups[regime] if group.right.any() and attribute not in apart]
-        return fit_scorer(mine, seed, NETS[regime], unseen)
+    def learned(regime: Regime, *, apart: Collection[str] = ()) -> Scorer:
+        return fit_scorer([group for attribute, group in groups[regime] if attribute not in apart], seed, NETS[regime])
 
     scorers = {regime: learned(regime) for regime in REGIMES}
     if not groups["moved"]:  # all texts are of one category
         scorers["moved"] = scorers["known"]
     names = sorted({attribute for _, attribute in questions})
-    judged: list[Judged] = []
-    for n in range(min(APART, len(names))):
-        part = frozenset(names[n::APART])
-        scorer = learned("new", part)
-        judged += [_judge(scorer, group) for attribute, group in groups["new"] if attribute in part]
-    return Fitted(Scorers(**scorers), tuple(judged))
-
-
-def _judge(scorer: Scorer, group: Group) -> Judged:
-    scores = scorer(group.features) + group.stands_for
-    chances = np.exp(scores - scores.max())
-    chances /= chances.sum()
-    if len(chances) < 2:
-        return Judged(0.0, False, not group.right[0])
-    best = 1 + int(chances[1:].argmax())
-    # Candidates that say the same value add up.
-    probability = chances[1:][group.right[1:]].sum() if group.right[best] else chances[best]
-    return Judged(float(probability), bool(group.right[best]), not group.right[0])
+    parts = [frozenset(names[n::APART]) for n in range(min(APART, len(names)))]
+    return Fitted(Scorers(**scorers), tuple((part, learned("new", apart=part)) for part in parts))
 
 
 def _some_claims(text: Text, product: MarkedProduct, rng: np.random.Generator) -> Claims:
@@ -251,7 +225,11 @@ class Group:
     """Logarithm of how many candidates each stands for."""
 
 
-def _sample(found: Candidates, right: NDArray[np.bool_], rng: np.random.Generator) -> Group:
+def _sample(
+    found: Candidates, right: NDArray[np.bool_], unseen: Sequence[int], rng: np.random.Generator
+) -> Group | None:
+    if not right.any():
+        return None
     known = found.features[:, _KNOWN].any(axis=1)
     kept = right | known
     kept[0] = True
@@ -262,7 +240,9 @@ def _sample(found: Candidates, right: NDArray[np.bool_], rng: np.random.Generato
         stands_for[rest] = math.log(len(rest) / SAMPLE)
         rest = rng.choice(rest, SAMPLE, replace=False)
     kept[rest] = True
-    return Group(found.features[kept], right[kept], stands_for[kept])
+    features = found.features[kept]
+    features[:, unseen] = 0.0
+    return Group(features, right[kept], stands_for[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -297,12 +277,11 @@ class _Questions:
         return np.cumsum([0, *self.sizes[:-1]])
 
 
-def fit_scorer(groups: Sequence[Group], seed: int, nets: int, unseen: Sequence[int] = ()) -> Scorer:
+def fit_scorer(groups: Sequence[Group], seed: int, nets: int) -> Scorer:
     """A scorer that makes the right candidates of each group probable.
 
     Args:
         nets: of how many networks it is the mean, where there are :data:`LEAST_QUESTIONS` for one; 0: it is linear.
-        unseen: features that shall count nothing, whatever they are later; in ``groups`` they are 0.
     """
     if not groups:
         return Scorer.of_linear(np.zeros(len(FEATURES), dtype=np.float32))
@@ -310,9 +289,7 @@ def fit_scorer(groups: Sequence[Group], seed: int, nets: int, unseen: Sequence[i
     linear = _maximise(questions)
     if not nets or len(groups) < LEAST_QUESTIONS:
         return Scorer.of_linear(linear / questions.scale)
-    found = [_deepen(questions, linear, seed + n) for n in range(nets)]
-    for scorer in found:
-        scorer.inner[list(unseen)] = 0.0
+    found = [_deepen(questions, linear, 1000 * seed + n) for n in range(nets)]
     # The mean of networks is one network, of all their hidden units.
     return Scorer(
         np.mean([s.linear for s in found], axis=0, dtype=np.float32) / questions.scale,
@@ -364,8 +341,7 @@ def _deepen(questions: _Questions, linear: NDArray[np.float32], seed: int) -> Sc
             [
                 {"params": plain.parameters(), "weight_decay": 0.0},
                 {"params": layers.parameters(), "weight_decay": DECAY},
-            ],
-            lr=RATE,
+            ]
         )
         steps = EPOCHS * -(-len(sizes) // BATCH)
         pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, [RATE / 3, RATE], total_steps=steps, pct_start=0.1)
@@ -384,6 +360,8 @@ def _deepen(questions: _Questions, linear: NDArray[np.float32], seed: int) -> Sc
                 loss.backward()
                 optimiser.step()
                 pace.step()
+        with torch.no_grad():  # what is 0 in all questions was not learned from, and would count by chance later
+            inner.weight[:, ~features.any(dim=0)] = 0.0
         return Scorer(
             plain.weight[0].detach().numpy(),
             inner.weight.detach().numpy().T,

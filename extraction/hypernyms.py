@@ -52,6 +52,7 @@ class Hypernyms:
         self._index = {lemma: entry for lemma, _, entry in lines}
         self._closed: dict[int, frozenset[int]] = {}
         self._above = lru_cache(maxsize=100_000)(self._find_above)
+        self._has = lru_cache(maxsize=100_000)(self._find)
         self._meant = lru_cache(maxsize=10_000)(self._find_meant)
 
     def kind_of(self, phrase: str, name: str) -> float:
@@ -62,7 +63,7 @@ class Hypernyms:
 
     def has(self, phrase: str) -> bool:
         """Whether a phrase as a whole is a noun."""
-        return bool(self._of("_".join(phrase.casefold().split())))
+        return self._has(phrase.casefold())
 
     def above(self, phrase: str) -> Mapping[int, float]:
         """All synsets that a phrase (or its last word) names kinds of, and how surely."""
@@ -71,6 +72,9 @@ class Hypernyms:
     def meant(self, name: str) -> frozenset[int]:
         """The synsets that an attribute's name may mean; empty where it has no noun that things may be kinds of."""
         return self._meant(name.casefold())
+
+    def _find(self, phrase: str) -> bool:
+        return bool(self._of("_".join(phrase.split())))
 
     def _find_above(self, phrase: str) -> Mapping[int, float]:
         words = phrase.split()

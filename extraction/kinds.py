@@ -20,12 +20,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.lang.en.stop_words import STOP_WORDS
 
 from extraction import hypernyms
 from extraction.normalise import counts, quantities, singular, unit_of
 from extraction.patterns import PATTERNS
 from extraction.products import title_head
-from extraction.spans import Text, fold, words_of
+from extraction.spans import CODE, LEAST_CODE, Text, fold, words_of
 from kg.vocabulary import Kind, Vocabulary
 
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -66,9 +67,6 @@ _DIMENSIONS: Final = {
     "duration": ("time", "duration"),
 }
 """Names of what quantities of a dimension measure, beside those of the vocabulary."""
-_CODE = re.compile(r"(?<![^\s,;(:])(?=\S*\d)[A-Za-z0-9]+(?:[-/.][A-Za-z0-9]+)*(?![^\s,;):.!?])")
-_LEAST_CODE: Final = 4
-"""Characters of the shortest code."""
 _BARCODE = re.compile(r"(?<!\d)(?:\d{8}|\d{12,14})(?!\d)")
 _NUMBER = re.compile(r"(?<![\d.,-])\d{1,4}(?:\.\d+)?(?:[ -]\d+/\d+)?(?![\d.,-]*\d)")
 _SIDED = re.compile(
@@ -349,9 +347,9 @@ class Kinds:
         for pack in _PACK.finditer(text.raw):
             mark(*pack.span(), [self._pack], 1.0)
             measured.append(pack.span())
-        for code in _CODE.finditer(text.raw):
+        for code in CODE.finditer(text.raw):
             written, inside = code.group(), any(s < code.end() and code.start() < e for s, e in measured)
-            if len(written) >= _LEAST_CODE and not inside and not _ordinary_number(written):
+            if len(written) >= LEAST_CODE and not inside and not _ordinary_number(written):
                 mark(code.start(), code.end(), [self._code], min(1.0, 0.4 + 0.1 * len(written)))
         for kind, pattern in self._patterns:
             for said in pattern.finditer(text.raw):
@@ -426,7 +424,9 @@ def _made(noun: str) -> float:
 def _beside(text: Text) -> NDArray[np.float32]:
     """Whether a noun stands next before and next behind each run, ``[runs, 2]``."""
     nouns = hypernyms.load()
-    noun = [len(w) >= hypernyms.LEAST_WORD and w.isalpha() and nouns.has(w) for w in text.folded]
+    noun = [
+        w.isalpha() and w not in STOP_WORDS and len(w) >= hypernyms.LEAST_WORD and nouns.has(w) for w in text.folded
+    ]
     tied = [text.raw[e:s] == " " for e, s in zip(text.ends[:-1].tolist(), text.starts[1:].tolist(), strict=True)]
     before = np.array([0, *(n and t for n, t in zip(noun, tied, strict=False)), 0], dtype=np.float32)
     behind = np.array([0, *(n and t for n, t in zip(noun[1:], tied, strict=True)), 0], dtype=np.float32)

@@ -2,8 +2,8 @@
 
 For a text and an attribute every run of words is a candidate; so is each value
 that the memory knows for the category, where it stands inside a word or nowhere
-in the text; so is "not stated". A candidate's score is linear in the features
-below, and one softmax runs over all candidates of a question. Some features need no
+in the text; so is "not stated". A candidate's score comes from the features
+below (:mod:`extraction.fitting`), and one softmax runs over all candidates of a question. Some features need no
 example of the attribute: the signs of :mod:`extraction.kinds`. While the weights
 are fitted each text is taken out of the memory, so that they learn how far to
 trust it on texts never seen.
@@ -71,7 +71,7 @@ FEATURES: Final = (
 Regime = Literal["known", "moved", "new"]
 REGIMES: Final[tuple[Regime, ...]] = get_args(Regime)
 LEAST_OPENINGS: Final = 3
-"""Titles that open with a word, from which on these tell whether it is a maker's name."""
+"""Titles that open with a run, from which on these tell whether it is a maker's name; not chosen by measurement."""
 MIN_PLURAL: Final = 3
 """Letters of the longest word whose s is no plural's."""
 MIN_KIN: Final = 0.001
@@ -178,8 +178,10 @@ class Memory:
         self._phrases_here: dict[str, Counter[str]] = defaultdict(Counter)
         """In how many texts a short run of words stands; of a category, the same."""
         self._openings: dict[str, Counter[str]] = defaultdict(Counter)
-        """Short run of words with which titles begin, or that "by" precedes → the word behind → in how many texts; an
-        empty word where a code or nothing follows."""
+        """Run with which titles begin, or that "by" precedes → the word behind, see
+        :class:`~extraction.spans.Opening` → in how many texts."""
+        self._behind: dict[str, Counter[str]] = defaultdict(Counter)
+        """Word → the one word with which titles begin before it → in how many texts."""
         self._general = np.zeros(1024, dtype=np.float32)
         """In how many texts a word stands at all, ``[words]``."""
         # Of the words in, before and after values and of their shapes: [attributes, words or shapes].
@@ -197,8 +199,9 @@ class Memory:
             self._phrases[phrase] += times
             here[phrase] += times
         for opening in text.openings:
-            for run, after in opening:
-                self._openings[run][after] += times
+            self._openings[opening.run][opening.behind] += times
+            if " " not in opening.run:
+                self._behind[opening.behind][opening.run] += times
         for attribute, values in product.targets.items():
             question = (product.category, attribute)
             self.asked[question] += times
@@ -256,14 +259,17 @@ class Memory:
         found = np.full(len(text.keys), np.nan, dtype=np.float32)
         sure: dict[str, float] = {}
         for opening in text.openings:
-            first = self._openings.get(opening[0][0])
-            if first is None or sum(first.values()) < LEAST_OPENINGS:
-                continue
-            for key, _ in opening:
-                behind = [after for after, n in self._openings[key].items() if n > 0] if key in self._openings else []
-                # After a maker's name anything may follow, or nothing does; within it one word.
+            behind = {word: n for word, n in self._openings.get(opening.run, _NOTHING).items() if n > 0}
+            if sum(behind.values()) >= LEAST_OPENINGS:
+                # After a maker's name anything may follow, or nothing does; within it one word. But behind the name of
+                # a maker of one sort of thing stands what stands behind others' too.
                 varied = len(behind) + ("" in behind) - 1
-                sure[key] = max(0, varied) / (max(0, varied) + 1)
+                if not varied and _distinct(self._behind.get(next(iter(behind)), _NOTHING)) >= LEAST_OPENINGS:
+                    varied = 1
+                sure[opening.run] = varied / (varied + 1)
+            elif (shorter := opening.run.rpartition(" ")[0]) in sure:
+                # Too few titles tell of it, but that its beginning goes on in other ways too.
+                sure[opening.run] = sure[shorter] / 2
         for run in np.flatnonzero(text.last - text.first <= PHRASE).tolist() if sure else ():
             found[run] = sure.get(text.keys[run], np.nan)
         return found
@@ -468,6 +474,10 @@ class Memory:
     @staticmethod
     def _id(ids: dict[str, int], text: str) -> int:
         return ids.setdefault(text, len(ids))
+
+
+def _distinct(counts: Counter[str]) -> int:
+    return sum(n > 0 for n in counts.values())
 
 
 def _taken(text: Text, claims: Claims, attribute: str) -> NDArray[np.float32]:

@@ -27,16 +27,27 @@ MAX_CHARS: Final = 1500
 MAX_WORDS: Final = 400
 """Of a text, the words that are read."""
 PHRASE: Final = 3
-"""Words of the longest run of which is counted in how many texts it stands."""
+"""Words of the longest run of which is counted in how many texts it stands, and how titles go on behind it."""
 MAX_VALUE: Final = 100
 """Characters of the longest value."""
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
-_CODES = re.compile(r"(?:(?=\S*\d)\S{4,}\s+)+")
-"""Codes with which a title may begin, before the maker's name."""
-_CODE_NEXT = re.compile(r"(?=\S*\d)\S{3,}")
+CODE: Final = re.compile(r"(?<![^\s,;(:])(?=\S*\d)[A-Za-z0-9]+(?:[-/.][A-Za-z0-9]+)*(?![^\s,;):.!?])")
+"""What may be a code: letters and digits that stand apart, with a digit."""
+LEAST_CODE: Final = 4
+"""Characters of the shortest code."""
+_TRADE_MARKS: Final = " \t\n®™©"
 _CLOSING: Final = frozenset("\"'#%+″”’)")
 """Marks with which a value may end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A run of words with which a title may name the maker, folded."""
+
+    run: str
+    behind: str
+    """The word behind it; empty where a code, a mark that parts, or the end follows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,9 +77,8 @@ class Text:
     """How often each run stands in the text."""
     in_both: NDArray[np.bool_]
     """Runs that stand in the title and below it."""
-    openings: tuple[tuple[tuple[str, str], ...], ...]
-    """Where the title begins, codes before left out, and behind each "by" in it: the short runs that begin there, the
-    shortest first, folded, each with the word behind it; with nothing, where a code or the end follows."""
+    openings: tuple[Opening, ...]
+    """How the title begins, and how it goes on behind each "by": the short runs there, the shortest first."""
 
     def value(self, run: int) -> str:
         """A run as it stands in the text."""
@@ -125,26 +135,38 @@ def _cut(raw: str, title_end: int) -> Text:
         np.array(broken, dtype=np.float32),
         np.array([often[k] for k in keys], dtype=np.float32),
         np.array([k in above and k in below for k in keys], dtype=bool),
-        tuple(_openings(raw[:title_end], words, starts, ends)),
+        tuple({o.run: o for o in reversed(list(_openings(raw[:title_end], words, starts, ends)))}.values())[::-1],
     )
 
 
-def _openings(
-    title: str, words: Sequence[str], starts: Sequence[int], ends: Sequence[int]
-) -> Iterator[tuple[tuple[str, str], ...]]:
-    coded = _CODES.match(title)
-    begin = coded.end() if coded else 0
-    first = next((i for i, start in enumerate(starts) if begin <= start < len(title)), None)
-    by = [i for i, word in enumerate(words, start=1) if word.casefold() == "by" and ends[i - 1] < len(title)]
-    for i in dict.fromkeys([*([] if first is None else [first]), *by]):
-        found = []
-        for j in range(i + 1, min(i + PHRASE, len(words)) + 1):
-            if ends[j - 1] > len(title):
+def _openings(title: str, words: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> Iterator[Opening]:
+    codes = [m.span() for m in CODE.finditer(title) if len(m.group()) >= LEAST_CODE]
+
+    def next_word(i: int) -> int | None:
+        """The first word from the i-th on, marks left out, that stands in the title."""
+        return next((n for n in range(i, len(words)) if words[n][0].isalnum() and ends[n] <= len(title)), None)
+
+    def is_code(i: int) -> bool:
+        return any(start <= starts[i] < end for start, end in codes)
+
+    begin = next_word(0)
+    while begin is not None and is_code(begin):
+        begin = next_word(begin + 1)
+    by = [next_word(i) for i, word in enumerate(words, start=1) if word.casefold() == "by" and ends[i - 1] < len(title)]
+    for first in dict.fromkeys(i for i in (begin, *by) if i is not None):
+        for last in range(first, min(first + PHRASE, len(words))):
+            if ends[last] > len(title) or is_code(last):
                 break
-            goes_on = j < len(words) and ends[j] <= len(title) and not _CODE_NEXT.match(title, starts[j])
-            found.append((fold(title[starts[i] : ends[j - 1]]), words[j].casefold() if goes_on else ""))
-        if found:
-            yield tuple(found)
+            if not words[last][0].isalnum():
+                continue
+            run, after = fold(title[starts[first] : ends[last]]), next_word(last + 1)
+            if after is None:
+                yield Opening(run, "")
+                continue
+            gap = title[ends[last] : starts[after]]
+            if any(map(str.isspace, gap)):  # Bunn-O-Matic is one name
+                goes_on = not is_code(after) and not gap.strip(_TRADE_MARKS)
+                yield Opening(run, words[after].casefold() if goes_on else "")
 
 
 def occurrences(text: Text, value: str) -> list[tuple[int, int]]:

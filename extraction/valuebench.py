@@ -51,12 +51,13 @@ VARIANTS: Final[Mapping[str, Callable[[Recipe], Recipe]]] = {
     "without adapter": lambda r: replace(r, rank=0),
     "memory alone": lambda r: r,
     "without kinds": lambda r: replace(r, without=("kind", "kind_off", "kind_other", "no_kind", "labelled_kind")),
-    "without nouns": lambda r: replace(r, without=("is_a", "is_a_off", "no_is_a", "noun_before", "noun_behind")),
+    "without hypernyms": lambda r: replace(r, without=("is_a", "is_a_off", "no_is_a")),
+    "without neighbours": lambda r: replace(r, without=("noun_before", "noun_behind")),
     "without likeness": lambda r: replace(r, without=("likeness", "unlike")),
 }
-OF_NEW: Final = tuple(VARIANTS)[3:]
-"""Variants of what is new, which the memory answers alone; all after the first take away a sort of signs of
-:mod:`extraction.kinds`, and are of nothing else."""
+SIGNS_AWAY: Final = ("without kinds", "without hypernyms", "without neighbours", "without likeness")
+"""Variants of what is new alone, which the memory answers by itself: a sort of signs (:mod:`extraction.kinds`) is not
+weighed. It may still be a candidate's source, or a part of another sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +169,9 @@ def _only(products: Iterable[MarkedProduct], wanted: frozenset[str]) -> tuple[Ma
 def variants(parts: Sequence[Split], wanted: Sequence[str]) -> list[str]:
     """Those of the wanted variants that differ on this set."""
     if any(split.has_new for split in parts):
-        return [v for v in OF_NEW if v in wanted or (v == OF_NEW[0] and "whole" in wanted)]
-    return [v for v in wanted if v not in OF_NEW[1:]]
+        whole = ["memory alone"] if {"whole", "memory alone"} & set(wanted) else []
+        return [*whole, *(v for v in SIGNS_AWAY if v in wanted)]
+    return [v for v in wanted if v not in SIGNS_AWAY]
 
 
 def measure(
@@ -190,7 +192,7 @@ def measure(
         model = ValueModel.train(
             split.training,
             kin_of(encoder, vocabulary),
-            None if variant in OF_NEW else lambda r: _adapted(encoder, r),
+            None if variant in ("memory alone", *SIGNS_AWAY) else lambda r: _adapted(encoder, r),
             recipe=recipe,
             progress=progress,
         )

@@ -7,8 +7,8 @@ with one spelling add up, and the answer is the best spelling if it is probable
 enough. Probabilities are calibrated on texts that were held out of the training.
 
 Attributes never seen are asked too, by their name alone, and attributes in categories where they were never looked
-for: :mod:`extraction.memory` tells the three regimes apart. Each has a calibration of its own, fitted on held-out
-texts, or on attributes that were taken for new.
+for: :mod:`extraction.memory` tells the three regimes apart. Each has a calibration of its own, fitted on the held-out
+texts with the attribute, or the category, hidden from the memory.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from extraction.adapters import AdaptedEncoder, Coded
 from extraction.benchmarks import MarkedProduct
-from extraction.fitting import Fitted, Judged, Scorer, Scorers, fit, without_category
-from extraction.memory import REGIMES, Candidates, Claims, Kin, Memory, Reading, Regime
+from extraction.fitting import Fitted, Scorer, Scorers, fit, without_category
+from extraction.memory import FEATURES, REGIMES, Candidates, Claims, Kin, Memory, Reading, Regime
 from extraction.normalforms import NormalForms
 from extraction.spans import cut
 from kg.errors import ExtractionError
@@ -258,15 +258,19 @@ class ValueModel:
     def _calibration(self, category: str, attribute: str) -> Calibration:
         return self._parts.calibrations[self._parts.memory.regime(category, attribute)]
 
-    def beliefs(self, products: Sequence[MarkedProduct]) -> Iterator[dict[str, Belief]]:
-        """For each product, for each attribute in its targets, what the softmax makes of it."""
-        for start in range(0, len(products), 256):
-            yield from self._beliefs(products[start : start + 256])
+    def beliefs(self, products: Sequence[MarkedProduct], *, as_new: bool = False) -> Iterator[dict[str, Belief]]:
+        """For each product, for each attribute in its targets, what the softmax makes of it.
 
-    def _beliefs(self, products: Sequence[MarkedProduct]) -> list[dict[str, Belief]]:
+        Args:
+            as_new: take all attributes for ones that were never looked for.
+        """
+        for start in range(0, len(products), 256):
+            yield from self._beliefs(products[start : start + 256], as_new)
+
+    def _beliefs(self, products: Sequence[MarkedProduct], as_new: bool) -> list[dict[str, Belief]]:
         parts = self._parts
         parts.kin.prepare(
-            cut(p) for p in products if any(parts.memory.regime(p.category, a) != "known" for a in p.targets)
+            cut(p) for p in products if as_new or any(parts.memory.regime(p.category, a) != "known" for a in p.targets)
         )
         beliefs: list[dict[str, Belief]] = []
         asked: list[list[tuple[str, Candidates, Question]]] = []  # by the network
@@ -274,10 +278,12 @@ class ValueModel:
             reading = parts.memory.read(product)
             found: dict[str, Belief] = {}
             open_: list[tuple[str, Candidates, Question]] = []
-            regimes: dict[str, Regime] = {a: parts.memory.regime(product.category, a) for a in product.targets}
+            regimes: dict[str, Regime] = {
+                a: "new" if as_new else parts.memory.regime(product.category, a) for a in product.targets
+            }
             claims = self._claims(reading) if "new" in regimes.values() else None
             for attribute, regime in regimes.items():
-                candidates = parts.memory.candidates(reading, attribute, parts.kin, claims=claims)
+                candidates = parts.memory.candidates(reading, attribute, parts.kin, as_new=as_new, claims=claims)
                 if parts.head is not None and regime != "new":
                     open_.append((attribute, candidates, self._question(product, attribute, candidates, regime)))
                 else:
@@ -317,19 +323,25 @@ class ValueModel:
     def _calibrated(
         self, held: Sequence[MarkedProduct], training: Sequence[MarkedProduct], fitted: Fitted
     ) -> dict[Regime, Calibration]:
-        """Calibrations from texts that were held out of the training, as they are and with their category out of the
-        memory; and of what is new from the attributes that were taken for new."""
+        """Calibrations from texts that were held out of the training: as they are, with their category out of the
+        memory, with each attribute taken for new, by a scorer that has learned nothing from it either."""
         memory = self._parts.memory
         moved: list[tuple[MarkedProduct, dict[str, Belief]]] = []
         for numbers in without_category(memory, training):
             category = training[numbers[0]].category
             mine = [self._only(p, "moved") for p in held if p.category == category]
             moved += zip(mine, self.beliefs(mine), strict=True)
+        new: list[tuple[MarkedProduct, dict[str, Belief]]] = []
+        for attributes, scorer in fitted.apart:
+            part = ValueModel(replace(self._parts, scorers=replace(fitted.scorers, new=scorer)))
+            mine = [replace(p, targets={a: v for a, v in p.targets.items() if a in attributes}) for p in held]
+            mine = [p for p in mine if p.targets]
+            new += zip(mine, part.beliefs(mine, as_new=True), strict=True)
         known = [self._only(p, "known") for p in held]
         return {
-            "known": calibrate(_judged(zip(known, self.beliefs(known), strict=True))),
-            "moved": calibrate(_judged(moved), threshold=THRESHOLDS["moved"]),
-            "new": calibrate(fitted.judged, threshold=THRESHOLDS["new"]),
+            "known": calibrate(known, self.beliefs(known)),
+            "moved": calibrate([p for p, _ in moved], [b for _, b in moved], threshold=THRESHOLDS["moved"]),
+            "new": calibrate([p for p, _ in new], [b for _, b in new], threshold=THRESHOLDS["new"]),
         }
 
     def _only(self, product: MarkedProduct, regime: Regime) -> MarkedProduct:
@@ -498,6 +510,7 @@ class ValueModel:
             "attributes": parts.attributes,
             "pairs": parts.pairs,
             "calibrations": {regime: asdict(c) for regime, c in parts.calibrations.items()},
+            "features": FEATURES,
             "scorers": {regime: parts.scorers.of(regime).as_dict() for regime in REGIMES},
             "forms": parts.forms.as_dict(),
             "trusts_memory": parts.trusts_memory,
@@ -518,9 +531,11 @@ class ValueModel:
         """What :meth:`save` wrote.
 
         Raises:
-            OSError, ValueError, KeyError: the files are damaged.
+            OSError, ValueError, KeyError: the files are damaged, or of another version.
         """
         content = orjson.loads((folder / "values.json").read_bytes())
+        if content.get("features") != list(FEATURES):
+            raise ValueError("they are of another version, which read texts by other signs")
         with gzip.open(folder / "memory.jsonl.gz", "rb") as file:
             examples = [MarkedProduct.of_dict(orjson.loads(line)) for line in file]
         memory = Memory()
@@ -647,25 +662,23 @@ class _Course:
         return int(content["epochs"])
 
 
-def _judged(beliefs: Iterable[tuple[MarkedProduct, Mapping[str, Belief]]]) -> list[Judged]:
-    return [
-        Judged(best.probability, best.value in values, bool(values))
-        for product, belief in beliefs
-        for attribute, values in product.targets.items()
-        for best in [belief[attribute].best]
-    ]
-
-
-def calibrate(judged: Sequence[Judged], *, threshold: float | None = None) -> Calibration:
-    """Threshold and calibration from questions that were held out of the training.
+def calibrate(
+    products: Sequence[MarkedProduct], beliefs: Iterable[Mapping[str, Belief]], *, threshold: float | None = None
+) -> Calibration:
+    """Threshold and calibration from texts that were held out of the training.
 
     The threshold, unless it is given, is the one with the best F1, drawn to :class:`Calibration`'s own by :data:`PULL`.
     The two numbers of the calibration maximise the likelihood (Platt scaling), held to the identity by a weak penalty.
     """
-    chances = np.array([j.probability for j in judged])
-    right, stated = np.array([j.is_right for j in judged]), np.array([j.is_stated for j in judged])
+    rows: list[tuple[float, bool, bool]] = []  # probability of the best value, is it right, is a value stated
+    for product, belief in zip(products, beliefs, strict=True):
+        for attribute, values in product.targets.items():
+            best = belief[attribute].best
+            rows.append((best.probability, best.value in values, bool(values)))
+    chances = np.array([r[0] for r in rows])
+    right, stated = np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
     default = Calibration() if threshold is None else Calibration(threshold=threshold)
-    if len(judged) < MIN_CALIBRATED:
+    if len(rows) < MIN_CALIBRATED:
         return default
     options = [t / 100 for t in range(20, 61, 5)]
 

@@ -90,8 +90,8 @@ def extraction_values(
         list[str] | None,
         typer.Option(
             "--variant",
-            help="whole, without memory, without adapter or memory alone; of what is new: without kinds, without nouns "
-            "or without likeness; all.",
+            help="whole, without memory, without adapter or memory alone; of what is new: without kinds, "
+            "without hypernyms, without neighbours or without likeness; all.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,

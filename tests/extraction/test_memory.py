@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,10 @@ from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
 from extraction.fitting import LEAST_QUESTIONS, Group, Scorer, fit, fit_scorer
+from extraction.kinds import Kinds
 from extraction.memory import FEATURES, Kin, Memory
 from extraction.spans import WIDTH, cut, fold, occurrences, shape
+from kg.vocabulary import Vocabulary
 from tests.extraction.conftest import lures
 
 
@@ -77,40 +81,66 @@ def test_a_network_learns_what_two_features_say_together() -> None:
         assert share(linear) < 0.9
 
 
-def test_a_feature_that_is_not_looked_at_counts_nothing() -> None:
-    groups = either_or(LEAST_QUESTIONS)
-    for group in groups:
-        group.features[:, 1] = 0.0
-    scorer = fit_scorer(groups, 0, 1, unseen=[1])
-    features = either_or(1)[0].features
-    assert len(scorer.outer)
-    assert np.array_equal(scorer(features), scorer(features * (np.arange(len(FEATURES)) != 1)))
+def test_what_was_0_in_all_questions_counts_nothing_later() -> None:
+    scorer = fit_scorer(either_or(LEAST_QUESTIONS), 0, 1)
+    (group,) = either_or(1)
+    others = group.features.copy()
+    others[:, 2:] = 1.0
+    assert np.array_equal(scorer(group.features), scorer(others))
 
 
 def test_a_scorer_is_read_as_it_was_written() -> None:
-    products = lures(24)
-    known = fit(remembering(products), Kin(named), products, seed=0).scorers.known
-    again = Scorer.of_dict(known.as_dict())
+    groups = either_or(LEAST_QUESTIONS)
     features = np.random.default_rng(0).random((5, len(FEATURES)), dtype=np.float32)
-    assert np.array_equal(again(features), known(features))
-    with pytest.raises(ValueError, match=r"other features.*Train again"):
-        Scorer.of_dict({**known.as_dict(), "linear": [0.0]})
+    for scorer in (fit_scorer(groups, 0, 2), fit_scorer(groups, 0, 0)):
+        again = Scorer.of_dict(orjson.loads(orjson.dumps(scorer.as_dict())))
+        assert np.array_equal(again(features), scorer(features))
+        for part in ("linear", "shift"):
+            with pytest.raises(ValueError, match="other features"):
+                Scorer.of_dict({**scorer.as_dict(), part: [0.0]})
+
+
+def makers(titles: Sequence[str], title: str) -> dict[str, float]:
+    """How sure runs of a title are makers' names beside other titles, where they say anything of it."""
+    memory = remembering([MarkedProduct(t, "", "Kitchen", {}) for t in titles])
+    reading = memory.read(MarkedProduct(title, "", "Kitchen", {}))
+    sure = {k: float(v) for k, v in zip(reading.text.keys, reading.makers, strict=True) if not np.isnan(v)}
+    for other in titles:
+        memory.add(MarkedProduct(other, "", "Kitchen", {}), times=-1)
+    assert np.isnan(memory.read(MarkedProduct(title, "", "Kitchen", {})).makers).all(), (
+        "what was taken out leaves a trace"
+    )
+    return sure
 
 
 def test_titles_tell_makers_by_how_varied_they_go_on() -> None:
     titles = ("Bon Chef Knife", "Bon Chef Plate 20", "Bon Chef", "Bon Chef SB33", "Lid by Bon Chef SB34", "Duke Table")
-    memory = remembering([MarkedProduct(t, "", "Kitchen", {}) for t in titles])
-
-    def sure(title: str) -> dict[str, float]:
-        reading = memory.read(MarkedProduct(title, "", "Kitchen", {}))
-        return {k: float(v) for k, v in zip(reading.text.keys, reading.makers, strict=True) if not np.isnan(v)}
-
-    found = sure("391009H Bon Chef Marmite")
+    found = makers(titles, "391009H Bon Chef Marmite")
     assert found["bon chef"] > 0.5 > found["bon"] == 0.0, "codes before are passed over"
-    assert not sure("Duke Bench"), "a single title says nothing"
-    for title in titles:
-        memory.add(MarkedProduct(title, "", "Kitchen", {}), times=-1)
-    assert not sure("Bon Chef Marmite")
+    assert not makers(titles, "Duke Bench"), "a single title says nothing"
+    assert not makers(("Duke Table by Duke",) * 2, "Duke Bench"), "a title counts once"
+    found = makers(("New Era", "New Look", "New Wave"), "New Balance Shoe")
+    assert found["new balance"] == found["new"] / 2 > 0, "that nobody met it is no proof"
+    assert makers(("LEGO® Boat", "LEGO® Car", "LEGO® Farm"), "LEGO® Train")["lego"] > 0.5, "marks are no words"
+    assert makers(("Bosch - Saw", "Bosch - Mill", "Bosch - Iron"), "Bosch - Drill")["bosch"] == 0.5
+    assert makers(("小米 手机 12", "小米 平板 12", "小米 电视 12"), "小米 手机 15")["小米"] > 0.5
+
+
+def test_a_maker_of_one_sort_of_thing_is_told_by_what_stands_behind_others_too() -> None:
+    titles = [f"{maker} lure 40mm" for maker in ("Seafox", "Basso", "Korvin") for _ in range(3)]
+    assert makers(titles, "Basso lure 80mm")["basso"] == 0.5
+    assert makers(titles[:3], "Seafox lure 80mm")["seafox"] == 0.0
+
+
+def test_what_titles_tell_of_makers_is_a_sign(vocabulary: Vocabulary) -> None:
+    titles = ("Universal Red", "Universal Folder", "Universal Clip")
+    memory = remembering([MarkedProduct(t, "", "Office", {}) for t in titles])
+    product = MarkedProduct("Universal Tabs", "", "Office", {})
+    kin = Kin(None, Kinds(vocabulary, None, frozenset({"universal", "tabs"})))
+    found = memory.candidates(memory.read(product), "Brand", kin, as_new=True)
+    kind = {found.value(n): float(v) for n, v in enumerate(found.features[:, FEATURES.index("kind")])}
+    assert kind["Universal"] == pytest.approx(2 / 3)
+    assert kind["Universal Tabs"] == pytest.approx(1 / 3)
 
 
 def test_an_attribute_taken_for_new_knows_nothing_of_itself() -> None:
@@ -156,21 +186,11 @@ def test_the_same_seed_gives_the_same_scorers() -> None:
     assert one.new.as_dict() == two.new.as_dict()
 
 
-def test_each_question_is_judged_by_what_learned_nothing_of_its_attribute() -> None:
+def test_each_attribute_is_once_among_those_that_others_weigh() -> None:
     products = lures(24)
-    memory = remembering(products)
-    judged = fit(memory, Kin(named), products, seed=0).judged
-    assert len(judged) == 3 * 24
-    assert sum(not j.is_stated for j in judged) == 24 // 4, "every fourth has no colour"
-    assert all(0 <= j.probability <= 1 for j in judged)
-    # Of Brand and Colour alone nobody learns what a Size is like: no kinds are known here.
-    assert sum(j.is_right and j.probability > 0.5 for j in judged) < len(judged) / 2
-
-
-def test_a_value_that_no_candidate_is_counts_as_missed() -> None:
-    products = [replace(p, targets={**p.targets, "Size": ("somewhere else",)}) for p in lures(24)]
-    judged = fit(remembering(products), Kin(named), products, seed=0).judged
-    assert sum(j.is_stated and not j.is_right for j in judged) >= 24
+    fitted = fit(remembering(products), Kin(named), products, seed=0)
+    assert sorted(a for part, _ in fitted.apart for a in part) == ["Brand", "Colour", "Size"]
+    assert all(not np.array_equal(scorer.linear, fitted.scorers.new.linear) for _, scorer in fitted.apart)
 
 
 def test_what_is_not_looked_at_has_no_weight() -> None:
@@ -182,10 +202,10 @@ def test_what_is_not_looked_at_has_no_weight() -> None:
 
 def test_with_one_attribute_there_is_nothing_to_learn_from_others() -> None:
     products = [replace(p, targets={"Size": p.targets["Size"]}) for p in lures(24)]
-    judged = fit(remembering(products), Kin(named), products, seed=0).judged
-    # Without weights all candidates are as probable.
-    assert len(judged) == 24
-    assert max(j.probability for j in judged) < 0.5
+    ((part, scorer),) = fit(remembering(products), Kin(named), products, seed=0).apart
+    assert part == {"Size"}
+    assert not scorer.linear.any()
+    assert not len(scorer.outer)
 
 
 def test_a_known_value_inside_a_word_is_a_candidate() -> None:
@@ -224,17 +244,19 @@ def test_words_are_cut_between_letters_and_digits() -> None:
 @pytest.mark.parametrize(
     ("title", "openings"),
     [
-        ("Bon Chef Knife", [[("bon", "chef"), ("bon chef", "knife"), ("bon chef knife", "")]]),
-        ("650766-B21 HP Xeon", [[("hp", "xeon"), ("hp xeon", "")]]),
-        ("Lid by Duke 314S", [[("lid", "by"), ("lid by", "duke"), ("lid by duke", "")], [("duke", "")]]),
-        ("12345", [[("12345", "")]]),
-        ("", []),
+        ("Bon Chef Knife", {"bon": "chef", "bon chef": "knife", "bon chef knife": ""}),
+        ("650766-B21 HP Xeon", {"hp": "xeon", "hp xeon": ""}),
+        ("Lid by: Duke 3145S", {"lid": "by", "lid by": "", "duke": ""}),
+        ('"Bon" Bunn-O-Matic', {"bon": ""}),
+        ("小米15手机 蓝色", {"小米15手机": "蓝色"}),
+        ("12345 67AB", {}),
+        ("12345", {}),
+        ("", {}),
     ],
 )
-def test_titles_open_after_their_codes_and_behind_by(title: str, openings: list[list[tuple[str, str]]]) -> None:
+def test_titles_open_after_their_codes_and_behind_by(title: str, openings: dict[str, str]) -> None:
     found = cut(MarkedProduct(title, "A text by nobody.", "", {})).openings
-    assert len(found) == len(openings)
-    assert [list(runs[: len(some)]) for runs, some in zip(found, openings, strict=True)] == openings
+    assert {o.run: o.behind for o in found} == openings
 
 
 @pytest.mark.parametrize(("value", "looks"), [("YA24a", "Xdx"), ("40mm", "dx"), ("Deep Blue", "Xx Xx"), ("", "")])

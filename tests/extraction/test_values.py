@@ -14,10 +14,9 @@ import torch
 from extraction.adapters import AdaptedEncoder
 from extraction.benchmarks import MarkedProduct
 from extraction.encoder import Encoder
-from extraction.fitting import Judged
 from extraction.memory import Kin, Memory
 from extraction.spanhead import WIDTH, _places
-from extraction.values import Answer, Calibration, Recipe, ValueModel, calibrate
+from extraction.values import Answer, Belief, Calibration, Recipe, ValueModel, calibrate
 from tests.extraction.conftest import lures
 
 QUICK = Recipe(epochs=2, rank=2, first_layer=5, held_out=0.0)
@@ -177,17 +176,20 @@ def test_the_least_certain_questions_come_first(model: ValueModel) -> None:
     assert distances == sorted(distances)
 
 
-def world(rights: int, chance: float, questions: int) -> list[Judged]:
+def world(rights: int, chance: float, questions: int) -> tuple[list[MarkedProduct], list[dict[str, Belief]]]:
     """Questions all answered with one probability, of which some are right."""
-    return [Judged(chance, n < rights, True) for n in range(questions)]
+    products = [MarkedProduct("", "", "", {"a": ("yes",) if n < rights else ("no",)}) for n in range(questions)]
+    belief = Belief(1 - chance, (Answer("yes", chance, "yes"),))
+    return products, [{"a": belief}] * questions
 
 
 def test_calibrated_probabilities_are_how_often_answers_are_right() -> None:
-    assert calibrate(world(rights=150, chance=0.95, questions=200))(0.95) == pytest.approx(0.75, abs=0.03)
+    products, beliefs = world(rights=150, chance=0.95, questions=200)
+    assert calibrate(products, beliefs)(0.95) == pytest.approx(0.75, abs=0.03)
 
 
 def test_a_handful_of_questions_calibrates_nothing() -> None:
-    assert calibrate(world(rights=1, chance=0.9, questions=10)) == Calibration()
+    assert calibrate(*world(rights=1, chance=0.9, questions=10)) == Calibration()
 
 
 def test_a_new_seed_is_a_new_model(kin: Kin) -> None:
@@ -203,7 +205,9 @@ def test_a_new_seed_is_a_new_model(kin: Kin) -> None:
 def test_a_threshold_leaves_its_default_for_many_answers_and_not_for_one(unsure: int, threshold: float) -> None:
     """Right answers with probability .27 are lost at the default, and 60 wrong ones of .22 are won below."""
     chances = [(0.9, True)] * 100 + [(0.27, True)] * unsure + [(0.22, False)] * 60
-    assert calibrate([Judged(p, right, True) for p, right in chances]).threshold == threshold
+    products = [MarkedProduct("a", "", "", {"Size": ("a",)}) for _ in chances]
+    beliefs = [{"Size": Belief(1 - p, (Answer("a" if right else "b", p, "a"),))} for p, right in chances]
+    assert calibrate(products, beliefs).threshold == threshold
 
 
 @pytest.mark.parametrize(
