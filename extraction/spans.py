@@ -117,6 +117,9 @@ def _cut(raw: str, title_end: int) -> Text:
             shapes.append(shape(value))
             plain.append(opens[i] and closes[j - 1])
             broken.append(joined[i] + joined[j])
+    openings: dict[str, Opening] = {}
+    for opening in _openings(raw[:title_end], words, starts, ends):
+        openings.setdefault(opening.run, opening)
     often = Counter(keys)
     above = {keys[n] for n, j in enumerate(last) if ends[j - 1] <= title_end}
     below = {keys[n] for n, i in enumerate(first) if starts[i] >= title_end}
@@ -135,7 +138,7 @@ def _cut(raw: str, title_end: int) -> Text:
         np.array(broken, dtype=np.float32),
         np.array([often[k] for k in keys], dtype=np.float32),
         np.array([k in above and k in below for k in keys], dtype=bool),
-        tuple({o.run: o for o in reversed(list(_openings(raw[:title_end], words, starts, ends)))}.values())[::-1],
+        tuple(openings.values()),
     )
 
 

@@ -121,6 +121,8 @@ def test_titles_tell_makers_by_how_varied_they_go_on() -> None:
     assert not makers(("Duke Table by Duke",) * 2, "Duke Bench"), "a title counts once"
     found = makers(("New Era", "New Look", "New Wave"), "New Balance Shoe")
     assert found["new balance"] == found["new"] / 2 > 0, "that nobody met it is no proof"
+    found = makers(("Duke Table", "Duke Chair", "Duke Sink"), "Duke Bench by Duke")
+    assert found["duke bench"] == found["duke"] / 2 > 0
     assert makers(("LEGO® Boat", "LEGO® Car", "LEGO® Farm"), "LEGO® Train")["lego"] > 0.5, "marks are no words"
     assert makers(("Bosch - Saw", "Bosch - Mill", "Bosch - Iron"), "Bosch - Drill")["bosch"] == 0.5
     assert makers(("小米 手机 12", "小米 平板 12", "小米 电视 12"), "小米 手机 15")["小米"] > 0.5
