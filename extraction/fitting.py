@@ -102,8 +102,8 @@ PENALTY: Final = 1.0
 5.6 points of F1 on what is new (WDC PAVE, validation)."""
 HIDDEN: Final = 32
 """Units of one network. On validation texts, some fifths of attributes and of categories of WDC PAVE and of AE-110K, in
-a form of the development, networks changed F1 by .7, -1.0, -.1 and 2.9 points; the calibration error, on a sample of the
-candidates, from .055, .097, .137 and .152 to .036, .076, .056 and .112."""
+a form of the development, networks changed F1 by .7, -1.0, -.1 and 2.9 points; the calibration error, on a sample of
+the candidates, from .055, .097, .137 and .152 to .036, .076, .056 and .112."""
 NETS: Final[Mapping[Regime, int]] = {"known": 0, "moved": 2, "new": 2}
 """Networks, begun by chance, whose mean a score is; what is known is asked of the encoder too, and has to be fast."""
 LEAST_QUESTIONS: Final = 500
