@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -167,6 +168,19 @@ class Encoder:
                 f"{self.folder} holds no encoder that transformers can read ({error}). Correct KG_ENCODER."
             ) from error
         return tokenizer, model.to(device).eval()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch on one thread, for a few texts or small steps: a second one mostly waits, and takes processor time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
+from extraction.encoder import one_thread
 from extraction.memory import FEATURES, REGIMES, Candidates, Claims, Kin, Memory, Regime
 from extraction.spans import Text, fold
 
@@ -114,7 +114,8 @@ BATCH: Final = 64
 """Questions of one step."""
 RATE: Final = 3e-3
 DECAY: Final = 2.0
-"""Of the network's weights (AdamW); at 10 nothing is left of them; at .001 F1 was .8 lower than at 3 (WDC PAVE, validation)."""
+"""Of the network's weights (AdamW); at 10 nothing is left of them; at .001 F1 was .8 lower than at 3 (WDC PAVE,
+validation)."""
 DROPOUT: Final = 0.1
 MAX_OF_ONE: Final = 40
 """Questions of one attribute (in one category) from which is learned how to ask what is not known here: what holds of a
@@ -329,7 +330,7 @@ def _deepen(questions: _Questions, linear: NDArray[np.float32], seed: int) -> Sc
         torch.from_numpy(a) for a in (questions.features, questions.right, questions.stands_for)
     )
     starts, sizes = questions.starts, questions.sizes
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), _one_thread():
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), one_thread():
         torch.manual_seed(seed)
         plain = nn.Linear(len(linear), 1, bias=False)
         inner, outer = nn.Linear(len(linear), HIDDEN), nn.Linear(HIDDEN, 1, bias=False)
@@ -368,19 +369,6 @@ def _deepen(questions: _Questions, linear: NDArray[np.float32], seed: int) -> Sc
             inner.bias.detach().numpy(),
             outer.weight[0].detach().numpy(),
         )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Steps this small take ten times as long where threads wait for one another."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _log_sums(scores: torch.Tensor, own: torch.Tensor, groups: int) -> torch.Tensor:

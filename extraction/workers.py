@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from multiprocessing.connection import wait
@@ -163,19 +162,6 @@ def _read(extractor: Extractor, batch: Sequence[Document]) -> list[Extraction]:
     extractions = list(extractor.extract_all(batch))
     return_memory()
     return extractions
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch on one thread, for a few texts: there a second one mostly waits, and takes processor time to do so."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def return_memory() -> None:

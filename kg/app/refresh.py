@@ -26,8 +26,9 @@ import structlog
 from numpy.typing import NDArray
 
 from extraction.corpus import Kind
+from extraction.encoder import one_thread
 from extraction.pipeline import NAME, Extractor
-from extraction.workers import one_thread, return_memory
+from extraction.workers import return_memory
 from kg import provenance, streams
 from kg.app import jobs
 from kg.errors import LeaseLostError, StoreError
