@@ -102,19 +102,29 @@ def _cut(raw: str, title_end: int) -> Text:
     shapes: list[str] = []
     plain: list[bool] = []
     broken: list[int] = []
+    folded = tuple(w.casefold() for w in words)
     opens = [w[0].isalnum() for w in words]
     closes = [opens[i] or w in _CLOSING for i, w in enumerate(words)]
     # Whether letters or digits go on across the gap before each word, and at the end of the text.
     joined = [i > 0 and starts[i] == ends[i - 1] and opens[i] and opens[i - 1] for i in range(count)] + [False]
+    # What each word adds to a run that it does not begin, with the gap before it: to its key, and to its shape.
+    gaps = [raw[ends[i - 1] : starts[i]] if i else "" for i in range(count)]
+    more = [" " + word if gap else word for gap, word in zip(gaps, folded, strict=True)]
+    looks = [shape(word) for word in words]
+    more_looks = [shape(gap) + look for gap, look in zip(gaps, looks, strict=True)]
     for i in range(count):
+        key, look = folded[i], looks[i]
         for j in range(i + 1, min(i + WIDTH, count) + 1):
             if ends[j - 1] - starts[i] > MAX_VALUE:
                 break
-            value = raw[starts[i] : ends[j - 1]]
+            if j > i + 1:
+                key += more[j - 1]
+                # The same kind on both sides is one.
+                look += more_looks[j - 1][look[-1] == more_looks[j - 1][0] :]
             first.append(i)
             last.append(j)
-            keys.append(fold(value))
-            shapes.append(shape(value))
+            keys.append(key)
+            shapes.append(look)
             plain.append(opens[i] and closes[j - 1])
             broken.append(joined[i] + joined[j])
     openings: dict[str, Opening] = {}
@@ -127,7 +137,7 @@ def _cut(raw: str, title_end: int) -> Text:
         raw,
         title_end,
         words,
-        tuple(w.casefold() for w in words),
+        folded,
         np.array(starts, dtype=np.int32),
         np.array(ends, dtype=np.int32),
         np.array(first, dtype=np.int32),

@@ -85,18 +85,25 @@ def extraction_shipped(
 @app.command("extraction-values")
 def extraction_values(
     data: Annotated[Path, typer.Option(help="Folder with `ae110k` and `wdc_pave`.", exists=True, file_okay=False)],
-    sets: Annotated[list[str] | None, typer.Option("--set", help="ae, surface, normalised or new; all.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="ae, surface or normalised; what was never seen: ae-new-attributes, "
+            "surface-new-attributes, ae-new-categories or surface-new-categories; all.",
+        ),
+    ] = None,
     variants: Annotated[
         list[str] | None,
         typer.Option(
             "--variant",
-            help="whole, without memory, without adapter or memory alone; of what is new: without kinds, "
+            help="whole, without memory, without adapter or memory alone; of what was never seen: without kinds, "
             "without hypernyms, without neighbours or without likeness; all.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
     parts: Annotated[
-        int, typer.Option(min=1, max=5, help="Of what is new: how many fifths are held out, each in turn.")
+        int, typer.Option(min=1, max=5, help="Of what was never seen: how many fifths are held out, each in turn.")
     ] = 5,
 ) -> None:
     """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""

@@ -231,6 +231,7 @@ def test_every_run_stands_where_it_says(raw: str) -> None:
     text = cut(MarkedProduct(raw, "", "", {}))
     for run in range(len(text.keys)):
         assert fold(text.value(run)) == text.keys[run]
+        assert shape(text.value(run)) == text.shapes[run]
         assert text.value(run) in raw
         assert 0 < text.last[run] - text.first[run] <= WIDTH
 

@@ -10,6 +10,7 @@ import pytest
 from extraction.encoder import Encoder
 from extraction.evaluation import calibration_error
 from extraction.valuebench import (
+    SETS,
     SIGNS_AWAY,
     VARIANTS,
     Split,
@@ -71,8 +72,17 @@ def test_what_is_new_was_not_learned(data: Path) -> None:
     assert sum(len(part.test) for part in new_categories(both)) == 24 + 24 + 8
 
 
+def test_each_set_is_made_by_its_name(data: Path) -> None:
+    names = [parts[0].name for parts in splits(data, SETS)]
+    assert names == [
+        *("ae", "surface", "normalised", "ae, new attributes", "surface, new attributes"),
+        *("ae, new categories", "surface, new categories"),
+    ]
+    assert [parts[0].name for parts in splits(data, ["surface-new-categories"])] == ["surface, new categories"]
+
+
 def test_attributes_never_seen_are_measured_in_turn(data: Path, encoder: Encoder, vocabulary: Vocabulary) -> None:
-    (ae,), attributes, *_ = [*splits(data, ["ae", "new"])]
+    (ae,), attributes = [*splits(data, ["ae", "ae-new-attributes"])]
     assert variants(attributes, ["whole", "without adapter"]) == ["memory alone"]
     assert variants(attributes, list(VARIANTS))[1:] == list(SIGNS_AWAY)
     row, without = (
