@@ -2,8 +2,9 @@
 
 ``recommend/explain`` names, for a user and a recommended product, paths of edges, first those that begin with
 something without which the score would be lower. Here rows of the live graph are drawn by chance, the edges that
-their first paths name are taken away, and the score is computed anew; beside them as many edges drawn by chance, of
-the user's own and of the neighbourhood (all edges of the user, of the user's products and of the recommended one).
+their first paths name are taken away, and the score is computed anew; beside them as many edges drawn by chance: of the
+whole graph, of the neighbourhood (all edges of the user, of the user's products and of the recommended one), and of the
+user's own.
 
 Scoring again means that nothing is learned anew, and that what an edge feeds goes with it: a place in the user's
 history, by which the others count the more, and in its order; a relation of the score; a taker of the product's
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -103,15 +105,30 @@ class Rescorer:
         near = np.zeros(self.shop.n_nodes, dtype=bool)
         near[[user, n_users + product]] = True
         near[n_users + x.products[x.users == user]] = True
-        met = np.unique(np.stack([x.users, x.products + n_users]), axis=1)
-        every = [TypedEdges(MET, met[0], met[1]), *self.shop.catalogue]
         found: list[Edge] = []
-        for edges in every:
+        for edges in self._stated:
             here = near[edges.heads] | near[edges.tails]
             found += [
                 Edge(edges.name, int(h), int(t)) for h, t in zip(edges.heads[here], edges.tails[here], strict=True)
             ]
         return found
+
+    def anywhere(self, count: int, rng: np.random.Generator) -> list[Edge]:
+        """So many of the stated edges of the whole graph, drawn by chance; all, where there are no more."""
+        starts = np.cumsum([0, *(len(edges.heads) for edges in self._stated)])
+        found: list[Edge] = []
+        for drawn in rng.choice(starts[-1], min(count, int(starts[-1])), replace=False).tolist():
+            type_ = int(np.searchsorted(starts, drawn, side="right")) - 1
+            edges, place = self._stated[type_], drawn - starts[type_]
+            found.append(Edge(edges.name, int(edges.heads[place]), int(edges.tails[place])))
+        return found
+
+    @cached_property
+    def _stated(self) -> list[TypedEdges]:
+        """All edges but the learned ones."""
+        x = self.model.interactions
+        met = np.unique(np.stack([x.users, x.products + self.shop.n_users]), axis=1)
+        return [TypedEdges(MET, met[0], met[1]), *self.shop.catalogue]
 
     def _own(self, user: int, gone: set[int]) -> Interactions:
         """What the user did but with these products, as of a shop of one user; the user's clock stays."""
@@ -283,9 +300,9 @@ def evaluate_explanations(
 
     Returns:
         ``rows`` and how many of them are ``explained``; then, for the edges of the first path and for those of the
-        first :data:`SEVERAL` together: of what is named, of as many edges drawn from the neighbourhood and of as
-        many of the user's own, the share of explained rows whose score was ``lowered``, and by at least 1 %, and
-        the ``mean fall`` as a share of the score, each by the ways of scoring again.
+        first :data:`SEVERAL` together: of what is named, of as many edges drawn from the whole graph, from the
+        neighbourhood and from the user's own, the share of explained rows whose score was ``lowered``, and by at
+        least 1 %, and the ``mean fall`` as a share of the score, each by the ways of scoring again.
 
     Raises:
         BenchmarkError: nobody has met two products, or nothing that is recommended is explained.
@@ -318,7 +335,8 @@ def evaluate_explanations(
             named = list(dict.fromkeys(edge for path in case.paths[:depth] for edge in path))
             around = rescorer.neighbourhood(case.user, case.product)
             own = [edge for edge in around if edge.type == MET and edge.head == case.user]
-            taken = {"named": named, "random, neighbourhood": _some(around, len(named), rng)}
+            taken = {"named": named, "random, whole graph": rescorer.anywhere(len(named), rng)}
+            taken["random, neighbourhood"] = _some(around, len(named), rng)
             taken["random, user's own"] = _some(own, sum(edge.type == MET for edge in named), rng)
             for kind, edges in taken.items():
                 falls.setdefault(kind, []).append([_fall(rescorer, case, edges, way) for way in ways])

@@ -10,6 +10,10 @@ learn from it (:mod:`embeddings.deltas`), write what moved. In the end the graph
 emptied and what it then held is rebuilt in full, on the same warm server: that is
 the cost to compare with, and the quality.
 
+Learning keeps what the last full training chose, and a shop trains in full every
+night (:func:`kg.app.jobs.scheduled_jobs`). With ``train_every`` so do the steps, and
+what that costs is shared among them.
+
 Processor seconds are those of this process, of its workers, and of Neo4j.
 """
 
@@ -27,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psutil
 
@@ -42,6 +46,9 @@ from kg.errors import BenchmarkError
 from kg.records import EventRecord, ProductRecord, Record, ReviewRecord
 from kg.settings import Settings
 from kg.store import GraphStore
+
+if TYPE_CHECKING:
+    from embeddings.deltas import Learner
 
 Say = Callable[[str], None]
 R = TypeVar("R", ReviewRecord, EventRecord)
@@ -87,15 +94,15 @@ class Step:
     """Ids of reviews."""
 
 
-def deltas(settings: Settings, *, copies: int, steps: int, say: Say) -> dict[str, Any]:
+def deltas(settings: Settings, *, copies: int, steps: int, train_every: int | None = None, say: Say) -> dict[str, Any]:
     """The cost of each step beside a full rebuild's, and the quality after all of them beside the rebuilt shop's.
+
+    Args:
+        train_every: steps after which the model is trained in full, as every night; ``None``: never.
 
     Raises:
         BenchmarkError: the shop is too small for a hundredth of it to be anything.
     """
-    from embeddings import registry  # torch takes seconds to import
-    from embeddings.deltas import Learner
-
     rng = random.Random(settings.seed)
     shop = copied(copies, settings.seed)
     first, changes, last = plan(shop, steps, rng)
@@ -106,23 +113,25 @@ def deltas(settings: Settings, *, copies: int, steps: int, say: Say) -> dict[str
         say(f"{len(first.products)} products, {len(first.reviews)} reviews and {len(first.events)} events, in full.")
         rebuild(store, own, first, meter)
         before = quality(store, shop.heldout)
-        live = registry.live(store)
-        if live is None:
-            raise BenchmarkError("No model is live after the first training; the benchmark is wrong.")
         meter = Meter(localdb.status(home).pid)
         with meter.part("export, whole, once"):
-            learner = Learner(store, registry.load(home, live.version), seed=settings.seed)
+            learner = _learner(store, own)
         with meter.part("extractor, once"):
             reader = Reader(own)
             reader.extractor(store)
         once = meter.taken()
-        curve, moved = [], []
+        curve, moved, nights = [], [], []
         refresher = Refresher(store, reader)
         for number, step in enumerate(changes, start=1):
             meter = Meter(localdb.status(home).pid)
             moved.append(_take(store, step, refresher, reader, learner, meter))
             curve.append(meter.taken())
             say(f"Step {number}: {curve[-1]}, {moved[-1]}")
+            if train_every and not number % train_every:
+                meter = Meter(localdb.status(home).pid)
+                learner = _night(store, own, meter)
+                nights.append(meter.taken())
+                say(f"Trained in full: {nights[-1]}")
         refresher.close()
         after = quality(store, shop.heldout)
         say("One cold kg extract with a text that waits.")
@@ -133,12 +142,15 @@ def deltas(settings: Settings, *, copies: int, steps: int, say: Say) -> dict[str
         rebuild(store, own, last, meter)
         full = meter.taken()
         rebuilt = quality(store, shop.heldout)
-    return _report(full, curve, moved, once, cold, {"at first": before, "after the steps": after, "rebuilt": rebuilt})
+    return _report(
+        full, curve, nights, moved, once, cold, {"at first": before, "after the steps": after, "rebuilt": rebuilt}
+    )
 
 
 def _report(
     full: Mapping[str, float],
     curve: Sequence[Mapping[str, float]],
+    nights: Sequence[Mapping[str, float]],
     moved: Sequence[Mapping[str, int]],
     once: Mapping[str, float],
     cold: float,
@@ -157,6 +169,12 @@ def _report(
             "greatest": round(max(shares), 4),
             "curve": [round(share, 4) for share in shares],
         },
+        "a full training between steps, share of a rebuild": [
+            round(sum(night.values()) / total, 4) for night in nights
+        ],
+        "a step with its part of these, share of a rebuild": round(
+            (sum(shares) + sum(sum(night.values()) for night in nights) / total) / len(shares), 4
+        ),
         "a step moves": {name: round(sum(m[name] for m in moved) / len(moved)) for name in moved[0]},
         "once in a process, CPU seconds": dict(once),
         "a cold kg extract of one text, CPU seconds": cold,
@@ -184,8 +202,28 @@ def rebuild(store: GraphStore, settings: Settings, shop: Shop, meter: Meter) -> 
         models.promote(store, settings, version, force=True)
 
 
+def _learner(store: GraphStore, settings: Settings) -> Learner:
+    from embeddings import registry  # torch takes seconds to import
+    from embeddings.deltas import Learner
+
+    live = registry.live(store)
+    if live is None:
+        raise BenchmarkError("No model is live after a training; the benchmark is wrong.")
+    return Learner(store, registry.load(settings.home, live.version), seed=settings.seed)
+
+
+def _night(store: GraphStore, settings: Settings, meter: Meter) -> Learner:
+    """A full training on the graph as it stands, its promotion, and who goes on learning from there."""
+    with meter.part("train"):
+        version = models.train(store, settings)["version"]
+    with meter.part("write"):
+        models.promote(store, settings, version, force=True)
+    with meter.part("export"):
+        return _learner(store, settings)
+
+
 def _take(
-    store: GraphStore, step: Step, refresher: Refresher, reader: Reader, learner: Any, meter: Meter
+    store: GraphStore, step: Step, refresher: Refresher, reader: Reader, learner: Learner, meter: Meter
 ) -> dict[str, int]:
     """One step through all stages; what it moved."""
     users, products = set[str](), set[str]()

@@ -202,12 +202,15 @@ def growth(
 def deltas(
     copies: Annotated[int, typer.Option(min=1, help="So many times the bundled shop, each drawn anew.")] = 20,
     steps: Annotated[int, typer.Option(min=1, help="Changes of a hundredth.")] = 100,
+    train_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps after which the model is trained in full; never by default.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Processor seconds that a change of a hundredth costs beside a full rebuild, and the quality after all of them."""
     from kg.app import benchmark_deltas as measured
 
-    show(measured.deltas(Settings.load(), copies=copies, steps=steps, say=_say), json)
+    show(measured.deltas(Settings.load(), copies=copies, steps=steps, train_every=train_every, say=_say), json)
 
 
 @app.command("linking")

@@ -127,6 +127,20 @@ def test_each_edge_takes_away_what_it_feeds(live: GraphStore) -> None:
     assert scores.score(user, strap, [anna]) == pytest.approx(scores.score(user, strap) - 0.1 * 0.25)
 
 
+def test_edges_are_drawn_from_all_that_is_stated(live: GraphStore) -> None:
+    scores, index = rescorer(live)
+    rng = np.random.default_rng(0)
+    every = scores.anywhere(10_000, rng)
+    met = Edge(MET, index.row("User", "anna"), scores.shop.n_users + index.row("Product", "S1"))
+    assert met in every
+    assert len(set(every)) == len(every)
+    near = {e for u in range(3) for p in range(len(index.keys["Product"])) for e in scores.neighbourhood(u, p)}
+    assert near <= set(every), "the neighbourhoods are parts of the whole"
+    some = [scores.anywhere(3, rng) for _ in range(40)]
+    assert all(len(set(drawn)) == 3 for drawn in some)
+    assert {edge for drawn in some for edge in drawn} == set(every), "each edge may be drawn"
+
+
 def test_the_network_is_run_again_on_the_graph_without_the_edges() -> None:
     taken, _ = checkerboard(users=12, products=8)
     data, index = exported(taken)
@@ -155,6 +169,7 @@ def test_what_explanations_name_matters_and_what_chance_names_does_not(store: Gr
     assert first["named"]["lowered"].keys() == {"kept", "folded", "propagated"}
     assert first["named"]["lowered"]["folded"] >= 0.9
     assert first["random, neighbourhood"]["lowered"]["folded"] <= 0.25
+    assert first["random, whole graph"]["lowered"]["folded"] <= 0.25
     assert first["named"]["mean fall"]["folded"] > first["random, neighbourhood"]["mean fall"]["folded"]
     # Without the checkpoint its network cannot be run, and the rest is the same.
     rest = evaluate_explanations(store, rows=12, seed=0, checkpoint=None, shown=1)
