@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
 from extraction.encoder import one_thread
-from extraction.memory import FEATURES, REGIMES, Candidates, Claims, Kin, Memory, Regime
+from extraction.kin import Kin
+from extraction.memory import FEATURES, REGIMES, Candidates, Claims, Memory, Regime
 from extraction.spans import Text, fold
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ has weights of its own. *Known*: it was looked for in this category. *Moved*: it
 was looked for in others, and is asked of them; the weights are fitted with one
 category after another out of the memory. *New*: it was never looked for, and is
 asked of its likes: every count is a sum over the known attributes, weighted by
-how like their names are (:class:`Kin`); the weights are fitted by treating each known attribute
+how like their names are (:mod:`extraction.kin`); the weights are fitted by treating each known attribute
 as if it were new.
 """
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, get_args
@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
-from extraction.kinds import SIGNS, SILENCES, Kinds, Signs
+from extraction.kin import Kin
+from extraction.kinds import SIGNS, SILENCES
 from extraction.spans import MAX_VALUE, PHRASE, WIDTH, Text, cut, fold, occurrences, shape, words_of
 
 MAX_KNOWN: Final = 30
@@ -81,8 +82,6 @@ _COLUMN: Final = {name: i for i, name in enumerate(FEATURES)}
 _SIGNS: Final = [_COLUMN[name] for name in SIGNS]
 _SILENCES: Final = [_COLUMN[name] for name in SILENCES]
 
-Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Texts to unit vectors, ``[texts, dimensions]``."""
 Claims = Mapping[str, Sequence[int]]
 """Known attribute → the runs of a text that are its value."""
 
@@ -555,81 +554,3 @@ def _places(folded: str, attribute: str) -> Iterator[tuple[int, int]]:
         while at >= 0:
             yield at, at + len(name)
             at = folded.find(name, at + 1)
-
-
-class Kin:
-    """How like attributes are by their names.
-
-    Args:
-        encode: texts to unit vectors; or ``None``: then no attribute is like another.
-        kinds: what is known of values by the names of their attributes.
-    """
-
-    POWER: Final = 4
-    """Cosines between any two names are 0.2 to 0.4: the fourth power leaves of that 0.01."""
-
-    def __init__(self, encode: Vectors | None, kinds: Kinds | None = None) -> None:
-        self._encode = encode
-        self._kinds = kinds
-        self._seen: dict[str, NDArray[np.float32]] = {}
-        self._sum: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
-
-    def vector(self, attribute: str) -> NDArray[np.float32]:
-        """Vector of an attribute's name."""
-        self.read([attribute])
-        return self._seen[attribute]
-
-    def read(self, attributes: Iterable[str]) -> None:
-        """Encode those that are new, all at once."""
-        new = [a for a in dict.fromkeys(attributes) if a not in self._seen]
-        if not new:
-            return
-        if self._encode is None:
-            self._seen.update((a, np.zeros(1, dtype=np.float32)) for a in new)
-            return
-        self._seen.update(zip(new, self._encode(new), strict=True))
-
-    def prepare(self, texts: Iterable[Text]) -> None:
-        """Get ready for questions about these texts: one pass of the encoder instead of one for each text."""
-        if self._kinds is not None:
-            self._kinds.prepare(texts)
-
-    def signs(
-        self,
-        text: Text,
-        runs: NDArray[np.int32],
-        attribute: str,
-        known: Iterable[str] | None,
-        makers: NDArray[np.float32],
-    ) -> Signs:
-        """The signs by which an attribute's values are told without an example of them.
-
-        Args:
-            known: the known attributes, to whose names words may be more like; ``None``: likeness is not asked.
-            makers: see :attr:`Reading.makers`.
-        """
-        if self._kinds is None:
-            return Signs(np.zeros((len(runs), len(SIGNS)), np.float32), np.zeros(len(SILENCES), np.float32))
-        usual = None if known is None else self._usual(attribute, tuple(known))
-        return self._kinds.signs(text, runs, attribute, self.vector(attribute), usual, makers)
-
-    def _usual(self, attribute: str, known: tuple[str, ...]) -> NDArray[np.float32]:
-        """The mean of the vectors of the other attributes' names; zeros where there are none."""
-        own = self.vector(attribute)
-        others = len(known) - (attribute in known)
-        if not others:
-            return np.zeros_like(own)
-        if self._sum is None or self._sum[0] != known:
-            self.read(known)
-            total: NDArray[np.float32] = np.stack([self._seen[a] for a in known]).sum(axis=0)
-            self._sum = (known, total)
-        return np.asarray((self._sum[1] - own * (attribute in known)) / others, dtype=np.float32)
-
-    def weights(self, attribute: str, known: Mapping[str, int]) -> NDArray[np.float32]:
-        """Weight of each known attribute for one that is taken for new, ``[attributes]``; its own is 0."""
-        self.read([attribute, *known])
-        own = self._seen[attribute]
-        return np.array(
-            [0.0 if other == attribute else max(0.0, float(own @ self._seen[other])) ** self.POWER for other in known],
-            dtype=np.float32,
-        )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extraction import language
+from extraction.beliefs import Answer
 from extraction.benchmarks import MarkedProduct
 from extraction.clauses import Clause, ClauseReader, Reading, clauses
 from extraction.encoder import Encoder
@@ -36,7 +37,6 @@ from extraction.rules import AttributeRules
 from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
 from extraction.training import Heads
-from extraction.values import Answer
 from kg.graph import (
     Document,
     DocumentKind,

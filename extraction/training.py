@@ -34,8 +34,8 @@ from extraction.benchmarks import (
 from extraction.corrections import as_examples, read_corrections
 from extraction.encoder import Encoder
 from extraction.evaluation import ExtractionScore, score_triplets, score_values
+from extraction.kin import Kin
 from extraction.kinds import Kinds
-from extraction.memory import Kin
 from extraction.triplets import TripletModel
 from extraction.values import Progress, Recipe, ValueModel
 from kg.errors import ExtractionError

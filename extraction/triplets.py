@@ -13,11 +13,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from extraction.benchmarks import MarkedSentence, Triplet
+from extraction.calibration import Platt
 from extraction.sentences import ReadSentence
 from kg.errors import ExtractionError
 
@@ -62,36 +63,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Log-odds to confidence: ``1 / (1 + exp(-(slope * logit + shift)))`` (Platt 1999)."""
-
-    slope: float = 1.0
-    shift: float = 0.0
-
-    def __call__(self, logit: float) -> float:
-        """The confidence, between 0 and 1."""
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, self.slope * logit + self.shift))))
-
-    @classmethod
-    def fit(cls, logits: Sequence[float], right: Sequence[bool]) -> Calibration:
-        """Maximise the likelihood of what was right; the identity where there is too little to learn from."""
-        import numpy as np
-        from scipy.optimize import minimize
-
-        if min(sum(right), len(right) - sum(right)) < 5:
-            return cls()
-        x, y = np.array(logits), np.array(right, dtype=np.float64)
-
-        def cost(w: Any) -> float:
-            z = w[0] * x + w[1]
-            # A weak pull to the identity keeps few examples from saying too much.
-            return float((np.logaddexp(0, z) - y * z).sum() + (w[0] - 1) ** 2 + 0.1 * w[1] ** 2)
-
-        slope, shift = minimize(cost, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(0.05, 5), (-5, 5)]).x
-        return cls(float(slope), float(shift))
-
-
-@dataclass(frozen=True, slots=True)
 class ReadTriplet:
     """A triplet that the model reads in a sentence."""
 
@@ -126,8 +97,8 @@ class TripletModel:
         self,
         encoder: AdaptedEncoder,
         net: TripletNet,
-        exact: Calibration,
-        fact: Calibration,
+        exact: Platt,
+        fact: Platt,
         threshold: float = min(THRESHOLDS),
     ) -> None:
         self.encoder = encoder
@@ -171,7 +142,7 @@ class TripletModel:
             net = TripletNet(encoder.dimensions).to(encoder.device)
             for epoch in _epochs(_Prepared.of(learned, encoder, recipe), encoder, net, recipe):
                 progress(epoch)
-        model = cls(encoder, net, Calibration(), Calibration())
+        model = cls(encoder, net, Platt(), Platt())
         if kept_out:
             judged = model._judged(kept_out)
             stated = sum(len(s.triplets) for s in kept_out)
@@ -181,11 +152,11 @@ class TripletModel:
             model.threshold = 0.0
         return model
 
-    def calibrations(self, marked: Sequence[MarkedSentence]) -> tuple[Calibration, Calibration]:
+    def calibrations(self, marked: Sequence[MarkedSentence]) -> tuple[Platt, Platt]:
         """Those of exact triplets and of facts that fit what is read in sentences which were not learned."""
         judged = [one for one in self._judged(marked) if one[0] >= self.threshold]
         logits = [logit for logit, _, _ in judged]
-        return Calibration.fit(logits, [e for _, e, _ in judged]), Calibration.fit(logits, [f for _, _, f in judged])
+        return Platt.fit(logits, [e for _, e, _ in judged]), Platt.fit(logits, [f for _, _, f in judged])
 
     def _judged(self, marked: Sequence[MarkedSentence]) -> list[tuple[float, bool, bool]]:
         """The log-odds of each triplet found, whether it is exactly right, and whether its fact is."""
@@ -266,7 +237,7 @@ class TripletModel:
         net = TripletNet(encoder.dimensions)
         try:
             config = orjson.loads((saved / _CONFIG).read_bytes())
-            exact, fact = Calibration(**config["exact"]), Calibration(**config["fact"])
+            exact, fact = Platt(**config["exact"]), Platt(**config["fact"])
             threshold = float(config["threshold"])
             weights = {n: w.float() for n, w in load_file(saved / _WEIGHTS).items()}
             net.load_state_dict(weights)

@@ -27,13 +27,14 @@ import orjson
 
 from extraction import language
 from extraction.adapters import AdaptedEncoder
+from extraction.beliefs import Answer
 from extraction.benchmarks import MarkedProduct, read_products
 from extraction.encoder import Encoder
 from extraction.evaluation import Count, calibration_error, score_values
 from extraction.mentions import Lexicon
 from extraction.rules import AttributeRules
 from extraction.training import kin_of
-from extraction.values import Answer, Recipe, ValueModel
+from extraction.values import Recipe, ValueModel
 from kg.vocabulary import Vocabulary
 
 SETS: Final = (
@@ -65,8 +66,8 @@ VARIANTS: Final[Mapping[str, Callable[[Recipe], Recipe]]] = {
     "without likeness": lambda r: replace(r, without=("likeness", "unlike")),
 }
 SIGNS_AWAY: Final = ("without kinds", "without hypernyms", "without neighbours", "without likeness")
-"""Variants of what was never seen alone, which the memory answers by itself: a sort of signs (:mod:`extraction.kinds`) is not
-weighed. It may still be a candidate's source, or a part of another sign."""
+"""Variants of what was never seen alone, which the memory answers by itself: a sort of signs (:mod:`extraction.kinds`)
+is not weighed. It may still be a candidate's source, or a part of another sign."""
 
 
 @dataclass(frozen=True, slots=True)

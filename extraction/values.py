@@ -16,9 +16,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,9 +27,11 @@ import orjson
 from numpy.typing import NDArray
 
 from extraction.adapters import AdaptedEncoder, Coded
+from extraction.beliefs import Answer, Belief, Calibration, calibrate
 from extraction.benchmarks import MarkedProduct
 from extraction.fitting import Fitted, Scorer, Scorers, fit, without_category
-from extraction.memory import FEATURES, REGIMES, Candidates, Claims, Kin, Memory, Reading, Regime
+from extraction.kin import Kin
+from extraction.memory import FEATURES, REGIMES, Candidates, Claims, Memory, Reading, Regime
 from extraction.normalforms import NormalForms
 from extraction.spans import cut
 from kg.errors import ExtractionError
@@ -50,8 +51,6 @@ MIN_REPLAY: Final = 256
 LATE_REPLAY: Final = 2
 """Texts learned again beside each that was held out for the calibration, when that is done. An epoch of these gained .6
 points of F1 on a fifth of AE-110K's training texts (87.8 to 88.4 over thresholds from .35 to .5)."""
-MIN_CALIBRATED: Final = 100
-"""Questions below which a threshold would be chance; the default is kept."""
 THRESHOLDS: Final[Mapping[Regime, float]] = {"moved": 0.25, "new": 0.15}
 """Least softmax probability of a value of what is not known here. How silent an attribute is cannot be learned from
 others: thresholds fitted on those ranged from .1 to .6, and answered nothing for some. Chosen on validation texts."""
@@ -59,9 +58,6 @@ NETWORK: Final = 0.6
 """Share of the network's scores in an answer; the rest is the memory's alone. The network has seen its texts several
 times and is too sure of itself, the memory is fitted with each text left out. On a fifth of AE-110K's training texts F1
 was 87.3 with the network's scores, 87.5 with .6 of them, 86.0 with none, at the default threshold."""
-PULL: Final = 0.05
-"""F1 that a threshold must gain for each unit that it lies away from the default: on 150 held-out texts of AE-110K F1
-hardly changes between .25 and .5, and the best of such a plateau is chance (it cost .3 points on texts never seen)."""
 KEPT: Final = 4
 """Of a question's values those that are kept, the most probable ones."""
 READ_PIECES: Final = 1024
@@ -100,61 +96,6 @@ class Recipe:
         return replace(
             self, epochs=epochs, adapter_rate=self.adapter_rate / 3, head_rate=self.head_rate / 3, moved_share=0.0
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A value, or ``None`` for "not stated", with the probability that it is right."""
-
-    value: str | None
-    probability: float
-    quote: str | None = None
-    """What the text says, where the value is its normal form."""
-
-    def place(self, text: str) -> tuple[int, int] | None:
-        """Where the text says it, as words of their own however they are spaced; ``None`` if nowhere."""
-        if self.quote is None or not self.quote.split():
-            return None
-        said = r"\s+".join(map(re.escape, self.quote.split()))
-        found = re.search(rf"(?<!\w){said}(?!\w)", text) or re.search(said, text)
-        return found.span() if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class Belief:
-    """What the softmax makes of a question, before it is decided and calibrated."""
-
-    silent: float
-    """Probability of "not stated"."""
-    values: tuple[Answer, ...]
-    """Values with their softmax probabilities, the most probable first."""
-
-    @property
-    def best(self) -> Answer:
-        """The most probable value, whatever the probability of "not stated"."""
-        return self.values[0] if self.values else Answer(None, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """From the softmax's probability p of an answer to how often such answers are right: σ(slope · logit p + shift)."""
-
-    slope: float = 1.0
-    shift: float = 0.0
-    threshold: float = 0.4
-    """Least softmax probability of a value that is answered."""
-
-    def __call__(self, p: float) -> float:
-        """The calibrated probability."""
-        logit = np.log(max(p, 1e-6) / max(1.0 - p, 1e-6))
-        return float(1.0 / (1.0 + np.exp(-(self.slope * logit + self.shift))))
-
-    def decide(self, belief: Belief) -> Answer:
-        """The answer to a question."""
-        best = belief.best
-        if best.value is None or best.probability < self.threshold:
-            return Answer(None, belief.silent)
-        return replace(best, probability=self(best.probability))
 
 
 @dataclass(slots=True)
@@ -496,7 +437,7 @@ class ValueModel:
             for a, belief in beliefs.items()
         ]
         return [
-            (n, a, replace(best, probability=self._calibration(products[n].category, a)(best.probability)))
+            (n, a, replace(best, probability=self._calibration(products[n].category, a).sure(best.probability)))
             for _, n, a, best in sorted(found, key=lambda f: f[:3])
         ]
 
@@ -660,47 +601,3 @@ class _Course:
         self.optimiser.load_state_dict(content["optimiser"])
         self.schedule.load_state_dict(content["schedule"])
         return int(content["epochs"])
-
-
-def calibrate(
-    products: Sequence[MarkedProduct], beliefs: Iterable[Mapping[str, Belief]], *, threshold: float | None = None
-) -> Calibration:
-    """Threshold and calibration from texts that were held out of the training.
-
-    The threshold, unless it is given, is the one with the best F1, drawn to :class:`Calibration`'s own by :data:`PULL`.
-    The two numbers of the calibration maximise the likelihood (Platt scaling), held to the identity by a weak penalty.
-    """
-    rows: list[tuple[float, bool, bool]] = []  # probability of the best value, is it right, is a value stated
-    for product, belief in zip(products, beliefs, strict=True):
-        for attribute, values in product.targets.items():
-            best = belief[attribute].best
-            rows.append((best.probability, best.value in values, bool(values)))
-    chances = np.array([r[0] for r in rows])
-    right, stated = np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
-    default = Calibration() if threshold is None else Calibration(threshold=threshold)
-    if len(rows) < MIN_CALIBRATED:
-        return default
-    options = [t / 100 for t in range(20, 61, 5)]
-
-    def f1(threshold: float) -> float:
-        answered = chances >= threshold
-        return 2 * float(right[answered].sum()) / max(1, int(answered.sum()) + int(stated.sum()))
-
-    if threshold is None:
-        threshold = max(options, key=lambda t: f1(t) - PULL * abs(t - default.threshold))
-    answered = chances >= threshold
-    return replace(_platt(chances[answered], right[answered]), threshold=threshold)
-
-
-def _platt(chances: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
-    from scipy.optimize import minimize
-
-    clipped = np.clip(chances, 1e-6, 1 - 1e-6)
-    logits = np.log(clipped / (1 - clipped))
-
-    def loss(x: NDArray[np.float64]) -> float:
-        score = np.where(right, 1.0, -1.0) * (x[0] * logits + x[1])
-        return float(np.logaddexp(0.0, -score).sum() + (x[0] - 1) ** 2 + x[1] ** 2)
-
-    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead")
-    return Calibration(float(found.x[0]), float(found.x[1]))

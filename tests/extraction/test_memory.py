@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from extraction.benchmarks import MarkedProduct
 from extraction.fitting import LEAST_QUESTIONS, Group, Scorer, fit, fit_scorer
+from extraction.kin import Kin
 from extraction.kinds import Kinds
-from extraction.memory import FEATURES, Kin, Memory
+from extraction.memory import FEATURES, Memory
 from extraction.spans import WIDTH, cut, fold, occurrences, shape
 from kg.vocabulary import Vocabulary
 from tests.extraction.conftest import lures

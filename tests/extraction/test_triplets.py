@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from extraction.benchmarks import MarkedSentence, Triplet
+from extraction.calibration import Platt
 from extraction.encoder import Encoder
 from extraction.evaluation import triplet_calibration_errors
 from extraction.tripletnet import words_of
-from extraction.triplets import Calibration, ReadTriplet, Recipe, TripletModel, best_threshold, once, split
+from extraction.triplets import ReadTriplet, Recipe, TripletModel, best_threshold, once, split
 from kg.errors import ExtractionError
 from tests.extraction.conftest import spoken
 
@@ -113,13 +114,13 @@ def test_confidence_is_the_share_that_was_right() -> None:
     logits = rng.normal(1.0, 2.0, 4000)
     # The truth is half as sure as the logits say, and less often right.
     right = rng.random(4000) < 1 / (1 + np.exp(-(0.5 * logits - 0.4)))
-    fitted = Calibration.fit(logits.tolist(), right.tolist())
+    fitted = Platt.fit(logits.tolist(), right.tolist())
     assert fitted.slope == pytest.approx(0.5, abs=0.05)
     assert fitted.shift == pytest.approx(-0.4, abs=0.1)
 
 
 def test_too_few_mistakes_calibrate_nothing() -> None:
-    assert Calibration.fit([1.0] * 20, [True] * 20) == Calibration()
+    assert Platt.fit([1.0] * 20, [True] * 20) == Platt()
 
 
 def test_a_fact_is_right_where_its_triplet_is_one_word_off() -> None:

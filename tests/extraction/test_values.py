@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from extraction.adapters import AdaptedEncoder
+from extraction.beliefs import Answer, Belief, Calibration, calibrate
 from extraction.benchmarks import MarkedProduct
 from extraction.encoder import Encoder
-from extraction.memory import Kin, Memory
+from extraction.kin import Kin
+from extraction.memory import Memory
 from extraction.spanhead import WIDTH, _places
-from extraction.values import Answer, Belief, Calibration, Recipe, ValueModel, calibrate
+from extraction.values import Recipe, ValueModel
 from tests.extraction.conftest import lures
 
 QUICK = Recipe(epochs=2, rank=2, first_layer=5, held_out=0.0)
@@ -185,7 +187,7 @@ def world(rights: int, chance: float, questions: int) -> tuple[list[MarkedProduc
 
 def test_calibrated_probabilities_are_how_often_answers_are_right() -> None:
     products, beliefs = world(rights=150, chance=0.95, questions=200)
-    assert calibrate(products, beliefs)(0.95) == pytest.approx(0.75, abs=0.03)
+    assert calibrate(products, beliefs).sure(0.95) == pytest.approx(0.75, abs=0.03)
 
 
 def test_a_handful_of_questions_calibrates_nothing() -> None:
