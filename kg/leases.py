@@ -169,10 +169,10 @@ def expire(store: GraphStore, name: str, *, then: Then | None = None) -> Lease |
         # Somebody has the lock and does not let go: the holder, frozen in the middle of a commit.
         held = store.read(_LOOK, name=name)
         if held and held[0]["expired"]:
-            end_transactions(store, held[0]["holder"])
+            store.end_transactions("holder", held[0]["holder"])
         expired = _move(store, work, name, "")
     if expired is not None:
-        end_transactions(store, expired.holder)
+        store.end_transactions("holder", expired.holder)
     return expired
 
 
@@ -191,17 +191,6 @@ def change(store: GraphStore, name: str, *, seen: int, then: Callable[[Transacti
         return True
 
     return _move(store, work, name, "")
-
-
-def end_transactions(store: GraphStore, holder: str) -> int:
-    """End the transactions that a holding of a lease has open, and say how many."""
-    rows = store.read(
-        "SHOW TRANSACTIONS YIELD transactionId, metaData\nWHERE metaData.holder = $holder\nRETURN transactionId AS id",
-        holder=holder,
-    )
-    if rows:
-        store.autocommit("TERMINATE TRANSACTIONS $ids", ids=[row["id"] for row in rows])
-    return len(rows)
 
 
 def fenced(store: GraphStore, lease: Lease, lost: threading.Event | None = None) -> GraphStore:

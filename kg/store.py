@@ -13,11 +13,12 @@ import random
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, LiteralString, Self, TypeVar
+from uuid import uuid4
 
 import neo4j
 import numpy as np
@@ -266,6 +267,28 @@ class GraphStore:
                 f"Index {failed[0]['name']} failed: {failed[0]['failureMessage']}. Drop it, and run kg init again."
             )
 
+    def end_transactions(self, key: str, value: str) -> int:
+        """End the open transactions that show this in their metadata, and say how many.
+
+        Where a connection breaks and nobody tells the server, what it left open keeps its locks, until the server
+        misses the client: by the usual settings of Linux a quarter of an hour.
+        """
+        with self._errors_explained():
+            return self._patiently(lambda: self._end(key, value), _may_pass)
+
+    def _end(self, key: str, value: str) -> int:
+        with self._driver.session(database=self.database) as session:
+            rows = session.run(
+                "SHOW TRANSACTIONS YIELD transactionId, metaData\nWHERE metaData[$key] = $value\n"
+                "RETURN transactionId AS id",
+                key=key,
+                value=value,
+            )
+            ids = [row["id"] for row in rows]
+            if ids:
+                session.run("TERMINATE TRANSACTIONS $ids", ids=ids).consume()
+        return len(ids)
+
     def _session(self, mode: str, **how: Any) -> neo4j.Session:
         return self._driver.session(database=self.database, default_access_mode=mode, **how)
 
@@ -275,9 +298,29 @@ class GraphStore:
         timeout_s: float | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> T:
-        unit = neo4j.unit_of_work(metadata=dict(metadata or {}), timeout=timeout_s)(work)
+        attempt = uuid4().hex
+        marks = {**(metadata or {}), "attempt": attempt}
+        unit = neo4j.unit_of_work(metadata=marks, timeout=timeout_s)(work)
+        cut_off = False
+
+        def once() -> T:
+            nonlocal cut_off
+            if cut_off:
+                self._end("attempt", attempt)
+                cut_off = False
+            try:
+                return session.execute_write(unit)
+            except (ServiceUnavailable, SessionExpired):
+                cut_off = True
+                raise
+
         with self._errors_explained(), self._session(neo4j.WRITE_ACCESS) as session:
-            return self._patiently(lambda: session.execute_write(unit), _may_pass)
+            try:
+                return self._patiently(once, _may_pass)
+            except IncompleteCommit:
+                with suppress(DriverError, Neo4jError, OSError):  # it may be away for longer: then it has forgotten all
+                    self._patiently(lambda: self._end("attempt", attempt), _may_pass)
+                raise
 
     def _run(
         self,

@@ -128,6 +128,23 @@ def test_of_a_connection_that_is_cut_at_the_commit_a_read_is_done_again_and_a_wr
     assert store.read("MATCH (a:Aspect) RETURN a.key AS key") == [{"key": "sound"}]
 
 
+def test_what_a_connection_that_fell_silent_left_open_keeps_nobody_waiting(
+    store: GraphStore, database: localdb.Connection
+) -> None:
+    store.write("CREATE (:Aspect {key: 'sound'})")
+    port = int(database.uri.rpartition(":")[2])
+    with (
+        Proxy(port, [Cut(2, How.MUTE, 0.1)]) as proxy,  # the commit never comes to the server, and nobody closes
+        GraphStore.connect(proxy.uri, database.username, database.password) as cut_off,
+    ):
+        with pytest.raises(ConnectionFailedError, match="run the same command again"):
+            cut_off.write("MATCH (a:Aspect {key: 'sound'}) SET a.name = 'lost'")
+        assert store.write("MATCH (a:Aspect {key: 'sound'}) SET a.name = 'Sound' RETURN 1 AS n", timeout_s=5) == [
+            {"n": 1}
+        ]
+    assert store.read("MATCH (a:Aspect) RETURN a.name AS name") == [{"name": "Sound"}]
+
+
 def test_what_may_pass_is_tried_again_and_a_server_that_is_back_is_found_within_about_a_second(
     store: GraphStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
