@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,15 +40,18 @@ _BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
 _YEAR: Final = timedelta(days=365)
 
 
-def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dict[str, Any]:
+def growth(settings: Settings, folder: Path, name: Set, *, related: bool, seeds: int) -> dict[str, Any]:
     """Figures of the fine-tuned and of the full model, and the processor's seconds of each.
 
-    The standard error is that of the relative difference, over the users.
+    The relative difference is that of the means over the seeds, its standard error that over the users.
+
+    Args:
+        seeds: with so many seeds, from the settings' on, all is trained.
 
     Raises:
         BenchmarkError: the set has no times, or a file is not there.
     """
-    from embeddings import export, registry, training  # torch takes seconds to import
+    from embeddings import export  # torch takes seconds to import
 
     task = read_task(folder, name, related=related, seed=settings.seed)
     if task.only_order:
@@ -62,33 +66,47 @@ def growth(settings: Settings, folder: Path, name: Set, *, related: bool) -> dic
     if not len(times):
         raise BenchmarkError(f"{name} has no times, so nothing says what came first. Take another set.")
 
-    def fit(until: float, base: registry.Checkpoint | None) -> tuple[registry.Checkpoint, float]:
-        begun = time.process_time()
-        part, names = graph_until(data, index, until)
-        fitted = training.fit(part, names, seed=settings.seed, device=settings.device, base=base)
-        return replace(fitted, version=f"{until:.0f}"), time.process_time() - begun
-
     ends = np.quantile(times, np.linspace(_FIRST, 1.0, _STEPS + 1))
-    first, _ = fit(ends[0], None)
-    model, tunings = first, []
-    for end in ends[1:]:
-        model, seconds = fit(end, model)
-        tunings.append(round(seconds, 1))
-    full, seconds = fit(ends[-1], None)
-    found = {
-        kind: _found(data, index, task, checkpoint)
-        for kind, checkpoint in (("first nine tenths", first), ("fine-tuned", model), ("full training", full))
-    }
-    mean = found["full training"].mean(axis=0)
-    gain = (found["fine-tuned"] - found["full training"]) / mean
+    found: dict[str, list[np.ndarray]] = {"first nine tenths": [], "fine-tuned": [], "full training": []}
+    rows = []
+    for seed in range(settings.seed, settings.seed + seeds):
+        fit = partial(_fit, data, index, settings, seed)
+        first, _ = fit(ends[0], None)
+        model, tunings = first, []
+        for end in ends[1:]:
+            model, seconds = fit(end, model)
+            tunings.append(round(seconds, 1))
+        full, seconds = fit(ends[-1], None)
+        for kind, checkpoint in zip(found, (first, model, full), strict=True):
+            found[kind].append(_found(data, index, task, checkpoint))
+        rows.append(
+            {
+                "seed": seed,
+                **{kind: _named(values[-1].mean(axis=0)) for kind, values in found.items()},
+                "cpu seconds": {"each fine-tuning": tunings, "full training": round(seconds, 1)},
+            }
+        )
+    tuned, whole = (np.mean(found[kind], axis=0) for kind in ("fine-tuned", "full training"))
+    gain = (tuned - whole) / whole.mean(axis=0)
     return {
         "set": name,
         "interactions": len(times),
-        **{kind: _named(values.mean(axis=0)) for kind, values in found.items()},
+        "seeds": rows,
         "relative": _named(gain.mean(axis=0)),
         "standard error": _named(gain.std(axis=0, ddof=1) / np.sqrt(len(gain))),
-        "cpu seconds": {"each fine-tuning": tunings, "full training": round(seconds, 1)},
     }
+
+
+def _fit(
+    data: HeteroData, index: NodeIndex, settings: Settings, seed: int, until: float, base: Checkpoint | None
+) -> tuple[Checkpoint, float]:
+    """A training on the graph as it was then, and the processor's seconds that it took."""
+    from embeddings import training
+
+    begun = time.process_time()
+    part, names = graph_until(data, index, until)
+    fitted = training.fit(part, names, seed=seed, device=settings.device, base=base)
+    return replace(fitted, version=f"{until:.0f}"), time.process_time() - begun
 
 
 def arriving(events: Sequence[EventRecord], rng: np.random.Generator) -> tuple[EventRecord, ...]:

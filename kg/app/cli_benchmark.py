@@ -190,12 +190,16 @@ def growth(
     data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
     set: Annotated[Literal["beauty", "musical_instruments"], typer.Option(help="Which set it is.")],
     related: Annotated[bool, typer.Option(help="Use the set's own relations between products.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="So many seeds, from KG_SEED on.")] = 1,
     json: Json = False,
 ) -> None:
     """Train on ten times when the graph has grown by a hundredth, beside a full training in the end."""
     from kg.app import benchmark_growth as measured
 
-    show(measured.growth(Settings.load(), data, set, related=related), json)
+    report = measured.growth(Settings.load(), data, set, related=related, seeds=seeds)
+    if not json:
+        show(report.pop("seeds"), json)
+    show(report, json)
 
 
 @app.command("deltas")
