@@ -65,7 +65,7 @@ class Kin:
 
         Args:
             known: the known attributes, to whose names words may be more like; ``None``: likeness is not asked.
-            makers: see :attr:`Reading.makers`.
+            makers: see :attr:`extraction.memory.Reading.makers`.
         """
         if self._kinds is None:
             return Signs(np.zeros((len(runs), len(SIGNS)), np.float32), np.zeros(len(SILENCES), np.float32))
