@@ -43,6 +43,7 @@ import scipy.sparse as sp
 
 from embeddings.export import PRODUCT_RELATIONS
 from embeddings.split import Interactions
+from kg.popularity import popularity as of_users
 
 HISTORY: Final = 200
 """Most products of a user's history that count, the strongest first; keeps the query's work bounded."""
@@ -218,12 +219,5 @@ def moved(matrix: sp.csr_matrix | None, place: np.ndarray, n_products: int) -> s
 
 
 def popularity(x: Interactions) -> np.ndarray:
-    """log(1 + users who met it) / log(1 + users who met the most popular), float32 ``[n_products]`` in [0, 1].
-
-    On validation data the logarithm was worth 4 % more than the rank in the catalogue. What nobody has met yet is
-    not unpopular but unknown, and gets the median of the others.
-    """
-    users = np.log1p(np.asarray(x.matrix().sum(axis=0), dtype=np.float64).ravel())
-    if users.any():
-        users[users == 0.0] = np.median(users[users > 0.0])
-    return (users / max(users.max(initial=0.0), 1e-12)).astype(np.float32)
+    """What :func:`kg.popularity.popularity` says of these interactions, float32 ``[n_products]`` in [0, 1]."""
+    return of_users(np.asarray(x.matrix().sum(axis=0)).ravel()).astype(np.float32)

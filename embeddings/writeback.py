@@ -11,7 +11,8 @@ against all indexes that it names, so readers of the live slot would fail while
 the other slot's index is away, even though they do not use it. Only a change of
 width makes the index anew, and then while it is empty, which takes milliseconds.
 
-``Product.popularity`` belongs to the data, not to a model, and has no slots.
+``Product.popularity`` belongs to the data, not to a model (:mod:`kg.popularity`): it has no slots, and nothing
+here writes it. Nor is the note of a product's shelves a model's: it repeats ``IN_CATEGORY``.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class WriteBackSummary:
 def write_embeddings(
     store: GraphStore, checkpoint: Checkpoint, *, progress: Report | None = None, now: datetime | None = None
 ) -> WriteBackSummary:
-    """Write vectors, relations and popularity into the dark slot; the model is then ``ready`` to be promoted.
+    """Write vectors and relations into the dark slot; the model is then ``ready`` to be promoted.
 
     A model that is there already, whole, is left as it is.
 
@@ -91,7 +92,6 @@ def write_embeddings(
     ):
         _write_vectors(store, label, f"embedding_{slot}", keys, vectors, report)
     _write_relations(store, checkpoint, report)
-    _write_popularity(store, checkpoint, report)
     # Applications that relate products to categories by a driver of their own need not know of this note.
     report("Shelves", 0, 1)
     store.autocommit(SHELVE_ALL)
@@ -111,7 +111,6 @@ def _check(checkpoint: Checkpoint) -> None:
         "products' vectors": checkpoint.product_vectors,
         "SIMILAR_TO weights": checkpoint.similar.data,
         "SIMILAR_TO nexts": np.empty(0) if checkpoint.following is None else checkpoint.following.data,
-        "popularity": checkpoint.popularity,
         "score's weights": np.array(list(weights)),
     }
     for name, values in numbers.items():
@@ -240,18 +239,6 @@ def _write_relations(store: GraphStore, checkpoint: Checkpoint, report: Report) 
         store.write(_RELATE, rows=batch, version=checkpoint.version)
         done += len(batch)
         report("Relations", done, len(skus))
-
-
-def _write_popularity(store: GraphStore, checkpoint: Checkpoint, report: Report) -> None:
-    done = 0
-    pairs = zip(checkpoint.products, checkpoint.popularity.tolist(), strict=True)
-    for batch in batched(pairs, 5000):
-        store.write(
-            "UNWIND $rows AS row\nMATCH (p:Product {sku: row[0]})\nSET p.popularity = row[1]",
-            rows=[list(pair) for pair in batch],
-        )
-        done += len(batch)
-        report("Popularity", done, len(checkpoint.products))
 
 
 def _finish(store: GraphStore, version: str, slot: str) -> None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final
 
 from kg.graph import Document, Node, Relationship
 from kg.privacy import Pseudonym
@@ -223,28 +221,6 @@ def load_events(
                 pipeline.put(partial(commit, event_statements(known, pseudonym, repeats), len(batch)))
             loaded += len(known)
     return IntakeSummary(loaded=loaded, unchanged_events=loaded - sum(added))
-
-
-def rank_popularity(store: GraphStore, *, batch_size: int = 5 * BATCH_SIZE) -> int:
-    """Give each product its ``popularity`` before there is a model; return how many products got one.
-
-    It is the share of the catalogue that fewer users have met. Training computes the same,
-    so this is only for a shop whose first model is still to come: its popular products can be recommended already.
-    """
-    rows = [(sku, users) for sku, users in store.stream(_MET)]
-    counts = sorted(users for _, users in rows)
-    ranked = [{"sku": sku, "popularity": bisect_left(counts, users) / len(counts)} for sku, users in rows]
-    for part in batched(ranked, batch_size):
-        store.write(
-            "UNWIND $rows AS row\nMATCH (p:Product {sku: row.sku})\nSET p.popularity = row.popularity", rows=part
-        )
-    return len(ranked)
-
-
-_MET: Final = """
-MATCH (p:Product)
-RETURN p.sku, COUNT { MATCH (p)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User) RETURN DISTINCT u }
-"""
 
 
 def _commit(store: GraphStore, statements: list[Statement], rows: int, progress: Progress | None) -> None:

@@ -146,7 +146,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("consumable", "BOOLEAN", "Whether people buy it again and again."),
             Property("gtin", "STRING", "Global trade item number."),
             Property("released_at", "ZONED DATETIME", "When it came on sale."),
-            Property("popularity", "FLOAT", "Share of the catalogue that is interacted with less often, in [0, 1]."),
+            Property("popularity", "FLOAT", "Logarithm of how many users met it, as a share of the most popular's."),
             Property("shelf", "STRING", "Path of its shelf and ` > `: what begins with a category's stands in it."),
             Property("also_on", "STRING", "The same of the second shelf, in the order of their paths, if it has two."),
             Property("text_embedding", "LIST<FLOAT>", "Encoder's vector of title and description, 384-d, unit length."),

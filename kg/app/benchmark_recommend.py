@@ -33,6 +33,7 @@ from kg.app import jobs
 from kg.app.benchmark import own_graph
 from kg.app.files import lines, member
 from kg.errors import BenchmarkError
+from kg.popularity import count_popularity
 from kg.records import EventRecord, ProductRecord
 from kg.settings import Settings
 
@@ -112,6 +113,7 @@ def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: b
             begun = time.perf_counter()
             writeback.write_embeddings(store, checkpoint)
             registry.promote(store, checkpoint.version)
+            count_popularity(store)
             promoted = time.perf_counter() - begun
             begun = time.perf_counter()
             report = evaluation.evaluate_recommend(

@@ -26,6 +26,7 @@ from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stag
 from kg.errors import PromotionRefusedError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
+from kg.popularity import count_popularity
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
 from kg.settings import Settings
@@ -122,7 +123,7 @@ def _is_live(store: GraphStore) -> bool:
 def _follow(store: GraphStore, users: set[str]) -> int:
     """What is served follows what users did: their vectors; before the first model, what is popular."""
     if not _is_live(store):
-        intake.rank_popularity(store)
+        count_popularity(store)
         return 0
     from embeddings import foldin  # torch takes seconds to import
 

@@ -16,6 +16,7 @@ from kg.app import alerts
 from kg.app.files import json_rows
 from kg.app.session import progress_bar, pseudonym_of, stage_bar
 from kg.errors import CheckpointError, PromotionRefusedError, SettingsError
+from kg.popularity import count_popularity
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -156,6 +157,8 @@ def promote(
     if verdict is not None:
         gate.record(store, checkpoint.version, verdict, forced=force, now=now)
     live = registry.promote(store, checkpoint.version)
+    # The shop's and not the model's, so not before the switch: until then nothing changes for readers.
+    count_popularity(store)
     found = None if verdict is None else verdict.as_dict()
     return {"version": live.version, "slot": live.slot, "gate": found}
 

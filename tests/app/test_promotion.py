@@ -136,6 +136,31 @@ def test_a_model_that_serves_worse_goes_back_once_and_stays_back(
     assert "rolled_back_at" not in gate_of(store, worse)
 
 
+def test_the_shops_popularity_is_counted_after_the_switch_and_not_before(
+    store: GraphStore, settings: Settings, good: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def popular() -> float:
+        (row,) = store.read("MATCH (p:Product {sku: 'p00'}) RETURN p.popularity AS popularity")
+        return float(row["popularity"])
+
+    before = popular()
+    store.write(
+        "MATCH (p:Product {sku: 'p00'})\nUNWIND range(1, 60) AS n\n"
+        "CREATE (:User {id: 'new' + n})-[:VIEWED {count: 1, strength: 0.2}]->(p)"
+    )
+    saved(good, settings, "29990101-next", popularity=1.0 - good.popularity)
+    switch, then = registry.promote, []
+
+    def noted(*arguments: Any) -> registry.LiveModel:
+        then.append(popular())
+        return switch(*arguments)
+
+    monkeypatch.setattr(registry, "promote", noted)
+    assert models.promote(store, settings, force=True)["version"] == "29990101-next"
+    assert then == [before]
+    assert popular() == 1.0
+
+
 def test_the_version_before_comes_back_from_its_checkpoint_where_its_slot_was_taken(
     store: GraphStore, settings: Settings, good: Checkpoint, told: list[str]
 ) -> None:

@@ -23,7 +23,7 @@ from embeddings.writeback import write_embeddings
 from kg import catalogue
 from kg.errors import BenchmarkError
 from kg.store import GraphStore
-from tests.embeddings.test_writeback import WIDTH, model
+from tests.embeddings.test_writeback import POPULARITY, WIDTH, model
 from tests.embeddings.worlds import QUICK, checkerboard, exported, write_checkerboard
 
 
@@ -124,7 +124,7 @@ def test_each_edge_takes_away_what_it_feeds(live: GraphStore) -> None:
     # Somebody else's purchase makes the product less popular.
     anna = Edge(MET, index.row("User", "anna"), node["S1"])
     strap = index.row("Product", "S1")
-    assert scores.score(user, strap, [anna]) == pytest.approx(scores.score(user, strap) - 0.1 * 0.25)
+    assert scores.score(user, strap, [anna]) == pytest.approx(scores.score(user, strap) - 0.1 * POPULARITY["S1"])
 
 
 def test_edges_are_drawn_from_all_that_is_stated(live: GraphStore) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,12 +15,14 @@ from embeddings import registry, writeback
 from embeddings.registry import Checkpoint
 from embeddings.scoring import ScoreWeights
 from embeddings.writeback import WriteBackSummary, write_embeddings
-from kg import schema
+from kg import catalogue, schema
 from kg.errors import EmbeddingError
 from kg.migrations import vector_index_statement
 from kg.store import GraphStore
 
 WIDTH = schema.DEFAULT_DIMENSIONS
+POPULARITY = {"G1": 0.9, "G2": 0.7, "S1": 0.8, "S2": 0.5, "T1": 0.3, "X1": 0.1}
+"""Of the shop, whatever a model was trained on."""
 
 
 def unit(*places: int, width: int = WIDTH) -> np.ndarray:
@@ -33,7 +35,10 @@ def unit(*places: int, width: int = WIDTH) -> np.ndarray:
 
 
 def model(version: str, first: int = 0, width: int = WIDTH) -> Checkpoint:
-    """For the shop: anna near G1 and S1, cleo without a vector; G1 leads to S1 and T1."""
+    """For the shop: anna near G1 and S1, cleo without a vector; G1 leads to S1 and T1.
+
+    Models whose first place differs were trained on other popularities too.
+    """
     similar = np.zeros((4, 4), dtype=np.float32)
     similar[0, 2], similar[0, 3] = 0.5, 0.25
     return Checkpoint(
@@ -43,14 +48,15 @@ def model(version: str, first: int = 0, width: int = WIDTH) -> Checkpoint:
         user_vectors=unit(first, first + 1, -1, width=width),
         product_vectors=unit(first, first + 1, first, first + 2, width=width),
         similar=sp.csr_matrix(similar),
-        popularity=np.array([1.0, 0.5, 0.25, 0.0], dtype=np.float32),
+        popularity=np.roll(np.array([1.0, 0.5, 0.25, 0.0], dtype=np.float32), first),
         weights=ScoreWeights(1.0, 1.0, 0.1),
     )
 
 
 def slots(store: GraphStore) -> dict[str, Any]:
-    """All that a reader of a model can see, by slot and by version."""
-    seen: dict[str, Any] = {}
+    """All that a reader of a model can see, by slot and by version; what has neither by its own name."""
+    rows = store.read("MATCH (p:Product) RETURN p.sku AS sku, p.popularity AS popularity ORDER BY sku")
+    seen: dict[str, Any] = {"popularity": {row["sku"]: row["popularity"] for row in rows}}
     for slot in schema.SLOTS:
         rows = store.read(
             f"MATCH (n:User|Product) WHERE n.embedding_{slot} IS NOT NULL\n"
@@ -70,8 +76,8 @@ def test_the_first_model_fills_blue_and_waits_to_be_promoted(shop: GraphStore) -
         "blue": {"anna": 0, "ben": 1, "G1": 0, "G2": 1, "S1": 0, "T1": 2},
         "green": {},
         "v1": [("G1", "S1", 0.5), ("G1", "T1", 0.25)],
+        "popularity": POPULARITY,
     }
-    assert shop.read("MATCH (p:Product {sku: 'G2'}) RETURN p.popularity AS p") == [{"p": 0.5}]
     assert registry.live(shop) is None
     version = shop.read("MATCH (m:ModelVersion {id: 'v1'}) RETURN m.status AS s, m.dimensions AS d, m.w_similar AS w")
     assert version == [{"s": "ready", "d": WIDTH, "w": 1.0}]
@@ -81,10 +87,10 @@ def test_the_next_model_fills_the_dark_slot_and_the_third_takes_the_place_of_the
     for number, version in enumerate(["v1", "v2"]):
         write_embeddings(shop, model(version, first=number))
         registry.promote(shop, version)
-    assert set(slots(shop)) == {"blue", "green", "v1", "v2"}
+    assert set(slots(shop)) == {"blue", "green", "v1", "v2", "popularity"}
     assert write_embeddings(shop, model("v3", first=5)).slot == "blue"
     now = slots(shop)
-    assert set(now) == {"blue", "green", "v2", "v3"}
+    assert set(now) == {"blue", "green", "v2", "v3", "popularity"}
     assert now["blue"]["anna"] == 5
     assert now["green"]["anna"] == 1
     assert registry.promote(shop, "v3").slot == "blue"
@@ -107,7 +113,6 @@ STAGES = (
     "User vectors",
     "Product vectors",
     "Relations",
-    "Popularity",
     "Shelves",
     "Waiting for the index",
 )
@@ -126,14 +131,14 @@ def test_cut_off_anywhere_the_live_slot_is_untouched_and_the_next_run_finishes(s
     with pytest.raises(Killed):
         write_embeddings(shop, model("v2", first=3), progress=kill)
     cut = slots(shop)
-    assert (cut["blue"], cut["v1"]) == (before["blue"], before["v1"])
+    assert {name: cut[name] for name in before if name != "green"} == {k: v for k, v in before.items() if k != "green"}
     assert registry.live(shop).version == "v1"
     # Another model than the one that was cut off: nothing of that one may remain.
     assert write_embeddings(shop, model("v3", first=7)).missing == 0
     done = slots(shop)
-    assert set(done) == {"blue", "green", "v1", "v3"}
+    assert set(done) == {"blue", "green", "v1", "v3", "popularity"}
     assert done["green"] == {"anna": 7, "ben": 8, "G1": 7, "G2": 8, "S1": 7, "T1": 9}
-    assert done["blue"] == before["blue"]
+    assert (done["blue"], done["popularity"]) == (before["blue"], before["popularity"])
 
 
 def test_a_node_deleted_since_the_export_is_skipped_and_counted(shop: GraphStore) -> None:
@@ -153,7 +158,6 @@ def test_a_node_that_the_model_does_not_know_keeps_no_old_vector(shop: GraphStor
     [
         ("user_vectors", np.full((3, WIDTH), np.nan, dtype=np.float32), "users' vectors hold NaN"),
         ("product_vectors", 2.0 * unit(0, 1, 2, 3), "not of unit length"),
-        ("popularity", np.array([np.inf, 0, 0, 0], dtype=np.float32), "popularity hold NaN or infinity"),
         ("weights", ScoreWeights(float("nan")), "score's weights hold NaN"),
     ],
 )
@@ -162,7 +166,7 @@ def test_what_is_not_a_vector_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(EmbeddingError, match=message):
         write_embeddings(shop, replace(model("v1"), **{field: value}))
-    assert slots(shop) == {"blue": {}, "green": {}}
+    assert slots(shop) == {"blue": {}, "green": {}, "popularity": POPULARITY}
     assert shop.read("MATCH (m:ModelVersion) RETURN m") == []
 
 
@@ -191,7 +195,7 @@ def test_two_write_backs_into_one_slot_end_with_one_of_them_refused(shop: GraphS
     second = model("v2", first=4)
 
     def intrude(stage: str, *_: int) -> None:
-        if stage == "Popularity" and not shop.read("MATCH (m:ModelVersion {id: 'v2'}) RETURN m"):
+        if stage == "Shelves" and not shop.read("MATCH (m:ModelVersion {id: 'v2'}) RETURN m"):
             write_embeddings(shop, second)
 
     with pytest.raises(EmbeddingError, match="another write-back took that slot"):
@@ -201,42 +205,98 @@ def test_two_write_backs_into_one_slot_end_with_one_of_them_refused(shop: GraphS
 
 
 def test_readers_that_hammer_during_switches_never_see_two_models_mixed(shop: GraphStore) -> None:
-    """A read takes vector, relation and model; whatever it sees belongs together, however often models switch."""
-    for number, version in enumerate(["v1", "v2"]):
-        write_embeddings(shop, model(version, first=10 * number))
-    registry.promote(shop, "v2")
-    write_embeddings(shop, model("v1", first=0))
+    """A read takes vector, relation and model; whatever it sees belongs together, however often models switch.
+
+    One of the readers asks for recommendations as customers do. Models are written beside the live one meanwhile, and
+    a read that begins after a switch has been committed sees the new model or a later one.
+    """
+
+    def number(version: str) -> int:
+        return int(version[1:]) % 2
+
+    def write(version: str) -> None:
+        # Even and odd ones differ in vectors, relations and the popularity that they were trained on.
+        of = model(version, first=number(version))
+        write_embeddings(shop, replace(of, similar=of.similar * (1.0 + number(version))))
+
+    for_user = catalogue.load()["recommend/for_user"]
+
+    def recommended() -> tuple[tuple[str, float], ...]:
+        rows = catalogue.run(shop, for_user, {"user": "anna", "limit": 10}).rows
+        return tuple((row["sku"], round(row["score"], 9)) for row in rows)
+
+    told = []
+    for version in ("v0", "v1"):
+        write(version)
+        registry.promote(shop, version)
+        told.append(recommended())
+    assert told[0] != told[1]
     query = """
         UNWIND range(1, 250) AS n
         CALL (n) {
           CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
           MATCH (m:ModelVersion {id: version}), (u:User {id: 'anna'})
-          MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO {model: m.id}]->(:Product {sku: 'S1'})
-          RETURN m.id AS model, CASE m.slot WHEN 'blue' THEN u.embedding_blue ELSE u.embedding_green END AS v
+          MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO {model: m.id}]->(p:Product {sku: 'S1'})
+          RETURN m.id AS model, r.weight AS weight, p.popularity AS popularity,
+                 CASE m.slot WHEN 'blue' THEN u.embedding_blue ELSE u.embedding_green END AS v
         }
-        RETURN model, v, count(n) AS reads"""
-    seen: Counter[tuple[str, int]] = Counter()
-    missed: list[int] = []
-    switched = threading.Event()
+        RETURN model, weight, popularity, v, count(n) AS reads"""
+    order = ["v1"]
+    """Versions in the order of their switches, each noted before its switch begins."""
+    committed = 0
+    """Place in the order of the last switch that is known to have been committed."""
+    stop = threading.Event()
+    settled: list[bool] = []
 
-    def hammer() -> Counter[tuple[str, int]]:
-        mine: Counter[tuple[str, int]] = Counter()
-        while not switched.is_set() or mine.total() < 25_000:
+    def allowed(since: int) -> list[str]:
+        """What a read may have seen that began when so many switches had been committed and has just ended."""
+        versions = order[since:]
+        settled.append(len(versions) == 1)
+        return versions
+
+    def hammer() -> int:
+        reads = 0
+        while not stop.is_set() or reads < 34_000:
+            since = committed
             rows = shop.read(query)
-            mine.update({(row["model"], row["v"].index(1.0)): row["reads"] for row in rows})
-            missed.append(250 - sum(row["reads"] for row in rows))
-        return mine
+            may = allowed(since)
+            assert sum(row["reads"] for row in rows) == 250
+            for row in rows:
+                assert row["model"] in may
+                seen = (row["v"].index(1.0), row["weight"], row["popularity"])
+                assert seen == (number(row["model"]), 0.5 * (1.0 + number(row["model"])), POPULARITY["S1"])
+            reads += 250
+        return reads
+
+    def ask() -> int:
+        reads = 0
+        while not stop.is_set() or reads < 300:
+            since = committed
+            answer = recommended()
+            assert answer in {told[number(version)] for version in allowed(since)}
+            reads += 1
+        return reads
+
+    def switch(version: str) -> None:
+        nonlocal committed
+        order.append(version)
+        registry.promote(shop, version)
+        committed = len(order) - 1
+        time.sleep(0.02)  # so that reads begin and end between two switches
 
     with ThreadPoolExecutor(4) as pool:
-        readers = [pool.submit(hammer) for _ in range(4)]
-        for n in range(40):
-            registry.promote(shop, ("v1", "v2")[n % 2])
-        switched.set()
-        for reader in readers:
-            seen += reader.result()
-    assert set(seen) == {("v1", 0), ("v2", 10)}
-    assert seen.total() >= 100_000
-    assert not any(missed)
+        readers = [pool.submit(hammer) for _ in range(3)]
+        asking = pool.submit(ask)
+        try:
+            for n in range(2, 10):
+                write(f"v{n}")
+                for version in (f"v{n}", f"v{n - 1}", f"v{n}"):
+                    switch(version)
+        finally:
+            stop.set()
+        assert sum(reader.result() for reader in readers) >= 100_000
+        assert asking.result() >= 300
+    assert sum(settled) > 100
 
 
 def test_shelves_that_an_application_gave_by_itself_are_noted(shop: GraphStore) -> None:

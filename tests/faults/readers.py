@@ -1,7 +1,8 @@
 """Readers while models change: no answer may be made of two models.
 
-Models take turns in two shapes, which differ in vectors and relations so that each gives its own recommendations, to
-the last digit of a score. An answer that neither shape gives is made of both, or of a model that is half there.
+Models take turns in two shapes, which differ in vectors, relations and the popularity that they were trained on, so
+that each gives its own recommendations, to the last digit of a score. An answer that neither shape gives is made of
+both, or of a model that is half there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kg import catalogue
 from kg.errors import StoreError
 from kg.store import GraphStore
 from tests.conftest import SHOP, empty
-from tests.embeddings.test_writeback import model, slots
+from tests.embeddings.test_writeback import POPULARITY, model, slots
 
 USERS: Final = ("anna", "ben", "cleo")
 Answer = tuple[tuple[str, float], ...]
@@ -131,6 +132,8 @@ def wrong_in_the_graph(store: GraphStore, number: int) -> Iterator[str]:
     related = sorted((a, b, round(w, 6)) for a, b, w in seen.get(live.version, []))
     if related != pairs:
         yield f"The live relations are {related} instead of {pairs}."
-    others = sorted(version for version in seen if version not in (live.version, "blue", "green"))
+    if seen["popularity"] != POPULARITY:
+        yield f"The popularity is {seen['popularity']} instead of the shop's, {POPULARITY}."
+    others = sorted(version for version in seen if version not in (live.version, "blue", "green", "popularity"))
     if len(others) > 1:
         yield f"Relations of {', '.join(others)} were left."

@@ -14,7 +14,7 @@ import pytest
 from extraction.corpus import product_document, review_document
 from kg.errors import TooManyRejectsError
 from kg.graph import Document, DocumentKind, Evidence, Extraction, Graph, Node, NodeRef, Relationship
-from kg.intake import load_events, load_products, load_reviews, load_users, rank_popularity
+from kg.intake import load_events, load_products, load_reviews, load_users
 from kg.privacy import pseudonymiser
 from kg.provenance import record
 from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
@@ -352,21 +352,6 @@ def test_friends_whom_a_user_names_no_more_are_friends_no_more(store: GraphStore
     # In a stream a user may come twice in one piece.
     load_users(store, [UserRecord(user="anna", friends=("cleo",)), UserRecord(user="anna")], pseudonym=same)
     assert friends() == [("ben", "anna"), ("ben", "emil")]
-
-
-def test_popularity_is_the_share_of_the_catalogue_that_fewer_users_met(store: GraphStore) -> None:
-    products(store, GUITAR, STRAP, ProductRecord(sku="T1", title="Tuner"), ProductRecord(sku="X1", title="Amp"))
-    met = (("anna", "G1"), ("ben", "G1"), ("anna", "S1"), ("ben", "T1"))
-    events(store, *(EventRecord(user=user, sku=sku, type="viewed") for user, sku in met))
-    # Twice the same user counts once.
-    events(store, EventRecord(user="anna", sku="S1", type="bought"))
-    assert rank_popularity(store) == 4
-    assert store.read("MATCH (p:Product) RETURN p.sku AS sku, p.popularity AS popularity ORDER BY sku") == [
-        {"sku": "G1", "popularity": 0.75},
-        {"sku": "S1", "popularity": 0.25},
-        {"sku": "T1", "popularity": 0.25},
-        {"sku": "X1", "popularity": 0.0},
-    ]
 
 
 def test_two_loads_of_the_same_events_at_once_count_each_event_once(store: GraphStore) -> None:
