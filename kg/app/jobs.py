@@ -363,7 +363,7 @@ def lexicon(store: GraphStore) -> Lexicon:
         "MATCH (p:Product)\n"
         "RETURN p.sku AS sku, p.title AS title,\n"
         "       [(p)-[r:MADE_BY]->(b) WHERE r.source <> $extraction | b.key][0] AS brand,\n"
-        "       [(p)-[:IN_CATEGORY]->(c) | c.path] AS categories\n"
+        "       [(p)-[r:IN_CATEGORY]->(c) WHERE r.source <> $extraction | c.path] AS categories\n"
         "ORDER BY sku",
         extraction=schema.EXTRACTION,
     )

@@ -11,6 +11,7 @@ import pytest
 from embeddings.registry import Checkpoint, promote
 from embeddings.scoring import ScoreWeights, no_weights
 from embeddings.writeback import write_embeddings
+from kg.app import jobs
 from kg.app.session import MOST_REASONS, OTHER_REASONS, RejectFile, without_values
 from kg.records import Reject
 from kg.schema import DEFAULT_DIMENSIONS
@@ -43,6 +44,23 @@ def test_what_was_loaded_by_mistake_is_removed_by_its_key(kg: Kg, store: GraphSt
     answer = kg("remove", "products", "G1", "G9", "--json")
     assert (answer.code, answer.json) == (0, {"found": 1, "users": 0, "products": 1})
     assert store.read("MATCH (n:Product|Brand|Category) RETURN n.sku AS sku") == [{"sku": "S1"}]
+
+
+def test_what_was_merely_extracted_is_no_name_of_the_catalogue_and_no_vote_for_a_shelf(shop: GraphStore) -> None:
+    said = "{source: 'extraction', fact: 'f', confidence: 0.9, count: 1}"
+    shop.write("MATCH (:Product {sku: 'T1'})-[r:IN_CATEGORY|MADE_BY]->() DELETE r")
+    shop.write(
+        "MATCH (tuner:Product {sku: 'T1'}), (amp:Product {sku: 'X1'}), (accessories:Category {path: 'Accessories'}),\n"
+        "      (guitars:Category {path: 'Instruments > Guitars'})\n"
+        f"CREATE (tuner)-[:MADE_BY {said}]->(:Brand {{key: 'nobody', name: 'Nobody'}}),\n"
+        f"       (tuner)-[:IN_CATEGORY {said}]->(guitars), (amp)-[:IN_CATEGORY {said}]->(guitars),\n"
+        "       (amp)-[:IN_CATEGORY {source: 'catalogue'}]->(accessories)"
+    )
+    known = jobs.lexicon(shop)
+    shelves = {sku: known.products[sku].category for sku in ("G1", "T1", "X1")}
+    assert shelves == {"G1": "Instruments > Guitars", "T1": None, "X1": "Accessories"}
+    assert known.products["T1"].brand is None
+    assert "nobody" not in known.brands
 
 
 def test_each_bad_record_goes_to_the_rejects_with_its_line_and_the_rest_load(
