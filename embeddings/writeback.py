@@ -9,7 +9,7 @@ with clearing what was left half done.
 The dark slot's index stays online while vectors are written. Neo4j plans a query
 against all indexes that it names, so readers of the live slot would fail while
 the other slot's index is away, even though they do not use it. Only a change of
-width makes the index anew, and then while it is empty, which takes milliseconds.
+width makes the index anew, in one transaction, and while it is empty.
 
 ``Product.popularity`` belongs to the data, not to a model (:mod:`kg.popularity`): it has no slots, and nothing
 here writes it. Nor is the note of a product's shelves a model's: it repeats ``IN_CATEGORY``.
@@ -29,7 +29,7 @@ from embeddings.registry import LOCK_MODELS, Checkpoint, live
 from embeddings.scoring import no_weights
 from kg import schema
 from kg.errors import EmbeddingError
-from kg.migrations import vector_index_statement
+from kg.migrations import shape_vector_index
 from kg.store import GraphStore
 from kg.writer import SHELVE_ALL, batched, set_vectors
 
@@ -85,7 +85,8 @@ def write_embeddings(
     slot = next(s for s in schema.SLOTS if current is None or s != current.slot)
     _claim(store, checkpoint, slot, now or store.now())
     _clear(store, slot, None if current is None else current.version, report)
-    _shape_index(store, slot, checkpoint.dimensions)
+    # The slot is empty now.
+    shape_vector_index(store, schema.embedding_index(slot, checkpoint.dimensions))
     for label, keys, vectors in (
         ("User", checkpoint.users, checkpoint.user_vectors),
         ("Product", checkpoint.products, checkpoint.product_vectors),
@@ -175,22 +176,6 @@ def _clear(store: GraphStore, slot: str, kept: str | None, report: Report) -> No
         "MATCH ()-[r:SIMILAR_TO]->()\nWHERE r.model <> $kept\nCALL (r) { DELETE r } IN TRANSACTIONS OF 10000 ROWS",
         kept=kept or "",
     )
-
-
-def _shape_index(store: GraphStore, slot: str, dimensions: int) -> None:
-    """Make the slot's index anew if it is away or of another width. The slot is empty now."""
-    index = schema.embedding_index(slot, dimensions)
-    found = store.read(
-        "SHOW INDEXES YIELD name, options\nWHERE name = $name\n"
-        "RETURN options.indexConfig['vector.dimensions'] AS dimensions",
-        name=index.name,
-    )
-    if found and int(found[0]["dimensions"]) == dimensions:
-        return
-    if found:
-        store.autocommit(f"DROP INDEX {index.name} IF EXISTS")
-    store.autocommit(vector_index_statement(index))
-    store.await_indexes()
 
 
 def _write_vectors(

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from extraction.encoder import MAX_TOKENS, Encoder, batches, computes_bf16
+from extraction.encoder import Encoder, batches, computes_bf16, most_tokens
 from kg.errors import ExtractionError
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Coded:
     types: tuple[int, ...]
     """Segment of each piece: 0 for what stands before the text, 1 for the text; all 0 where nothing stands before."""
     first: tuple[int, ...]
-    """Of each word its first piece. Words beyond :data:`MAX_TOKENS` pieces have none: there are fewer entries then."""
+    """Of each word its first piece. Words beyond :func:`extraction.encoder.most_tokens` have none: there are fewer
+    entries then."""
     last: tuple[int, ...]
     """Of each word its last piece."""
 
@@ -327,7 +328,7 @@ class AdaptedEncoder:
 
     @cached_property
     def _max_tokens(self) -> int:
-        return min(MAX_TOKENS, int(getattr(self._model.config, "max_position_embeddings", MAX_TOKENS)))
+        return most_tokens(self._model)
 
     def _layer_of(self, name: str) -> int:
         """The layer that a module belongs to, by its name; -1 for what lies outside the layers."""

@@ -93,7 +93,7 @@ class Encoder:
         tokenizer, model = self.parts
         # A lone surrogate is no text for the tokenizer; it stands for nothing anyway.
         clean = [t[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8") for t in texts]
-        pieces = tokenizer(clean, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        pieces = tokenizer(clean, truncation=True, max_length=most_tokens(model))["input_ids"]
         order = sorted(range(len(texts)), key=lambda i: len(pieces[i]))
         with torch.inference_mode():
             for batch in batches(order, [len(p) for p in pieces], self._batch_tokens):
@@ -104,8 +104,8 @@ class Encoder:
     def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
         """For each sentence, given as words, a vector a word: shape ``[words, dimensions]``.
 
-        A word's vector is the mean of those of its first and its last word piece; words beyond :data:`MAX_TOKENS`
-        pieces have zeros.
+        A word's vector is the mean of those of its first and its last word piece; words beyond :func:`most_tokens` have
+        zeros.
         """
         import torch
 
@@ -118,7 +118,7 @@ class Encoder:
         clean = [
             [w.encode("utf-8", "replace").decode("utf-8").strip()[:100] or "_" for w in sentences[i]] for i in asked
         ]
-        coded = tokenizer(clean, is_split_into_words=True, truncation=True, max_length=MAX_TOKENS)
+        coded = tokenizer(clean, is_split_into_words=True, truncation=True, max_length=most_tokens(model))
         pieces = coded["input_ids"]
         order = sorted(range(len(asked)), key=lambda n: len(pieces[n]))
         with torch.inference_mode():
@@ -168,6 +168,12 @@ class Encoder:
                 f"{self.folder} holds no encoder that transformers can read ({error}). Correct KG_ENCODER."
             ) from error
         return tokenizer, model.to(device).eval()
+
+
+def most_tokens(model: Any) -> int:
+    """Most word pieces that a transformers model is given: :data:`MAX_TOKENS`, or as many as it has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return min(MAX_TOKENS, int(positions)) if positions and positions > 0 else MAX_TOKENS
 
 
 @contextmanager

@@ -99,6 +99,28 @@ def vector_index_statement(index: schema.VectorIndex) -> str:
     )
 
 
+def index_width(store: GraphStore, name: str) -> int | None:
+    """How many numbers the vectors of an index have; None where there is no such index."""
+    found = store.read(
+        "SHOW VECTOR INDEXES YIELD name, options\nWHERE name = $name\n"
+        "RETURN options.indexConfig['vector.dimensions'] AS dimensions",
+        name=name,
+    )
+    return int(found[0]["dimensions"]) if found else None
+
+
+def shape_vector_index(store: GraphStore, index: schema.VectorIndex) -> None:
+    """Make the index anew where it is away or of another width; vectors of another width are not in it, silently.
+
+    In one transaction: readers whose query names the index failed while it was away. To be called while nothing is to
+    be indexed, so that the new one is ready at once.
+    """
+    if index_width(store, index.name) == index.dimensions:
+        return
+    store.change_all([(f"DROP INDEX {index.name} IF EXISTS", {}), (vector_index_statement(index), {})])
+    store.await_indexes()
+
+
 def _listed(variable: str, properties: Iterable[str]) -> str:
     return ", ".join(f"{variable}.{name}" for name in properties)
 

@@ -14,7 +14,7 @@ VERSION: Final = 1
 """Counts breaking changes of the vocabulary; checkpoints and graphs carry it."""
 
 TEXT_DIMENSIONS: Final = 384
-"""Width of the encoder's vectors (MiniLM-L6)."""
+"""Width of the encoder's vectors (MiniLM-L6) until texts are encoded by one of another width."""
 SLOTS: Final = ("blue", "green")
 """The two places for a model's vectors: one live, one dark."""
 
@@ -149,7 +149,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("popularity", "FLOAT", "Logarithm of how many users met it, as a share of the most popular's."),
             Property("shelf", "STRING", "Path of its shelf and ` > `: what begins with a category's stands in it."),
             Property("also_on", "STRING", "The same of the second shelf, in the order of their paths, if it has two."),
-            Property("text_embedding", "LIST<FLOAT>", "Encoder's vector of title and description, 384-d, unit length."),
+            Property("text_embedding", "LIST<FLOAT>", "Encoder's vector of title and description, unit length."),
             Property("embedding_blue", "LIST<FLOAT>", "The blue model's vector, unit length."),
             Property("embedding_green", "LIST<FLOAT>", "The green model's vector, unit length."),
             Property("learned_by", "STRING", "Id of the ModelVersion that learned it after its training."),
@@ -607,8 +607,13 @@ def embedding_index(slot: str, dimensions: int = DEFAULT_DIMENSIONS) -> VectorIn
     return VectorIndex(f"product_embedding_{slot}", "Product", f"embedding_{slot}", dimensions, PRODUCT_FILTERS)
 
 
+def text_index(dimensions: int = TEXT_DIMENSIONS) -> VectorIndex:
+    """The index over the encoder's vectors of the products' texts."""
+    return VectorIndex("product_text", "Product", "text_embedding", dimensions)
+
+
 VECTOR_INDEXES: Final = (
-    VectorIndex("product_text", "Product", "text_embedding", TEXT_DIMENSIONS),
+    text_index(),
     *(embedding_index(slot) for slot in SLOTS),
 )
 

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
         default=None, description="A vocabulary.yaml to use in place of the one that ships with kg."
     )
     encoder: str | None = Field(
-        default=None, description="Folder of a transformers encoder; by default the MiniLM that is installed."
+        default=None,
+        description="Folder of a transformers encoder; by default the MiniLM that is installed. "
+        "After a change: kg extract.",
     )
     shipped_heads: bool = Field(
         default=True,

@@ -23,9 +23,10 @@ from extraction.workers import ExtractorSpec, Workers
 from kg import intake, provenance, schema, vocabulary, writer
 from kg.app import alerts, models
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
-from kg.errors import PromotionRefusedError
+from kg.errors import ExtractionError, PromotionRefusedError
 from kg.graph import Document, Extraction
 from kg.intake import IntakeSummary
+from kg.migrations import index_width, shape_vector_index
 from kg.popularity import count_popularity
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, ProductRecord, Reject, ReviewRecord
@@ -312,7 +313,11 @@ def _record(
 
 
 def encode_products(store: GraphStore, workers: Workers, fingerprint: str) -> int:
-    """Give each product whose text is new the encoder's vector of it: ``Product.text_embedding``."""
+    """Give each product whose text is new the encoder's vector of it: ``Product.text_embedding``.
+
+    Where another encoder is set than the last time, every text is new; where its vectors are of another width, those of
+    the last one go first and the index is made anew.
+    """
     pages: deque[list[dict[str, Any]]] = deque()
 
     def texts() -> Iterator[list[str]]:
@@ -325,8 +330,52 @@ def encode_products(store: GraphStore, workers: Workers, fingerprint: str) -> in
     total = 0
     for _, vectors in workers.encode(texts()):
         rows = pages.popleft()
+        if not total:
+            shape_texts(store, vectors.shape[1], anew=True)
         total += write_text_vectors(store, [(row["id"], row["sku"], row["mark"]) for row in rows], vectors)
     return total
+
+
+def shape_texts(store: GraphStore, width: int, *, anew: bool) -> None:
+    """See that the index of text vectors has the width of the encoder that is set: it leaves out any other, silently.
+
+    Args:
+        anew: take vectors of another width away. A query that looks near one would fail at the index. Their texts are
+            then to be encoded again, by whichever encoder: so that a kill in between, and a return to the old encoder,
+            leaves no product without.
+
+    Raises:
+        ExtractionError: the vectors in the graph are of another width, and are not to be taken away.
+    """
+    if index_width(store, schema.text_index().name) == width:
+        return
+    if not anew and store.read("MATCH (p:Product)\nWHERE p.text_embedding IS NOT NULL\nRETURN p.sku LIMIT 1"):
+        check_text_width(store, width)
+    store.autocommit(
+        "MATCH (p:Product)\nWHERE size(p.text_embedding) <> $width\n"
+        "CALL (p) {\n"
+        "  REMOVE p.text_embedding\n"
+        "  WITH p\n"
+        "  MATCH (p)-[:HAS_TEXT]->(d:Document)\n"
+        "  REMOVE d.encoded\n"
+        "} IN TRANSACTIONS OF 1000 ROWS",
+        width=width,
+    )
+    shape_vector_index(store, schema.text_index(width))
+
+
+def check_text_width(store: GraphStore, width: int) -> None:
+    """Refuse vectors of which the index of text vectors takes none.
+
+    Raises:
+        ExtractionError: it is of another width than ``width``.
+    """
+    stands = index_width(store, schema.text_index().name)
+    if stands is not None and stands != width:
+        raise ExtractionError(
+            f"The encoder that is set makes vectors of {width} numbers, and the products' texts stand in the graph "
+            f"with vectors of {stands}. Encode them anew: kg extract; or set KG_ENCODER to the encoder that made them."
+        )
 
 
 def write_text_vectors(store: GraphStore, texts: Sequence[tuple[str, str, str]], vectors: NDArray[np.float32]) -> int:

@@ -182,6 +182,8 @@ class Refresher:
             self._run.record(read.unread, read.extractions)
         if read.unencoded:
             told = [(d.id, d.sku, _done(d, read.encoding)) for d in read.unencoded]
+            # A few texts do not throw away what another encoder made of the whole catalogue.
+            jobs.shape_texts(self._store, read.vectors.shape[1], anew=False)
             jobs.write_text_vectors(self._store, told, read.vectors)
             reader.stale = True
         self._place([row["sku"] for row in read.rows if row["kind"] == DocumentKind.PRODUCT])

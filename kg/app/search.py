@@ -19,7 +19,8 @@ from typing import Any, Final
 from extraction.querytext import corrected, halves, is_near, rewritten, tidied, unknown_words
 from kg import catalogue
 from kg.app.files import json_rows
-from kg.app.jobs import encoder_of
+from kg.app.jobs import check_text_width, encoder_of
+from kg.errors import StoreError
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -78,7 +79,13 @@ class Searcher:
         """The rows of ``search/products``, or of ``search/personalised`` for a user."""
         query = self._products if user is None else self._personalised
         given = {**prepared.parameters, **filters, **({} if user is None else {"user": user})}
-        return catalogue.run(self._store, query, given, timeout_s=(left_s or self._limit_s)())
+        try:
+            return catalogue.run(self._store, query, given, timeout_s=(left_s or self._limit_s)())
+        except StoreError:
+            # Asked only now: it hardly ever is the reason, and another encoder may have been set at any time.
+            if prepared.vector is not None:
+                check_text_width(self._store, len(prepared.vector))
+            raise
 
     def _limit_s(self) -> float:
         return self._timeout_s

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extraction.encoder import Encoder
+from kg import schema
+from kg.app import jobs
 from kg.app.benchmark_search import is_development, part_of
 from kg.app.search import Judgment, Searched, measured, read_judgments
-from kg.errors import InputError
+from kg.errors import ExtractionError, InputError
+from kg.migrations import index_width, shape_vector_index
+from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
+from tests.extraction.tiny import tiny_bert
 
 PRODUCTS = [
     {"sku": "D1", "title": "Cordless drill 18 volt"},
@@ -21,6 +28,57 @@ PRODUCTS = [
     {"sku": "F1", "title": "French interior door"},
     {"sku": "F2", "title": "Door handle in brass"},
 ]
+
+
+def widths(store: GraphStore) -> tuple[int | None, list[int]]:
+    """Of the index over the texts' vectors, and of the vectors."""
+    rows = store.read("MATCH (p:Product) RETURN DISTINCT size(p.text_embedding) AS width ORDER BY width")
+    return index_width(store, "product_text"), [row["width"] for row in rows]
+
+
+@pytest.fixture
+def usual_index(store: GraphStore) -> Iterator[GraphStore]:
+    """Puts the index over the texts' vectors back to its usual width afterwards."""
+    yield store
+    shape_vector_index(store, schema.text_index())
+
+
+def test_an_encoder_of_another_width_is_searched_with_once_the_texts_are_encoded_anew(
+    kg: Kg, usual_index: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", *PRODUCTS))
+    assert kg("extract", "--json").json["vectors"] == 5
+    assert widths(usual_index) == (384, [384])
+    tiny_bert(tmp_path / "tiny", Encoder(device="cpu"))
+    monkeypatch.setenv("KG_ENCODER", str(tmp_path / "tiny"))
+    refused = kg("search", "interior door")
+    assert refused.code == 1
+    assert "makes vectors of 16 numbers" in refused.err
+    assert "kg extract" in refused.err
+    assert kg("extract", "--json").json["vectors"] == 5
+    assert widths(usual_index) == (16, [16])
+    rows = kg("search", "french interior door", "--json").json
+    assert rows[0]["sku"] == "F1"
+    assert "MEANING" in {reason["term"] for reason in rows[0]["reasons"]}
+    assert kg("extract", "--json").json["vectors"] == 0
+    monkeypatch.delenv("KG_ENCODER")
+    assert kg("extract", "--json").json["vectors"] == 5
+    assert widths(usual_index) == (384, [384])
+
+
+def test_cut_off_before_the_texts_are_encoded_anew_no_product_is_left_without(
+    kg: Kg, usual_index: GraphStore, tmp_path: Path
+) -> None:
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", *PRODUCTS))
+    kg("extract")
+    with pytest.raises(ExtractionError, match=r"16 numbers.*vectors of 384"):
+        jobs.shape_texts(usual_index, 16, anew=False)
+    jobs.shape_texts(usual_index, 16, anew=True)
+    assert widths(usual_index) == (16, [None])
+    jobs.shape_texts(usual_index, 384, anew=False)  # there is nothing to be taken away
+    assert widths(usual_index) == (384, [None])
+    assert kg("extract", "--json").json["vectors"] == 5
+    assert widths(usual_index) == (384, [384])
 
 
 def test_from_files_to_a_search_and_its_evaluation(kg: Kg, tmp_path: Path) -> None:

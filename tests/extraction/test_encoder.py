@@ -10,6 +10,7 @@ import pytest
 from extraction import encoder as module
 from extraction.encoder import MINILM_SHA256, Encoder
 from kg.errors import ExtractionError
+from tests.extraction.tiny import tiny_bert
 
 
 def test_vectors_have_unit_length_whatever_the_text(encoder: Encoder) -> None:
@@ -36,6 +37,16 @@ def test_order_and_batching_do_not_matter(encoder: Encoder) -> None:
     # bf16 sums in another order for another batch.
     assert together == pytest.approx(alone, abs=2e-2)
     assert together == pytest.approx(small, abs=2e-2)
+
+
+def test_an_encoder_of_few_positions_is_given_no_more_pieces(encoder: Encoder, tmp_path: Path) -> None:
+    tiny = tiny_bert(tmp_path, encoder)
+    long = ["strap"] * 300
+    assert tiny.encode([" ".join(long), "x"]).shape == (2, 16)
+    (words,) = tiny.encode_words([long])
+    assert words.shape == (300, 16)
+    # 32 positions, of which the first and the last are the sentence's marks.
+    assert np.flatnonzero(words.any(axis=1)).tolist() == list(range(30))
 
 
 def test_like_means_like(encoder: Encoder) -> None:
