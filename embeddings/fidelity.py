@@ -27,7 +27,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from embeddings.evaluation import GraphModel, read_model
-from embeddings.export import PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex, export_subgraph
+from embeddings.export import PRODUCT_RELATIONS, SHARED, NodeIndex, export_subgraph, shop_with_supplied
 from embeddings.finetuning import start_from
 from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency
 from embeddings.registry import Checkpoint
@@ -202,7 +202,7 @@ class Propagation:
         width = checkpoint.dimensions
         layers = int(checkpoint.settings["layers"])
         model = HeteroLightGCN(
-            adjacency, x.n_users, x.n_products, shop.text, np.zeros((shop.n_nodes, width)), layers=layers
+            adjacency, x.n_users, x.n_products, shop.content, np.zeros((shop.n_nodes, width)), layers=layers
         )
         start_from(checkpoint, index)(model)
         self._layers = layers
@@ -308,7 +308,7 @@ def evaluate_explanations(
         BenchmarkError: nobody has met two products, or nothing that is recommended is explained.
     """
     model = read_model(store)
-    data, index = export_subgraph(store, SHOP)
+    data, index = export_subgraph(store, shop_with_supplied(store))
     x = model.interactions
     shop = Shop.of(data, x)
     network = None
