@@ -254,7 +254,7 @@ class Learner:
         of_users, of_products = places["User"], places["Product"]
         matrices = [
             normalised_adjacency(edges, self._mirror.n_nodes) * np.float32(self._theta[edges.name])
-            for edges in self._mirror.edges()
+            for edges in self._mirror.edges(self._settings.edge_half_life)
             if edges.name in self._theta
         ]
         nowhere = no_weights(self._mirror.n_nodes, self._mirror.n_nodes)

@@ -28,18 +28,16 @@ import scipy.sparse as sp
 
 from embeddings.evaluation import GraphModel, read_model
 from embeddings.export import PRODUCT_RELATIONS, SHARED, NodeIndex, export_subgraph, shop_with_supplied
-from embeddings.finetuning import start_from
+from embeddings.finetuning import settings_of, start_from
 from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency
 from embeddings.registry import Checkpoint
 from embeddings.scoring import history, recent
-from embeddings.shop import Shop
+from embeddings.shop import MET, Shop, interacted
 from embeddings.split import Interactions
 from kg import catalogue
 from kg.errors import BenchmarkError
 from kg.store import GraphStore
 
-MET: Final = "INTERACTED"
-"""All that a user did with a product, as one edge, as the network sees it."""
 SIMILAR: Final = "SIMILAR_TO"
 WAYS: Final = ("kept", "folded", "propagated")
 SHOWN: Final = 10
@@ -194,8 +192,7 @@ class Propagation:
     """The live network, run on the graph without some edges; nothing is trained."""
 
     def __init__(self, checkpoint: Checkpoint, shop: Shop, index: NodeIndex, x: Interactions) -> None:
-        met = x.matrix().tocoo()
-        every = [TypedEdges(MET, met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users), *shop.catalogue]
+        every = [interacted(x, settings_of(checkpoint).edge_half_life), *shop.catalogue]
         self._edges = {edges.name: edges for edges in every}
         self._n_nodes = shop.n_nodes
         adjacency = {name: normalised_adjacency(edges, shop.n_nodes) for name, edges in self._edges.items()}

@@ -44,7 +44,8 @@ def settings_of(checkpoint: Checkpoint) -> TrainSettings:
         if field.name in checkpoint.settings:
             value = checkpoint.settings[field.name]
             kept[field.name] = tuple(value) if isinstance(value, list) else value
-    return TrainSettings(**kept)
+    # Of a kg in which all that a user had met counted alike.
+    return TrainSettings(**{"edge_half_life": 0.0, **kept})
 
 
 def choice_of(checkpoint: Checkpoint, index: NodeIndex) -> Choice:

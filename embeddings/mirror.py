@@ -22,6 +22,7 @@ from embeddings.export import AGREED, INTERACTIONS, PRODUCT_RELATIONS, SHARED, S
 from embeddings.features import Features
 from embeddings.gcn import TypedEdges
 from embeddings.relations import explicit_part, explicit_relations, likeness_part, part_of, shared_part
+from embeddings.shop import interacted
 from embeddings.split import KNOWN, Interactions
 from kg import schema
 from kg.store import GraphStore
@@ -212,11 +213,14 @@ class Mirror:
             begin += len(names)
         return places
 
-    def edges(self) -> list[TypedEdges]:
-        """Edges by type between nodes, named as :class:`embeddings.shop.Shop` and the network name them."""
-        met = self._x.matrix().tocoo()
+    def edges(self, half_life_days: float) -> list[TypedEdges]:
+        """Edges by type between nodes, named as :class:`embeddings.shop.Shop` and the network name them.
+
+        Args:
+            half_life_days: as for :func:`embeddings.shop.interacted`.
+        """
         first = {label: place.start for label, place in self.nodes().items()}
-        found = [TypedEdges("INTERACTED", met.row.astype(np.int64), met.col.astype(np.int64) + first["Product"])]
+        found = [interacted(self._x, half_life_days)]
         found += [
             TypedEdges(f"{type_}:{source}", pairs[0] + first["Product"], pairs[1] + first["Product"])
             for (type_, source), pairs in self._related.items()

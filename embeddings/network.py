@@ -16,10 +16,10 @@ import torch
 
 from embeddings.baselines import Ranker
 from embeddings.evaluation import BATCH, validation_score
-from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency, spectral_vectors
+from embeddings.gcn import HeteroLightGCN, normalised_adjacency, spectral_vectors
 from embeddings.losses import bpr_loss, contrastive_loss, softmax_loss
 from embeddings.settings import HARD_RANKS, TrainSettings
-from embeddings.shop import Shop
+from embeddings.shop import Shop, interacted
 from embeddings.split import Holdout, Interactions
 from kg.errors import EmbeddingError
 
@@ -169,8 +169,7 @@ class Fit:
 def _network(
     shop: Shop, x: Interactions, settings: TrainSettings, rng: np.random.Generator, generator: torch.Generator
 ) -> HeteroLightGCN:
-    met = x.matrix().tocoo()
-    edges = [TypedEdges("INTERACTED", met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users), *shop.catalogue]
+    edges = [interacted(x, settings.edge_half_life), *shop.catalogue]
     adjacency = {e.name: normalised_adjacency(e, shop.n_nodes) for e in edges}
     initial = np.zeros((shop.n_nodes, settings.dimensions), dtype=np.float32)
     users, products = spectral_vectors(x.matrix(), settings.dimensions, rng)

@@ -18,6 +18,8 @@ from embeddings.gcn import TypedEdges
 from embeddings.relations import either_way, explicit_relations, side_parts
 from embeddings.split import Holdout, Interactions, hold_out
 
+MET: Final = "INTERACTED"
+"""Name of the network's edges between users and products: all that a user did with a product is one."""
 _SPLITS: Final = 3
 """Of a graph that is not large."""
 _FEW: Final = 20
@@ -81,6 +83,17 @@ class Shop:
     def features_times(self, strength: float) -> Features | None:
         """What is said of the products, counting for so many users; None for nothing."""
         return None if self.features is None or strength == 0.0 else self.features.times(strength)
+
+
+def interacted(x: Interactions, half_life_days: float) -> TypedEdges:
+    """Users and what they met, in the network's numbering, by how strong the interest is and how much of it is left.
+
+    Args:
+        half_life_days: 0 lets each count alike.
+    """
+    met = (x.interest(half_life_days) if half_life_days else x.matrix()).tocoo()
+    weights = met.data if half_life_days else None
+    return TypedEdges(MET, met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users, weights)
 
 
 def folds_of(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Holdout, ...]:

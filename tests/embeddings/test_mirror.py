@@ -27,8 +27,13 @@ def said(mirror: Mirror) -> dict[str, object]:
         "met": sorted((mirror.users.keys[u], mirror.products.keys[p], s, at, bool(k)) for u, p, s, at, k in met),
         "last": {k: v for k, v in zip(mirror.users.keys, np.nan_to_num(x.last_at), strict=True) if k in there},
         "edges": {
-            e.name: sorted((of_node[a], of_node[b]) for a, b in zip(e.heads, e.tails, strict=True))
-            for e in mirror.edges()
+            e.name: sorted(
+                (of_node[a], of_node[b], round(float(weight), 9))
+                for a, b, weight in zip(
+                    e.heads, e.tails, np.ones(len(e.heads)) if e.weights is None else e.weights, strict=True
+                )
+            )
+            for e in mirror.edges(30.0)
         },
         "content": {
             name: {k: row[:2].tolist() for k, row in zip(mirror.products.keys, rows, strict=True) if row.any()}
