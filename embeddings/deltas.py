@@ -12,7 +12,7 @@ follows from that hundredth is
 - in the **graph** the vectors that turned, the relations that changed and the popularity, in one transaction, and only
   while the model is still the live one: no reader sees a part of it.
 
-What was chosen (mixture, penalty, weights of edge types, the projection of texts)
+What was chosen (mixture, penalty, weights of edge types, the projection of content)
 stays as the last full training left it. That pass and the edges' matrices are still
 made of the whole graph, which takes a few sparse products: milliseconds for a hundred
 thousand edges, where training takes hundreds of passes.
@@ -32,6 +32,7 @@ import torch.nn.functional as F
 
 from embeddings import finetuning
 from embeddings.choosing import Choice, similar_to
+from embeddings.content import Content, placed
 from embeddings.export import NodeIndex
 from embeddings.features import Features
 from embeddings.finetuning import met_by
@@ -96,6 +97,7 @@ class Learner:
         self._mirror = Mirror(data, index, x)
         self._theta: dict[str, float] = dict(checkpoint.settings["edge_weights"])
         self._project = checkpoint.state.get("project.weight")
+        self._layout = finetuning.layout_of(checkpoint)
         self._free = _placed(checkpoint, self._mirror, index)
         standing = read_standing(store, model, checkpoint, self._mirror, exported)
         self._learned_free, self._behind = standing.free, standing.behind
@@ -231,7 +233,7 @@ class Learner:
             weights = ridge_weights(self._met, (choice.penalty,), features=features, columns=columns)[0]
         onward = following_weights(x, settings.recency, settings.next_penalty, columns=columns)
         of = np.flatnonzero(rows | columns)
-        side = Shop(x.n_users, n, 0, None, (), {}, self._mirror.side_parts(of))
+        side = Shop(x.n_users, n, 0, Content({}), (), {}, self._mirror.side_parts(of))
         fresh = similar_to(side, x, weights, onward, choice.mixture, choice.lift, settings.outgoing)
         similar, following = prune_together(
             renewed(self._similar, fresh[0], rows, columns),
@@ -252,7 +254,7 @@ class Learner:
         of_users, of_products = places["User"], places["Product"]
         matrices = [
             normalised_adjacency(edges, self._mirror.n_nodes) * np.float32(self._theta[edges.name])
-            for edges in self._mirror.edges()
+            for edges in self._mirror.edges(self._settings.edge_half_life)
             if edges.name in self._theta
         ]
         nowhere = no_weights(self._mirror.n_nodes, self._mirror.n_nodes)
@@ -265,8 +267,10 @@ class Learner:
             free[rows + places[label].start] = vectors
         self._learned_free = {}
         said = np.zeros_like(free)
-        if self._project is not None and self._mirror.text.shape[1] == self._project.shape[1]:
-            said[of_products] = self._mirror.text @ self._project.T
+        content = self._mirror.content
+        known = content.together()
+        if self._project is not None and known is not None:
+            said[of_products] = known @ placed(self._project, self._layout, content.layout).T
         trained = np.concatenate([acted + of_users.start, new + of_products.start])
         if len(trained):
             with threads_for(0, self._settings):  # one: of so few vectors a second thread has nothing to do

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch_geometric.data import HeteroData
 
+from embeddings.content import SUPPLIED, supplied
 from kg import schema
 from kg.errors import EmbeddingError
 from kg.store import GraphStore
@@ -73,7 +74,7 @@ def _property_type(owner: str, name: str) -> str:
         if p.name == name:
             return p.type
     # Vectors that a product file supplied stand beside the declared properties.
-    if owner == "Product" and name.startswith("vector_"):
+    if owner == "Product" and name.startswith(SUPPLIED):
         return "LIST<FLOAT>"
     raise EmbeddingError(f"SubgraphSpec: the schema knows no property {name!r} of {owner}.")
 
@@ -137,7 +138,13 @@ SHOP: Final = SubgraphSpec(
     },
     where=AGREED,
 )
-"""All that training reads."""
+"""All that training reads, but for supplied vectors: :func:`shop_with_supplied`."""
+
+
+def shop_with_supplied(store: GraphStore) -> SubgraphSpec:
+    """:data:`SHOP` with the vectors that product files supplied, of whatever names this graph has."""
+    nodes = {**SHOP.nodes, "Product": (*SHOP.nodes["Product"], *supplied(store))}
+    return replace(SHOP, nodes=nodes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """What is said of the products, in the form in which a ridge reads it: as further rows of the matrix of who met what.
 
-A dimension of the text, a brand and an aspect are as if they were users: they have "met" the products that they
-belong to, more or less. So a ridge learns from them which products go together even where hardly anybody met both, and
-gives weights to a product that nobody has met (Jeunen, Van Balen and Goethals, RecSys 2020: collective linear
-autoencoders). What counts, and how much, was chosen on validation splits of Musical Instruments, where categories and
-attribute values added nothing.
+A dimension of the content (:mod:`embeddings.content`), a brand and an aspect are as if they were users: they have "met"
+the products that they belong to, more or less. So a ridge learns from them which products go together even where hardly
+anybody met both, and gives weights to a product that nobody has met (Jeunen, Van Balen and Goethals, RecSys 2020:
+collective linear autoencoders). What counts, and how much, was chosen on validation splits of Musical Instruments,
+where categories and attribute values added nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 
 STRENGTH: Final[Mapping[str, float]] = {"MADE_BY": 1.0, "PRAISED_FOR": 0.5}
-"""Relationship types by which products have something in common, and for how many users that counts. A text of unit
-length counts for one."""
+"""Relationship types by which products have something in common, and for how many users that counts. A vector of
+unit length counts for one."""
 MOST_SHARING: Final = 2_000
 """What more products than this share says nothing about any two of them, and is left out."""
 
@@ -30,27 +30,27 @@ Shared = Mapping[str, tuple[np.ndarray, np.ndarray, int]]
 class Features:
     """Of ``n`` products."""
 
-    text: np.ndarray
-    """float32 ``[n, width]``, without the mean of all texts; zero rows for products without a text."""
+    content: np.ndarray
+    """float32 ``[n, width]``, without the mean of all products; zero rows for products without any."""
     members: sp.csr_matrix
     """float32 ``[n, m]``: brands and aspects, the rarer the more."""
     mean: np.ndarray
-    """Of all texts, float32 ``[width]``."""
+    """Of the products that have any, float32 ``[width]``."""
     worth: Mapping[str, np.ndarray]
     """Relationship type → what it is worth to share each of its ends, float32."""
 
     @classmethod
-    def of(cls, text: np.ndarray | None, shared: Shared, n: int, *, like: Features | None = None) -> Features:
+    def of(cls, content: np.ndarray | None, shared: Shared, n: int, *, like: Features | None = None) -> Features:
         """Make them.
 
         Args:
-            text: float32 ``[n, width]``, zero rows for products without a text; None where there is none at all.
+            content: float32 ``[n, width]``, zero rows for products without any; None where there is none at all.
             like: features of the same catalogue at an earlier time, whose mean and worths are kept, so that of
                 products of which nothing else is said nothing changes.
         """
-        text = np.zeros((n, 0), dtype=np.float32) if text is None else text
-        there: np.ndarray = np.asarray(text.any(axis=1))
-        mean = text[there].mean(axis=0) if there.any() else np.zeros(text.shape[1], dtype=np.float32)
+        content = np.zeros((n, 0), dtype=np.float32) if content is None else content
+        there: np.ndarray = np.asarray(content.any(axis=1))
+        mean = content[there].mean(axis=0) if there.any() else np.zeros(content.shape[1], dtype=np.float32)
         if like is not None and like.mean.shape == mean.shape:
             mean = like.mean
         known = {} if like is None else like.worth
@@ -67,31 +67,31 @@ class Features:
             columns.append(member @ sp.diags(np.sqrt(STRENGTH[type_]) * told))
         members = sp.hstack(columns, format="csr") if columns else sp.csr_matrix((n, 0))
         members.eliminate_zeros()
-        centred = np.where(there[:, None], text - mean, 0.0).astype(np.float32)
+        centred = np.where(there[:, None], content - mean, 0.0).astype(np.float32)
         return cls(centred, members.astype(np.float32), mean, worth)
 
     def __bool__(self) -> bool:
         """Whether anything is said of any product."""
-        return bool(self.text.any()) or self.members.nnz > 0
+        return bool(self.content.any()) or self.members.nnz > 0
 
     def times(self, strength: float) -> Features:
         """The same, counting for ``strength`` times as many users."""
         root = np.float32(np.sqrt(strength))
-        return replace(self, text=self.text * root, members=(self.members * root).tocsr())
+        return replace(self, content=self.content * root, members=(self.members * root).tocsr())
 
     def taller(self, n: int) -> Features:
         """With products at the end of which nothing is said, up to ``n``."""
-        more = n - len(self.text)
+        more = n - len(self.content)
         members = sp.csr_matrix(
             (self.members.data, self.members.indices, np.pad(self.members.indptr, (0, more), mode="edge")),
             shape=(n, self.members.shape[1]),
         )
-        return replace(self, text=np.pad(self.text, ((0, more), (0, 0))), members=members)
+        return replace(self, content=np.pad(self.content, ((0, more), (0, 0))), members=members)
 
     def gram(self, of: np.ndarray | None = None) -> np.ndarray:
         """Inner products of the features of some products, or of all, with those of all, float64 ``[m, n]``."""
-        text = self.text if of is None else self.text[of]
+        content = self.content if of is None else self.content[of]
         members = self.members if of is None else self.members[of]
-        found: np.ndarray = (text @ self.text.T).astype(np.float64)
+        found: np.ndarray = (content @ self.content.T).astype(np.float64)
         found += (members @ self.members.T).toarray()
         return found

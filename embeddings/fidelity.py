@@ -27,19 +27,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from embeddings.evaluation import GraphModel, read_model
-from embeddings.export import PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex, export_subgraph
-from embeddings.finetuning import start_from
+from embeddings.export import PRODUCT_RELATIONS, SHARED, NodeIndex, export_subgraph, shop_with_supplied
+from embeddings.finetuning import settings_of, start_from
 from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency
 from embeddings.registry import Checkpoint
 from embeddings.scoring import history, recent
-from embeddings.shop import Shop
+from embeddings.shop import MET, Shop, interacted
 from embeddings.split import Interactions
 from kg import catalogue
 from kg.errors import BenchmarkError
 from kg.store import GraphStore
 
-MET: Final = "INTERACTED"
-"""All that a user did with a product, as one edge, as the network sees it."""
 SIMILAR: Final = "SIMILAR_TO"
 WAYS: Final = ("kept", "folded", "propagated")
 SHOWN: Final = 10
@@ -194,15 +192,14 @@ class Propagation:
     """The live network, run on the graph without some edges; nothing is trained."""
 
     def __init__(self, checkpoint: Checkpoint, shop: Shop, index: NodeIndex, x: Interactions) -> None:
-        met = x.matrix().tocoo()
-        every = [TypedEdges(MET, met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users), *shop.catalogue]
+        every = [interacted(x, settings_of(checkpoint).edge_half_life), *shop.catalogue]
         self._edges = {edges.name: edges for edges in every}
         self._n_nodes = shop.n_nodes
         adjacency = {name: normalised_adjacency(edges, shop.n_nodes) for name, edges in self._edges.items()}
         width = checkpoint.dimensions
         layers = int(checkpoint.settings["layers"])
         model = HeteroLightGCN(
-            adjacency, x.n_users, x.n_products, shop.text, np.zeros((shop.n_nodes, width)), layers=layers
+            adjacency, x.n_users, x.n_products, shop.content, np.zeros((shop.n_nodes, width)), layers=layers
         )
         start_from(checkpoint, index)(model)
         self._layers = layers
@@ -308,7 +305,7 @@ def evaluate_explanations(
         BenchmarkError: nobody has met two products, or nothing that is recommended is explained.
     """
     model = read_model(store)
-    data, index = export_subgraph(store, SHOP)
+    data, index = export_subgraph(store, shop_with_supplied(store))
     x = model.interactions
     shop = Shop.of(data, x)
     network = None

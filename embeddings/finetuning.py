@@ -23,6 +23,7 @@ import scipy.sparse as sp
 import torch
 
 from embeddings.choosing import Choice
+from embeddings.content import TEXT, placed
 from embeddings.export import SHARED, NodeIndex
 from embeddings.gcn import HeteroLightGCN
 from embeddings.mixture import Mixture
@@ -43,7 +44,8 @@ def settings_of(checkpoint: Checkpoint) -> TrainSettings:
         if field.name in checkpoint.settings:
             value = checkpoint.settings[field.name]
             kept[field.name] = tuple(value) if isinstance(value, list) else value
-    return TrainSettings(**kept)
+    # Of a kg in which all that a user had met counted alike.
+    return TrainSettings(**{"edge_half_life": 0.0, **kept})
 
 
 def choice_of(checkpoint: Checkpoint, index: NodeIndex) -> Choice:
@@ -88,8 +90,10 @@ def start_from(checkpoint: Checkpoint, index: NodeIndex) -> Start:
                 if type_ in types:
                     model.theta[place] = types[type_]
             weight = state.get("project.weight")
-            if model.project is not None and weight is not None and weight.shape == model.project.weight.shape:
-                model.project.weight.copy_(weight)
+            if model.project is not None and weight is not None:
+                model.project.weight.copy_(
+                    torch.from_numpy(placed(weight.numpy(), layout_of(checkpoint), model.layout))
+                )
             free = torch.zeros_like(model.free)
             free[known] = state["free"][rows[known]]
             around = sum(
@@ -99,6 +103,16 @@ def start_from(checkpoint: Checkpoint, index: NodeIndex) -> Start:
             model.free.copy_(torch.where(known[:, None], free, around))
 
     return start
+
+
+def layout_of(checkpoint: Checkpoint) -> dict[str, int]:
+    """Which columns of the checkpoint's projection belong to which kind of content, as :attr:`Content.layout`."""
+    known = checkpoint.settings.get("content")
+    if known is not None:
+        return dict(known)
+    # Of a kg that knew no other content than texts.
+    weight = checkpoint.state.get("project.weight")
+    return {} if weight is None else {TEXT: weight.shape[1]}
 
 
 def met_by(x: Interactions) -> np.ndarray:

@@ -25,7 +25,7 @@ import torch
 from embeddings import finetuning
 from embeddings.choosing import Choice, similar_to
 from embeddings.evaluation import validation_values
-from embeddings.export import SHOP, NodeIndex, export_subgraph
+from embeddings.export import NodeIndex, export_subgraph, shop_with_supplied
 from embeddings.network import Fit, Report, threads_for, vectors_of
 from embeddings.registry import Checkpoint
 from embeddings.ridge import following_weights, ridge_weights
@@ -65,7 +65,7 @@ def compare(
     store: GraphStore, new: Checkpoint, live: Checkpoint, *, device: torch.device, seed: int, report: Report
 ) -> Verdict:
     """Compare two checkpoints on splits of the graph as it stands."""
-    data, index = export_subgraph(store, SHOP)
+    data, index = export_subgraph(store, shop_with_supplied(store))
     x = interactions(data)
     shop = Shop.of(data, x)
     # Not the stream of random numbers that training drew its splits from: by those users the new recipe was chosen.

@@ -11,7 +11,7 @@ how far a shared brand or category is to be believed::
 
     E⁽ˡ⁺¹⁾ = Σ_t softmax(θ)_t · Â_t E⁽ˡ⁾
 
-A product enters with a free vector and a projection of its text's vector, so
+A product enters with a free vector and a projection of its text's vector, and of those that the shop supplied, so
 that a product nobody has met yet still stands somewhere. Outputs lie on the
 unit sphere: what the model means by near is then what a cosine index serves.
 
@@ -35,6 +35,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import LGConv
+
+from embeddings.content import Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class HeteroLightGCN(nn.Module):
         adjacency: normalised symmetric matrix of each type, over all nodes.
         n_users: the first nodes.
         n_products: the nodes after them.
-        text: the products' text vectors ``[n_products, width]``, zero rows for those without; None for no text.
+        content: vectors of the products' texts, and those that were supplied.
         initial: where the free vectors begin, float32 ``[n_nodes, d]``.
         layers: how often vectors are passed on.
 
@@ -114,7 +116,7 @@ class HeteroLightGCN(nn.Module):
         adjacency: Mapping[str, sp.csr_matrix],
         n_users: int,
         n_products: int,
-        text: np.ndarray | None,
+        content: Content,
         initial: np.ndarray,
         *,
         layers: int,
@@ -128,19 +130,21 @@ class HeteroLightGCN(nn.Module):
         self.free = nn.Parameter(torch.from_numpy(initial.astype(np.float32)))
         # The first type is what users did; the others begin with an e^-2 of its weight.
         self.theta = nn.Parameter(torch.tensor([0.0] + [-2.0] * (len(self.types) - 1)))
-        if text is None or text.shape[1] == 0:
+        self.layout = content.layout
+        said = content.together()
+        if said is None:
             self.project = None
         else:
-            self.register_buffer("text_vectors", torch.from_numpy(text.astype(np.float32)), persistent=False)
-            self.project = nn.Linear(text.shape[1], initial.shape[1], bias=False)
+            self.register_buffer("content", torch.from_numpy(said.astype(np.float32)), persistent=False)
+            self.project = nn.Linear(said.shape[1], initial.shape[1], bias=False)
             nn.init.zeros_(self.project.weight)
 
     def inputs(self) -> Tensor:
-        """E⁽⁰⁾: the free vectors, the products' with their text added. ``[n_nodes, d]``"""
+        """E⁽⁰⁾: the free vectors, the products' with their content added. ``[n_nodes, d]``"""
         if self.project is None:
             return self.free
         before, after = self.n_users, len(self.free) - self.n_users - self.n_products
-        return self.free + F.pad(self.project(self.text_vectors), (0, 0, before, after))
+        return self.free + F.pad(self.project(self.content), (0, 0, before, after))
 
     def type_weights(self) -> dict[str, float]:
         """softmax(θ) by name: what the model believes each type of edge to be worth."""
@@ -197,13 +201,13 @@ class HeteroLightGCN(nn.Module):
     def newcomers(self) -> Tensor:
         """Unit vectors that the products would have if nobody had met them, ``[n_products, d]``.
 
-        Of the text and of what the catalogue connects directly: the first two terms of :meth:`propagate` for a
+        Of the content and of what the catalogue connects directly: the first two terms of :meth:`propagate` for a
         product without a free vector and without interactions.
         """
         before, end = self.n_users, self.n_users + self.n_products
         x = torch.cat([torch.zeros_like(self.free[:end]), self.free[end:]])
         if self.project is not None:
-            x = x + F.pad(self.project(self.text_vectors), (0, 0, before, len(x) - end))
+            x = x + F.pad(self.project(self.content), (0, 0, before, len(x) - end))
         weights, alone = torch.softmax(self.theta, 0), x
         for t in range(1, len(self.types)):
             around = SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), alone)

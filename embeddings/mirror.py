@@ -17,10 +17,12 @@ import numpy as np
 import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
+from embeddings.content import TEXT, Content, properties_of, unit
 from embeddings.export import AGREED, INTERACTIONS, PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex
 from embeddings.features import Features
 from embeddings.gcn import TypedEdges
-from embeddings.relations import explicit_part, explicit_relations, shared_part, text_part
+from embeddings.relations import explicit_part, explicit_relations, likeness_part, part_of, shared_part
+from embeddings.shop import interacted
 from embeddings.split import KNOWN, Interactions
 from kg import schema
 from kg.store import GraphStore
@@ -47,8 +49,9 @@ RETURN id AS key, u.last_at.epochSeconds AS last_at,
 _PRODUCTS: Final = f"""
 UNWIND $keys AS sku
 MATCH (p:Product {{sku: sku}})
-RETURN sku AS key, CASE WHEN p.text_embedding IS NULL THEN null ELSE
-         vector(p.text_embedding, size(p.text_embedding), FLOAT32) END AS text,
+RETURN sku AS key,
+       [name IN $content | CASE WHEN p[name] IS NULL THEN null ELSE
+         vector(p[name], size(p[name]), FLOAT32) END] AS content,
        [(p)-[r:{"|".join(sorted({*PRODUCT_RELATIONS, *(type_ for type_, _ in _SAID)}))}]->(x)
         WHERE {_COUNTS} |
         [type(r), labels(x)[0], {_KEY}, coalesce(r.source, '')]] AS said
@@ -94,9 +97,10 @@ class Mirror:
         self.users, self.products = _Names(index.keys["User"]), _Names(index.keys["Product"])
         self.others = {label: _Names(index.keys.get(label, ())) for label in _LABELS}
         self._x = x
-        text = data["Product"].text_embedding.numpy() if "text_embedding" in data["Product"] else None
-        self.text = np.zeros((x.n_products, 0), dtype=np.float32) if text is None else text
-        """The products' text vectors, float32 ``[n_products, width]``, zero rows for those without."""
+        content = Content.of(data).blocks
+        empty = np.zeros((x.n_products, 0), dtype=np.float32)
+        self._content = {name: content.get(name, empty) for name in properties_of({TEXT, *data["Product"].keys()})}
+        """Also what no product has yet; of a supplied vector that comes under a new name the next export tells."""
         self._said: dict[tuple[str, str], np.ndarray] = {}
         for type_, label in _SAID:
             if ("Product", type_, label) in data.edge_types and label in self.others:
@@ -108,7 +112,7 @@ class Mirror:
     def read(self, store: GraphStore, users: Iterable[str], products: Iterable[str]) -> Renewed:
         """Read these users and products anew; what the graph no longer holds of them is gone here too."""
         skus = list(dict.fromkeys(products))
-        found = _rows(store, _PRODUCTS, skus)
+        found = _rows(store, _PRODUCTS, skus, content=list(self._content))
         gone = self.products.known(sku for sku in skus if sku not in found)
         # Before the users: their rows name products that are new.
         touched = self._put_products(found, gone)
@@ -150,7 +154,7 @@ class Mirror:
             n_users=len(self.users),
             n_products=len(self.products),
         )
-        self._grow_text()
+        self._grow()
         return touched
 
     def _put_products(self, found: Mapping[str, Mapping[str, Any]], gone: np.ndarray) -> np.ndarray:
@@ -171,19 +175,24 @@ class Mirror:
                 if edges is self._related:
                     kept &= ~np.isin(before[1], gone)
                 edges[kind] = np.hstack([before[:, kept], np.array(pairs, dtype=np.int64).reshape(-1, 2).T])
-        self._grow_text(max((len(r["text"].to_numpy()) for r in found.values() if r["text"] is not None), default=0))
-        self.text[touched] = 0.0
-        for key, row in found.items():
-            if row["text"] is not None:
-                self.text[self.products.row(key)] = row["text"].to_numpy()
+        for place, name in enumerate(self._content):
+            read = {key: v.to_numpy() for key, row in found.items() if (v := row["content"][place]) is not None}
+            self._grow(name, max(map(len, read.values()), default=0))
+            vectors = self._content[name]
+            vectors[touched] = 0.0
+            for key, vector in read.items():
+                vectors[self.products.row(key)] = vector
+            if name != TEXT:
+                vectors[touched] = unit(vectors[touched])
         return touched
 
-    def _grow_text(self, width: int = 0) -> None:
-        rows, columns = len(self.products), max(width, self.text.shape[1])
-        if self.text.shape != (rows, columns):
-            grown = np.zeros((rows, columns), dtype=np.float32)
-            grown[: self.text.shape[0], : self.text.shape[1]] = self.text
-            self.text = grown
+    def _grow(self, grown: str = "", width: int = 0) -> None:
+        """As many rows as there are products; of one kind of content at least ``width`` columns."""
+        for name, before in self._content.items():
+            shape = len(self.products), max(width if name == grown else 0, before.shape[1])
+            if before.shape != shape:
+                self._content[name] = np.zeros(shape, dtype=np.float32)
+                self._content[name][: before.shape[0], : before.shape[1]] = before
 
     # --- what training asks for ------------------------------------------------------------------------------
 
@@ -204,11 +213,14 @@ class Mirror:
             begin += len(names)
         return places
 
-    def edges(self) -> list[TypedEdges]:
-        """Edges by type between nodes, named as :class:`embeddings.shop.Shop` and the network name them."""
-        met = self._x.matrix().tocoo()
+    def edges(self, half_life_days: float) -> list[TypedEdges]:
+        """Edges by type between nodes, named as :class:`embeddings.shop.Shop` and the network name them.
+
+        Args:
+            half_life_days: as for :func:`embeddings.shop.interacted`.
+        """
         first = {label: place.start for label, place in self.nodes().items()}
-        found = [TypedEdges("INTERACTED", met.row.astype(np.int64), met.col.astype(np.int64) + first["Product"])]
+        found = [interacted(self._x, half_life_days)]
         found += [
             TypedEdges(f"{type_}:{source}", pairs[0] + first["Product"], pairs[1] + first["Product"])
             for (type_, source), pairs in self._related.items()
@@ -226,6 +238,11 @@ class Mirror:
             *((f"{type_}>{source}", pairs, self.products.keys) for (type_, source), pairs in self._related.items()),
         ]
 
+    @property
+    def content(self) -> Content:
+        """Vectors of the products' texts, and those that were supplied; what no product has is left out."""
+        return Content({name: vectors for name, vectors in self._content.items() if vectors.any()})
+
     def features(self, like: Features | None = None) -> Features:
         """What is said of the products, as the ridge reads it."""
         shared = {
@@ -233,7 +250,7 @@ class Mirror:
             for type_, label in SHARED
             if (type_, label) in self._said
         }
-        return Features.of(self.text, shared, len(self.products), like=like)
+        return Features.of(self.content.together(), shared, len(self.products), like=like)
 
     def side_parts(self, of: np.ndarray) -> dict[str, sp.csr_matrix]:
         """:func:`embeddings.relations.side_parts` in the rows and columns of some products alone, ``[n, n]``.
@@ -242,8 +259,8 @@ class Mirror:
         """
         n = len(self.products)
         parts: dict[str, sp.csr_matrix] = {}
-        if self.text.any():
-            parts["text"] = text_part(self.text, of)
+        for name, vectors in self.content.blocks.items():
+            parts[part_of(name)] = likeness_part(vectors, of)
         for type_, label in SHARED:
             if (type_, label) in self._said:
                 heads, tails = self._said[type_, label]
@@ -253,8 +270,9 @@ class Mirror:
         return {name: _both_ways(part, of, n) for name, part in parts.items() if part.nnz}
 
 
-def _rows(store: GraphStore, cypher: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    return {row["key"]: row for part in batched(keys, _BATCH) for row in store.read("CYPHER 25" + cypher, keys=part)}
+def _rows(store: GraphStore, cypher: str, keys: Sequence[str], **parameters: Any) -> dict[str, Mapping[str, Any]]:
+    parts = batched(keys, _BATCH)
+    return {row["key"]: row for part in parts for row in store.read("CYPHER 25" + cypher, keys=part, **parameters)}
 
 
 def _both_ways(part: sp.csr_matrix, of: np.ndarray, n: int) -> sp.csr_matrix:

@@ -16,10 +16,10 @@ import torch
 
 from embeddings.baselines import Ranker
 from embeddings.evaluation import BATCH, validation_score
-from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency, spectral_vectors
+from embeddings.gcn import HeteroLightGCN, normalised_adjacency, spectral_vectors
 from embeddings.losses import bpr_loss, contrastive_loss, softmax_loss
 from embeddings.settings import HARD_RANKS, TrainSettings
-from embeddings.shop import Shop
+from embeddings.shop import Shop, interacted
 from embeddings.split import Holdout, Interactions
 from kg.errors import EmbeddingError
 
@@ -169,14 +169,13 @@ class Fit:
 def _network(
     shop: Shop, x: Interactions, settings: TrainSettings, rng: np.random.Generator, generator: torch.Generator
 ) -> HeteroLightGCN:
-    met = x.matrix().tocoo()
-    edges = [TypedEdges("INTERACTED", met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users), *shop.catalogue]
+    edges = [interacted(x, settings.edge_half_life), *shop.catalogue]
     adjacency = {e.name: normalised_adjacency(e, shop.n_nodes) for e in edges}
     initial = np.zeros((shop.n_nodes, settings.dimensions), dtype=np.float32)
     users, products = spectral_vectors(x.matrix(), settings.dimensions, rng)
     initial[: x.n_users] = users
     initial[x.n_users : x.n_users + x.n_products] = products
-    model = HeteroLightGCN(adjacency, x.n_users, x.n_products, shop.text, initial, layers=settings.layers)
+    model = HeteroLightGCN(adjacency, x.n_users, x.n_products, shop.content, initial, layers=settings.layers)
     if model.project is not None:
         # Small and random: zero would leave a product without interactions at the origin, where no cosine is.
         with torch.no_grad():
@@ -203,6 +202,9 @@ def _epoch(
     if settings.edge_dropout:
         model.thin(settings.edge_dropout, generator)
     halved = settings.mixed_precision and device.type == "cuda"
+    # Nothing speaks against a product that nobody has met: as a negative it would be driven away from everybody, and
+    # stand where neither its text nor its picture says.
+    negatives = products.unique()
     for chosen in steps:
         u, p = users[chosen], products[chosen]
         hard = None
@@ -210,19 +212,19 @@ def _epoch(
             drawn = torch.randint(ranked.shape[1], (len(u), settings.hard_negatives), generator=generator)
             hard = ranked[u].gather(1, drawn).to(device)
         if settings.loss == "bpr":
-            others = torch.randint(model.n_products, (len(u), 1), generator=generator)
-        elif model.n_products <= settings.all_negatives:
-            others = torch.arange(model.n_products)
+            others = negatives[torch.randint(len(negatives), (len(u), 1), generator=generator)]
+        elif len(negatives) <= settings.all_negatives:
+            others = negatives
         else:
-            others = torch.randint(model.n_products, (settings.negatives,), generator=generator)
+            others = negatives[torch.randint(len(negatives), (settings.negatives,), generator=generator)]
         u, p, others = u.to(device), p.to(device), others.to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=halved):
             user_vectors, product_vectors = model()
 
             def against(ours: torch.Tensor, theirs: torch.Tensor, extra: torch.Tensor | None) -> torch.Tensor:
                 if settings.loss == "bpr":
-                    negatives = others if extra is None else torch.cat([others, extra], dim=1)  # noqa: B023
-                    return bpr_loss(ours, theirs, p, negatives, temperature)  # noqa: B023
+                    every = others if extra is None else torch.cat([others, extra], dim=1)  # noqa: B023
+                    return bpr_loss(ours, theirs, p, every, temperature)  # noqa: B023
                 return softmax_loss(ours, theirs, p, others, temperature, extra)  # noqa: B023
 
             loss = against(user_vectors[u], product_vectors, hard)

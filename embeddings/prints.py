@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 
 from embeddings.mirror import Mirror
+from embeddings.relations import part_of
 
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -33,13 +34,14 @@ def user_prints(mirror: Mirror, rows: np.ndarray) -> np.ndarray:
 
 
 def product_prints(mirror: Mirror, rows: np.ndarray) -> np.ndarray:
-    """Of the text and of the relationships from each to brands, shelves, products …, int64 ``[rows]``."""
+    """Of the content and of the relationships from each to brands, shelves, products …, int64 ``[rows]``."""
     totals = np.zeros(len(rows), dtype=np.uint64)
     place = np.full(len(mirror.products), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
-    told = [(n, row) for n, row in enumerate(rows) if mirror.text.shape[1] and mirror.text[row].any()]
-    texts = np.array([_hash(mirror.text[row].tobytes()) for _, row in told], dtype=np.uint64)
-    _count(totals, np.array([n for n, _ in told], dtype=np.int64), "text", texts)
+    for name, vectors in mirror.content.blocks.items():
+        told = [(n, row) for n, row in enumerate(rows) if vectors[row].any()]
+        hashes = np.array([_hash(vectors[row].tobytes()) for _, row in told], dtype=np.uint64)
+        _count(totals, np.array([n for n, _ in told], dtype=np.int64), part_of(name), hashes)
     for name, (heads, tails), keys in mirror.named_edges():
         mine = place[heads] >= 0
         _count(totals, place[heads[mine]], name, _hashes(keys)[tails[mine]])

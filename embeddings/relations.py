@@ -7,7 +7,7 @@ validation data:
 
 - **ridge**: from what users did and what is said of the products (:mod:`embeddings.ridge`).
 - **text**: the squared cosine of the text vectors, so that a product nobody has
-  met yet is related too.
+  met yet is related too; likewise each kind of vector that the shop supplied (of an image, say).
 - **shared brand, category, attribute value, praised aspect**: the rarer, the more.
 - **explicit relations**, one part for each feed that asserts them: that 'bought
   together' says more than 'also bought' is for the data to tell.
@@ -24,6 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
+from embeddings.content import TEXT, Content
 from embeddings.export import PRODUCT_RELATIONS, SHARED
 from embeddings.features import MOST_SHARING
 from embeddings.nearest import neighbourhoods
@@ -41,8 +42,8 @@ _BLOCK: Final = 1024
 def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
     """All parts that do not depend on what users did, by name; those without an entry are left out."""
     parts: dict[str, sp.csr_matrix] = {}
-    if "text_embedding" in data["Product"]:
-        parts["text"] = text_part(data["Product"].text_embedding.numpy())
+    for name, vectors in Content.of(data).blocks.items():
+        parts[part_of(name)] = likeness_part(vectors)
     n = int(data["Product"].num_nodes or 0)
     for type_, label in SHARED:
         edge = ("Product", type_, label)
@@ -54,36 +55,41 @@ def side_parts(data: HeteroData) -> dict[str, sp.csr_matrix]:
     return {name: part for name, part in parts.items() if part.nnz > 0}
 
 
-def text_part(text: np.ndarray, of: np.ndarray | None = None) -> sp.csr_matrix:
-    """Squared cosine of the nearest texts, ``[n, n]``; negative cosines are nothing.
+def part_of(content: str) -> str:
+    """Name of the part that a kind of content makes; the text's is ``text``."""
+    return "text" if content == TEXT else content
+
+
+def likeness_part(vectors: np.ndarray, of: np.ndarray | None = None) -> sp.csr_matrix:
+    """Squared cosine of the nearest of unit vectors ``[n, width]``, ``[n, n]``; negative cosines are nothing.
 
     The square keeps the near ones apart from the many that merely speak of the same trade. In a catalogue of more than
-    :data:`EXACT_TEXTS` each text is compared with those of its surroundings (:mod:`embeddings.nearest`), else with all.
+    :data:`EXACT_TEXTS` each is compared with those of its surroundings (:mod:`embeddings.nearest`), else with all.
 
     Args:
         of: rows of some products, int64 ``[m]``: then theirs alone, ``[m, n]``, compared with all.
     """
-    n = text.shape[0]
+    n = vectors.shape[0]
     step = max(1, 20_000_000 // max(n, 1))
     if of is None and n > EXACT_TEXTS:
         heads, tails, weights = [], [], []
-        for rows, candidates in neighbourhoods(text):
+        for rows, candidates in neighbourhoods(vectors):
             for begin in range(0, len(rows), _BLOCK):
                 some = rows[begin : begin + _BLOCK]
-                part = _likeness(text, some, candidates).tocoo()
+                part = _likeness(vectors, some, candidates).tocoo()
                 heads.append(some[part.row])
                 tails.append(candidates[part.col])
                 weights.append(part.data)
         where = (np.concatenate(heads), np.concatenate(tails))
         return sp.csr_matrix((np.concatenate(weights), where), shape=(n, n))
     of = np.arange(n) if of is None else of
-    found = [_likeness(text, of[begin : begin + step], np.arange(n)) for begin in range(0, len(of), step)]
+    found = [_likeness(vectors, of[begin : begin + step], np.arange(n)) for begin in range(0, len(of), step)]
     return sp.vstack(found).tocsr() if found else no_weights(len(of), n)
 
 
-def _likeness(text: np.ndarray, rows: np.ndarray, candidates: np.ndarray) -> sp.csr_matrix:
-    """:func:`text_part` of some rows with some others, ``[rows, candidates]``."""
-    cosines = np.maximum(text[rows] @ text[candidates].T, 0.0) ** 2
+def _likeness(vectors: np.ndarray, rows: np.ndarray, candidates: np.ndarray) -> sp.csr_matrix:
+    """:func:`likeness_part` of some rows with some others, ``[rows, candidates]``."""
+    cosines = np.maximum(vectors[rows] @ vectors[candidates].T, 0.0) ** 2
     cosines[rows[:, None] == candidates[None, :]] = 0.0
     return _strongest(cosines, PART_WIDTH)
 

@@ -142,15 +142,15 @@ def _local_ridge(
     product's neighbours costs more than a solution, so several penalties cost little more than one.
     """
     n = sources.shape[1]
-    text = np.zeros((n, 0), dtype=np.float32)
+    content = np.zeros((n, 0), dtype=np.float32)
     if features is not None:
-        # What products share is sparse and stands below the users. Texts are dense: they count between neighbours, and
-        # find none, which would take the inner products of all with all.
-        text = features.text
+        # What products share is sparse and stands below the users. Content is dense: it counts between neighbours, and
+        # finds none, which would take the inner products of all with all.
+        content = features.content
         below = features.members.T
         sources, targets = (sp.vstack([part, below], format="csr") for part in (sources, targets))
     columns, rows, goals = sources.tocsc(), sources.tocsr(), targets.tocsc()
-    norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel() + np.square(text).sum(axis=1))
+    norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel() + np.square(content).sum(axis=1))
     heads, tails = [], []
     weights: list[list[np.ndarray]] = [[] for _ in penalties]
     solved = np.arange(n) if wanted is None else np.flatnonzero(wanted)
@@ -168,8 +168,8 @@ def _local_ridge(
             if around.size == 0:
                 continue
             X = columns[:, around]
-            gram = (X.T @ X).toarray() + text[around] @ text[around].T
-            target = nearest.data[span] * norm[around] + text[around] @ text[product]
+            gram = (X.T @ X).toarray() + content[around] @ content[around].T
+            target = nearest.data[span] * norm[around] + content[around] @ content[product]
             heads.append(around)
             tails.append(np.full(around.size, product))
             for penalty, found in zip(penalties, weights, strict=True):

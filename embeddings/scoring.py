@@ -48,8 +48,6 @@ from kg.popularity import popularity as of_users
 HISTORY: Final = 200
 """Most products of a user's history that count, the strongest first; keeps the query's work bounded."""
 
-_DAY: Final = 86_400.0
-
 
 def weight_name(type_: str) -> str:
     """Property of ``ModelVersion`` that holds the weight of a relationship type: ``w_bought_with``."""
@@ -148,11 +146,7 @@ class Scorer:
 
 def history(x: Interactions, half_life_days: float, limit: int = HISTORY) -> sp.csr_matrix:
     """a(u, h) for all users: float32 ``[n_users, n_products]``, at most ``limit`` entries a row."""
-    age = np.nan_to_num((x.last_at[x.users] - x.at) / _DAY, nan=0.0)
-    weights = x.strength * 0.5 ** (np.maximum(age, 0.0) / half_life_days)
-    summed = sp.csr_matrix((weights, (x.users, x.products)), shape=(x.n_users, x.n_products))
-    summed.sum_duplicates()
-    summed = prune(summed, limit)
+    summed = prune(x.interest(half_life_days), limit)
     total = np.sqrt(np.asarray(summed.sum(axis=1)).ravel())
     scale = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
     return (sp.diags(scale) @ summed).tocsr().astype(np.float32)

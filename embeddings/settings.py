@@ -47,6 +47,8 @@ class TrainSettings:
     """λ where each product is regressed on its neighbours."""
     features: tuple[float, ...] = (1.0, 0.0)
     """For how many users what is said of a product counts in the ridge, to choose from (:mod:`embeddings.features`)."""
+    edge_half_life: float = 365.0
+    """Days after which what a user did passes on half as much in the network; 0 lets each product met count alike."""
     half_lives: tuple[float, ...] = (365.0, 90.0, 3650.0)
     """Days after which interest has halved, to choose from; the first where nothing can be chosen."""
     recency: float = 0.6

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
+from embeddings.content import Content
 from embeddings.evaluation import VALIDATION_USERS
 from embeddings.export import SHARED
 from embeddings.features import Features
@@ -17,6 +18,8 @@ from embeddings.gcn import TypedEdges
 from embeddings.relations import either_way, explicit_relations, side_parts
 from embeddings.split import Holdout, Interactions, hold_out
 
+MET: Final = "INTERACTED"
+"""Name of the network's edges between users and products: all that a user did with a product is one."""
 _SPLITS: Final = 3
 """Of a graph that is not large."""
 _FEW: Final = 20
@@ -30,8 +33,8 @@ class Shop:
     n_users: int
     n_products: int
     n_nodes: int
-    text: np.ndarray | None
-    """The products' text vectors, float32 ``[n_products, width]``; None where there is no text at all."""
+    content: Content
+    """Vectors of the products' texts, and those that were supplied."""
     catalogue: tuple[TypedEdges, ...]
     """Edges of the catalogue by type, over nodes."""
     related: Mapping[str, sp.csr_matrix]
@@ -59,20 +62,18 @@ class Shop:
             if start == "Product" and label in first and label != "Product":
                 index = data[start, type_, label].edge_index.numpy()
                 edges.append(TypedEdges(f"{type_}:{label}", index[0] + x.n_users, index[1] + first[label]))
-        text = data["Product"].text_embedding.numpy() if "text_embedding" in data["Product"] else None
-        if text is not None and not text.any():
-            text = None
+        content = Content.of(data)
         shared = {}
         for type_, label in SHARED:
             if ("Product", type_, label) in data.edge_types:
                 index = data["Product", type_, label].edge_index.numpy()
                 shared[type_] = (index[0], index[1], int(data[label].num_nodes or 0))
-        features = Features.of(text, shared, x.n_products)
+        features = Features.of(content.together(), shared, x.n_products)
         return cls(
             n_users=x.n_users,
             n_products=x.n_products,
             n_nodes=end,
-            text=text,
+            content=content,
             catalogue=tuple(e for e in edges if len(e.heads)),
             related=related,
             side=side_parts(data),
@@ -82,6 +83,17 @@ class Shop:
     def features_times(self, strength: float) -> Features | None:
         """What is said of the products, counting for so many users; None for nothing."""
         return None if self.features is None or strength == 0.0 else self.features.times(strength)
+
+
+def interacted(x: Interactions, half_life_days: float) -> TypedEdges:
+    """Users and what they met, in the network's numbering, by how strong the interest is and how much of it is left.
+
+    Args:
+        half_life_days: 0 lets each count alike.
+    """
+    met = (x.interest(half_life_days) if half_life_days else x.matrix()).tocoo()
+    weights = met.data if half_life_days else None
+    return TypedEdges(MET, met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users, weights)
 
 
 def folds_of(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Holdout, ...]:

@@ -24,6 +24,8 @@ from kg.errors import EmptyGraphError
 
 KNOWN = ("BOUGHT", "RATED")
 """What a user has bought or rated is never recommended again; what was only looked at may be."""
+DAY = 86_400.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,17 @@ class Interactions:
         met.sum_duplicates()
         met.data[:] = 1.0
         return met
+
+    def interest(self, half_life_days: float) -> sp.csr_matrix:
+        """Strengths summed, each halved so many days before the user's latest event; float64 ``[n_users, n_products]``.
+
+        What has no time has not decayed.
+        """
+        age = np.nan_to_num((self.last_at[self.users] - self.at) / DAY, nan=0.0)
+        weights = self.strength * 0.5 ** (np.maximum(age, 0.0) / half_life_days)
+        summed = sp.csr_matrix((weights, (self.users, self.products)), shape=(self.n_users, self.n_products))
+        summed.sum_duplicates()
+        return summed
 
 
 @dataclass(frozen=True, slots=True)

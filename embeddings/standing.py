@@ -11,14 +11,14 @@ killed has lost nothing, and one that finds no difference has nothing to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
-from embeddings.export import SHOP, NodeIndex, SubgraphSpec, export_subgraph
+from embeddings.export import NodeIndex, export_subgraph, shop_with_supplied
 from embeddings.mirror import Mirror
 from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, LiveModel
@@ -76,13 +76,15 @@ def export_standing(store: GraphStore, model: LiveModel) -> tuple[HeteroData, No
     # The turn first: if another learns while this is read, this learner's turn is refused.
     rows = store.read("MATCH (m:ModelVersion {id: $id})\nRETURN coalesce(m.learned, '') AS turn", id=model.version)
     vector = f"embedding_{model.slot}"
-    spec = SubgraphSpec(
+    shop = shop_with_supplied(store)
+    spec = replace(
+        shop,
         nodes={
-            **SHOP.nodes,
-            "User": (*SHOP.nodes["User"], vector),
-            "Product": (*SHOP.nodes["Product"], "popularity", vector),
+            **shop.nodes,
+            "User": (*shop.nodes["User"], vector),
+            "Product": (*shop.nodes["Product"], "popularity", vector),
         },
-        edges={**SHOP.edges, ("Product", "SIMILAR_TO", "Product"): ("model", "weight", "next")},
+        edges={**shop.edges, ("Product", "SIMILAR_TO", "Product"): ("model", "weight", "next")},
     )
     return *export_subgraph(store, spec), rows[0]["turn"] if rows else ""
 

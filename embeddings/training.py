@@ -34,7 +34,7 @@ from torch_geometric.data import HeteroData
 
 from embeddings import finetuning
 from embeddings.choosing import Clock, choose, similar_to
-from embeddings.export import SHARED, SHOP, NodeIndex, export_subgraph
+from embeddings.export import SHARED, NodeIndex, export_subgraph, shop_with_supplied
 from embeddings.finetuning import Renewal, met_by
 from embeddings.mirror import Mirror
 from embeddings.network import Report, fit_chosen, threads_for, vectors_of
@@ -78,7 +78,7 @@ def train(
     with _bar(progress) as report:
         report("Exporting", 0, 1)
         begun = time.perf_counter()
-        data, index = export_subgraph(store, SHOP)
+        data, index = export_subgraph(store, shop_with_supplied(store))
         exported = time.perf_counter() - begun
         fitted = fit(
             data,
@@ -179,6 +179,7 @@ def _fit(
             "device": str(where),
             **choice.as_settings(),
             "edge_weights": model.type_weights(),
+            "content": model.layout,
             "based_on": None if base is None else base.version,
         },
         timings=clock.laps,

@@ -160,14 +160,14 @@ class AdaptedEncoder:
         folder.mkdir(parents=True, exist_ok=True)
         config = {"encoder": self.fingerprint, "rank": self.rank, "first_layer": self.first_layer}
         (folder / _CONFIG).write_bytes(orjson.dumps(config))
-        state = {n: w.half() for n, w in self.state().items()} if half else self.state()
+        state = {n: w.half() for n, w in self.state_dict().items()} if half else self.state_dict()
         save_file(state, folder / _WEIGHTS)
 
-    def state(self) -> dict[str, torch.Tensor]:
+    def state_dict(self) -> dict[str, torch.Tensor]:
         """A copy of the adapter's weights by name."""
         return {n: p.detach().cpu().clone() for n, p in self._model.named_parameters() if n in self._names}
 
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, torch.Tensor], /) -> None:
         """Set the adapter's weights to what :meth:`state` gave."""
         for layer in self._adapted():
             if layer.merged:

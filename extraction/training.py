@@ -171,10 +171,18 @@ def train(
     target = _keep(folder, task, examples, recipe if task == "values" else None)
     if manifest.get(task) == target.name:
         return TrainingReport(format, len(rows), len(examples), manifest["version"])
+    checkpoint = folder / f"unfinished-{task}.pt"
     if task == "triplets":
-        TripletModel.train([_sentence(r) for r in examples], encoder.folder, device=encoder.device).save(target)
+        sentences = [_sentence(r) for r in examples]
+        triplets = TripletModel.train(
+            sentences,
+            encoder.folder,
+            device=encoder.device,
+            checkpoint=checkpoint,
+            progress=lambda epoch: progress("Learning", epoch.number, epoch.of),
+        )
+        triplets.save(target)
     else:
-        checkpoint = folder / "unfinished.pt"
         values = ValueModel.train(
             [MarkedProduct.of_dict(r) for r in examples],
             kin_of(encoder, vocabulary),
@@ -184,7 +192,7 @@ def train(
             progress=progress,
         )
         values.save(target)
-        checkpoint.unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
     version = _switch(folder, task, target, encoder)
     return TrainingReport(format, len(rows), len(examples), version)
 

@@ -1,13 +1,14 @@
 """A trainable extractor of (aspect, opinion, sentiment) triplets: an adapted encoder with a head of spans.
 
 The upper layers of the encoder get a LoRA adapter (:mod:`extraction.adapters`), and
-:mod:`extraction.tripletnet` scores spans and their pairs. A tenth of the marked
+:mod:`extraction.tripletnet` scores spans and their pairs. A fifth of the marked
 sentences is kept out of training: on it the log-odds of what is found become
 calibrated confidences.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ import orjson
 
 from extraction.benchmarks import MarkedSentence, Triplet
 from extraction.calibration import Platt
+from extraction.course import Chance, Course, Part, Tensors
 from extraction.sentences import ReadSentence
 from kg.errors import ExtractionError
 
@@ -76,10 +78,11 @@ class ReadTriplet:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What :func:`epochs` reports after each."""
+    """What a training reports after each."""
 
     number: int
     """From 1."""
+    of: int
     loss: float
     """Mean over the sentences."""
 
@@ -115,12 +118,14 @@ class TripletModel:
         *,
         recipe: Recipe | None = None,
         device: str = "auto",
+        checkpoint: Path | None = None,
         progress: Callable[[Epoch], None] = lambda _: None,
     ) -> TripletModel:
         """Learn from marked sentences; the same sentences and the same recipe give the same model.
 
         Args:
             folder: of the encoder, see :class:`extraction.encoder.Encoder`.
+            checkpoint: file in which each finished epoch is kept; a training that was cut off goes on from there.
         """
         import torch
 
@@ -140,7 +145,7 @@ class TripletModel:
                 seed=recipe.seed,
             )
             net = TripletNet(encoder.dimensions).to(encoder.device)
-            for epoch in _epochs(_Prepared.of(learned, encoder, recipe), encoder, net, recipe):
+            for epoch in _epochs(_Prepared.of(learned, encoder, recipe), encoder, net, recipe, checkpoint):
                 progress(epoch)
         model = cls(encoder, net, Platt(), Platt())
         if kept_out:
@@ -305,8 +310,10 @@ class _Prepared:
         return cls(sentences, coded, entering, plain)
 
 
-def _epochs(prepared: _Prepared, encoder: AdaptedEncoder, net: TripletNet, recipe: Recipe) -> Iterator[Epoch]:
-    """Train, an epoch at a time; after the last the averaged weights stand in encoder and net."""
+def _epochs(
+    prepared: _Prepared, encoder: AdaptedEncoder, net: TripletNet, recipe: Recipe, checkpoint: Path | None
+) -> Iterator[Epoch]:
+    """Train, an epoch at a time; in the end the averaged weights stand in encoder and net."""
     import torch
 
     from extraction.tripletnet import astray, gold_of, loss
@@ -322,8 +329,18 @@ def _epochs(prepared: _Prepared, encoder: AdaptedEncoder, net: TripletNet, recip
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda n: min(1.0, (n + 1) / max(1.0, 0.1 * steps)) * max(0.0, 1 - n / steps)
     )
-    done = 0
-    for number in range(1, recipe.epochs + 1):
+    parts: dict[str, Part] = {
+        "adapter": encoder,
+        "net": net,
+        "average": Tensors(average),
+        "optimiser": optimiser,
+        "schedule": schedule,
+        "chance": Chance(rng),
+    }
+    course = Course(parts, checkpoint, _mark(sentences, recipe, encoder.fingerprint))
+    before = course.resume(encoder.device)
+    done = before * math.ceil(len(sentences) / size)
+    for number in range(before + 1, recipe.epochs + 1):
         total = 0.0
         net.train()
         with encoder.training():
@@ -342,10 +359,17 @@ def _epochs(prepared: _Prepared, encoder: AdaptedEncoder, net: TripletNet, recip
                 done += 1
                 total += float(value.detach()) * len(batch)
                 _blend(average, weights, min(recipe.average, done / (done + 10)))
-        net.eval()
-        if number == recipe.epochs and recipe.average:
-            _blend(weights, average, 0.0)
-        yield Epoch(number, total / max(1, len(sentences)))
+        course.keep(number)
+        yield Epoch(number, recipe.epochs, total / max(1, len(sentences)))
+    net.eval()
+    if recipe.average:
+        _blend(weights, average, 0.0)
+
+
+def _mark(sentences: Sequence[MarkedSentence], recipe: Recipe, encoder: str) -> str:
+    """What a training is of: a checkpoint of another one is not gone on from."""
+    rows = [[s.tokens, [[t.aspect, t.opinion, t.sentiment] for t in s.triplets]] for s in sentences]
+    return hashlib.sha256(orjson.dumps([encoder, asdict(recipe), rows])).hexdigest()
 
 
 def _plain_words(encoder: AdaptedEncoder, coded: Sequence[Coded], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import orjson
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from extraction.adapters import AdaptedEncoder, Coded
 from extraction.beliefs import Answer, Belief, Calibration, calibrate
 from extraction.benchmarks import MarkedProduct
+from extraction.course import Course, Part
 from extraction.fitting import Fitted, Scorer, Scorers, fit, without_category
 from extraction.kin import Kin
 from extraction.memory import FEATURES, REGIMES, Candidates, Claims, Memory, Reading, Regime
@@ -37,8 +38,6 @@ from extraction.spans import cut
 from kg.errors import ExtractionError
 
 if TYPE_CHECKING:
-    import torch
-
     from extraction.spanhead import Question, SpanHead
 
 Progress = Callable[[str, int, int], None]
@@ -375,8 +374,9 @@ class ValueModel:
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: min((step + 1) / warm, max(0.02, (steps - step) / max(1, steps - warm)))
         )
-        course = _Course(encoder, head, optimiser, schedule, checkpoint, _mark(products, recipe, encoder.fingerprint))
-        for epoch in range(course.resume(), recipe.epochs):
+        parts: dict[str, Part] = {"adapter": encoder, "head": head, "optimiser": optimiser, "schedule": schedule}
+        course = Course(parts, checkpoint, _mark(products, recipe, encoder.fingerprint))
+        for epoch in range(course.resume(encoder.device), recipe.epochs):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(1000 * recipe.seed + epoch)
                 batches = _shuffled(useful, [len(c.pieces) for c in coded], recipe, epoch)
@@ -552,52 +552,3 @@ def _mark(products: Sequence[MarkedProduct], recipe: Recipe, encoder: str) -> st
     """What a training is of: a checkpoint of another one is not gone on from."""
     rows = [[p.text, p.category, {a: list(v) for a, v in p.targets.items()}] for p in products]
     return hashlib.sha256(orjson.dumps([encoder, asdict(recipe), rows])).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Course:
-    """A training's state, kept after each epoch."""
-
-    encoder: AdaptedEncoder
-    head: SpanHead
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    file: Path | None
-    mark: str
-
-    def keep(self, epochs: int) -> None:
-        """Write the state after so many epochs; the file is the old one or the new one, never half of either."""
-        if self.file is None:
-            return
-        import torch
-
-        content = {
-            "mark": self.mark,
-            "epochs": epochs,
-            "adapter": self.encoder.state(),
-            "head": self.head.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        new = self.file.with_suffix(".new")
-        torch.save(content, new)
-        new.replace(self.file)
-
-    def resume(self) -> int:
-        """Set the state to what the file holds, if it is of this training; gives the finished epochs."""
-        if self.file is None or not self.file.is_file():
-            return 0
-        import torch
-
-        try:
-            content: dict[str, Any] = torch.load(self.file, weights_only=True, map_location=self.encoder.device)
-        except Exception:  # whatever is wrong with it, the training can begin anew
-            return 0
-        if content.get("mark") != self.mark:
-            return 0
-        self.encoder.restore(content["adapter"])
-        self.head.load_state_dict(content["head"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.schedule.load_state_dict(content["schedule"])
-        return int(content["epochs"])

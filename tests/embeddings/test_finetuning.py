@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from embeddings import finetuning, registry, ridge
+from embeddings.content import Content
 from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency
 from embeddings.registry import Checkpoint
 from embeddings.scoring import Scorer, no_weights
@@ -79,7 +80,7 @@ def test_a_node_that_is_known_keeps_its_vector_and_a_new_one_begins_among_its_ne
     edges = TypedEdges("INTERACTED", met.row.astype(np.int64), met.col.astype(np.int64) + x.n_users)
     adjacency = normalised_adjacency(edges, n)
     model = HeteroLightGCN(
-        {"INTERACTED": adjacency}, x.n_users, x.n_products, None, np.zeros((n, base.dimensions)), layers=2
+        {"INTERACTED": adjacency}, x.n_users, x.n_products, Content({}), np.zeros((n, base.dimensions)), layers=2
     )
     finetuning.start_from(base, index)(model)
     free, old = model.free.detach().numpy(), base.state["free"]

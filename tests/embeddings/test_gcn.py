@@ -6,6 +6,7 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional as F
 
+from embeddings.content import TEXT, Content
 from embeddings.gcn import (
     HeteroLightGCN,
     SymmetricProduct,
@@ -24,9 +25,13 @@ MET = TypedEdges("MET", np.array([0, 0, 1, 2, 3, 3]), np.array([4, 5, 5, 6, 7, 4
 BRAND = TypedEdges("BRAND", np.array([4, 5, 6, 8]), np.array([9, 9, 10, 10]))
 
 
+def content(text: np.ndarray | None) -> Content:
+    return Content({} if text is None else {TEXT: text})
+
+
 def model(initial: np.ndarray, text: np.ndarray | None = None, layers: int = 3) -> HeteroLightGCN:
     adjacency = {e.name: normalised_adjacency(e, N_NODES) for e in (MET, BRAND)}
-    return HeteroLightGCN(adjacency, N_USERS, N_PRODUCTS, text, initial, layers=layers)
+    return HeteroLightGCN(adjacency, N_USERS, N_PRODUCTS, content(text), initial, layers=layers)
 
 
 def both_ways(edges: TypedEdges) -> torch.Tensor:
@@ -135,7 +140,7 @@ def test_a_product_that_nobody_met_is_what_the_model_says_of_newcomers() -> None
     initial[4] = 0.0
     text = rng.standard_normal((3, 4)).astype(np.float32)
     adjacency = {e.name: normalised_adjacency(e, 6) for e in edges}
-    model = HeteroLightGCN(adjacency, 2, 3, text, initial, layers=1)
+    model = HeteroLightGCN(adjacency, 2, 3, content(text), initial, layers=1)
     assert model.knows_newcomers
     with torch.no_grad():
         assert model.project is not None
@@ -146,7 +151,9 @@ def test_a_product_that_nobody_met_is_what_the_model_says_of_newcomers() -> None
 
 def test_without_text_and_catalogue_nothing_is_known_of_newcomers() -> None:
     adjacency = {"INTERACTED": normalised_adjacency(TypedEdges("INTERACTED", np.array([0]), np.array([1])), 2)}
-    assert not HeteroLightGCN(adjacency, 1, 1, None, np.ones((2, 3), dtype=np.float32), layers=1).knows_newcomers
+    assert not HeteroLightGCN(
+        adjacency, 1, 1, content(None), np.ones((2, 3), dtype=np.float32), layers=1
+    ).knows_newcomers
 
 
 def test_what_is_nearly_nowhere_has_no_boundless_gradient() -> None:

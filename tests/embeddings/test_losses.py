@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from embeddings.content import Content
 from embeddings.gcn import HeteroLightGCN, TypedEdges, normalised_adjacency
 from embeddings.losses import VIEW_TEMPERATURE, bpr_loss, contrastive_loss, softmax_loss
 from embeddings.network import _hard_ranks
@@ -59,7 +60,7 @@ def small() -> HeteroLightGCN:
     rng = np.random.default_rng(0)
     heads, tails = np.nonzero(rng.random((30, 20)) < 0.3)
     adjacency = {"INTERACTED": normalised_adjacency(TypedEdges("INTERACTED", heads, tails + 30), 50)}
-    return HeteroLightGCN(adjacency, 30, 20, None, rng.standard_normal((50, 4)), layers=2)
+    return HeteroLightGCN(adjacency, 30, 20, Content({}), rng.standard_normal((50, 4)), layers=2)
 
 
 def test_a_thinned_graph_is_symmetric_and_whole_again_afterwards() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from embeddings.export import export_subgraph
+from embeddings.export import export_subgraph, shop_with_supplied
 from embeddings.mirror import Mirror
 from embeddings.split import interactions
 from kg.store import GraphStore
 
 
 def exported(store: GraphStore) -> Mirror:
-    data, index = export_subgraph(store)
+    data, index = export_subgraph(store, shop_with_supplied(store))
     return Mirror(data, index, interactions(data))
 
 
@@ -27,19 +27,29 @@ def said(mirror: Mirror) -> dict[str, object]:
         "met": sorted((mirror.users.keys[u], mirror.products.keys[p], s, at, bool(k)) for u, p, s, at, k in met),
         "last": {k: v for k, v in zip(mirror.users.keys, np.nan_to_num(x.last_at), strict=True) if k in there},
         "edges": {
-            e.name: sorted((of_node[a], of_node[b]) for a, b in zip(e.heads, e.tails, strict=True))
-            for e in mirror.edges()
+            e.name: sorted(
+                (of_node[a], of_node[b], round(float(weight), 9))
+                for a, b, weight in zip(
+                    e.heads, e.tails, np.ones(len(e.heads)) if e.weights is None else e.weights, strict=True
+                )
+            )
+            for e in mirror.edges(30.0)
         },
-        "text": {k: row[:1].tolist() for k, row in zip(mirror.products.keys, mirror.text, strict=True) if row.any()},
+        "content": {
+            name: {k: row[:2].tolist() for k, row in zip(mirror.products.keys, rows, strict=True) if row.any()}
+            for name, rows in mirror.content.blocks.items()
+        },
     }
 
 
 def test_what_is_read_anew_is_what_a_whole_export_would_hold(shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'S2'})\nSET p.vector_image = [3.0, 4.0]")
     mirror = exported(shop)
     shop.write(
         "MATCH (cleo:User {id: 'cleo'}), (strap:Product {sku: 'S1'}), (tuner:Product {sku: 'T1'})\n"
         "MATCH (strap)-[fits:ACCESSORY_OF]->(), (cobalt:Brand {key: 'cobalt'})\n"
-        "DELETE fits\nSET cleo.last_at = datetime('2026-03-05T10:00:00Z'), tuner.text_embedding = [0.5, 0.5]\n"
+        "DELETE fits\nSET cleo.last_at = datetime('2026-03-05T10:00:00Z'), tuner.text_embedding = [0.5, 0.5],\n"
+        "    tuner.vector_image = [0.0, 2.0]\n"
         "CREATE (case:Product {sku: 'C1', active: true})-[:MADE_BY {source: 'catalogue'}]->(cobalt)\n"
         "CREATE (case)-[:ACCESSORY_OF {source: 'accessory_of'}]->(tuner),\n"
         "       (case)-[:HAS_ATTRIBUTE {source: 'catalogue'}]->(:AttributeValue {key: 'colour=red'}),\n"

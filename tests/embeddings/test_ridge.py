@@ -70,7 +70,7 @@ def test_what_is_said_of_products_counts_as_further_users(exact: bool, monkeypat
     taken, features = some_interactions(), some_features()
     (W,) = (w.toarray() for w in ridge_weights(taken, (3.0,), features=features))
     shared = np.vstack([scaled(taken), features.members.toarray().T])
-    X = np.vstack([shared, features.text.T])
+    X = np.vstack([shared, features.content.T])
     for j in range(X.shape[1]):
         # The local way regresses on products that share a user or a maker with this one.
         others = [i for i in range(X.shape[1]) if i != j and (exact or shared[:, i] @ shared[:, j] > 0.0)]

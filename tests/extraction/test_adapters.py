@@ -23,7 +23,8 @@ def adapted() -> AdaptedEncoder:
 def moved(encoder: AdaptedEncoder) -> None:
     """Give the adapter weights that are not those it began with (LoRA begins as no change at all)."""
     generator = torch.Generator().manual_seed(5)
-    encoder.restore({n: 0.05 * torch.randn(w.shape, generator=generator) for n, w in encoder.state().items()})
+    state = {n: 0.05 * torch.randn(w.shape, generator=generator) for n, w in encoder.state_dict().items()}
+    encoder.load_state_dict(state)
 
 
 def test_each_word_has_its_pieces(adapted: AdaptedEncoder) -> None:
@@ -73,7 +74,7 @@ def test_training_moves_the_adapter_and_nothing_else(adapted: AdaptedEncoder) ->
     torch.optim.SGD(adapted.parameters(), lr=0.1).step()
     changed = {n for n, p in adapted._model.named_parameters() if not torch.equal(p, before[n])}
     assert changed
-    assert changed <= adapted.state().keys()
+    assert changed <= adapted.state_dict().keys()
     assert all("lora" in n for n in changed)
     assert {n.split(".")[2] for n in changed} == {"4", "5"}
 
@@ -87,7 +88,7 @@ def test_what_is_saved_is_what_is_loaded(adapted: AdaptedEncoder, tmp_path: Path
     with torch.inference_mode():
         # The copy has its adapter merged into the encoder; that rounds.
         assert torch.allclose(adapted.states(coded).last, copy.states(coded).last, atol=1e-4)
-    assert all(torch.equal(w, copy.state()[n]) for n, w in adapted.state().items())
+    assert all(torch.equal(w, copy.state_dict()[n]) for n, w in adapted.state_dict().items())
 
 
 def test_a_settled_adapter_can_be_trained_again(adapted: AdaptedEncoder) -> None:
@@ -120,7 +121,7 @@ def test_what_was_merged_to_read_with_is_not_trained(
 
 
 def test_seeds_decide_the_first_weights() -> None:
-    one, same, other = (AdaptedEncoder(device="cpu", rank=2, first_layer=5, seed=s).state() for s in (1, 1, 2))
+    one, same, other = (AdaptedEncoder(device="cpu", rank=2, first_layer=5, seed=s).state_dict() for s in (1, 1, 2))
     assert all(torch.equal(one[n], same[n]) for n in one)
     assert not all(torch.equal(one[n], other[n]) for n in one)
 

@@ -13,7 +13,7 @@ from extraction.calibration import Platt
 from extraction.encoder import Encoder
 from extraction.evaluation import triplet_calibration_errors
 from extraction.tripletnet import words_of
-from extraction.triplets import ReadTriplet, Recipe, TripletModel, best_threshold, once, split
+from extraction.triplets import Epoch, ReadTriplet, Recipe, TripletModel, best_threshold, once, split
 from kg.errors import ExtractionError
 from tests.extraction.conftest import spoken
 
@@ -37,6 +37,34 @@ def test_triplets_are_learned(model: TripletModel) -> None:
         (Triplet((1,), (3,), "NEG"), Triplet((6,), (5,), "POS")),
         (),
     ]
+
+
+@pytest.mark.parametrize("finished", [3, RECIPE.epochs])
+def test_a_training_that_was_cut_off_goes_on(model: TripletModel, tmp_path: Path, finished: int) -> None:
+    class CutOffError(Exception):
+        pass
+
+    def cut_off(epoch: Epoch) -> None:
+        if epoch.number == finished:
+            raise CutOffError
+
+    file = tmp_path / "unfinished.pt"
+    with pytest.raises(CutOffError):
+        TripletModel.train(spoken(), recipe=RECIPE, device="cpu", checkpoint=file, progress=cut_off)
+    epochs: list[int] = []
+    resumed = TripletModel.train(
+        spoken(), recipe=RECIPE, device="cpu", checkpoint=file, progress=lambda epoch: epochs.append(epoch.number)
+    )
+    assert epochs == list(range(finished + 1, RECIPE.epochs + 1))
+    # Not only alike: what chance decides goes on, too.
+    assert all(torch.equal(w, resumed.net.state_dict()[n]) for n, w in model.net.state_dict().items())
+    assert all(torch.equal(w, resumed.encoder.state_dict()[n]) for n, w in model.encoder.state_dict().items())
+    # Of other sentences the same file is no beginning.
+    epochs.clear()
+    TripletModel.train(
+        spoken()[:-1], recipe=RECIPE, device="cpu", checkpoint=file, progress=lambda epoch: epochs.append(epoch.number)
+    )
+    assert epochs[0] == 1
 
 
 def test_confidences_are_probabilities(model: TripletModel) -> None:
