@@ -38,7 +38,7 @@ VALIDATION_CUTOFF: Final = 10
 VALIDATION_USERS: Final = 4_000
 """Most users on whom anything is chosen."""
 _UNWANTED: Final = ("RATED", "DISLIKED", "RETURNED", "HIDDEN")
-"""What hides a product from the user; so does BOUGHT, unless the product is consumed."""
+"""What hides a product from the user, as BOUGHT does. (The queries show what is consumed again: :data:`REPEATS`.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +211,9 @@ def fit_baselines(
 
 KNOWN_FILTER: Final = "FILTER known = 0 // the known-filter"
 """The line of ``recommend/for_users.cypher`` that hides what the user has."""
-REPEATS: Final = "WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)"
-"""The line that lets a consumable be bought again. An evaluation asks for what is new to a user, and leaves it out:
-with it, whoever ranks high what everybody buys again and again would seem to foretell well."""
+REPEATS: Final = "WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0"
+"""The line that lets a consumable be bought again, rated or not. An evaluation asks for what is new to a user, and
+leaves it out: with it, whoever ranks high what everybody buys again and again would seem to foretell well."""
 _USERS_A_QUERY: Final = 25
 _CLIENTS: Final = 2
 _INDEX_DEPTH: Final = 20

@@ -221,21 +221,50 @@ def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *,
     """
     bound = bind(query, parameters, max_rows=COUNTS[1])
     for name, label in _NAMED.items():
-        value = bound.get(name)
-        asked = value if isinstance(value, list) else [value] if isinstance(value, str) else []
-        if not asked:
-            continue
-        key = schema.LABEL[label].key
-        found = store.read(
-            f"UNWIND $asked AS key\nMATCH (n:{label} {{{key}: key}})\nRETURN count(DISTINCT key) AS n",
-            timeout_s=timeout_s,
-            asked=asked,
-        )[0]["n"]
-        if found == 0:
-            return f"The graph has no {label} with the {key} given as {name}."
-        if found < len(set(asked)):
-            return f"The graph has only {found} of the {len(set(asked))} {label} nodes given as {name}; none matches."
+        asked, found = _named(store, bound.get(name), label, timeout_s)
+        if asked and found == 0:
+            return _lacks(name, label) + "."
+        if found < asked:
+            return f"The graph has only {found} of the {asked} {label} nodes given as {name}; none matches."
     return NOTHING_MATCHES
+
+
+def notice(
+    store: GraphStore, query: Query, parameters: Mapping[str, Any], rows: Sequence[Row], *, timeout_s: float = 5.0
+) -> str | None:
+    """One sentence on what an answer does not show: why it is empty, or that it is no answer for the user named.
+
+    Queries that fall back on what is popular do so for a user whom the graph lacks, too: a misspelt id would otherwise
+    look like somebody's recommendations. None where there is nothing to say.
+    """
+    if not rows:
+        return why_empty(store, query, parameters, timeout_s=timeout_s)
+    bound = bind(query, parameters, max_rows=COUNTS[1])
+    for name in ("user", "users"):
+        asked, found = _named(store, bound.get(name), _NAMED[name], timeout_s)
+        if asked and found == 0:
+            return _lacks(name, _NAMED[name]) + ": these rows are what anybody would get."
+        if found < asked:
+            return f"The graph has only {found} of the {asked} users given; what the others get is what anybody would."
+    return None
+
+
+def _named(store: GraphStore, value: Any, label: str, timeout_s: float) -> tuple[int, int]:
+    """How many nodes a parameter names, and how many of them the graph has."""
+    asked = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+    if not asked:
+        return 0, 0
+    key = schema.LABEL[label].key
+    (row,) = store.read(
+        f"UNWIND $asked AS key\nMATCH (n:{label} {{{key}: key}})\nRETURN count(DISTINCT key) AS n",
+        timeout_s=timeout_s,
+        asked=asked,
+    )
+    return len(set(asked)), int(row["n"])
+
+
+def _lacks(name: str, label: str) -> str:
+    return f"The graph has no {label} with the {schema.LABEL[label].key} given as {name}"
 
 
 @dataclass(frozen=True, slots=True)

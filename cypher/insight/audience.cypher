@@ -1,10 +1,10 @@
 // title: Who would want a product or something of a shelf
 // description: Users most likely to want a product, or what sells most on a shelf (its sub-categories included), for a
-//   campaign. The learned and the explicit relations of the live model are followed from the products back to those
-//   who met what leads to them, with their interest, and the cosine of user and product is added, as
-//   recommend/for_user would score it for them; of a shelf the product with the highest score counts. Left out are
-//   those who have it (unless it is consumed), disliked, returned or hid it, and the users of $exclude. A reason is
-//   the product because of which somebody counts most.
+//   campaign. The learned and the explicit relations of the live model are followed from the products back to those who
+//   met what leads to them, with their interest, and the cosine of user and product is added, as recommend/for_user
+//   would score it for them; of a shelf the product with the highest score counts. Left out are those who bought or
+//   rated it (unless it is consumed), those who regret it, and the users of $exclude. A reason is the product because
+//   of which somebody counts most, of those not regretted. What is inactive or out of stock is for nobody.
 // param sku: STRING = null -- a product's sku
 // param category: STRING = null -- path of a category
 // param exclude: LIST<STRING> = [] -- ids of users who must not be addressed
@@ -18,6 +18,7 @@ CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
 OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL () {
   MATCH (this:Product {sku: $sku})
+  WHERE this.active AND coalesce(this.stock, 1) > 0
   RETURN this
 UNION
   MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(this:Product)
@@ -60,17 +61,28 @@ LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.h
 WITH this, live, u, h, weight, sum(coalesce(did.strength, 1.0) * decay) AS interest
 WITH this, live, u, h, weight * interest AS part
 ORDER BY part DESC, h.sku
-WITH this, live, u, sum(part) AS parts, collect(h.title)[0] AS because
+WITH this, live, u, sum(part) AS parts, collect(h) AS through
 FILTER NOT u.id IN $exclude
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(this) }
-FILTER coalesce(this.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(this) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(this) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(this.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(this) }
 LET cosine = CASE live.slot
                WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, this.embedding_blue) - 1.0
                WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, this.embedding_green) - 1.0
              END
-WITH u, this.sku AS sku, because, parts + coalesce(live.w_embedding * cosine, 0.0) AS score
+WITH u, this.sku AS sku, through, parts + coalesce(live.w_embedding * cosine, 0.0) AS score
 ORDER BY score DESC, sku
-WITH u, collect({sku: sku, score: score, because: because})[0] AS best
-RETURN u.id AS user, best.score AS score, best.sku AS sku, best.because AS because, u.last_at AS latest
-ORDER BY score DESC, user
+WITH u, collect({sku: sku, score: score, through: through})[0] AS best
+ORDER BY best.score DESC, u.id
 LIMIT $limit
+// What somebody regrets is not named.
+CALL (u, best) {
+  UNWIND range(0, size(best.through) - 1) AS place
+  LET h = best.through[place]
+  FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+  WITH h, place
+  ORDER BY place
+  LIMIT 1
+  RETURN collect(h.title)[0] AS because
+}
+RETURN u.id AS user, best.score AS score, best.sku AS sku, because, u.last_at AS latest
+ORDER BY score DESC, user

@@ -1,8 +1,10 @@
 // title: Shelves with a reason each
-// description: What a shop shows as "because you bought …": for each of the products that the user met last, those
-//   that belong to it most, by learned and explicit relations with the live model's weights. A product stands on the
-//   first shelf alone that could show it; nothing that the user has, disliked, returned or hid, nothing inactive or out
-//   of stock. Shelves with fewer products than asked for are left out.
+// description: What a shop shows as "because you bought …": for each of the products that the user met last, those that
+//   belong to it most, by learned and explicit relations with the live model's weights. A product stands on the first
+//   shelf alone that could show it, with its reasons: a relation, and what it adds. Nothing that the user bought or
+//   rated (unless it is consumed); nothing that the user regrets (returned, disliked, hid, or rated below 3), which has
+//   no shelf of its own either; nothing inactive or out of stock. Shelves with fewer products than asked for are left
+//   out.
 // param user: STRING -- the user's id
 // param shelves: INTEGER = 4 -- most shelves
 // param limit: INTEGER = 10 -- most products on a shelf
@@ -18,6 +20,7 @@ CALL (u) {
   // The latest of the products that showed interest; the strongest kind of event names it.
   MATCH (u)-[did:BOUGHT|RATED|CARTED|VIEWED]->(h:Product)
   WHERE coalesce(did.strength, 1.0) > 0.0
+    AND NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
   WITH h, did
   ORDER BY did.strength DESC, type(did)
   WITH h, max(did.at.epochSeconds) AS at, collect(type(did))[0] AS did
@@ -30,7 +33,7 @@ CALL (u, live, history, place) {
   LET h = history[place].product
   CALL (h, live) {
     MATCH (h)-[r:SIMILAR_TO {model: live.id}]->(p:Product)
-    RETURN p, live.w_similar * r.weight AS part
+    RETURN p, 'SIMILAR_TO' AS term, live.w_similar * r.weight AS part
   UNION ALL
     MATCH (h)-[r:ACCESSORY_OF|COMPATIBLE_WITH|BOUGHT_WITH|VIEWED_WITH|SUBSTITUTE_FOR]-(p:Product)
     WITH DISTINCT p, type(r) AS term, live
@@ -42,15 +45,18 @@ CALL (u, live, history, place) {
                    ELSE live.w_substitute_for
                  END
     // While no model is live, every stated relation counts alike.
-    RETURN p, coalesce(weight, 1.0) AS part
+    RETURN p, term, coalesce(weight, 1.0) AS part
   }
   FILTER p.active AND coalesce(p.stock, 1) > 0 AND p <> h
-  FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
-  FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
-  WITH p, sum(part) AS score
+  FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+  FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
+  WITH h, p, term, part
+  ORDER BY part DESC, term
+  WITH p, sum(part) AS score,
+       collect(CASE WHEN part > 0.0 THEN {term: term, part: part, because: h.title} END) AS reasons
   ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, p.sku
   LIMIT 50
-  RETURN collect({product: p, score: score}) AS found
+  RETURN collect({product: p, score: score, reasons: reasons[..3]}) AS found
 }
 WITH collect({place: place, because: history[place].product, did: history[place].did, found: found}) AS shelves
 // A product stands on the first shelf that has it.
@@ -59,6 +65,7 @@ LET before = [s IN shelves WHERE s.place < shelf.place | [one IN s.found | one.p
 LET mine = [one IN shelf.found WHERE none(products IN before WHERE one.product IN products)][..$limit]
 FILTER size(mine) >= $least
 RETURN shelf.because.title AS because, shelf.did AS did, shelf.because.sku AS sku,
-       [one IN mine | {sku: one.product.sku, title: one.product.title, score: one.score}] AS products
+       [one IN mine |
+         {sku: one.product.sku, title: one.product.title, score: one.score, reasons: one.reasons}] AS products
 ORDER BY shelf.place
 LIMIT $shelves

@@ -4,8 +4,8 @@
 //   recommend/accessories: 4 to 5 for what is made for it, 3 to 4 for what fits it, 2 to 3 for what is made for its
 //   brand or shelf, 1 to 2 for what is bought with it, up to 1 for what the live model expects. With a budget, a
 //   companion that would exceed it is passed over, and so is one without a price. The column total is the price of the
-//   product and the companions down to that row. With a user, nothing that this user has (unless it is consumed),
-//   rated, disliked, returned or hid; nothing inactive or out of stock.
+//   product and the companions down to that row. With a user, nothing that this user bought or rated (unless it is
+//   consumed) or regrets (returned, disliked, hid, or rated below 3); nothing inactive or out of stock.
 // param sku: STRING -- the product's sku
 // param user: STRING = null -- the user's id, if known
 // param budget: FLOAT = null -- dearest price of the whole
@@ -44,8 +44,8 @@ UNION ALL
 FILTER p <> this AND p.active AND coalesce(p.stock, 1) > 0 AND part > 0.0
 // Another colour of the product, or what takes its place, is no companion.
 FILTER NOT EXISTS { (this)-[:VARIANT_OF|SUBSTITUTE_FOR]-(p) }
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
-FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
 WITH this, p, term, part, fact
 ORDER BY part DESC, fact
 WITH this, p, term, max(part) AS part, collect(fact)[0] AS fact

@@ -3,8 +3,9 @@
 //   it, or that the live model expects beside it. The score adds over the cart 1 for an accessory, 0.75 for something
 //   compatible, 0.5 for a pair often bought together (times the confidence), and the learned weight as a share of the
 //   strongest one; what belongs to several things in the cart comes first. Nothing that is in the cart, inactive or out
-//   of stock; with a user, nothing that this user bought (unless it is consumed), rated, disliked, returned or hid.
-//   An unknown sku is passed over. A reason names the relation and the product of the cart because of which it counts.
+//   of stock; with a user, nothing that this user bought or rated (unless it is consumed) or regrets (returned,
+//   disliked, hid, or rated below 3). An unknown sku is passed over. A reason names the relation and the product of the
+//   cart because of which it counts.
 // param skus: LIST<STRING> -- skus in the cart
 // param user: STRING = null -- the user's id, if known
 // param limit: INTEGER = 10 -- most rows to return
@@ -40,8 +41,8 @@ FILTER part > 0.0 AND p.active AND coalesce(p.stock, 1) > 0 AND NOT p IN cart
 WITH u, p, h, term, part
 ORDER BY part DESC, term, h.sku
 WITH u, p, sum(part) AS score, collect({term: term, part: part, because: h.title})[..3] AS reasons
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
-FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
 RETURN p.sku AS sku, p.title AS title, score, reasons
 ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, sku
 LIMIT $limit

@@ -2,9 +2,10 @@
 // description: Users for a product that nobody has met yet: those who took what is like it. Alike are the products
 //   nearest by text, those to which it is related, and the most popular of its brand and of its deepest shelf. A user
 //   gets, for each of them that was taken, its likeness times the interest, divided by the logarithm of how many took
-//   it: what everyone takes tells little of anyone (Adamic and Adar 2003). Users who bought, rated, disliked, returned
-//   or hid the product itself are left out, and a product that is inactive or out of stock has no rows. A reason is a
-//   product that the user took, why it counts as alike, and what it adds.
+//   it: what everyone takes tells little of anyone (Adamic and Adar 2003). Users who bought or rated the product itself
+//   (unless it is consumed) or regret it (returned, disliked, hid, or rated below 3) are left out, and a product that
+//   is inactive or out of stock has no rows. A reason is a product that the user took and does not regret, why it
+//   counts as alike, and what it adds.
 // param sku: STRING -- the product's sku
 // param exclude: LIST<STRING> = [] -- ids of users who must not be addressed
 // param limit: INTEGER = 100 -- most rows to return
@@ -61,6 +62,7 @@ CALL (this, live, h, likeness) {
   WITH u, did, live, likeness, takers
   LIMIT 1000
   FILTER coalesce(did.strength, 1.0) > 0.0
+  FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
   LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
   LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
   WITH u, likeness, takers, sum(coalesce(did.strength, 1.0) * decay) AS interest
@@ -70,8 +72,8 @@ WITH this, u, h, term, part
 ORDER BY part DESC, h.sku
 WITH this, u, sum(part) AS score, collect({term: term, part: part, because: h.title})[..3] AS reasons
 FILTER NOT u.id IN $exclude
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(this) }
-FILTER coalesce(this.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(this) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(this) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(this.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(this) }
 RETURN u.id AS user, score, reasons, u.last_at AS latest
 ORDER BY score DESC, user
 LIMIT $limit

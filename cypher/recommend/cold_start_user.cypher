@@ -3,8 +3,8 @@
 //   or not even those. An interest names a shelf by its path, or a brand, or else is looked for in titles and
 //   descriptions; the best hit of each counts 1, others their share of it, and popularity adds a tenth of itself.
 //   Without interests, or where they find nothing, it is the most popular, no more than two of a shelf, so that the
-//   first page shows the breadth of the shop. Nothing that the user already has (unless it is consumed), rated,
-//   disliked, returned or hid, nothing inactive or out of stock.
+//   first page shows the breadth of the shop. Nothing that the user bought or rated (unless it is consumed) or regrets
+//   (returned, disliked, hid, or rated below 3), nothing inactive or out of stock.
 // param interests: LIST<STRING> = null -- interests in the user's words; null for those stored with the user
 // param user: STRING = null -- the user's id, if there is one
 // param limit: INTEGER = 10 -- most rows to return
@@ -78,8 +78,8 @@ CALL (wanted) {
   }
 }
 FILTER p.active AND coalesce(p.stock, 1) > 0
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
-FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
 LET popular = weight * coalesce(p.popularity, 0.0)
 LET score = hits + popular
 LET by = CASE WHEN popular > 0.0 THEN [{term: 'POPULARITY', part: popular, because: null}] ELSE [] END

@@ -1,16 +1,16 @@
 // title: Why this product is recommended to this user
 // description: Paths from the user to the product over explicit relations, one a row, the strongest first: something
-//   the user did, then a relation between that product and this one, or something that both share, or others who took
-//   both. The weight is the interest shown, halved for every 90 days before the user's last event, times the strength
-//   of the link: the confidence of what was read, the rarity of what is shared, the cosine of who bought both, and for
-//   a learned relation its share of the strongest; share is its share of all paths' weights. The sentence says it in
-//   English or Chinese, with the surest words of a text that support it. Evidence counts the places in texts behind the
-//   path; give steps as $path to recommend/explain_path to read them. Terms are those of the score of
-//   recommend/for_user for the two, with what each adds and its share, the same on every row. Drop is by how much that
-//   score would fall had the user done nothing with the path's first product: without its relations and its place in
-//   the sequence, the others counting the more, and the user's vector at the mean of the rest, as folding in places it.
-//   Paths that begin with a product which carries the score, with a drop above 0, come before the others. No row: no
-//   explicit path is known.
+//   the user did and does not regret (returned, disliked, hid, or rated below 3), then a relation between that product
+//   and this one, or something that both share, or others who took both. The weight is the interest shown, halved for
+//   every 90 days before the user's last event, times the strength of the link: the confidence of what was read, the
+//   rarity of what is shared, the cosine of who bought both, and for a learned relation its share of the strongest;
+//   share is its share of all paths' weights. The sentence says it in English or Chinese, with the surest words of a
+//   text that support it. Evidence counts the places in texts behind the path; give steps as $path to
+//   recommend/explain_path to read them. Terms are those of the score of recommend/for_user for the two, with what each
+//   adds and its share, the same on every row. Drop is by how much that score would fall had the user done nothing with
+//   the path's first product: without its relations and its place in the sequence, the others counting the more, and
+//   the user's vector at the mean of the rest, as folding in places it. Paths that begin with a product which carries
+//   the score, with a drop above 0, come before the others. No row: no explicit path is known.
 // param user: STRING -- the user's id
 // param sku: STRING -- the product's sku
 // param language: STRING = 'en' -- of the sentences: 'en' or 'zh'; any other is answered in English
@@ -136,17 +136,15 @@ CALL (u, t, live) {
   }
   RETURN terms, drops
 }
-// The user's 30 strongest interests, one a product. What was sent back, disliked or rated low is no reason for
-// anything.
+// The user's 30 strongest interests, one a product. What is regretted is no reason for anything.
 CALL (u) {
   MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
-  WHERE coalesce(did.rating, 5.0) >= 3.0
   WITH h, did,
        did.strength * 0.5 ^ (coalesce(duration.inSeconds(did.at, u.last_at).seconds, 0) / (90 * 86400.0)) AS interest
   ORDER BY interest DESC, did.at DESC, h.sku
   LIMIT 200
   WITH h, collect(type(did))[0] AS verb, max(interest) AS interest
-  WHERE NOT EXISTS { (u)-[:DISLIKED|HIDDEN|RETURNED]->(h) }
+  WHERE NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
   RETURN h, verb, interest
   ORDER BY interest DESC, h.sku
   LIMIT 30

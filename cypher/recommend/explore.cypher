@@ -1,11 +1,13 @@
 // title: Recommendations that also try something out
 // description: Most rows are the best of recommend/for_user; a share of them, spread evenly, is given to products of
-//   which too little is known to say. They come from the best 300 too, by what the graph counted of each: to how many
-//   users it was shown (EXPOSED) and how many of them clicked (CLICKED). Method 'thompson' draws a click rate from the
-//   posterior Beta(1 + clicks, 1 + shown - clicks) by its normal approximation (Chapelle and Li 2011), 'ucb' takes the
-//   upper confidence bound clicks / shown + sqrt(2 ln N / shown) (UCB1, Auer et al. 2002), with one showing added. The
-//   same seed on the same graph gives the same rows; give each page view its own. Record what was shown with
-//   kg ingest events, type exposed. Body and exclusions are those of for_user, word for word.
+//   which too little is known to say. They come from the best 300 too, by what the graph counted of each: shown is to
+//   how many users (EXPOSED), one counting once under each model and arm however often it was shown, and clicked is how
+//   many of these clicked afterwards under the same model and arm; clicks of what was not recorded as shown are left
+//   out. Method 'thompson' draws a click rate from the posterior Beta(1 + clicked, 1 + shown - clicked) by its normal
+//   approximation (Chapelle and Li 2011), 'ucb' takes the upper confidence bound clicked / shown + sqrt(2 ln N / shown)
+//   (UCB1, Auer et al. 2002), with one showing added. The same seed on the same graph gives the same rows; give each
+//   page view its own. Record what was shown with kg ingest events, type exposed. Body and exclusions are those of
+//   for_user, word for word.
 // param user: STRING -- the user's id
 // param share: FLOAT in 0..1 = 0.2 -- share of rows that explore; rounded down to whole rows
 // param method: STRING in thompson|ucb = 'thompson' -- how they are chosen
@@ -94,7 +96,7 @@ CALL (u, live, history) {
   UNION ALL
     // What the user has, or does not want; what is consumed is bought again.
     MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
-    WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
+    WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0
     RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
   }
   WITH u, live, p, sum(part) AS parts, max(known) AS known,
@@ -110,10 +112,19 @@ CALL (u, live, history) {
   WITH p, paths, near, popular, parts + coalesce(near, 0.0) + popular AS score
   ORDER BY score DESC, p.sku
   LIMIT $limit + 300
-  RETURN p, paths, near, popular, score,
-         COUNT { (p)<-[:EXPOSED]-() } AS shown, COUNT { (p)<-[:CLICKED]-() } AS clicked
+  // A shop may record clicks of what it recorded no showing of: these say nothing of how often a showing is clicked.
+  LET clicked = COUNT {
+    MATCH (p)<-[click:CLICKED]-(o:User)
+    WHERE EXISTS {
+      MATCH (o)-[seen:EXPOSED {model: click.model, arm: click.arm}]->(p)
+      WHERE coalesce(seen.first_at <= click.at, true)
+    }
+  }
+  RETURN p, paths, near, popular, score, COUNT { (p)<-[:EXPOSED]-() } AS shown, clicked
 }
-WITH collect({p: p, paths: paths, near: near, popular: popular, score: score, shown: shown, clicked: clicked}) AS pool
+WITH u, collect({
+       p: p, paths: paths, near: near, popular: popular, score: score, shown: shown, clicked: clicked
+     }) AS pool
 LET share = CASE WHEN $share < 0.0 THEN 0.0 WHEN $share > 1.0 THEN 1.0 ELSE $share END,
     total = reduce(n = 1, one IN pool | n + one.shown)
 // Slot i explores where i * share passes a whole number. (A little more than nothing is added, since 0.1 * 10 may fall
@@ -128,7 +139,7 @@ CALL (pool, sure, total) {
       b = sin($seed * 39.3468 + i * 11.135 + 2.0) * 24634.6345
   LET z = sqrt(-2.0 * log(1.0e-12 + a - floor(a))) * cos(2.0 * pi() * (b - floor(b))),
       hits = 1.0 + one.clicked,
-      misses = 1.0 + CASE WHEN one.shown > one.clicked THEN one.shown - one.clicked ELSE 0 END
+      misses = 1.0 + one.shown - one.clicked
   LET n = hits + misses
   LET draw = CASE $method
                WHEN 'ucb' THEN 1.0 * one.clicked / (one.shown + 1) + sqrt(2.0 * log(total) / (one.shown + 1))
@@ -160,13 +171,21 @@ UNWIND range(0, size(rows) - 1) AS place
 LET row = rows[place]
 LET one = row.one, paths = row.one.paths, near = row.one.near, popular = row.one.popular, score = row.one.score
 // The three strongest terms are the reasons.
-CALL (paths, near, popular, score) {
+CALL (u, paths, near, popular, score) {
   UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
   FILTER reason.part > 0.0
   WITH reason, score
   ORDER BY reason.part DESC, reason.term, reason.product.sku
   LIMIT 3
-  RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS reasons
+  // What the user regrets has its share, but is not named.
+  LET h = reason.product
+  LET named = NOT EXISTS {
+    MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h)
+    WHERE type(no) <> 'RATED' OR no.rating < 3.0
+  }
+  RETURN collect({
+           term: reason.term, share: reason.part / score, because: CASE WHEN named THEN h.title END
+         }) AS reasons
 }
 RETURN one.p.sku AS sku, one.p.title AS title, score, row.explored AS explored, one.shown AS shown,
        one.clicked AS clicked, row.draw AS draw, reasons

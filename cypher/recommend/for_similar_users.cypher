@@ -1,10 +1,11 @@
 // title: What people of like mind took
 // description: Products that users with correlated interests took and this user has not. Two users are as alike as the
-//   cosine of their interests over the products that they met (vector similarity, Breese et al. 1998), times
-//   n / (n + 2) for n products in common, so that a single one makes no twin. Compared are the 200 users who share
-//   most with the 30 strongest interests; the 50 most alike count, each with likeness times interest. Nothing
-//   that the user bought (unless it is consumed), rated, disliked, returned or hid; nothing inactive or out of stock.
-//   A reason is a product that both took, for the user who counts most; nobody else's name is told.
+//   cosine of their interests over the products that they met (vector similarity, Breese et al. 1998), times n / (n +
+//   2) for n products in common, so that a single one makes no twin. Compared are the 200 users who share most with the
+//   30 strongest interests; the 50 most alike count, each with likeness times interest. What somebody regrets
+//   (returned, disliked, hid, or rated below 3) is no interest. Nothing that the user bought or rated (unless it is
+//   consumed) or regrets; nothing inactive or out of stock. A reason is a product that both took, for the user who
+//   counts most; nobody else's name is told.
 // param user: STRING -- the user's id
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"user": "anna", "limit": 3}
@@ -17,6 +18,7 @@ OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (u) {
   MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
   WHERE coalesce(did.strength, 1.0) > 0.0
+    AND NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
   WITH h, sum(coalesce(did.strength, 1.0)) AS interest
   ORDER BY interest DESC, h.sku
   LIMIT 200
@@ -42,6 +44,7 @@ CALL (u, mine) {
 CALL (o, mine) {
   MATCH (o)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(p:Product)
   WHERE coalesce(did.strength, 1.0) > 0.0
+    AND NOT EXISTS { MATCH (o)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
   WITH p, sum(coalesce(did.strength, 1.0)) AS interest, mine
   ORDER BY interest DESC, p.sku
   LIMIT 200
@@ -57,8 +60,8 @@ FILTER likeness > 0.0
 UNWIND theirs AS one
 WITH u, one.p AS p, likeness * one.interest AS part, likeness, common
 FILTER p.active AND coalesce(p.stock, 1) > 0
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
-FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
 WITH p, part, likeness, common
 ORDER BY part DESC, likeness DESC
 WITH p, sum(part) AS score, count(*) AS users, collect(common)[0] AS common

@@ -2,9 +2,10 @@
 // description: Products that the live model ranks highest for the user. The score adds the cosine of the two vectors,
 //   the learned and the explicit relations that lead from the user's history to the product, and the product's
 //   popularity, each with the weight that stands on the live ModelVersion. Someone without vector and history gets what
-//   is popular, and so does everyone while no model is live. Left out is what the user rated, disliked, returned or
-//   hid, what was bought unless it is consumed, and what is inactive or out of stock. A reason is a term of that
-//   sum, its share of the score, and the product of the history because of which it counts.
+//   is popular, and so does everyone while no model is live. Left out is what the user bought or rated, unless it is
+//   consumed, what the user regrets (returned, disliked, hid, or rated below 3), and what is inactive or out of stock.
+//   A reason is a term of that sum, its share of the score, and the product of the history because of which it counts,
+//   which is not named where the user regrets it.
 // param user: STRING -- the user's id
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"user": "anna", "limit": 3}
@@ -90,7 +91,7 @@ CALL (u, live, history) {
   UNION ALL
     // What the user has, or does not want; what is consumed is bought again.
     MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
-    WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
+    WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0
     RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
   }
   WITH u, live, p, sum(part) AS parts, max(known) AS known,
@@ -107,13 +108,21 @@ CALL (u, live, history) {
   ORDER BY score DESC, p.sku
   LIMIT $limit
   // The three strongest terms are the reasons.
-  CALL (paths, near, popular, score) {
+  CALL (u, paths, near, popular, score) {
     UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
     FILTER reason.part > 0.0
     WITH reason, score
     ORDER BY reason.part DESC, reason.term, reason.product.sku
     LIMIT 3
-    RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS reasons
+    // What the user regrets has its share, but is not named.
+    LET h = reason.product
+    LET named = NOT EXISTS {
+      MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h)
+      WHERE type(no) <> 'RATED' OR no.rating < 3.0
+    }
+    RETURN collect({
+             term: reason.term, share: reason.part / score, because: CASE WHEN named THEN h.title END
+           }) AS reasons
   }
   RETURN p.sku AS sku, p.title AS title, score, reasons
 }

@@ -1,12 +1,13 @@
 // title: Recommendations for one user within business filters
 // description: What recommend/for_user would rank highest among the products that pass every filter given; null, or an
 //   empty list, filters nothing. Never fewer rows than the limit while enough products match. How they are found is
-//   chosen by cheap counts and told in the column plan: 'exact subset' scores every match, entered through the
-//   rarest filter; 'in-index filter' lets the vector index itself keep to the category and the prices; 'over-fetch'
-//   filters the nearest, the most popular and what the history leads to. Where few of these match, and something beyond
-//   them might score higher than the last row, the exact subset is scored after all.
-//   Pins come first, in their order, where they match; boosts are added to the score. Left out in any case is what the
-//   user rated, disliked, returned or hid, what was bought unless it is consumed, what is inactive or out of stock.
+//   chosen by cheap counts and told in the column plan: 'exact subset' scores every match, entered through the rarest
+//   filter; 'in-index filter' lets the vector index itself keep to the category and the prices; 'over-fetch' filters
+//   the nearest, the most popular and what the history leads to. Where few of these match, and something beyond them
+//   might score higher than the last row, the exact subset is scored after all. Pins come first, in their order, where
+//   they match; boosts are added to the score. Left out in any case is what the user bought or rated, unless it is
+//   consumed, what the user regrets (returned, disliked, hid, or rated below 3), which no reason names either, and what
+//   is inactive or out of stock.
 // param user: STRING -- the user's id
 // param category: STRING = null -- path of a category, its sub-categories included
 // param min_price: FLOAT = null -- cheapest price
@@ -302,7 +303,7 @@ CALL (live, history) {
 }
 CALL (u) {
   MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
-  WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
+  WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0
   RETURN collect(DISTINCT p) AS known
 }
 // 4. Which candidates pass the filters: the pool, where there is one, and in any case what the history leads to.
@@ -507,20 +508,28 @@ LET within = (priced OR shelved) AND (shelved OR free.category) AND without.bran
 LET plan = CASE WHEN NOT enough THEN 'exact subset' WHEN within THEN 'in-index filter' ELSE 'over-fetch' END
 // A product of both counts once, with its relations. (Aggregated, rows leave all else that was in scope behind.)
 UNWIND top + best AS x
-WITH plan, x.p AS p, max(x.score) AS score, collect(x) AS both
+WITH u, plan, x.p AS p, max(x.score) AS score, collect(x) AS both
 LET x = [y IN both WHERE y.score = score][0]
 LET paths = x.paths, near = x.near, popular = x.popular, lift = x.lift, pin = x.pin
 ORDER BY coalesce(pin, 1000000), score DESC, p.sku
 LIMIT $limit
 // The three strongest terms are the reasons.
-CALL (paths, near, popular, lift, pin, score) {
+CALL (u, paths, near, popular, lift, pin, score) {
   UNWIND reduce(all = [], some IN paths | all + some)
          + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}, {term: 'BOOST', part: lift}] AS reason
   FILTER reason.part > 0.0
   WITH reason, score
   ORDER BY reason.part DESC, reason.term, reason.product.sku
   LIMIT 3
-  RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS terms
+  // What the user regrets has its share, but is not named.
+  LET h = reason.product
+  LET named = NOT EXISTS {
+    MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h)
+    WHERE type(no) <> 'RATED' OR no.rating < 3.0
+  }
+  RETURN collect({
+           term: reason.term, share: reason.part / score, because: CASE WHEN named THEN h.title END
+         }) AS terms
 }
 LET reasons = CASE WHEN pin IS NULL THEN [] ELSE [{term: 'PINNED', share: null, because: null}] END + terms
 RETURN p.sku AS sku, p.title AS title, score, reasons, plan

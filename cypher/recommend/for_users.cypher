@@ -86,7 +86,7 @@ CALL (u, live, history) {
   UNION ALL
     // What the user has, or does not want; what is consumed is bought again.
     MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
-    WHERE type(did) <> 'BOUGHT' OR NOT coalesce(p.consumable, false)
+    WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0
     RETURN p, 0.0 AS part, null AS term, null AS h, 1 AS known
   }
   WITH u, live, p, sum(part) AS parts, max(known) AS known,
@@ -103,13 +103,21 @@ CALL (u, live, history) {
   ORDER BY score DESC, p.sku
   LIMIT $limit
   // The three strongest terms are the reasons.
-  CALL (paths, near, popular, score) {
+  CALL (u, paths, near, popular, score) {
     UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
     FILTER reason.part > 0.0
     WITH reason, score
     ORDER BY reason.part DESC, reason.term, reason.product.sku
     LIMIT 3
-    RETURN collect({term: reason.term, share: reason.part / score, because: reason.product.title}) AS reasons
+    // What the user regrets has its share, but is not named.
+    LET h = reason.product
+    LET named = NOT EXISTS {
+      MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h)
+      WHERE type(no) <> 'RATED' OR no.rating < 3.0
+    }
+    RETURN collect({
+             term: reason.term, share: reason.part / score, because: CASE WHEN named THEN h.title END
+           }) AS reasons
   }
   RETURN p.sku AS sku, p.title AS title, score, reasons
 }

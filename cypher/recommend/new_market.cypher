@@ -5,8 +5,9 @@
 //   cosine of the live model's vectors, with the model's weight. Without a user, or without history, brands and values
 //   are worth what they are in the rest of the shop: the mean popularity of at most 200 products that have them
 //   elsewhere, the greatest counting. Popularity within the category is not used. The user's own history within it is
-//   not used either. Never what the user rated, disliked, returned or hid, what was bought unless it is consumed, or
-//   what is inactive or out of stock. Of a larger category the 2,000 newest are looked at.
+//   not used either, nor anything that the user regrets (returned, disliked, hid, or rated below 3), and that is never
+//   shown, nor what the user bought or rated unless it is consumed, nor what is inactive or out of stock. Of a larger
+//   category the 2,000 newest are looked at.
 // param category: STRING -- path of the category, its sub-categories included
 // param user: STRING = null -- the user's id, if known
 // param limit: INTEGER = 10 -- most rows to return
@@ -36,6 +37,7 @@ CALL (u, live, shelves) {
   MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
   WHERE coalesce(did.strength, 1.0) > 0.0
     AND NOT EXISTS { MATCH (h)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+    AND NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
   LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
   LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
   WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest
@@ -115,8 +117,8 @@ FILTER part IS NOT NULL
 WITH u, p, term, part, because
 ORDER BY part DESC, term, because
 WITH u, p, sum(part) AS score, collect({term: term, part: part, because: because}) AS reasons
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
-FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
 RETURN p.sku AS sku, p.title AS title, score, [r IN reasons WHERE r.part > 0.0][..3] AS reasons
 ORDER BY score DESC, sku
 LIMIT $limit

@@ -3,8 +3,9 @@
 //   the user's history. An item counts by its place from the end, the last 1 and each earlier one less by the live
 //   model's recency; it leads on by the model's next and weight of SIMILAR_TO and by the explicit relations, each with
 //   its weight on the live ModelVersion (1 for explicit relations while none is live). Never one of those items, what
-//   the user rated, disliked, returned or hid, what was bought unless it is consumed, or what is inactive or out of
-//   stock. A reason is a term of the sum, what it adds, and the item that leads there.
+//   the user bought or rated unless it is consumed, what the user regrets (returned, disliked, hid, or rated below 3),
+//   which in a history leads on to nothing either, or what is inactive or out of stock. A reason is a term of the sum,
+//   what it adds, and the item that leads there.
 // param user: STRING = null -- the user's id, if known
 // param items: LIST<STRING> = null -- skus of the session, the last one last; null for the user's history
 // param last: INTEGER = 10 -- most items looked at, counted from the end
@@ -28,6 +29,7 @@ CALL (u) {
   ELSE {
     MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
     WHERE did.at IS NOT NULL AND coalesce(did.strength, 1.0) > 0.0
+      AND NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
     WITH h, max(did.at.epochSeconds) AS at
     ORDER BY at DESC, h.sku
     RETURN collect(h) AS all
@@ -61,8 +63,8 @@ FILTER part > 0.0 AND p.active AND coalesce(p.stock, 1) > 0 AND NOT p IN met
 WITH u, p, h, term, part
 ORDER BY part DESC, term, h.sku
 WITH u, p, sum(part) AS score, collect({term: term, part: part, because: h.title})[..3] AS reasons
-FILTER NOT EXISTS { (u)-[:RATED|DISLIKED|RETURNED|HIDDEN]->(p) }
-FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT]->(p) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
 RETURN p.sku AS sku, p.title AS title, score, reasons
 ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, sku
 LIMIT $limit

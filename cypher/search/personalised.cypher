@@ -1,8 +1,8 @@
 // title: Products for a search, in a user's own order
 // description: The hundred best rows of search/products, for a user of whom the live model has a vector, in the order
-//   of the search's score plus a share of the cosine between the user's vector and the product's. What the user
-//   disliked, returned or hid is left out. Without a live model, or for someone whom it does not know, the order is
-//   that of search/products. A reason names a term of the sum and what it adds.
+//   of the search's score plus a share of the cosine between the user's vector and the product's. What the user regrets
+//   (returned, disliked, hid, or rated below 3) is left out. Without a live model, or for someone whom it does not
+//   know, the order is that of search/products. A reason names a term of the sum and what it adds.
 // param text: STRING -- what was typed
 // param user: STRING -- the user's id
 // param weight: FLOAT in 0..10 = 0.3 -- what the cosine of user and product counts, that of text and product being 1
@@ -188,7 +188,7 @@ LIMIT 100
 OPTIONAL MATCH (u:User {id: $user})
 CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
 OPTIONAL MATCH (live:ModelVersion {id: version})
-FILTER NOT EXISTS { (u)-[:DISLIKED|RETURNED|HIDDEN]->(p) }
+FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
 LET cosine = CASE live.slot
                WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, p.embedding_blue) - 1.0
                WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, p.embedding_green) - 1.0

@@ -21,7 +21,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -48,7 +48,7 @@ from kg.errors import (
     QueryTimeoutError,
 )
 from kg.privacy import Pseudonym
-from kg.queries import DEFAULT_MAX_ROWS, Query
+from kg.queries import DEFAULT_MAX_ROWS, Query, bind
 from kg.store import GraphStore
 
 log = logging.getLogger("kg.api")
@@ -64,6 +64,13 @@ _HEALTH_S: Final = 3.0
 
 OPEN: Final = ("/health", "/health/live")
 """Paths that need no key: whoever watches the process must not need a secret for it."""
+
+SEARCH: Final = "/search"
+ASK: Final = "/ask"
+"""Paths of what somebody typed (:mod:`kg.app.typed`): posted by programs, while a page of that path is for people."""
+
+_LEAST_S: Final = 0.001
+"""Least time that a query can be given: Neo4j counts milliseconds, and takes 0 for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ def application(
     limits: Limits | None = None,
     keys: Sequence[str] = (),
     pseudonym: Pseudonym = str,
+    typed: Routes | None = None,
     face: Face | None = None,
 ) -> FastAPI:
     """The application over ``queries``, which must not change while it runs.
@@ -109,6 +117,7 @@ def application(
     Args:
         keys: those that may ask; with none everybody may who reaches it under a name of this machine itself.
         pseudonym: from the shop's id of a user to the graph's.
+        typed: the routes of what somebody typed, for which models are needed.
         face: pages for people, beside the routes for programs.
     """
     server = Server(store, queries, limits or Limits(), pseudonym)
@@ -129,6 +138,8 @@ def application(
         lifespan=lifespan,
     )
     server.add_routes(app)
+    if typed is not None:
+        typed.add_routes(app, server)
     if face is not None:
         face.add_routes(app, server)
 
@@ -162,11 +173,15 @@ def application(
     return app
 
 
-class Face(Protocol):
-    """Pages beside the routes: :class:`kg.app.web.pages.Pages`, of which this module need not know more."""
+class Routes(Protocol):
+    """More routes: :class:`kg.app.typed.Typed`, of which this module need not know more."""
 
     def add_routes(self, app: FastAPI, server: Server) -> None:
-        """Add the pages to the application."""
+        """Add the routes to the application."""
+
+
+class Face(Routes, Protocol):
+    """Pages beside the routes: :class:`kg.app.web.pages.Pages`."""
 
     def admits(self, path: str, cookies: str) -> bool:
         """Whether this path is a page, and open to a caller without a key who sends these cookies."""
@@ -222,7 +237,8 @@ class Gate:
                 if problem.refused is not None:
                     self._metrics.refused(problem.refused)
                 query = scope["query_string"].decode("latin-1")
-                page = None if self._face is None else self._face.refusal(scope["path"], query, problem)
+                face = None if _is_typed(scope) else self._face
+                page = None if face is None else face.refusal(scope["path"], query, problem)
                 await (page or error_answer(problem))(scope, receive, noting)
             else:
                 await self._app(scope, receive, noting)
@@ -252,7 +268,8 @@ class Gate:
             return None
         if scope["path"] in OPEN or self._knows(_key_of(headers)):
             return None
-        if self._face is not None and self._face.admits(scope["path"], headers.get(b"cookie", b"").decode("latin-1")):
+        cookies = headers.get(b"cookie", b"").decode("latin-1")
+        if self._face is not None and not _is_typed(scope) and self._face.admits(scope["path"], cookies):
             if scope["method"] == "POST" and _is_cross_site(headers):
                 return Problem(403, "This form can be sent by a page of this server alone.", refused="origin")
             return None
@@ -284,6 +301,11 @@ def _is_foreign(method: str, headers: Mapping[bytes, bytes]) -> bool:
         return not is_loopback(_host_of(origin.partition(b"//")[2]))
     followed = method in ("GET", "HEAD") and headers.get(b"sec-fetch-mode") == b"navigate"
     return _is_cross_site(headers) and not followed
+
+
+def _is_typed(scope: Scope) -> bool:
+    """Whether a program asks, under a path where people have a page: what opens the page does not open this."""
+    return scope["method"] == "POST" and scope["path"] in (SEARCH, ASK)
 
 
 def _is_cross_site(headers: Mapping[bytes, bytes]) -> bool:
@@ -441,6 +463,24 @@ class Server:
 
         return endpoint
 
+    def posted(self, query: Query, work: Callable[[Mapping[str, Any]], bytes]) -> Callable[[Request], Any]:
+        """What answers a POST with a JSON object of the query's parameters by ``work``, run in a thread with a slot."""
+
+        async def endpoint(request: Request) -> Response:
+            with _problems(self.limits.timeout_s):
+                given = await from_body(request, self.limits.max_body)
+                if request.url.query:
+                    raise ParameterError("A POST takes its parameters in the body, and none in the URL.")
+                bound = bind(query, given, max_rows=self.limits.max_rows)
+                slot = await self.slots.take()
+                try:
+                    body = await slot.call(lambda: work(bound), self.limits.timeout_s + GRACE_S)
+                finally:
+                    slot.release()
+                return json_answer(body)
+
+        return endpoint
+
     async def _answer(self, request: Request, query: Query, given: Mapping[str, Any]) -> Response:
         given = catalogue.with_pseudonyms(query, given, self.pseudonym)
         slot = await self.slots.take()
@@ -455,7 +495,7 @@ class Server:
     def _rows(self, query: Query, given: Mapping[str, Any]) -> bytes:
         """The whole answer; runs in a thread."""
         rows = catalogue.run(self.store, query, given, timeout_s=self.limits.timeout_s, max_rows=self.limits.max_rows)
-        reason = None if rows else catalogue.why_empty(self.store, query, given)
+        reason = catalogue.notice(self.store, query, given, rows)
         return orjson.dumps({"rows": rows.rows, "truncated": rows.truncated, "reason": reason})
 
     async def listed(self) -> Response:
@@ -526,7 +566,7 @@ class _Stream(StreamingResponse):
 
         def first() -> _Part:
             batch = next(batches)
-            return _Part.of(batch, reason=None if batch else catalogue.why_empty(server.store, query, given))
+            return _Part.of(batch, reason=catalogue.notice(server.store, query, given, batch))
 
         try:
             part = await slot.call(first, limits.timeout_s + GRACE_S)
@@ -587,6 +627,22 @@ class _Part:
     def of(cls, batch: Rows, reason: str | None = None) -> _Part:
         lines = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in batch)
         return cls(lines, len(batch), batch.truncated, reason)
+
+
+def time_left(timeout_s: float) -> Callable[[], float]:
+    """The seconds that are left of so many, for a request of several queries that holds one slot meanwhile.
+
+    What it gives raises :class:`QueryTimeoutError` where none is left.
+    """
+    until = monotonic() + timeout_s
+
+    def left_s() -> float:
+        left = until - monotonic()
+        if left < _LEAST_S:
+            raise QueryTimeoutError(f"The queries of a request took more than {timeout_s:g} s.")
+        return left
+
+    return left_s
 
 
 # --- answers --------------------------------------------------------------------------------------------------

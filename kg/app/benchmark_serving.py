@@ -23,9 +23,9 @@ import psutil
 from kg import catalogue, localdb
 from kg.app import powerlaw
 from kg.app.benchmark import own_home
-from kg.errors import KGError
+from kg.errors import BenchmarkError, KGError
 from kg.migrations import migrate
-from kg.queries import bind
+from kg.queries import Query, bind
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -387,32 +387,35 @@ def every_query(
 ) -> list[dict[str, Any]]:
     """How long each query takes whose name begins with ``of``: when it is asked first, and in the runs after that.
 
-    A query that takes longer than its folder is allowed says so in ``remark``.
+    A query that takes longer than its folder is allowed says so in ``remark``; one that gave no row, whose time says
+    nothing of what an answer costs, says so in ``empty``: requests without a row, of how many.
     """
     rng = np.random.default_rng(settings.seed + 3)
     with synthetic_shop(settings, products, keep=keep, say=say) as (_, store, _):
         rows = []
-        skus, users = pools(store, products, rng)
+        pool = pool_of(store, rng)
         for name, query in catalogue.load().items():
             if not name.startswith(of):
                 continue
             allowed = REASONABLE.get(name.partition("/")[0], 1.0)
-            for what, given in like_example(query.example, skus, users, rng).items():
+            for what, given in like_example(query, pool, rng).items():
                 times: list[float] = []
-                found, remark = 0, ""
+                found: list[int] = []
+                remark = ""
                 try:
                     # Each once for the plan, then again while there is time.
                     began = time.perf_counter()
                     while len(times) < 2 * len(given) or time.perf_counter() - began < AGAIN_S:
                         start = time.perf_counter()
                         asked = bind(query, given[len(times) % len(given)])
-                        found = len(store.read(query.text, timeout_s=PATIENCE_S, **asked))
+                        found.append(len(store.read(query.text, timeout_s=PATIENCE_S, **asked)))
                         times.append(time.perf_counter() - start)
                 except KGError as error:
                     remark = str(error)[:80]
                 warm = times[len(given) :]
                 if warm and max(warm) > allowed:
                     remark = f"more than {allowed:g} s"
+                each = found[: len(given)]
                 rows.append(
                     {
                         "query": name,
@@ -420,57 +423,146 @@ def every_query(
                         "first_s": round(times[0], 2) if times else None,
                         "median_s": round(float(np.median(warm)), 3) if warm else None,
                         "slowest_s": round(max(warm), 3) if warm else None,
-                        "rows": found,
+                        "rows": max(each, default=0),
+                        "empty": f"{each.count(0)} of {len(each)}" if 0 in each else "",
                         "remark": remark,
                     }
                 )
                 say(" ".join(str(value) for value in rows[-1].values()))
+        if nothing := [f"{row['query']} ({row['asked']})" for row in rows if row["rows"] == 0]:
+            say(f"No row was given by {', '.join(nothing)}: their times are not those of an answer.")
     return rows
 
 
-def pools(store: GraphStore, products: int, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Skus and users to ask for: half of them those of whom most is known, which cost most; half drawn by chance."""
-    popular = store.read(
-        "MATCH (p:Product) WHERE p.popularity >= 0.0 WITH p ORDER BY p.popularity DESC LIMIT 100 RETURN p.sku AS id"
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What of a shop may be asked for."""
+
+    skus: Sequence[str]
+    """Half of them the products of which most is known, which cost most; half drawn by chance."""
+    reviewed: Sequence[str]
+    """Of the former those of which texts speak."""
+    users: Sequence[str]
+    """Half of them the busiest, half drawn by chance."""
+    fitting: Sequence[tuple[str, str]]
+    """Products of which one is said to be made for the other, or to work with it."""
+    paths: Sequence[Sequence[Mapping[str, str]]]
+    """Steps as ``recommend/explain`` gives them: what a user bought, and what it is praised for."""
+    shelves: Sequence[str]
+    departments: Sequence[str]
+    brands: Sequence[str]
+    values: Sequence[str]
+    """Keys of attribute values."""
+    vectors: Sequence[Sequence[float]]
+    """Vectors of texts; none where the shop was written without."""
+
+
+def pool_of(store: GraphStore, rng: np.random.Generator) -> Pool:
+    """Read from the shop what queries can be asked for."""
+
+    def column(cypher: str) -> list[Any]:
+        return [row["x"] for row in store.read(f"CYPHER 25\n{cypher}")]
+
+    popular = column(
+        "MATCH (p:Product) WHERE p.popularity >= 0.0 ORDER BY p.popularity DESC LIMIT 100 RETURN p.sku AS x"
     )
-    busy = store.read(
-        "MATCH (u:User) WHERE u.id >= '' WITH u ORDER BY COUNT { (u)-->() } DESC LIMIT 100 RETURN u.id AS id"
-    )
-    return (
-        [row["id"] for row in popular] + [f"p{i}" for i in rng.integers(products, size=100)],
-        [row["id"] for row in busy] + [f"u{i}" for i in rng.integers(products // 4, size=100)],
+    busy = column("MATCH (u:User) WHERE u.id >= '' ORDER BY COUNT { (u)-->() } DESC, u.id LIMIT 100 RETURN u.id AS x")
+    products = store.read("MATCH (p:Product) WHERE p.sku >= '' RETURN count(p) AS n")[0]["n"]
+    users = store.read("MATCH (u:User) WHERE u.id >= '' RETURN count(u) AS n")[0]["n"]
+    below = f"(d:Category)-[:SUBCATEGORY_OF]->(:Category {{path: '{powerlaw.ROOT}'}})"
+    departments = column(f"MATCH {below} RETURN d.path AS x")
+    shelves = column(f"MATCH (c:Category)-[:SUBCATEGORY_OF]->{below} RETURN c.path AS x")
+    return Pool(
+        skus=popular + [powerlaw.sku(i) for i in rng.integers(products, size=100)],
+        reviewed=column(
+            "MATCH (p:Product) WHERE p.popularity >= 0.0 AND EXISTS { (p)-[:PRAISED_FOR]->() } "
+            "ORDER BY p.popularity DESC LIMIT 100 RETURN p.sku AS x"
+        ),
+        users=busy + [f"u{i}" for i in rng.integers(users, size=100)],
+        fitting=[
+            tuple(pair)
+            for pair in column(
+                "MATCH (p:Product)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(q:Product) WHERE p.sku >= '' "
+                "LIMIT 200 RETURN [p.sku, q.sku] AS x"
+            )
+        ],
+        paths=column(
+            "MATCH (u:User)-[:BOUGHT]->(p:Product)-[:PRAISED_FOR]->(a:Aspect) WHERE u.id >= '' LIMIT 200 "
+            "RETURN [{type: 'BOUGHT', from: u.id, to: p.sku}, {type: 'PRAISED_FOR', from: p.sku, to: a.key}] AS x"
+        ),
+        shelves=sorted(shelves, key=_numbers),
+        departments=sorted(departments, key=_numbers),
+        brands=column(
+            "MATCH (b:Brand) WHERE b.key >= '' ORDER BY COUNT { (b)<--() } DESC, b.key LIMIT 50 RETURN b.key AS x"
+        ),
+        values=column("MATCH (v:AttributeValue) WHERE v.key STARTS WITH 'colour=' ORDER BY v.key RETURN v.key AS x"),
+        vectors=column(
+            "MATCH (p:Product) WHERE p.popularity >= 0.0 AND p.text_embedding IS NOT NULL "
+            "ORDER BY p.popularity DESC LIMIT 50 RETURN p.text_embedding AS x"
+        ),
     )
 
 
-def like_example(
-    example: Mapping[str, Any], skus: Sequence[str], users: Sequence[str], rng: np.random.Generator
-) -> dict[str, list[dict[str, Any]]]:
-    """Requests like a query's example, with products and users of these and shelves of all sizes."""
-    said: dict[str, Any] = {k: v for k, v in example.items() if k not in ("now", "since", "model", "least", "days")}
+def _numbers(path: str) -> list[int]:
+    """What a path sorts by: its numbers, so that the tenth shelf comes after the ninth."""
+    return [int(part) for part in path.replace(">", " ").split() if part.isdecimal()]
+
+
+_FROM_EXAMPLE: Final = frozenset({"asks", "share", "relevance", "weeks", "shelves", "limit"})
+"""Parameters that name nothing of a shop and are asked as the example has them."""
+
+
+def like_example(query: Query, pool: Pool, rng: np.random.Generator) -> dict[str, list[dict[str, Any]]]:
+    """Requests like the query's example, of what the pool has, and of shelves of all sizes.
+
+    The test shop's dates, prices and least counts are left to the query's defaults. A search gets a vector of a text,
+    as every search by ``kg search`` has one.
+
+    Raises:
+        BenchmarkError: the example has a parameter for which there is nothing here: say what to ask for.
+    """
+    said = {k: v for k, v in query.example.items() if k not in ("now", "since", "model", "least", "days", "max_price")}
+    takes = {p.name for p in query.parameters}
+
+    def some(of: Sequence[Any], count: int) -> list[Any]:
+        return [of[int(i)] for i in rng.integers(len(of), size=count)]
 
     def one(category: str) -> dict[str, Any]:
-        sku = str(rng.choice(skus))
-        made: dict[str, Any] = dict(said)
-        values = {
-            "sku": sku,
-            "skus": [sku, str(rng.choice(skus))],
-            "user": str(rng.choice(users)),
-            "users": [str(user) for user in rng.choice(users, size=20)],
+        (sku,), (first, second) = some(pool.skus, 1), some(pool.fitting, 1)[0]
+        brand, value = some(pool.brands, 1)[0], some(pool.values, 1)[0]
+        words = value.replace("=", " ")
+        values: dict[str, Any] = {
+            "sku": some(pool.reviewed, 1)[0] if query.name in _OF_TEXTS else sku,
+            "skus": [first] if "targets" in said else some(pool.skus, 2),
+            "targets": [second],
+            "items": some(pool.skus, 2),
+            "user": some(pool.users, 1)[0],
+            "users": some(pool.users, 20),
             "category": category,
-            "brand": f"brand {int(rng.integers(50))}",
-            "attributes": ["colour=3"],
-            "interests": ["colour 3", "size 7"],
-            "text": f"product of brand {int(rng.integers(50))} colour 3",
+            "brand": brand,
+            "attributes": [value],
+            "interests": [words, brand],
+            "text": f"product of {brand}, {words}",
             "words": ["product", "brand", "colour"],
-            "path": [{"type": "BOUGHT", "from": "u1", "to": sku}, {"type": "MADE_BY", "from": sku, "to": "brand 0"}],
+            "path": some(pool.paths, 1)[0],
         }
-        made.update({k: v for k, v in values.items() if k in made})
+        if unknown := sorted(said.keys() - values.keys() - _FROM_EXAMPLE):
+            raise BenchmarkError(f"The benchmark knows nothing to ask {query.name} for as {', '.join(unknown)}.")
+        made = said | {k: v for k, v in values.items() if k in said}
+        if {"text", "vector"} <= takes and pool.vectors:
+            made["vector"] = list(some(pool.vectors, 1)[0])
         return made
 
     if "category" not in said:
         return {"products and users": [one("") for _ in range(6)]}
+    # The first ten shelves are the largest.
+    shelves = pool.shelves[10:14] or pool.shelves[:4]
     return {
-        "a shelf": [one(f"Department 1 > Shelf {10 + i}") for i in range(4)],
-        "a department": [one(powerlaw.department(i)) for i in range(4)],
+        "a shelf": [one(path) for path in shelves],
+        "a department": [one(path) for path in pool.departments[:4]],
         "everything": [one(powerlaw.ROOT) for _ in range(3)],
     }
+
+
+_OF_TEXTS: Final = frozenset({"product/why", "product/reviews_summary"})
+"""Queries that tell what texts say of a product."""

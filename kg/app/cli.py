@@ -451,12 +451,12 @@ def query(
     given = catalogue.with_pseudonyms(found, given, pseudonym_of(settings))
     with open_store(settings) as store:
         rows = catalogue.run(store, found, given, timeout_s=settings.query_timeout_s, max_rows=settings.query_max_rows)
-        why = None if rows else catalogue.why_empty(store, found, given)
+        notice = catalogue.notice(store, found, given, rows)
     show(list(rows), json)
     if rows.truncated:
         err.print(f"Only the first {len(rows)} rows are shown (KG_QUERY_MAX_ROWS).")
-    if why is not None:
-        err.print(f"No rows. {why}", markup=False)
+    if notice is not None:
+        err.print(notice if rows else f"No rows. {notice}", markup=False)
 
 
 @app.command()

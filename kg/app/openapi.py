@@ -7,7 +7,7 @@ tests, so that there is one rule and one sentence that states it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from kg.queries import MOST_CHARACTERS, MOST_ITEMS, Parameter, Query
@@ -100,45 +100,70 @@ def by_url(query: Query, max_rows: int, max_stream_rows: int) -> Json:
 
 def by_body(query: Query, max_rows: int, max_stream_rows: int) -> Json:
     """What a POST of the query takes: a JSON object with a member for each parameter. See :func:`by_url`."""
-    schema = {
-        "type": "object",
-        "properties": {
-            p.name: {"description": _doc(p, max_stream_rows), **parameter_schema(p, max_rows)} for p in query.parameters
-        },
-        "required": [p.name for p in query.parameters if p.required],
-        "additionalProperties": False,
-    }
     return {
         "operationId": f"{query.name.replace('/', '_')}_by_body",
-        "requestBody": {
-            "required": bool(schema["required"]),
-            "content": {"application/json": {"schema": schema, "example": dict(query.example)}},
-        },
+        "requestBody": _body(query, max_rows, lambda p: _doc(p, max_stream_rows)),
         "responses": _responses(query),
     }
 
 
-def _responses(query: Query) -> Json:
-    row = {
+def typed(query: Query, max_rows: int, answer: Json) -> Json:
+    """What a POST of :mod:`kg.app.typed` takes and answers, which is no query but is described like one."""
+    return {
+        "operationId": query.name,
+        "requestBody": _body(query, max_rows, lambda p: p.doc),
+        "responses": {
+            "200": {"description": "The answer.", "content": {"application/json": {"schema": answer}}},
+            **_problems(),
+        },
+    }
+
+
+def _body(query: Query, max_rows: int, doc: Callable[[Parameter], str]) -> Json:
+    schema = {
+        "type": "object",
+        "properties": {p.name: {"description": doc(p), **parameter_schema(p, max_rows)} for p in query.parameters},
+        "required": [p.name for p in query.parameters if p.required],
+        "additionalProperties": False,
+    }
+    return {
+        "required": bool(schema["required"]),
+        "content": {"application/json": {"schema": schema, "example": dict(query.example)}},
+    }
+
+
+def row_schema(query: Query) -> Json:
+    """One row of the query."""
+    return {
         "type": "object",
         "properties": {c.name: type_schema(c.type, nullable=True) for c in query.returns},
         "required": [c.name for c in query.returns],
     }
-    answer = {
+
+
+def rows_schema(query: Query, added: Mapping[str, Json] | None = None) -> Json:
+    """An answer in one piece, with what else it may hold."""
+    return {
         "type": "object",
         "properties": {
-            "rows": {"type": "array", "items": row},
+            "rows": {"type": "array", "items": row_schema(query)},
             "truncated": {"type": "boolean", "description": "Whether there was more than the server gives."},
-            "reason": {"type": ["string", "null"], "description": "Why there is no row; null where there are some."},
+            "reason": {
+                "type": ["string", "null"],
+                "description": "Why there is no row, or that the user named is unknown and the rows are anybody's.",
+            },
+            **(added or {}),
         },
         "required": ["rows", "truncated", "reason"],
     }
-    error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+
+
+def _responses(query: Query) -> Json:
     return {
         "200": {
             "description": "The rows, in the query's order.",
             "content": {
-                "application/json": {"schema": answer},
+                "application/json": {"schema": rows_schema(query)},
                 NDJSON: {
                     "schema": {
                         "type": "string",
@@ -148,10 +173,15 @@ def _responses(query: Query) -> Json:
                 },
             },
         },
-        **{
-            str(status): {"description": words, "content": {"application/json": {"schema": error}}}
-            for status, words in PROBLEMS.items()
-        },
+        **_problems(),
+    }
+
+
+def _problems() -> Json:
+    error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+    return {
+        str(status): {"description": words, "content": {"application/json": {"schema": error}}}
+        for status, words in PROBLEMS.items()
     }
 
 

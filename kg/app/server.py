@@ -18,7 +18,8 @@ from kg.app.api import GRACE_S, Limits, application, is_loopback
 from kg.app.ask import Asker
 from kg.app.search import Searcher
 from kg.app.session import open_store, pseudonym_of
-from kg.app.web.pages import Once, Pages
+from kg.app.typed import Once, Typed
+from kg.app.web.pages import Pages
 from kg.app.web.script import htmx
 from kg.errors import SettingsError
 from kg.settings import Settings
@@ -46,10 +47,13 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
             concurrency=settings.api_concurrency,
         )
         searcher = Once(lambda: Searcher(store, settings))
-        pages = Pages(searcher, Once(lambda: Asker(store, settings)), keys=keys, script=htmx())
+        asker = Once(lambda: Asker(store, settings))
+        typed, pages = Typed(searcher, asker), Pages(searcher, asker, keys=keys, script=htmx())
         # The encoder takes seconds to load: it does so while nobody waits for it.
         threading.Thread(target=searcher, name="encoder", daemon=True).start()
-        app = application(store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings), face=pages)
+        app = application(
+            store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings), typed=typed, face=pages
+        )
         say(
             f"Serving {len(queries)} queries at {address_of(host, listening)}, "
             f"{'with API keys' if keys else 'to this machine alone'}; Ctrl-C stops."

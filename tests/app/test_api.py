@@ -221,6 +221,28 @@ def test_what_is_unknown_is_an_empty_answer_with_a_reason(api: TestClient, path:
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("recommend/for_user?user={}", True),
+        ("recommend/for_users?users={}&users=ben", True),
+        ("recommend/cold_start_user?interests=birch&user={}", True),
+        ("recommend/for_user?user={}", False),
+        ("recommend/for_users?users={}", False),
+        ("recommend/for_users?users={}&users=ben", False),
+        ("recommend/cold_start_user?interests=birch&user={}", False),
+    ],
+)
+def test_what_anybody_gets_is_not_taken_for_somebodys(api: TestClient, path: str, known: bool) -> None:
+    answer = api.get(f"/query/{path}".format("anna" if known else "nobody")).json()
+    assert answer["rows"]
+    of_many = "only 1 of the 2 users" in str(answer["reason"]) if "ben" in path else "no User" in str(answer["reason"])
+    assert (answer["reason"] is None) == known
+    assert known or (of_many and "anybody" in answer["reason"])
+    stream = api.get(f"/query/{path}".format("anna" if known else "nobody"), headers=NDJSON).text
+    assert json.loads(stream.splitlines()[-1])["_end"]["reason"] == answer["reason"]
+
+
 # --- big answers -----------------------------------------------------------------------------------------------
 
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kg import catalogue, schema
 from kg.app import powerlaw
-from kg.app.benchmark_serving import BARE, FILTERED, NAIVE, requests_of
+from kg.app.benchmark_serving import BARE, FILTERED, NAIVE, like_example, pool_of, requests_of
 from kg.app.powerlaw import PowerLawShop, draw, write
+from kg.queries import bind
 from kg.store import GraphStore
+
+NAMED = {
+    "sku": "Product", "skus": "Product", "items": "Product", "targets": "Product", "user": "User", "users": "User",
+    "category": "Category", "brand": "Brand", "attributes": "AttributeValue",
+}  # fmt: skip
+"""Parameters that name nodes of the shop."""
+ANSWERED = (
+    "recommend/next_item", "recommend/explain_path", "search/answer", "product/why", "product/reviews_summary",
+)  # fmt: skip
+"""Queries that were once asked for nothing that the shop has."""
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +98,20 @@ def test_the_graph_is_the_arrays_and_can_be_asked(store: GraphStore) -> None:
         assert shop.shelf[place] < 10
         assert 10.0 <= shop.price[place] <= 100.0
     assert len(store.read(BARE, user=given["user"])) == 100
+
+    # Whatever the queries of the catalogue are asked for is there.
+    pool, queries = pool_of(store, rng), catalogue.load()
+    asked: dict[str, set[str]] = {}
+    for query in queries.values():
+        for one in (one for some in like_example(query, pool, rng).values() for one in some):
+            for name in NAMED.keys() & one.keys():
+                asked.setdefault(NAMED[name], set()).update(one[name] if isinstance(one[name], list) else [one[name]])
+    for label, keys in asked.items():
+        key = schema.LABEL[label].key
+        found = store.read(f"UNWIND $keys AS key MATCH (n:{label} {{{key}: key}}) RETURN n.{key} AS key", keys=[*keys])
+        assert {row["key"] for row in found} == keys
+    # And each of those that measured nothing has rows.
+    for name in ANSWERED:
+        query = queries[name]
+        requests_ = [bind(query, one) for one in next(iter(like_example(query, pool, rng).values()))]
+        assert any(store.read(query.text, **one) for one in requests_), name

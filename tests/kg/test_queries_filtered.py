@@ -84,6 +84,34 @@ def draw_filter(rng: random.Random, products: list[dict[str, Any]]) -> Filter:
     return given, lambda p: all(test(p) for test in tests)
 
 
+WEIGHTS = {"ACCESSORY_OF": 0.2, "COMPATIBLE_WITH": 0.1, "BOUGHT_WITH": 0.3}
+SIMILAR = 0.5
+Relation = tuple[str, str, str]
+
+
+def draw_relations(rng: random.Random, products: list[dict[str, Any]], known: set[str]) -> list[Relation]:
+    """What goes with a few products, in either direction, and what is bought with those that the user has."""
+    skus = [p["sku"] for p in products]
+    drawn = [(a, "ACCESSORY_OF", b) for b in FITTED for a in rng.sample(skus, 60)]
+    for b in FITTED:
+        for a in rng.sample(skus, 30):
+            drawn.append((a, "COMPATIBLE_WITH", b) if rng.random() < 0.5 else (b, "COMPATIBLE_WITH", a))
+    for h in sorted(known):
+        drawn += [(h, "BOUGHT_WITH", p) for p in rng.sample(skus, 20)]
+        drawn += [(a, "ACCESSORY_OF", h) for a in rng.sample(skus, 10)]
+    return sorted({(a, type_, b) for a, type_, b in drawn if a != b})
+
+
+FITTED = ("p007", "p1200")
+"""Products with which others are said to go; p1200 is known to the user or not, as it is drawn."""
+
+
+def fitting(relations: list[Relation], sku: str) -> set[str]:
+    """Products that go with one, none of these relations being with its brand or shelf."""
+    made = {a for a, type_, b in relations if b == sku and type_ != "BOUGHT_WITH"}
+    return made | {b for a, type_, b in relations if a == sku and type_ == "COMPATIBLE_WITH"}
+
+
 BROAD: list[Filter] = [
     ({}, lambda _: True),
     ({"category": "Shelf 0"}, lambda p: "Shelf 0" in p["shelves"]),
@@ -114,6 +142,8 @@ def test_no_filter_starves_and_the_best_of_what_matches_is_found(
     products = draw_products(rng)
     user = unit(rng)
     known = {p["sku"] for p in rng.sample(products, 8)}
+    relations = draw_relations(rng, products, known)
+    learned = {(h, p["sku"]): rng.random() for h in sorted(known) for p in rng.sample(products, 10)}
     store.write(
         "UNWIND $rows AS row "
         "CREATE (p:Product {sku: row.sku, title: row.sku, price: row.price, stock: row.stock, active: row.active, "
@@ -127,20 +157,42 @@ def test_no_filter_starves_and_the_best_of_what_matches_is_found(
     store.write(
         "CREATE (u:User {id: 'anna', embedding_blue: $user}), (:Serving {name: 'model', version: 'm'}), "
         "(:ModelVersion {id: 'm', slot: 'blue', status: 'live', half_life_days: 365.0, w_embedding: 1.0, "
-        "w_similar: 0.0, w_next: 0.0, recency: 0.0, w_popularity: 0.3, w_bought_with: 0.0, w_viewed_with: 0.0, "
-        "w_accessory_of: 0.0, w_compatible_with: 0.0, w_substitute_for: 0.0, w_variant_of: 0.0}) "
+        "w_similar: $similar, w_next: 0.0, recency: 0.0, w_popularity: 0.3, w_bought_with: 0.3, w_viewed_with: 0.0, "
+        "w_accessory_of: 0.2, w_compatible_with: 0.1, w_substitute_for: 0.0, w_variant_of: 0.0}) "
         "WITH u MATCH (p:Product) WHERE p.sku IN $known CREATE (u)-[:BOUGHT {strength: 1.0}]->(p)",
         user=user,
         known=sorted(known),
+        similar=SIMILAR,
+    )
+    store.write(
+        "CYPHER 25 UNWIND $rows AS row MATCH (a:Product {sku: row[0]}), (b:Product {sku: row[2]}) "
+        "CREATE (a)-[:$(row[1]) {source: 'catalogue'}]->(b)",
+        rows=[list(one) for one in relations],
+    )
+    store.write(
+        "UNWIND $rows AS row MATCH (a:Product {sku: row[0]}), (b:Product {sku: row[1]}) "
+        "CREATE (a)-[:SIMILAR_TO {model: 'm', weight: row[2]}]->(b)",
+        rows=[[*pair, weight] for pair, weight in learned.items()],
     )
     store.autocommit(SHELVE_ALL)
     store.autocommit("CALL db.awaitIndexes(60)")
     store.autocommit("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
     score = {p["sku"]: float(np.dot(user, p["vector"])) + 0.3 * p["popularity"] for p in products}
+    interest = 1.0 / len(known) ** 0.5  # each was bought once, and no event has a time
+    for (_, sku), weight in learned.items():
+        score[sku] += SIMILAR * interest * weight
+    # A relation leads on in either direction, once, whoever of the two states it.
+    for _h, type_, sku in {(h, type_, sku) for a, type_, b in relations for h, sku in ((a, b), (b, a)) if h in known}:
+        score[sku] += WEIGHTS[type_] * interest
+    related: list[Filter] = [
+        ({"fits": sku, **more}, lambda p, found=fitting(relations, sku), test=test: p["sku"] in found and test(p))
+        for sku in FITTED
+        for more, test in (({}, lambda _: True), ({"not_brands": ["brand0"]}, lambda p: p["brand"] != "brand0"))
+    ]
 
     seen: set[str] = set()
     hits = wanted = 0
-    for given, matches in [*BROAD, *(draw_filter(rng, products) for _ in range(8))]:
+    for given, matches in [*BROAD, *related, *(draw_filter(rng, products) for _ in range(8))]:
         may = [p["sku"] for p in products if p["active"] and p["stock"] != 0 and p["sku"] not in known and matches(p)]
         best = sorted(may, key=lambda sku: (-score[sku], sku))[:LIMIT]
         rows = run(store, QUERY, {**NOTHING, "user": "anna", "limit": LIMIT, "exact": exact, **given})
@@ -161,6 +213,87 @@ def test_no_filter_starves_and_the_best_of_what_matches_is_found(
     # Rows that are sorted must not be held with all that is in scope: so many would need more than a query may have.
     for_sale = sum(p["active"] and p["stock"] != 0 and p["sku"] not in known for p in products)
     assert len(run(store, QUERY, {**NOTHING, "user": "anna", "limit": 5000, "exact": exact}, max_rows=5000)) == for_sale
+
+
+def test_one_of_ten_thousand_is_found(store: GraphStore) -> None:
+    """A selectivity of .01 %: by a price, a value, and a relation, each of which one product alone fulfils."""
+    store.write(
+        "CREATE (:User {id: 'anna'}), (that:Product {sku: 'that', title: 'that', active: false}), "
+        "(v:AttributeValue {key: 'finish=gold'}) WITH that, v "
+        "UNWIND range(1, 9999) AS n "
+        "CREATE (p:Product {sku: 'p' + n, title: 'p' + n, active: true, price: 10.0 + n / 100.0, "
+        "  popularity: n / 10000.0}) "
+        "WITH p, n, that, v WHERE n = 17 CREATE (p)-[:ACCESSORY_OF]->(that), (p)-[:HAS_ATTRIBUTE]->(v)"
+    )
+    for given in ({"max_price": 10.015}, {"attributes": ["finish=gold"]}, {"fits": "that"}):
+        for exact in (0, 2000):
+            rows = run(store, QUERY, {**NOTHING, "user": "anna", "limit": LIMIT, "exact": exact, **given})
+            assert [row["sku"] for row in rows] == ["p1" if "max_price" in given else "p17"], given
+            assert {row["plan"] for row in rows} == {"exact subset"}
+
+
+# --- what a shop wants shown, on the named shop ---------------------------------------------------------------
+
+
+@pytest.fixture(params=[0, 2000], ids=["over-fetch", "exact subset"])
+def shown(shop: GraphStore, request: pytest.FixtureRequest) -> Callable[..., list[tuple[str, float]]]:
+    """Skus and scores for cleo, who has done nothing: without a model the score is the popularity."""
+
+    def rows(**given: Any) -> list[tuple[str, float]]:
+        found = run(shop, QUERY, {**NOTHING, "user": "cleo", "exact": request.param, **given})
+        return [(row["sku"], round(row["score"], 6)) for row in found]
+
+    return rows
+
+
+POPULAR = [("G1", 0.9), ("S1", 0.8), ("G2", 0.7), ("S2", 0.5), ("T1", 0.3)]
+
+
+def test_pins_stand_first_in_their_order_where_they_may_be_shown(shown: Callable[..., Any], shop: GraphStore) -> None:
+    assert shown() == POPULAR
+    # The amp is no longer sold.
+    pins = ["T1", "X1", "no such thing", "S2"]
+    assert shown(pins=pins) == [("T1", 0.3), ("S2", 0.5), ("G1", 0.9), ("S1", 0.8), ("G2", 0.7)]
+    assert shown(pins=pins, limit=1) == [("T1", 0.3)]
+    # A pin must pass the filters, and nobody is shown what is had, pinned or not.
+    assert shown(pins=pins, category="Instruments") == [("G1", 0.9), ("G2", 0.7)]
+    assert "G1" not in {sku for sku, _ in shown(pins=["G1"], user="ben")}
+    (pinned, other) = run(shop, QUERY, {**NOTHING, "user": "cleo", "pins": ["T1"], "limit": 2})
+    assert [reason["term"] for reason in pinned["reasons"]] == ["PINNED", "POPULARITY"]
+    assert [reason["term"] for reason in other["reasons"]] == ["POPULARITY"]
+
+
+def test_boosts_are_added_to_the_score(shown: Callable[..., Any], shop: GraphStore) -> None:
+    boosted = shown(boosts={"T1": 1.0, "G1": -0.85, "X1": 9.0, "no such thing": 9.0})
+    assert boosted == [("T1", 1.3), ("S1", 0.8), ("G2", 0.7), ("S2", 0.5), ("G1", 0.05)]
+    # What is no number boosts nothing.
+    assert shown(boosts={"T1": "much"}) == POPULAR
+    (row,) = run(shop, QUERY, {**NOTHING, "user": "cleo", "boosts": {"T1": 1.0}, "limit": 1})
+    assert [(r["term"], pytest.approx(r["share"])) for r in row["reasons"]] == [
+        ("BOOST", 1.0 / 1.3),
+        ("POPULARITY", 0.3 / 1.3),
+    ]
+
+
+def test_a_brands_boost_is_that_of_its_products(shown: Callable[..., Any]) -> None:
+    cobalt = [("S2", 0.95), ("G1", 0.9), ("S1", 0.8), ("T1", 0.75), ("G2", 0.7)]
+    assert shown(brand_boosts={"cobalt": 0.45, "unheard of": 9.0}) == cobalt
+    both = shown(brand_boosts={"cobalt": 0.45}, boosts={"T1": 0.3}, limit=2)
+    assert both == [("T1", 1.05), ("S2", 0.95)]
+
+
+def test_what_fits_a_product_fits_it_its_brand_or_its_shelf(shown: Callable[..., Any], shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (t:Product {sku: 'T1'}), (birch:Brand {key: 'birch'}), (g:Product {sku: 'G2'}), (s:Product {sku: 'S2'}) "
+        "CREATE (t)-[:COMPATIBLE_WITH {source: 'curator'}]->(birch), (g)-[:COMPATIBLE_WITH {source: 'curator'}]->(s)"
+    )
+    assert shown(fits="G1") == [("S1", 0.8)]
+    # The strings by what the guitar's text says, the tuner as it goes with everything of Birch's.
+    assert shown(fits="G2") == [("S2", 0.5), ("T1", 0.3)]
+    # A guitar is no accessory of its strap.
+    assert shown(fits="S1") == [("T1", 0.3)]
+    assert shown(fits="G2", max_price=12.0) == [("S2", 0.5)]
+    assert shown(fits="T1") == shown(fits="no such thing") == []
 
 
 def shelve(store: GraphStore, shelves: dict[str, list[str]], parents: dict[str, str]) -> None:

@@ -351,11 +351,29 @@ def test_what_cannot_both_be_true_is_shown_with_both_sides(shop: GraphStore) -> 
     assert answer(shop, "quality/contradictions", after="S1") == []
 
 
+def test_what_is_said_to_fit_and_not_to_fit_cannot_both_be_true(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (g:Product {sku: 'G1'}), (s:Product {sku: 'S1'}), (t:Product {sku: 'T1'}), (b:Brand {key: 'birch'}) "
+        "CREATE (g)-[:DOES_NOT_FIT {source: 'extraction', fact: 'f1', confidence: 0.9}]->(s), "
+        "(g)-[:DOES_NOT_FIT {source: 'curator'}]->(s), "
+        "(t)-[:DOES_NOT_FIT {source: 'extraction', fact: 'f2', confidence: 0.6}]->(b), "
+        "(t)-[:COMPATIBLE_WITH {source: 'extraction', fact: 'f3', confidence: 0.7}]->(b), "
+        "(t)-[:DOES_NOT_FIT {source: 'extraction', fact: 'f4', confidence: 0.6}]->(g)"
+    )
+    rows = answer(shop, "quality/contradictions")
+    # The strap is said to be made for the guitar, and that of its strap: one pair, whoever says it of whom.
+    assert [(r["sku"], r["kind"], [(s["value"], s["confidence"]) for s in r["sides"]]) for r in rows] == [
+        ("G1", "fits and does not fit Birch leather guitar strap", [("DOES_NOT_FIT", 1.0), ("ACCESSORY_OF", 0.8)]),
+        ("T1", "fits and does not fit Birch", [("COMPATIBLE_WITH", 0.7), ("DOES_NOT_FIT", 0.6)]),
+    ]
+
+
 def test_why_a_product_cannot_be_recommended(shop: GraphStore) -> None:
     shop.write(
         "CREATE (:Serving {name: 'model', version: 'm1'}), (:ModelVersion {id: 'm1', slot: 'blue', status: 'live'}), "
         "(:Product {sku: 'N1', title: 'New', active: true}) WITH 1 AS _ "
-        "MATCH (p:Product) WHERE p.sku <> 'N1' SET p.text_embedding = [1.0], p.embedding_blue = [1.0]"
+        "MATCH (p:Product) WHERE p.sku <> 'N1' SET p.text_embedding = [1.0], p.embedding_blue = [1.0], "
+        "p.stock = CASE p.sku WHEN 'G1' THEN 0 ELSE 5 END"
     )
     assert answer(shop, "quality/not_recommendable") == [
         {
@@ -366,5 +384,16 @@ def test_why_a_product_cannot_be_recommended(shop: GraphStore) -> None:
                 "no vector of its text: kg extract",
                 "neither events nor facts: a description, a brand or a category would help",
             ],
-        }
+        },
+        # What could be recommended if it were there, and at the end what is no longer sold.
+        {
+            "sku": "G1",
+            "title": "Ashdown S-200 electric guitar",
+            "missing": ["out of stock: kg ingest products, once there is some"],
+        },
+        {
+            "sku": "X1",
+            "title": "Ashdown practice amp",
+            "missing": ["inactive: kg ingest products, if it is sold again"],
+        },
     ]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final
 from urllib.parse import parse_qs, urlencode
 
 import jinja2
@@ -21,14 +21,13 @@ from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
 from kg import catalogue
-from kg.app.api import GRACE_S, Problem, Server, problem_of
-from kg.app.ask import Answer
+from kg.app.api import GRACE_S, Problem, Server, problem_of, time_left
 from kg.app.search import Prepared
+from kg.app.typed import Asking, Searching
 from kg.app.web import charts, words
 from kg.app.web.door import COOKIE, Door, digest, within
 from kg.app.web.drawing import drawing
 from kg.catalogue import Rows
-from kg.errors import QueryTimeoutError
 from kg.normalise import brand_key
 
 log = logging.getLogger("kg.web")
@@ -47,9 +46,6 @@ KEPT_S: Final = 60.0
 MOST_KEPT: Final = 1000
 """Answers that are kept; a shelf has two."""
 
-_LEAST_S: Final = 0.001
-"""Least time that a query can be given: Neo4j counts milliseconds, and takes 0 for no limit."""
-
 HEADERS: Final[Mapping[str, str]] = {
     # Everything from this server alone: no script, style or picture of anybody else, none within the page itself,
     # and no page of anybody else around it.
@@ -60,24 +56,6 @@ HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-T = TypeVar("T")
-
-
-class Once(Generic[T]):
-    """A value that takes seconds to make: made when first asked for, by whoever asks first."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._made: T | None = None
-
-    def __call__(self) -> T:
-        """The value."""
-        with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
 
 
 class Kept:
@@ -103,25 +81,6 @@ class Kept:
                     self._rows.clear()
                 self._rows[key] = (monotonic() + KEPT_S, rows)
         return rows
-
-
-class Searching(Protocol):
-    """What :class:`kg.app.search.Searcher` does."""
-
-    def prepare(self, texts: Sequence[str], *, left_s: Callable[[], float] | None = None) -> list[Prepared]:
-        """Correct and encode searches."""
-
-    def run(
-        self, prepared: Prepared, *, user: str | None = None, left_s: Callable[[], float] | None = None, **filters: Any
-    ) -> Rows:
-        """The rows found."""
-
-
-class Asking(Protocol):
-    """What :class:`kg.app.ask.Asker` does."""
-
-    def ask(self, question: str, skus: Sequence[str] = (), *, left_s: Callable[[], float] | None = None) -> Answer:
-        """Answer a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +286,7 @@ class Reader:
     def __init__(self, server: Server, kept: Kept) -> None:
         self._server = server
         self._kept = kept
-        self._until = monotonic() + server.limits.timeout_s
+        self.left_s = time_left(server.limits.timeout_s)
 
     @property
     def names_users(self) -> bool:
@@ -343,17 +302,6 @@ class Reader:
     def kept(self, name: str, **given: str | int | None) -> Rows:
         """The rows of a query that names no user, at most a minute old."""
         return self._kept((name, *sorted(given.items())), lambda: self.rows(name, **given))
-
-    def left_s(self) -> float:
-        """Seconds that are left for the page.
-
-        Raises:
-            QueryTimeoutError: none is.
-        """
-        left = self._until - monotonic()
-        if left < _LEAST_S:
-            raise QueryTimeoutError(f"The queries of a page took more than {self._server.limits.timeout_s:g} s.")
-        return left
 
     def knows(self, name: str, **given: Any) -> bool:
         """Whether the graph has what the parameters of a query name."""

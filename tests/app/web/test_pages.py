@@ -14,8 +14,9 @@ from fastapi.testclient import TestClient
 
 from kg.app.api import Limits, application
 from kg.app.session import pseudonym_of
+from kg.app.typed import Once
 from kg.app.web.door import COOKIE
-from kg.app.web.pages import HEADERS, Kept, Once
+from kg.app.web.pages import HEADERS, Kept
 from kg.catalogue import Rows, run
 from kg.privacy import pseudonymiser
 from kg.settings import Settings
@@ -280,7 +281,7 @@ def test_without_a_key_for_pseudonyms_customers_are_named(shop: GraphStore) -> N
 
 def test_the_time_limit_is_that_of_all_the_queries_of_a_page(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 4)  # each look at it, and so each query, takes four seconds
-    monkeypatch.setattr("kg.app.web.pages.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("kg.app.api.monotonic", lambda: float(next(clock)))
     allowed: list[float] = []
     monkeypatch.setattr(
         "kg.app.web.pages.catalogue.run",
