@@ -19,7 +19,6 @@ keys of its own.
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import socket
 import threading
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import orjson
+import structlog
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as Tally
@@ -51,7 +51,7 @@ from kg.settings import Settings
 from kg.store import GraphStore
 from kg.streams import Loaded
 
-log = logging.getLogger("kg.receive")
+log = structlog.get_logger()
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 MOST_WAITING: Final = 20_000
@@ -174,7 +174,7 @@ class Receiver:
         except TimeoutError:
             raise Problem(503, "The records were not written in time. Send them again.", headers=LATER) from None
         except StoreError as error:
-            log.error("%s", error)
+            log.error("records were not written", error=str(error))
             raise Problem(
                 503, "The database does not take records now. Send them again later.", headers=LATER
             ) from None
@@ -219,7 +219,7 @@ class Receiver:
         except Exception as bug:
             # There is one thread that writes: ended by one request, it would leave all others without an answer.
             of_what = ", ".join(sorted({d.kind for d in deliveries}))
-            log.exception("requests with %s (%d) were not written, by a bug; others are", of_what, len(deliveries))
+            log.exception("requests were not written, by a bug; others are", kinds=of_what, requests=len(deliveries))
             for d in deliveries:
                 d.finish(bug)
         else:
@@ -324,12 +324,12 @@ class _Behind(threading.Thread):
             except _Stopped:
                 return
             except KGError as error:
-                log.warning("what was written is not served yet; it is tried again: %s", error)
+                log.warning("what was written is not served yet; it is tried again", error=str(error))
                 swept = False
                 self._rest(IDLE_S)
             except Exception:
                 # The thread that ends serves nobody any more; other records may do.
-                log.exception("what was written is not served, by a bug; it is tried again in %.0f s", AFTER_BUG_S)
+                log.exception("what was written is not served, by a bug; it is tried again", after_s=AFTER_BUG_S)
                 swept = False
                 self._rest(AFTER_BUG_S)
 
