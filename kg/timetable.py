@@ -196,25 +196,32 @@ def _fire_time(cron: CronTrigger, job: Job, moment: datetime) -> datetime:
 
 
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_NUMBERED: Final = re.compile(r"(?P<first>[0-7])(-(?P<last>[0-7]))?(/(?P<step>[1-9]))?")
+_WEEKDAY: Final = rf"[0-7]|{'|'.join(_WEEKDAYS[:7])}"
+_DAYS: Final = re.compile(rf"(?P<first>\*|{_WEEKDAY})(-(?P<last>{_WEEKDAY}))?(/(?P<step>[1-7]))?", re.IGNORECASE)
 
 
 def named_weekdays(field: str) -> str:
-    """A cron weekday field with names for numbers: APScheduler 3 counts from Monday (its issue 286), cron from Sunday.
+    """A cron weekday field with names for its days: APScheduler 3 counts from Monday (its issue 286), cron from Sunday.
 
     >>> named_weekdays("1-5"), named_weekdays("0,6"), named_weekdays("*/2")
-    ('mon,tue,wed,thu,fri', 'sun,sat', '*/2')
+    ('mon,tue,wed,thu,fri', 'sun,sat', 'sun,tue,thu,sat')
     """
     parts = []
     for part in field.split(","):
-        numbered = _NUMBERED.fullmatch(part)
-        if numbered is None:
+        days = _DAYS.fullmatch(part)
+        if days is None or part == "*":
             parts.append(part)
             continue
-        first = int(numbered["first"])
-        last = int(numbered["last"] or (6 if numbered["step"] else first))
-        parts += [_WEEKDAYS[day] for day in range(first, last + 1, int(numbered["step"] or 1))]
+        first = 0 if days["first"] == "*" else _weekday(days["first"])
+        open_ended = days["first"] == "*" or days["step"]
+        last = _weekday(days["last"]) if days["last"] else 6 if open_ended else first
+        named = [_WEEKDAYS[day] for day in range(first, last + 1, int(days["step"] or 1))]
+        parts += named or [part]  # a range that runs backwards is refused by APScheduler
     return ",".join(parts)
+
+
+def _weekday(day: str) -> int:
+    return int(day) if day.isdigit() else _WEEKDAYS.index(day.lower())
 
 
 # --- what is due ----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from kg.timetable import (
     describe,
     due,
     named_weekdays,
+    next_slot,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -242,7 +243,8 @@ def test_the_list_tells_when_each_job_is_next() -> None:
     ("cron", "names"),
     [
         ("*", "*"),
-        ("*/2", "*/2"),
+        ("*/2", "sun,tue,thu,sat"),
+        ("*/1", "sun,mon,tue,wed,thu,fri,sat"),
         ("0", "sun"),
         ("7", "sun"),
         ("1-5", "mon,tue,wed,thu,fri"),
@@ -250,11 +252,24 @@ def test_the_list_tells_when_each_job_is_next() -> None:
         ("0,3", "sun,wed"),
         ("1-5/2", "mon,wed,fri"),
         ("1/2", "mon,wed,fri"),
-        ("mon-fri", "mon-fri"),
+        ("mon-fri", "mon,tue,wed,thu,fri"),
+        ("Sun-Tue", "sun,mon,tue"),
+        ("fri,*/3", "fri,sun,wed,sat"),
+        ("5-1", "5-1"),
     ],
 )
 def test_weekdays_count_as_cron_counts_them(cron: str, names: str) -> None:
     assert named_weekdays(cron) == names
+
+
+def test_every_second_weekday_is_cron_s() -> None:
+    following = next_slot(job("extract", trigger="0 0 * * */2"), UTC)
+    assert following is not None
+    moment, days = datetime(2026, 3, 1, 12, tzinfo=UTC), []  # a Sunday
+    for _ in range(4):
+        moment = following(moment)
+        days.append(f"{moment:%a}")
+    assert days == ["Tue", "Thu", "Sat", "Sun"]
 
 
 def test_sunday_is_a_sunday() -> None:
