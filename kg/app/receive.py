@@ -58,6 +58,8 @@ MOST_WAITING: Final = 20_000
 """Records that may wait to be written; a second or two of work."""
 MOST_UNREAD: Final = 5_000
 """Texts that may wait to be read; about a minute of work."""
+AT_ONCE: Final = 1_000
+"""Texts, or users, that are served before it is looked what else is to be done."""
 ANSWER_S: Final = 30.0
 """How long a request waits for its records to be written."""
 IDLE_S: Final = 1.0
@@ -290,6 +292,8 @@ class _Behind(threading.Thread):
         self._reader = Reader(settings) if texts else None
         self._came: deque[str] = deque()
         self._news = threading.Condition()
+        self._more = False
+        """Whether upkeep is to go on at once."""
         self._closed = False
 
     def put(self, keys: Sequence[str]) -> None:
@@ -339,21 +343,20 @@ class _Behind(threading.Thread):
 
     def _serve(self, refresher: Refresher) -> None:
         with self._news:
-            if not self._came and not self._closed:
+            if not self._came and not self._closed and not self._more:
                 self._news.wait(IDLE_S)
-            came = tuple(dict.fromkeys(self._came))
-            counted = len(self._came)
-            self._came.clear()
+            taken = [self._came.popleft() for _ in range(min(len(self._came), AT_ONCE))]
         self._stop_if_closed()
+        came = tuple(dict.fromkeys(taken))
         try:
             if came:
                 refresher.after(Loaded(documents=came) if self._reader else Loaded(users=came))
-            else:
-                refresher.idle()
         finally:
             # Whatever failed is marked in the graph: the sweep finds it.
             with self._news:
-                self.waiting -= counted
+                self.waiting -= len(taken)
+        self._more = False  # unless the next line says so: one that fails has found nothing to go on with
+        self._more = refresher.upkeep()
 
     def _stop_if_closed(self) -> None:
         if self._closed:

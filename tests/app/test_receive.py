@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from starlette.testclient import TestClient
 from kg import streams
 from kg.app import logs
 from kg.app.receive import Receiver, application
+from kg.app.refresh import Refresher
 from kg.errors import ConnectionFailedError
 from kg.settings import Settings
 from kg.store import GraphStore
+from kg.streams import Loaded
 from tests.app.conftest import Kg
+from tests.app.following import leave_behind
 from tests.embeddings.test_foldin import served, vector
 from tests.faults.stream import wait
 
@@ -193,6 +197,26 @@ def test_a_bug_while_users_are_served_is_tried_again(
             client.post("/events", json=VIEW)
             wait(tried.is_set)
         wait(lambda: vector(served, "User", "anna") != before)
+
+
+def test_posts_that_never_pause_do_not_keep_others_work_waiting(
+    served: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver(
+        served, Settings.load({"KG_HOME": str(tmp_path)}), kinds=("events",), rejects=tmp_path / "rejects.jsonl"
+    )
+
+    def after(_refresher: Refresher, loaded: Loaded) -> None:
+        time.sleep(0.01)
+        receiver._users.put(loaded.users)  # more has come meanwhile
+
+    monkeypatch.setattr("kg.app.refresh.SWEEP_S", 0.1)
+    monkeypatch.setattr(Refresher, "after", after)
+    with TestClient(application(receiver), base_url="http://localhost") as client:
+        client.post("/events", json=VIEW)
+        wait(lambda: receiver._users.waiting > 0)
+        leave_behind(served)
+        wait(lambda: streams.count_waiting(served) == 0)
 
 
 def test_other_paths_and_methods_are_refused(client: TestClient) -> None:
