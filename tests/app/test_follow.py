@@ -40,6 +40,14 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
     assert report.refused > 2
 
 
+def test_killed_while_products_come_it_links_the_same_products(
+    store: GraphStore, database: localdb.Connection, tmp_path: Path
+) -> None:
+    report = play_stream(store, database, stream_plan(8, kills=2), tmp_path)
+    assert report.plan.kind == "products"
+    assert report.differences == ()
+
+
 def test_a_graph_that_differs_is_seen(shop: GraphStore) -> None:
     before = plain(shop)
     shop.write("MATCH (:User {id: 'anna'})-[r:RATED]->() SET r.strength = 0.9")
