@@ -86,6 +86,13 @@ class Gazetteer:
     def __len__(self) -> int:
         return sum(len(name) >= 2 for name in self._names)
 
+    def learn(self, names: Iterable[str]) -> None:
+        """Find these too, which have come to be among the names it was given."""
+        for name in names:
+            self._longest = max(self._longest, len(name))
+            if len(name) >= 2:
+                self._heads.add(name[:3])
+
     def at(self, text: str, found: Sequence[Word], first: int) -> Name | None:
         """The longest known name that begins at word ``first``."""
         joined, best = "", None
@@ -137,11 +144,7 @@ class BrandFinder:
         self._common = common
         self._names = dict(lexicon.brands)
         self._by_squash: dict[str, str] = {}
-        for key, name in lexicon.brands.items():
-            if key in _NO_BRAND:
-                continue
-            for form in (squash(key), squash(name)):
-                self._by_squash.setdefault(form, key)
+        self._name(lexicon.brands)
         self._inner: Counter[str] = Counter()
         self._starts: dict[str, Counter[str]] = defaultdict(Counter)
         openings: dict[str, Counter[str]] = defaultdict(Counter)
@@ -156,6 +159,19 @@ class BrandFinder:
             for key, count in brands.most_common(1)
         }
         self._gazetteer = Gazetteer(self._by_squash)
+
+    def learn(self, brands: Mapping[str, str]) -> None:
+        """Know these too. What titles tell (which open with whom, which words are general) stays as it was counted."""
+        new = {key: name for key, name in brands.items() if key not in self._names}
+        self._names |= new
+        self._gazetteer.learn(self._name(new))
+
+    def _name(self, brands: Mapping[str, str]) -> list[str]:
+        """Note under which names brands are found; these names."""
+        forms = [(squash(shown), key) for key, name in brands.items() if key not in _NO_BRAND for shown in (key, name)]
+        for form, key in forms:
+            self._by_squash.setdefault(form, key)
+        return [form for form, _ in forms]
 
     def node(self, key: str, shown: str | None = None) -> Node:
         """The node of a brand; ``shown`` is how the text writes one that the lexicon does not have."""

@@ -130,14 +130,14 @@ class Extractor:
     def _know(self, lexicon: Lexicon) -> None:
         """Build all that names come into."""
         vocabulary = self._vocabulary
-        self._lexicon = lexicon
         common = language.lemma_index() | vocabulary.words()
         self._brands = BrandFinder(lexicon, common)
         self._products = ProductFinder(lexicon, common, vocabulary.accessories)
-        categories = CategoryFinder(lexicon, parts=False)
+        self._categories = CategoryFinder(lexicon, parts=False), CategoryFinder(lexicon, parts=True)
+        shelves, parts = self._categories
         self._attributes = AttributeRules(vocabulary, lexicon, self._nlp)
-        self._relations = RelationRules(lexicon, vocabulary.accessories, self._brands, self._products, categories)
-        self._shelves = ShelfRules(lexicon, CategoryFinder(lexicon, parts=True))
+        self._relations = RelationRules(vocabulary.accessories, self._brands, self._products, shelves)
+        self._shelves = ShelfRules(lexicon, parts)
         self._opinions = OpinionRules(vocabulary, lexicon, self._nlp)
         names = {form: a.name for a in vocabulary.aspects for form in (a.name, *a.synonyms)}
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
@@ -148,6 +148,32 @@ class Extractor:
         other = copy(self)
         other._know(lexicon)
         return other
+
+    def learn(self, lexicon: Lexicon) -> tuple[str, ...]:
+        """Know these products, brands and categories too, in a time that does not depend on how many it knows.
+
+        What is counted over all titles stays as it is until :meth:`knowing`: which words open titles, and which shelf
+        the neighbours of a title have. So do the values and aspects that it knows.
+
+        Returns:
+            The products that it did not know by these titles.
+        """
+        self._brands.learn(lexicon.brands)
+        for finder in self._categories:
+            finder.learn(lexicon.categories)
+        return self._products.learn(lexicon)
+
+    def knows(self, sku: str) -> bool:
+        """Whether it knows the names of a product."""
+        return self._products.entry(sku) is not None
+
+    def sure_names(self, sku: str) -> list[str]:
+        """Names by which a text that means a product calls it; it may call others by them as well."""
+        return self._products.sure_names(sku)
+
+    def named_in(self, text: str) -> frozenset[str]:
+        """The products that a text names."""
+        return frozenset(sku for name in self._products.find(text, words(text)) for sku in name.skus)
 
     def extract(self, document: Document) -> Extraction:
         """What one document says; see :meth:`extract_all` for many."""
@@ -181,7 +207,7 @@ class Extractor:
                 Rejected(Reason.TOO_LONG, "the rest was not read", document.id, MAX_TEXT, len(document.text))
             )
         is_product = document.kind is DocumentKind.PRODUCT
-        known = self._lexicon.products.get(document.sku)
+        known = self._products.entry(document.sku)
         title = document.text[: document.title_end] if is_product else known.title if known else ""
         if is_product:
             self._read_title(document, title, draft)
@@ -274,7 +300,7 @@ class Extractor:
             return
         asked: list[tuple[_Draft, MarkedProduct]] = []
         for draft in drafts:
-            known = self._lexicon.products.get(draft.document.sku)
+            known = self._products.entry(draft.document.sku)
             if draft.document.kind is not DocumentKind.PRODUCT or known is None or known.category is None:
                 continue
             for category in (known.category, known.category.rpartition(PATH_SEPARATOR)[2]):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -76,13 +76,15 @@ class ProductFinder:
 
     def __init__(self, lexicon: Lexicon, common: frozenset[str], accessories: frozenset[str]) -> None:
         self._products = lexicon.products
+        # Those that came since: the lexicon is its maker's.
+        self._came: dict[str, ProductEntry] = {}
         self._common = common
         self._accessories = accessories
         self._brand_names = {squash(name) for pair in lexicon.brands.items() for name in pair}
         # In how many titles a word stands where no name of a line stands: "Tripod" does, "Spark" does not.
         self._general: Counter[str] = Counter()
         for entry in lexicon.products.values():
-            self._general.update({squash(w.text) for w in _parts(entry)[1][1:]})
+            self._count(entry)
         # The kind of each name, and the products that it may mean.
         self._called: dict[str, tuple[NameKind, tuple[str, ...]]] = {}
         self._written: dict[str, set[str]] = defaultdict(set)
@@ -103,6 +105,47 @@ class ProductFinder:
             position = name.last
             names.append(ProductName(name.start, name.end, self._meant(found, name), self._called[name.key][0]))
         return names
+
+    def learn(self, lexicon: Lexicon) -> tuple[str, ...]:
+        """Know these products and brands too, as if they had been there from the beginning but for one thing.
+
+        Names of older products are not thought of again: if "Spark" has been the name of a line, and now stands in the
+        midst of other titles, it stays one until a finder is built anew. So does the name of a title that has changed.
+
+        Returns:
+            Which of them it did not know by these titles.
+        """
+        self._brand_names |= {squash(name) for pair in lexicon.brands.items() for name in pair}
+        new = {sku: entry for sku, entry in lexicon.products.items() if self.entry(sku) != entry}
+        for entry in new.values():
+            self._count(entry)
+        self._came |= new
+        for sku, entry in new.items():
+            names = list(self._names(*_parts(entry)))
+            for shown, kind in names:
+                self._learn(sku, shown, kind)
+            self._gazetteer.learn(squash(shown) for shown, _ in names)
+        return tuple(new)
+
+    def entry(self, sku: str) -> ProductEntry | None:
+        """What is known of a product."""
+        return self._came.get(sku) or self._products.get(sku)
+
+    def sure_names(self, sku: str) -> list[str]:
+        """Names of a product that are not ordinary words alone; of two that begin alike the shorter."""
+        entry = self.entry(sku)
+        if entry is None:
+            return []
+        sure = {name for name, kind in self._names(*_parts(entry)) if kind <= NameKind.BRANDED}
+        shown = sorted(sure, key=lambda name: (len(name), name))
+        return [name for n, name in enumerate(shown) if not name.startswith(tuple(f"{s} " for s in shown[:n]))]
+
+    def _count(self, entry: ProductEntry) -> None:
+        self._general.update({squash(w.text) for w in _parts(entry)[1][1:]})
+
+    def _title(self, sku: str) -> str:
+        entry = self.entry(sku)
+        return entry.title if entry is not None else ""
 
     def _learn(self, sku: str, shown: str, kind: NameKind) -> None:
         name = squash(shown)
@@ -175,11 +218,11 @@ class ProductFinder:
             *found[name.last : name.last + CONTEXT_WORDS],
         ]
         near = {singular(w.text) for w in around}
-        shared = {s: sum(word in near for word in _head_words(self._products[s].title)) for s in skus}
+        shared = {s: sum(word in near for word in _head_words(self._title(s))) for s in skus}
         best = max(shared.values())
         if best:
             skus = tuple(s for s in skus if shared[s] == best)
-        own = tuple(s for s in skus if not is_accessory(self._products[s].title, self._accessories))
+        own = tuple(s for s in skus if not is_accessory(self._title(s), self._accessories))
         return own or skus
 
 
@@ -227,14 +270,26 @@ class CategoryFinder:
     """
 
     def __init__(self, lexicon: Lexicon, *, parts: bool) -> None:
+        self._parts = parts
+        self._paths = self._forms(lexicon.categories)
+        self._gazetteer = Gazetteer(self._paths.keys())
+
+    def learn(self, categories: Iterable[str]) -> None:
+        """Know these paths too."""
+        forms = self._forms(categories)
+        for form, paths in forms.items():
+            self._paths[form] = tuple(dict.fromkeys((*self._paths.get(form, ()), *paths)))
+        self._gazetteer.learn(forms)
+
+    def _forms(self, categories: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The names under which paths are found, each with those that it may mean."""
         paths: dict[str, list[str]] = defaultdict(list)
-        for path in lexicon.categories:
+        for path in categories:
             leaf = path.rpartition(PATH_SEPARATOR)[2]
-            for name in leaf_names(leaf) if parts else [leaf]:
+            for name in leaf_names(leaf) if self._parts else [leaf]:
                 for form in {squash(name), squash(_singular_last(name)), squash(_plural_last(name))}:
                     paths[form].append(path)
-        self._paths = {name: tuple(dict.fromkeys(found)) for name, found in paths.items() if len(name) >= 3}
-        self._gazetteer = Gazetteer(self._paths.keys())
+        return {name: tuple(dict.fromkeys(found)) for name, found in paths.items() if len(name) >= 3}
 
     def find(self, text: str, found: Sequence[Word]) -> list[tuple[Name, tuple[str, ...]]]:
         """Names of categories in a text with the paths that they may mean."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from extraction.mentions import Claim, Found, Lexicon, Mention, Question, Reason, words
+from extraction.mentions import Claim, Found, Mention, Question, Reason, words
 from extraction.ner import BrandFinder
 from extraction.normalise import singular
 from extraction.polarity import is_hypothetical, negated_before, token_at
@@ -114,13 +114,11 @@ class RelationRules:
 
     def __init__(
         self,
-        lexicon: Lexicon,
         accessories: frozenset[str],
         brands: BrandFinder,
         products: ProductFinder,
         categories: CategoryFinder,
     ) -> None:
-        self._lexicon = lexicon
         self._accessories = accessories
         self._brands = brands
         self._products = products
@@ -246,7 +244,7 @@ class RelationRules:
 
     def _same_shelf(self, skus: Sequence[str]) -> bool:
         """Whether products are versions of one thing, so that what is said of the name is true of each."""
-        entries = [self._lexicon.products[s] for s in skus]
+        entries = [entry for s in skus if (entry := self._products.entry(s)) is not None]
         first = entries[0]
         return all(e.brand == first.brand and e.category == first.category and e.category for e in entries)
 

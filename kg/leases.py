@@ -120,13 +120,18 @@ def take(
     return _move(store, work, name, holder)
 
 
-def renew(store: GraphStore, lease: Lease, ttl: timedelta) -> bool:
-    """Hold it for ``ttl`` from now, though its time may have passed meanwhile; False when another has expired it."""
+def renew(store: GraphStore, lease: Lease, ttl: timedelta, *, then: Then | None = None) -> bool:
+    """Hold it for ``ttl`` from now, though its time may have passed meanwhile.
+
+    False, and ``then`` is not done, when another has expired it.
+    """
 
     def work(tx: Transaction) -> bool:
         if not _is_held(_locked(tx, lease.name), lease):
             return False
         tx.run(_EXTEND, name=lease.name, ttl=ttl)
+        if then is not None:
+            then(tx, lease)
         return True
 
     return _move(store, work, lease.name, lease.holder)

@@ -23,8 +23,9 @@ from typing import Any, Final
 
 from kg import leases
 from kg.leases import Lease
+from kg.progress import Stage
 from kg.store import GraphStore, Row, Transaction
-from kg.timetable import Due, Progress, again_after_abandonment
+from kg.timetable import UNCHANGED, Changes, Due, Job, Progress, again_after_abandonment
 
 ERROR_LENGTH: Final = 2000
 KEPT: Final = timedelta(days=90)
@@ -64,6 +65,12 @@ class JobRun:
     """How long it took; None while it runs, or when nobody was left to look at the clock."""
     error: str | None = None
     detail: str | None = None
+    stage: str | None = None
+    """What it was last heard to do, while it runs or where it did not succeed."""
+    done: int | None = None
+    """How much of that."""
+    of: int | None = None
+    """Of how much."""
 
     def as_dict(self) -> dict[str, Any]:
         """As a row of ``kg schedule history --json``."""
@@ -72,6 +79,7 @@ class JobRun:
             "outcome": str(self.outcome),
             "at": self.at.isoformat(),
             "slot": self.slot.isoformat() if self.slot else None,
+            "progress": str(Stage(self.stage, self.done or 0, self.of)) if self.stage else None,
         }
 
 
@@ -84,6 +92,8 @@ class Standing:
     holder: str | None
     expired: bool
     """It has a holder, whose time has passed."""
+    changes: Changes = UNCHANGED
+    """What somebody has set of the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,10 @@ class Look:
     def progress(self) -> dict[str, Progress]:
         """How far each job is."""
         return {name: standing.progress for name, standing in self.standings.items()}
+
+    def changed(self, jobs: Mapping[str, Job]) -> Mapping[str, Job]:
+        """The jobs as they are set now."""
+        return {name: self.standings[name].changes.of(job) for name, job in jobs.items()}
 
 
 # --- reading --------------------------------------------------------------------------------------------------
@@ -143,6 +157,7 @@ def _standing(lease: Row, expired: bool | None) -> Standing:
         token=lease["token"],
         holder=lease.get("holder"),
         expired=bool(expired),
+        changes=_changes(lease),
     )
 
 
@@ -184,6 +199,13 @@ _SETTLE_SLOT: Final = """
 MATCH (lease:Lease {name: $name})
 SET lease.again_at = datetime.realtime() + $again,
     lease.done = CASE WHEN $succeeded THEN $slot ELSE lease.done END
+"""
+
+_PROGRESS: Final = """
+MATCH (run:JobRun {id: $id})
+SET run.stage = $stage,
+    run.done = $done,
+    run.of = $of
 """
 
 _ENDED: Final = "MATCH (run:JobRun {id: $id, outcome: $outcome})\nRETURN run.id AS id"
@@ -253,6 +275,16 @@ def begin(
 
     lease = leases.take(store, job, id, ttl, seen=seen, then=record)
     return None if lease is None else (_run_of(recorded[0]["run"]), lease)
+
+
+def keep(store: GraphStore, lease: Lease, ttl: timedelta, stage: Stage | None = None) -> bool:
+    """Renew the lease of a run, and note how far it is where there is news; False when the lease is lost."""
+
+    def note(tx: Transaction, lease: Lease) -> None:
+        if stage is not None:
+            tx.run(_PROGRESS, id=lease.holder, stage=stage.name, done=stage.done, of=stage.of)
+
+    return leases.renew(store, lease, ttl, then=note)
 
 
 def end(store: GraphStore, run: JobRun, lease: Lease, *, again: timedelta | None = None) -> bool:
@@ -335,6 +367,56 @@ def paused(store: GraphStore) -> frozenset[str]:
     """The jobs that the clock leaves alone."""
     rows = store.read("MATCH (lease:Lease {paused: true})\nRETURN lease.name AS name")
     return frozenset(row["name"] for row in rows)
+
+
+# As for a pause, the token of a free lease counts up. What was due by the trigger of before is due no more: the first
+# slot of the new one is the next, unless a slot that failed waits to be tried again.
+_CHANGE: Final = """
+MATCH (lease:Lease {name: $name})
+SET lease += $changes
+WITH lease
+WHERE lease.holder IS NULL
+SET lease.token = lease.token + 1
+WITH lease
+WHERE $retimed AND lease.again_at IS NULL
+SET lease.slot = datetime.realtime(),
+    lease.attempt = 0
+"""
+
+
+def change(store: GraphStore, job: str, changes: Changes, *, retimed: bool) -> None:
+    """Set what is to hold of a job, for every process; what is None is as the job has it.
+
+    Args:
+        retimed: its slots are others from now on.
+    """
+    leases.create(store, (job,))
+    set_now: Row = {
+        "cron": changes.cron,
+        "timezone": changes.timezone,
+        "retries": changes.retries,
+        **{name: _seconds(getattr(changes, name)) for name in _DURATIONS},
+    }
+    store.write(_CHANGE, name=job, changes=set_now, retimed=retimed)
+
+
+def changes(store: GraphStore) -> Mapping[str, Changes]:
+    """What somebody has set, by job."""
+    rows = store.read("MATCH (lease:Lease)\nRETURN lease {.*} AS lease")
+    return {row["lease"]["name"]: _changes(row["lease"]) for row in rows}
+
+
+_DURATIONS: Final = ("every", "backoff", "timeout", "grace")
+"""What is kept in seconds."""
+
+
+def _changes(lease: Row) -> Changes:
+    durations = {name: timedelta(seconds=lease[name]) for name in _DURATIONS if lease.get(name) is not None}
+    return Changes(cron=lease.get("cron"), timezone=lease.get("timezone"), retries=lease.get("retries"), **durations)
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
 
 
 def settled(

@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, timedelta, tzinfo
 from types import FrameType
 from typing import Final, Self
@@ -35,9 +36,20 @@ import structlog
 from kg import leases, runs
 from kg.errors import ConnectionFailedError, KGError, SchedulerError, StoreError
 from kg.leases import Lease
+from kg.progress import Stage, heard_by
 from kg.runs import JobRun, Look, Outcome, settled
 from kg.store import GraphStore
-from kg.timetable import Due, Job, again_after_abandonment, again_after_failure, chain_from, checked, due
+from kg.timetable import (
+    UNCHANGED,
+    Changes,
+    Due,
+    Job,
+    again_after_abandonment,
+    again_after_failure,
+    chain_from,
+    checked,
+    due,
+)
 
 log = structlog.get_logger()
 
@@ -121,9 +133,9 @@ class Scheduler:
             StoreError: a run could not be recorded.
         """
         self._known(name)
-        self._abandon_expired()
+        jobs = self._abandon_expired().changed(self.jobs)
         done: dict[str, JobRun] = {}
-        members = chain_from(self.jobs, name) if chain else (self.jobs[name],)
+        members = chain_from(jobs, name) if chain else (jobs[name],)
         for job in members:
             # Only the predecessors within this chain count: who starts at train vouches for extract.
             awaited = {member.name for member in members}.intersection(job.after) if job.name != name else set()
@@ -144,6 +156,21 @@ class Scheduler:
             SchedulerError: there is no such job.
         """
         runs.pause(self._store, self._known(name).name, paused)
+
+    def change(self, name: str, changes: Changes) -> Job:
+        """Set when and how a job is run, for every process, from its next look on; the job as it is then.
+
+        Raises:
+            SchedulerError: there is no such job, or with the changes the jobs do not fit together.
+        """
+        job = self._known(name)
+        now = runs.changes(self._store)
+        before = now.get(name, UNCHANGED)
+        others = [now.get(other.name, UNCHANGED).of(other) for other in self.jobs.values() if other.name != name]
+        checked([*others, changed := changes.of(job)])
+        timing = (before.cron, before.every, before.timezone) != (changes.cron, changes.every, changes.timezone)
+        runs.change(self._store, name, changes, retimed=timing)
+        return changed
 
     def _known(self, name: str) -> Job:
         if name not in self.jobs:
@@ -218,9 +245,10 @@ class Scheduler:
         """
         look = self._abandon_expired()
         found: list[tuple[Due, Job]] = []
-        for job in self.jobs.values():
+        jobs = look.changed(self.jobs)
+        for job in jobs.values():
             if look.standings[job.name].holder is None:
-                wanted = due(job, self.jobs, look.progress, look.now, self._timezone)
+                wanted = due(job, jobs, look.progress, look.now, self._timezone)
                 if wanted is not None:
                     found.append((wanted, job))
         for wanted, job in sorted(found, key=lambda pair: pair[0].slot):
@@ -265,7 +293,7 @@ class Scheduler:
         beat_s = self._ttl.total_seconds() / 3
         try:
             while not work.wait(min(beat_s, deadline - time.monotonic())):
-                if time.monotonic() >= deadline or not self._keep(lease):
+                if time.monotonic() >= deadline or not self._keep(lease, work.news()):
                     lost.set()
                     break
         except BaseException as interruption:  # Ctrl-C: to be recorded, and then to take its course
@@ -277,10 +305,10 @@ class Scheduler:
             raise work.interruption
         return self._settle(job, work.ended(run), lease, unreachable=work.unreachable)
 
-    def _keep(self, lease: Lease) -> bool:
-        """Renew a lease, and see to those that nobody renews; False when it is lost."""
+    def _keep(self, lease: Lease, stage: Stage | None) -> bool:
+        """Renew a lease, note how far its run is, and see to those that nobody renews; False when it is lost."""
         try:
-            if not leases.renew(self._store, lease, self._ttl):
+            if not runs.keep(self._store, lease, self._ttl, stage):
                 return False
             self._abandon_expired()
         except StoreError as error:
@@ -359,16 +387,29 @@ class _Work:
         self._detail: str | None = None
         self._error: BaseException | None = None
         self._seconds: float | None = None
+        self._stage: Stage | None = None
+        self._told: Stage | None = None
         self._thread = threading.Thread(target=self._run, name=f"kg-job-{job.name}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         began = self._timer()
         try:
-            self._detail = self._job.run(self._store)
+            with heard_by(self._hear):
+                self._detail = self._job.run(self._store)
         except BaseException as error:
             self._error = error
         self._seconds = self._timer() - began
+
+    def _hear(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def news(self) -> Stage | None:
+        """How far it is, unless nothing has been heard since this was asked last."""
+        stage = self._stage
+        news = None if stage == self._told else stage
+        self._told = stage
+        return news
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end, at most so long; whether it has ended."""
@@ -387,6 +428,8 @@ class _Work:
 
     def ended(self, run: JobRun) -> JobRun:
         """The run as it ended, or as it stands now where it was left to itself."""
+        if (stage := self._stage) is not None and (self._thread.is_alive() or self._error is not None):
+            run = replace(run, stage=stage.name, done=stage.done, of=stage.of)
         if self._thread.is_alive():
             seconds = self._job.timeout.total_seconds()
             return settled(run, Outcome.FAILED, seconds=seconds, error=f"It took longer than {self._job.timeout}.")

@@ -405,6 +405,9 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("slot", "ZONED DATETIME", "The moment for which the clock started it; absent by hand."),
             Property("attempt", "INTEGER", "Counts the runs of that slot."),
             Property("token", "INTEGER", "The lease's token while it ran."),
+            Property("stage", "STRING", "What it was last heard to do; absent where it succeeded."),
+            Property("done", "INTEGER", "How much of that stage was done."),
+            Property("of", "INTEGER", "Of how much; absent where that is not known."),
         ),
     ),
     Label(
@@ -423,6 +426,14 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("again_at", "ZONED DATETIME", "When that moment is to be tried again; absent when it is not."),
             Property("done", "ZONED DATETIME", "The latest such moment for which the job succeeded."),
             Property("paused", "BOOLEAN", "Whether the clock leaves the job alone."),
+            # What `kg schedule set` has set; what is absent is as the job has it.
+            Property("cron", "STRING", "Cron fields that start the job, where they were set."),
+            Property("every", "FLOAT", "Seconds between two starts, where an interval was set."),
+            Property("timezone", "STRING", "In which the cron fields count, where it was set."),
+            Property("retries", "INTEGER", "Times that a slot is tried again, where it was set."),
+            Property("backoff", "FLOAT", "Seconds before the first retry, where it was set."),
+            Property("timeout", "FLOAT", "Seconds that a run may take, where it was set."),
+            Property("grace", "FLOAT", "Seconds by which a slot may be late, where it was set."),
         ),
     ),
     Label(

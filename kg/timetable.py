@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 
@@ -57,6 +58,34 @@ class Job:
     """A slot that is late by more is left out: a nightly extraction that missed its hour waits for the next night."""
     coalesce: bool = True
     """Of several slots that are due only the latest is run; False runs each of them, in order."""
+    timezone: str | None = None
+    """In which its cron fields count, by its IANA name; None: in the scheduler's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What somebody has set of a job, which stands in the graph so that all processes count the same slots.
+
+    What is None is as the job has it."""
+
+    cron: str | None = None
+    every: timedelta | None = None
+    timezone: str | None = None
+    retries: int | None = None
+    backoff: timedelta | None = None
+    timeout: timedelta | None = None
+    grace: timedelta | None = None
+
+    def of(self, job: Job) -> Job:
+        """The job with these changes."""
+        set_now = {name: value for name, value in asdict(self).items() if value is not None}
+        cron, every = set_now.pop("cron", None), set_now.pop("every", None)
+        return replace(
+            job, trigger=cron if cron is not None else every if every is not None else job.trigger, **set_now
+        )
+
+
+UNCHANGED: Final = Changes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +126,8 @@ class Scheduled:
     next_at: datetime | None
     """When the clock starts it next."""
     paused: bool
+    retries: int
+    timeout: timedelta
 
     def as_dict(self) -> dict[str, Any]:
         """As a row of ``kg schedule list --json``."""
@@ -104,6 +135,7 @@ class Scheduled:
             **asdict(self),
             "after": list(self.after),
             "next_at": self.next_at.isoformat() if self.next_at else None,
+            "timeout": str(self.timeout),
         }
 
 
@@ -124,6 +156,12 @@ def checked(jobs: Sequence[Job]) -> Mapping[str, Job]:
         unknown = [name for name in job.after if name not in by_name]
         if unknown:
             raise SchedulerError(f"Job {job.name} follows {', '.join(unknown)}, which is no job.")
+        if job.retries < 0:
+            raise SchedulerError(f"Job {job.name}: expected retries of zero or more, found {job.retries}.")
+        if min(job.backoff, job.grace) < timedelta(0):
+            raise SchedulerError(f"Job {job.name}: expected a back-off and a grace of zero or more.")
+        if job.timeout <= timedelta(0):
+            raise SchedulerError(f"Job {job.name}: expected a timeout above zero, found {job.timeout}.")
         if job.after and job.trigger is not None:
             raise SchedulerError(
                 f"Job {job.name} has a trigger and follows {', '.join(job.after)}: expected one of the two. "
@@ -157,6 +195,26 @@ def clocked(jobs: Mapping[str, Job]) -> frozenset[str]:
 
 # --- slots ----------------------------------------------------------------------------------------------------
 
+_DURATION: Final = re.compile(
+    r"(?=\d)(?:(?P<days>\d+)d)?(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+)s)?", re.IGNORECASE
+)
+
+
+def duration(text: str) -> timedelta:
+    """A time such as ``90s``, ``15m``, ``1h30m`` or ``2d``.
+
+    Raises:
+        SchedulerError: it is none.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    try:
+        if found is not None:
+            return timedelta(**{unit: int(number or 0) for unit, number in found.groupdict().items()})
+    except OverflowError:
+        pass
+    raise SchedulerError(f"Expected a time such as 90s, 15m, 1h30m or 2d; found {text!r}.")
+
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -174,6 +232,13 @@ def next_slot(job: Job, timezone: tzinfo) -> Callable[[datetime], datetime] | No
         if period <= timedelta(0):
             raise SchedulerError(f"Job {job.name}: expected an interval above zero, found {job.trigger}.")
         return lambda moment: _EPOCH + ((moment - _EPOCH) // period + 1) * period
+    if job.timezone is not None:
+        try:
+            timezone = ZoneInfo(job.timezone)
+        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+            raise SchedulerError(
+                f"Job {job.name}: expected a timezone by its IANA name, such as Europe/Berlin; found {job.timezone!r}."
+            ) from error
     try:
         minute, hour, day, month, weekday = job.trigger.split()
         cron = CronTrigger(
@@ -196,25 +261,32 @@ def _fire_time(cron: CronTrigger, job: Job, moment: datetime) -> datetime:
 
 
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_NUMBERED: Final = re.compile(r"(?P<first>[0-7])(-(?P<last>[0-7]))?(/(?P<step>[1-9]))?")
+_WEEKDAY: Final = rf"[0-7]|{'|'.join(_WEEKDAYS[:7])}"
+_DAYS: Final = re.compile(rf"(?P<first>\*|{_WEEKDAY})(-(?P<last>{_WEEKDAY}))?(/(?P<step>[1-7]))?", re.IGNORECASE)
 
 
 def named_weekdays(field: str) -> str:
-    """A cron weekday field with names for numbers: APScheduler 3 counts from Monday (its issue 286), cron from Sunday.
+    """A cron weekday field with names for its days: APScheduler 3 counts from Monday (its issue 286), cron from Sunday.
 
     >>> named_weekdays("1-5"), named_weekdays("0,6"), named_weekdays("*/2")
-    ('mon,tue,wed,thu,fri', 'sun,sat', '*/2')
+    ('mon,tue,wed,thu,fri', 'sun,sat', 'sun,tue,thu,sat')
     """
     parts = []
     for part in field.split(","):
-        numbered = _NUMBERED.fullmatch(part)
-        if numbered is None:
+        days = _DAYS.fullmatch(part)
+        if days is None or part == "*":
             parts.append(part)
             continue
-        first = int(numbered["first"])
-        last = int(numbered["last"] or (6 if numbered["step"] else first))
-        parts += [_WEEKDAYS[day] for day in range(first, last + 1, int(numbered["step"] or 1))]
+        first = 0 if days["first"] == "*" else _weekday(days["first"])
+        open_ended = days["first"] == "*" or days["step"]
+        last = _weekday(days["last"]) if days["last"] else 6 if open_ended else first
+        named = [_WEEKDAYS[day] for day in range(first, last + 1, int(days["step"] or 1))]
+        parts += named or [part]  # a range that runs backwards is refused by APScheduler
     return ",".join(parts)
+
+
+def _weekday(day: str) -> int:
+    return int(day) if day.isdigit() else _WEEKDAYS.index(day.lower())
 
 
 # --- what is due ----------------------------------------------------------------------------------------------
@@ -295,6 +367,7 @@ def describe(
             words = "by hand or in a chain"
         else:
             words = f"every {job.trigger}" if isinstance(job.trigger, timedelta) else str(job.trigger)
+            words += f" ({job.timezone})" if job.timezone and isinstance(job.trigger, str) else ""
         waits = following is None or job.name in paused
         rows.append(
             Scheduled(
@@ -304,6 +377,8 @@ def describe(
                 after=job.after,
                 next_at=None if waits or following is None else following(now),
                 paused=job.name in paused,
+                retries=job.retries,
+                timeout=job.timeout,
             )
         )
     return tuple(rows)

@@ -37,12 +37,13 @@ def list_jobs(json: Json = False) -> None:
     from kg import runs
     from kg.app import jobs
     from kg.app.session import open_store
-    from kg.timetable import checked, describe
+    from kg.timetable import UNCHANGED, checked, describe
 
     settings = Settings.load()
     with open_store(settings) as store:
-        paused = runs.paused(store)
-    described = describe(checked(jobs.scheduled_jobs(settings)), datetime.now(UTC), paused=paused)
+        paused, changes = runs.paused(store), runs.changes(store)
+    set_now = [changes.get(job.name, UNCHANGED).of(job) for job in jobs.scheduled_jobs(settings)]
+    described = describe(checked(set_now), datetime.now(UTC), paused=paused)
     show([item.as_dict() for item in described], json)
 
 
@@ -76,6 +77,46 @@ def resume(job: Annotated[str, typer.Argument(help="Name of the job.")]) -> None
     _pause(job, False)
 
 
+@app.command("set")
+def set_job(
+    job: Annotated[str, typer.Argument(help="Name of the job.")],
+    cron: Annotated[
+        str | None, typer.Option(help='Start it by five cron fields: minute hour day month weekday, "30 3 * * 1-5".')
+    ] = None,
+    every: Annotated[str | None, typer.Option(help="Start it in intervals: 15m, 1h30m, 2d.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="In which cron fields count, such as Europe/Berlin.")] = None,
+    retries: Annotated[int | None, typer.Option(min=0, help="Times that a failure is tried again.")] = None,
+    backoff: Annotated[str | None, typer.Option(help="Wait before the first retry; it doubles.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Longest time that a run may take.")] = None,
+    grace: Annotated[str | None, typer.Option(help="By how much a run may be late; later it is left out.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Forget what was set before.")] = False,
+    json: Json = False,
+) -> None:
+    """Set when and how a job runs, in every process; what is not named stays as it is."""
+    from dataclasses import replace
+
+    from kg import runs
+    from kg.app.session import open_store
+    from kg.errors import SchedulerError
+    from kg.timetable import UNCHANGED, describe, duration
+
+    if cron is not None and every is not None:
+        raise SchedulerError("A job runs by --cron or --every: name one of the two.")
+    times = {"every": every, "backoff": backoff, "timeout": timeout, "grace": grace}
+    named: dict[str, Any] = {"cron": cron, "timezone": timezone, "retries": retries}
+    named |= {name: None if text is None else duration(text) for name, text in times.items()}
+    named = {name: value for name, value in named.items() if value is not None}
+    # Of two triggers the one that was named last holds.
+    named |= {"every": None} if cron is not None else {"cron": None} if every is not None else {}
+    settings = Settings.load()
+    with open_store(settings) as store:
+        scheduler = _scheduler(store, settings)
+        before = UNCHANGED if default else runs.changes(store).get(job, UNCHANGED)
+        changed = scheduler.change(job, replace(before, **named))
+        paused = runs.paused(store)
+    show([item.as_dict() for item in describe({job: changed}, datetime.now(UTC), paused=paused)], json)
+
+
 @app.command("history")
 def history(limit: Annotated[int, typer.Option(min=1, help="Most runs to show.")] = 20, json: Json = False) -> None:
     """Show the latest runs, newest first."""
@@ -105,5 +146,5 @@ def _pause(job: str, paused: bool) -> None:
 
 
 def _print_runs(runs: list[dict[str, Any]], json: bool) -> None:
-    shown = ("job", "outcome", "at", "seconds", "trigger", "attempt", "detail", "error")
+    shown = ("job", "outcome", "at", "seconds", "trigger", "attempt", "progress", "detail", "error")
     show(runs if json else [{name: run[name] for name in shown} for run in runs], json)

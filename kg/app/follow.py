@@ -118,9 +118,8 @@ class _Following:
                     moved = [self._step(file) for file in files if file in self._places and not stop.is_set()]
                 except FileNotFoundError:  # taken away since it was listed; the next list lacks it
                     moved = []
-                if not any(moved):
-                    self._held.keep()
-                    self._refresher.idle()
+                self._held.keep()
+                if not self._refresher.upkeep() and not any(moved):
                     stop.wait(self._source.poll_s)
         finally:
             self._refresher.close()

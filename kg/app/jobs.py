@@ -408,14 +408,7 @@ def lexicon(store: GraphStore) -> Lexicon:
         extraction=schema.EXTRACTION,
     )
     categories = store.read("MATCH (c:Category) RETURN c.path AS path ORDER BY path")
-    products = store.read(
-        "MATCH (p:Product)\n"
-        "RETURN p.sku AS sku, p.title AS title,\n"
-        "       [(p)-[r:MADE_BY]->(b) WHERE r.source <> $extraction | b.key][0] AS brand,\n"
-        "       [(p)-[r:IN_CATEGORY]->(c) WHERE r.source <> $extraction | c.path] AS categories\n"
-        "ORDER BY sku",
-        extraction=schema.EXTRACTION,
-    )
+    products = store.read(_ENTRIES.format(where=""), extraction=schema.EXTRACTION)
     values = store.read(
         "MATCH (v:AttributeValue)\nWHERE EXISTS { ()-[r:HAS_ATTRIBUTE]->(v) WHERE r.source <> $extraction }\n"
         "RETURN v.attribute AS attribute, v.value AS value ORDER BY v.key",
@@ -424,16 +417,33 @@ def lexicon(store: GraphStore) -> Lexicon:
     return Lexicon(
         brands={row["key"]: row["name"] for row in brands},
         categories=tuple(row["path"] for row in categories),
-        products={
-            row["sku"]: ProductEntry(
-                row["title"],
-                row["brand"],
-                max(row["categories"], key=lambda path: (path.count(" > "), path), default=None),
-            )
-            for row in products
-        },
+        products={row["sku"]: _entry(row) for row in products},
         attribute_values=tuple(KnownValue(row["attribute"], row["value"]) for row in values),
     )
+
+
+def lexicon_of(store: GraphStore, skus: Sequence[str]) -> Lexicon:
+    """The part of it that these products bring: their titles, brands and shelves."""
+    rows = store.read(_ENTRIES.format(where="WHERE p.sku IN $skus\n"), skus=skus, extraction=schema.EXTRACTION)
+    return Lexicon(
+        brands={row["brand"]: row["brand_name"] for row in rows if row["brand"] is not None},
+        categories=tuple(dict.fromkeys(path for row in rows for path in row["categories"])),
+        products={row["sku"]: _entry(row) for row in rows},
+    )
+
+
+_ENTRIES: Final = """
+MATCH (p:Product)
+{where}WITH p, [(p)-[r:MADE_BY]->(b) WHERE r.source <> $extraction | b][0] AS maker
+RETURN p.sku AS sku, p.title AS title, maker.key AS brand, maker.name AS brand_name,
+       [(p)-[r:IN_CATEGORY]->(c) WHERE r.source <> $extraction | c.path] AS categories
+ORDER BY sku
+"""
+
+
+def _entry(row: dict[str, Any]) -> ProductEntry:
+    deepest = max(row["categories"], key=lambda path: (path.count(" > "), path), default=None)
+    return ProductEntry(row["title"], row["brand"], deepest)
 
 
 def train_extraction(

@@ -151,11 +151,9 @@ class _Consuming:
                         self._trouble(error)
                 for partition in sorted({m.partition() or 0 for m in messages}):
                     self._take(consumer, partition, [m for m in messages if (m.partition() or 0) == partition])
-                if not messages:
-                    self._held.keep()
-                    self._refresher.idle()
-                    if not self._places:
-                        stop.wait(self._topic.poll_s)
+                self._held.keep()
+                if not self._refresher.upkeep() and not self._places:
+                    stop.wait(self._topic.poll_s)
         finally:
             consumer.close()
             self._refresher.close()

@@ -19,7 +19,6 @@ keys of its own.
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import socket
 import threading
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import orjson
+import structlog
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as Tally
@@ -51,13 +51,15 @@ from kg.settings import Settings
 from kg.store import GraphStore
 from kg.streams import Loaded
 
-log = logging.getLogger("kg.receive")
+log = structlog.get_logger()
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 MOST_WAITING: Final = 20_000
 """Records that may wait to be written; a second or two of work."""
 MOST_UNREAD: Final = 5_000
 """Texts that may wait to be read; about a minute of work."""
+AT_ONCE: Final = 1_000
+"""Texts, or users, that are served before it is looked what else is to be done."""
 ANSWER_S: Final = 30.0
 """How long a request waits for its records to be written."""
 IDLE_S: Final = 1.0
@@ -174,7 +176,7 @@ class Receiver:
         except TimeoutError:
             raise Problem(503, "The records were not written in time. Send them again.", headers=LATER) from None
         except StoreError as error:
-            log.error("%s", error)
+            log.error("records were not written", error=str(error))
             raise Problem(
                 503, "The database does not take records now. Send them again later.", headers=LATER
             ) from None
@@ -219,7 +221,7 @@ class Receiver:
         except Exception as bug:
             # There is one thread that writes: ended by one request, it would leave all others without an answer.
             of_what = ", ".join(sorted({d.kind for d in deliveries}))
-            log.exception("requests with %s (%d) were not written, by a bug; others are", of_what, len(deliveries))
+            log.exception("requests were not written, by a bug; others are", kinds=of_what, requests=len(deliveries))
             for d in deliveries:
                 d.finish(bug)
         else:
@@ -290,6 +292,8 @@ class _Behind(threading.Thread):
         self._reader = Reader(settings) if texts else None
         self._came: deque[str] = deque()
         self._news = threading.Condition()
+        self._more = False
+        """Whether upkeep is to go on at once."""
         self._closed = False
 
     def put(self, keys: Sequence[str]) -> None:
@@ -324,12 +328,12 @@ class _Behind(threading.Thread):
             except _Stopped:
                 return
             except KGError as error:
-                log.warning("what was written is not served yet; it is tried again: %s", error)
+                log.warning("what was written is not served yet; it is tried again", error=str(error))
                 swept = False
                 self._rest(IDLE_S)
             except Exception:
                 # The thread that ends serves nobody any more; other records may do.
-                log.exception("what was written is not served, by a bug; it is tried again in %.0f s", AFTER_BUG_S)
+                log.exception("what was written is not served, by a bug; it is tried again", after_s=AFTER_BUG_S)
                 swept = False
                 self._rest(AFTER_BUG_S)
 
@@ -339,21 +343,20 @@ class _Behind(threading.Thread):
 
     def _serve(self, refresher: Refresher) -> None:
         with self._news:
-            if not self._came and not self._closed:
+            if not self._came and not self._closed and not self._more:
                 self._news.wait(IDLE_S)
-            came = tuple(dict.fromkeys(self._came))
-            counted = len(self._came)
-            self._came.clear()
+            taken = [self._came.popleft() for _ in range(min(len(self._came), AT_ONCE))]
         self._stop_if_closed()
+        came = tuple(dict.fromkeys(taken))
         try:
             if came:
                 refresher.after(Loaded(documents=came) if self._reader else Loaded(users=came))
-            else:
-                refresher.idle()
         finally:
             # Whatever failed is marked in the graph: the sweep finds it.
             with self._news:
-                self.waiting -= counted
+                self.waiting -= len(taken)
+        self._more = False  # unless the next line says so: one that fails has found nothing to go on with
+        self._more = refresher.upkeep()
 
     def _stop_if_closed(self) -> None:
         if self._closed:

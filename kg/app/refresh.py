@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from extraction.corpus import Kind
 from extraction.encoder import one_thread
+from extraction.mentions import Lexicon, words
 from extraction.pipeline import NAME, Extractor
 from extraction.workers import return_memory
 from kg import provenance, streams
@@ -42,10 +43,12 @@ log = structlog.get_logger()
 
 CHUNK: Final = 64
 """Texts that are read at once: about a second of work, after which a lease can be renewed."""
+MOST_PHRASES: Final = 400
+"""Names looked for in texts at once: Lucene takes 1,024 clauses, and each is two, in titles and descriptions."""
 USERS: Final = 1000
 """Users who are placed before a lease can be renewed."""
 SWEEP_S: Final = 10.0
-"""How often, when nothing comes, it is looked for what others left undone; they have as long to do it themselves."""
+"""How often it is looked for what others left undone; they have as long to do it themselves."""
 NAMES_S: Final = 60.0
 """Least time between two looks for names that the catalogue has learnt."""
 NAMES_SHARE: Final = 20
@@ -55,7 +58,7 @@ _WAITING: Final = """
 MATCH (d:Document)
 WHERE d.id IN $documents AND d.waiting IS NOT NULL
 RETURN d.id AS id, d.kind AS kind, d.text AS text, d.sku AS sku, d.title_end AS title_end, d.waiting AS mark,
-       d.extracted AS extracted, d.encoded AS encoded
+       d.sha256 AS sha256, d.extracted AS extracted, d.encoded AS encoded
 ORDER BY d.id
 """
 _WAITING_SINCE: Final = (
@@ -64,6 +67,22 @@ _WAITING_SINCE: Final = (
 # Without the lock a reader may see a piece that is being committed in parts: its mark already, its text not yet.
 _LOCK_DOCUMENTS: Final = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.id = row.id"
 _SERVED: Final = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nWHERE d.waiting = row.mark\nREMOVE d.waiting"
+# A text that names a product is one of those that hold the words of a name one behind the other. The product's own text
+# is none: it is being read. What waits will be read anyway.
+_HOLDING: Final = """
+CALL db.index.fulltext.queryNodes('product_fulltext', $phrases, {limit: $limit}) YIELD node
+MATCH (d:Document {sku: node.sku, kind: 'product'})
+WHERE NOT d.sku IN $skus AND d.waiting IS NULL
+RETURN d.id AS id, d.sku AS sku, d.text AS text
+"""
+# What then stands in `extracted` is no version, and tells the text from one that nobody has read.
+_READ_AGAIN: Final = """
+UNWIND $rows AS row
+MATCH (d:Document {id: row.id})
+WHERE d.extracted STARTS WITH d.sha256
+SET d.waiting = coalesce(d.waiting, $mark),
+    d.extracted = d.sha256 + ' again'
+"""
 _TAKERS: Final = (
     "MATCH (p:Product)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User)\n"
     "WHERE p.sku IN $skus AND u.waiting IS NOT NULL\nRETURN DISTINCT u.id AS id"
@@ -87,6 +106,8 @@ class Refresher:
         self._run: provenance.ExtractionRun | None = None
         self._version: str | None = None
         self._swept = 0.0
+        self._sweeping: Iterator[None] | None = None
+        """What a look has found, piece by piece."""
 
     def after(self, loaded: Loaded) -> None:
         """Do what a piece that was just loaded asks for."""
@@ -99,22 +120,32 @@ class Refresher:
         Args:
             older: leave what came within this time to the process that brought it.
         """
-        before = streams.mark(self._store.now() - older)
-        self._follow_model()
-        while self._reader and (rows := self._store.read(_WAITING_SINCE, before=before, limit=CHUNK)):
-            self._texts([row["id"] for row in rows])
-        if self._is_live():
-            from embeddings import foldin
+        for _ in self._sweep(older):
+            pass
 
-            self._users(foldin.waiting_users(self._store, before=before))
-        self._swept = time.monotonic()
+    def upkeep(self) -> bool:
+        """Now and then look for what others left, for another model and for new names, however much comes meanwhile.
 
-    def idle(self) -> None:
-        """When nothing comes: now and then look for what others left, and for new names."""
-        if time.monotonic() - self._swept > SWEEP_S:
-            self.sweep(older=timedelta(seconds=SWEEP_S))
+        To be called after each piece, and when nothing comes. One call does a chunk of what was found, so that a stream
+        that never pauses and what is found take turns.
+
+        Returns:
+            Whether more was found, to be done by the next call.
+        """
         if self._reader is not None:
             self._reader.renew(self._store)
+        if self._sweeping is None:
+            if time.monotonic() - self._swept <= SWEEP_S:
+                return False
+            self._sweeping = self._sweep(timedelta(seconds=SWEEP_S))
+        try:
+            next(self._sweeping)
+        except StopIteration:
+            self._sweeping = None
+        except BaseException:
+            self._sweeping = None
+            raise
+        return self._sweeping is not None
 
     def close(self) -> None:
         """End the record of the texts that were read."""
@@ -122,7 +153,20 @@ class Refresher:
             self._run.close()
             self._run = None
 
-    def _follow_model(self) -> None:
+    def _sweep(self, older: timedelta) -> Iterator[None]:
+        """Do what waits; to be gone on with after each chunk."""
+        before = streams.mark(self._store.now() - older)
+        yield from self._follow_model()
+        while self._reader and (rows := self._store.read(_WAITING_SINCE, before=before, limit=CHUNK)):
+            self._texts([row["id"] for row in rows])
+            yield
+        if self._is_live():
+            from embeddings import foldin
+
+            yield from self._place_users(foldin.waiting_users(self._store, before=before))
+        self._swept = time.monotonic()
+
+    def _follow_model(self) -> Iterator[None]:
         """A model that has come to be live was trained on the graph as it was when its training began."""
         rows = self._store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version AS version")
         version = rows[0]["version"] if rows else None
@@ -132,7 +176,8 @@ class Refresher:
             for skus in batched(foldin.unplaced_products(self._store) if self._reader else (), CHUNK):
                 foldin.fold_in_products(self._store, skus)
                 self._keep()
-            self._users(foldin.users_behind(self._store))
+                yield
+            yield from self._place_users(foldin.users_behind(self._store))
         self._version = version
 
     def _is_live(self) -> bool:
@@ -150,7 +195,7 @@ class Refresher:
                 read = coming.result()
                 if part is not None:
                     coming = ahead.submit(self._read, part, reader)
-                self._write(read, reader)
+                self._write(read)
                 self._keep()
 
     def _read(self, ids: Sequence[str], reader: Reader) -> _Read:
@@ -158,6 +203,13 @@ class Refresher:
         lock = {"rows": [{"id": id} for id in sorted(ids)]}
         rows = self._store.write_all([(_LOCK_DOCUMENTS, lock), (_WAITING, {"documents": ids})])[1]
         extractor = reader.extractor(self._store)
+        came = [
+            row["sku"]
+            for row in rows
+            if row["kind"] == DocumentKind.PRODUCT and not (row["extracted"] or "").startswith(row["sha256"])
+        ]
+        if unknown := {*came, *(row["sku"] for row in rows if not extractor.knows(row["sku"]))}:
+            extractor = reader.learn(self._store, sorted(unknown))
         encoding = extractor.encoder.fingerprint
         documents = [Document(r["id"], DocumentKind(r["kind"]), r["text"], r["sku"], r["title_end"]) for r in rows]
         unread, unencoded = [], []
@@ -170,25 +222,42 @@ class Refresher:
             extractions = list(extractor.extract_all(unread))
             vectors = extractor.encoder.encode([d.text for d in unencoded])
         return_memory()
-        return _Read(rows, extractor.version, unread, extractions, encoding, unencoded, vectors)
+        return _Read(rows, extractor, came, unread, extractions, encoding, unencoded, vectors)
 
-    def _write(self, read: _Read, reader: Reader) -> None:
+    def _write(self, read: _Read) -> None:
         """Record what was read, give products their place, and take the marks off."""
         if not read.rows:
             return
+        # Before anything says that these have been read: whoever does it again marks the same.
+        self._read_again(read)
         if read.unread:
             if self._run is None:
-                self._run = provenance.ExtractionRun(self._store, extractor=NAME, version=read.version)
+                self._run = provenance.ExtractionRun(self._store, extractor=NAME, version=read.extractor.version)
             self._run.record(read.unread, read.extractions)
         if read.unencoded:
             told = [(d.id, d.sku, _done(d, read.encoding)) for d in read.unencoded]
             # A few texts do not throw away what another encoder made of the whole catalogue.
             jobs.shape_texts(self._store, read.vectors.shape[1], anew=False)
             jobs.write_text_vectors(self._store, told, read.vectors)
-            reader.stale = True
         self._place([row["sku"] for row in read.rows if row["kind"] == DocumentKind.PRODUCT])
         marks = [{"id": row["id"], "mark": row["mark"]} for row in read.rows]
         self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
+
+    def _read_again(self, read: _Read) -> None:
+        """Mark texts of products that name those that came with these: when they were read, nobody knew the names.
+
+        As many at most as are read now, so that the work stays in proportion; the next look finds them.
+        """
+        extractor, came = read.extractor, set(read.came)
+        names = sorted({name for sku in read.came for name in extractor.sure_names(sku)})
+        found: set[str] = set()
+        for part in batched(names, MOST_PHRASES):
+            phrases = " OR ".join(f'"{" ".join(w.text for w in words(name))}"' for name in part)
+            rows = self._store.read(_HOLDING, phrases=phrases, skus=read.came, limit=4 * CHUNK)
+            found |= {row["id"] for row in rows if came & extractor.named_in(row["text"])}
+        if found:
+            again = [{"id": id} for id in sorted(found)[:CHUNK]]
+            self._store.write(_READ_AGAIN, rows=again, mark=streams.mark(self._store.now()))
 
     def _place(self, skus: Sequence[str]) -> None:
         if not skus or not self._is_live():
@@ -199,13 +268,17 @@ class Refresher:
             self._users([row["id"] for row in self._store.read(_TAKERS, skus=skus)])
 
     def _users(self, users: Sequence[str]) -> None:
-        if not users or not self._is_live():
-            return
+        if users and self._is_live():
+            for _ in self._place_users(users):
+                pass
+
+    def _place_users(self, users: Sequence[str]) -> Iterator[None]:
         from embeddings import foldin
 
         for part in batched(users, USERS):
             foldin.fold_in_users(self._store, part)
             self._keep()
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +286,10 @@ class _Read:
     """A chunk of documents that wait, and what is to be written of them."""
 
     rows: Sequence[dict[str, Any]]
-    version: str
-    """Of the extractor."""
+    extractor: Extractor
+    """Which read them."""
+    came: Sequence[str]
+    """Products of which no text in this wording has been read."""
     unread: Sequence[Document]
     extractions: Sequence[Extraction]
     """One for each that was unread."""
@@ -226,12 +301,20 @@ class _Read:
 
 
 class Reader:
-    """The extractor, made when it is first asked for, and the names that it knows, which grow with the catalogue."""
+    """The extractor, made when it is first asked for, and the names that it knows, which grow with the catalogue.
+
+    Names of products are learnt before the texts with which they came are read. What has to be counted over all titles
+    is counted anew now and then, beside the work.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.stale = False
-        """Whether products came whose names it does not know."""
+        """Whether products came that it has not counted, or other processes brought."""
         self._settings = settings
+        self._changing = threading.Lock()
+        self._learnt: list[Lexicon] = []
+        """Since a renewal began, which may not have seen them."""
+        self._products = 0
         self._extractor: Extractor | None = None
         self._renewal: threading.Thread | None = None
         self._looked = 0.0
@@ -243,30 +326,51 @@ class Reader:
             self._extractor = self._build(store)
         return self._extractor
 
+    def learn(self, store: GraphStore, skus: Sequence[str]) -> Extractor:
+        """The extractor, which knows these products by their names from now on."""
+        came = jobs.lexicon_of(store, skus)
+        made = self.extractor(store)
+        with self._changing:
+            extractor = self._extractor or made
+            self.stale = bool(extractor.learn(came)) or self.stale
+            if self._renewal is not None and self._renewal.is_alive():
+                self._learnt.append(came)
+        return extractor
+
     def renew(self, store: GraphStore) -> None:
-        """Learn the names of products that came since, beside the work, and not too often."""
-        if self._extractor is None or not self.stale or (self._renewal is not None and self._renewal.is_alive()):
+        """Count what came since, and learn what others brought, beside the work, and not too often."""
+        if self._extractor is None or (self._renewal is not None and self._renewal.is_alive()):
             return
         if time.monotonic() - self._looked > max(NAMES_S, NAMES_SHARE * self._took):
-            self.stale = False
-            self._renewal = threading.Thread(target=self._rebuild, args=(store,), name="names", daemon=True)
-            self._renewal.start()
+            self._looked = time.monotonic()
+            if self.stale or _count(store) != self._products:
+                self._learnt.clear()
+                self._renewal = threading.Thread(target=self._rebuild, args=(store,), name="names", daemon=True)
+                self.stale = False
+                self._renewal.start()
 
     def learn_names(self, store: GraphStore) -> None:
-        """Learn now the names of products that came since, if any did."""
+        """Count now what came since, if anything did."""
         if self.stale:
             self.stale = False
             self._rebuild(store)
 
     def _rebuild(self, store: GraphStore) -> None:
         try:
-            self._extractor = self._build(store)
+            extractor = self._build(store)
         except (StoreError, LeaseLostError) as error:
             log.warning("the names of the catalogue could not be read; it is tried again", error=str(error))
             self.stale = True
+            return
+        with self._changing:
+            for came in self._learnt:
+                extractor.learn(came)
+            self._learnt.clear()
+            self._extractor = extractor
 
     def _build(self, store: GraphStore) -> Extractor:
         began = time.monotonic()
+        self._products = _count(store)
         if self._extractor is None:
             extractor = jobs.extractor_spec(store, self._settings).build()
         else:
@@ -276,6 +380,11 @@ class Reader:
         self._took = self._looked - began
         log.info("names of the catalogue read", seconds=round(self._took, 1))
         return extractor
+
+
+def _count(store: GraphStore) -> int:
+    """How many products there are: the database has the number at hand."""
+    return int(store.read("MATCH (p:Product) RETURN count(p) AS n")[0]["n"])
 
 
 def reader_for(kind: Kind, store: GraphStore, settings: Settings) -> Reader | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import socket
 import threading
@@ -14,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from kg import catalogue
+from kg.app import logs
 from kg.app.api import GRACE_S, Limits, application, is_loopback
 from kg.app.ask import Asker
 from kg.app.search import Searcher
@@ -63,7 +63,8 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
 
 def run_until_stopped(app: ASGIApp, listening: socket.socket, *, grace_s: float) -> None:
     """Serve until SIGINT or SIGTERM; running answers have so many seconds to be finished."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
+    logs.configure_libraries()
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -18,6 +18,7 @@ from kg import localdb
 from kg.errors import TooManyRejectsError
 from kg.migrations import migrate
 from kg.privacy import Pseudonym, pseudonymiser
+from kg.progress import Stage, teller
 from kg.records import Reject
 from kg.settings import Settings
 from kg.store import GraphStore
@@ -79,7 +80,8 @@ def pseudonym_of(settings: Settings) -> Pseudonym:
 
 @contextmanager
 def progress_bar(what: str, *, unit: str, total: int | None = None) -> Iterator[Advance]:
-    """A bar on a terminal, silence elsewhere."""
+    """A bar on a terminal, silence elsewhere; a scheduler that runs this hears of it too."""
+    tell, done = teller(), 0
     columns = [
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -90,16 +92,29 @@ def progress_bar(what: str, *, unit: str, total: int | None = None) -> Iterator[
     ]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total, start=True)
-        yield lambda count: progress.advance(task, count)
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress.advance(task, count)
+            tell(Stage(what, done, total))
+
+        yield advance
 
 
 @contextmanager
 def stage_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for work in several stages: called with the stage's name, how much of it is done, and of how much."""
+    tell = teller()
     columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
-        yield lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total)
+
+        def report(stage: str, done: int, total: int) -> None:
+            progress.update(task, description=stage, completed=done, total=total)
+            tell(Stage(stage, done, total))
+
+        yield report
 
 
 class RejectFile:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kg import leases, localdb
-from kg.app.follow import Source, follow
+from kg import leases, localdb, streams
+from kg.app.follow import Source, _Following, follow
 from kg.app.pieces import RejectLog
 from kg.app.session import RejectFile
 from kg.errors import DiskError
@@ -20,9 +20,12 @@ from kg.records import Reject
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.conftest import Kg, lines
-from tests.app.following import following, users
+from tests.app.following import following, leave_behind, users
+from tests.embeddings.test_foldin import served
 from tests.faults.proxy import Cut, How, Proxy
 from tests.faults.stream import plain, play_stream, stream_plan, wait
+
+__all__ = ["served"]  # a fixture
 
 
 def rejects(path: Path) -> list[tuple[str, int]]:
@@ -35,6 +38,14 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
     report = play_stream(store, database, stream_plan(7, kills=6), tmp_path)
     assert report.differences == ()
     assert report.refused > 2
+
+
+def test_killed_while_products_come_it_links_the_same_products(
+    store: GraphStore, database: localdb.Connection, tmp_path: Path
+) -> None:
+    report = play_stream(store, database, stream_plan(8, kills=2), tmp_path)
+    assert report.plan.kind == "products"
+    assert report.differences == ()
 
 
 def test_a_graph_that_differs_is_seen(shop: GraphStore) -> None:
@@ -121,6 +132,23 @@ def test_a_follower_goes_on_whose_first_commits_are_cut(
     ):
         wait(lambda: users(store) == ["anna"])
     assert proxy.left == 0
+
+
+def test_a_stream_that_never_pauses_does_not_keep_others_work_waiting(
+    served: GraphStore, followed: tuple[Source, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def some_came(*_: object) -> bool:
+        time.sleep(0.01)
+        return True
+
+    source, settings = followed
+    monkeypatch.setattr("kg.app.refresh.SWEEP_S", 0.1)
+    monkeypatch.setattr(_Following, "_step", some_came)
+    lines(source.directory / "u.jsonl", {"user": "anna"})
+    with following(follow, served, settings, source):
+        time.sleep(0.5)  # what is there when it begins is seen to in any case
+        leave_behind(served)
+        wait(lambda: streams.count_waiting(served) == 0)
 
 
 def test_what_the_database_refuses_is_rejected_alone(

@@ -24,14 +24,17 @@ from kg.app.kafka import Topic, follow_topic
 from kg.errors import InputError
 from kg.settings import Settings
 from kg.store import GraphStore
-from tests.app.following import following, users
+from tests.app.following import following, leave_behind, users
 from tests.broker import Broker, broker
+from tests.embeddings.test_foldin import served
 from tests.faults.processes import context
 from tests.faults.stream import PATIENCE_S, different, plain, shop_with_model, stream_plan, wait
 
 pytest.importorskip("confluent_kafka", reason="the extra kafka is not installed")
 from confluent_kafka import KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+__all__ = ["served"]  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,34 @@ def test_killed_at_any_moment_it_ends_with_the_graph_of_a_clean_load(
     clean = map(json.loads, (settings.home / "rejects.jsonl").read_bytes().splitlines())
     # A line's number counts from 1, an offset from 0.
     assert refused == sorted((f"kafka:{topic.name}/{Path(r['file']).stem}", r["line"] - 1) for r in clean)
+
+
+class _Restless:
+    """A consumer to whom something always comes: what came last comes again."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._last: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+    def consume(self, most: int, _wait_s: float) -> list[Any]:
+        self._last = self._consumer.consume(most, 0.01) or self._last
+        return self._last
+
+
+def test_a_topic_that_never_pauses_does_not_keep_others_work_waiting(
+    served: GraphStore, topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = kafka_source._consumer
+    monkeypatch.setattr("kg.app.refresh.SWEEP_S", 0.1)
+    monkeypatch.setattr(kafka_source, "_consumer", lambda *arguments: _Restless(made(*arguments)))
+    send(topic, [user("zoe")])
+    with consuming(served, topic, tmp_path):
+        wait(lambda: "zoe" in users(served))
+        leave_behind(served)
+        wait(lambda: streams.count_waiting(served) == 0)
 
 
 def test_equal_events_without_a_time_count_once_for_each_message(

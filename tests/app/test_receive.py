@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from kg import streams
+from kg.app import logs
 from kg.app.receive import Receiver, application
+from kg.app.refresh import Refresher
 from kg.errors import ConnectionFailedError
 from kg.settings import Settings
 from kg.store import GraphStore
+from kg.streams import Loaded
 from tests.app.conftest import Kg
+from tests.app.following import leave_behind
 from tests.embeddings.test_foldin import served, vector
 from tests.faults.stream import wait
 
@@ -137,18 +143,39 @@ def test_an_impossible_quantity_is_rejected_and_the_next_purchase_counts(client:
 
 
 def test_a_bug_at_one_request_ends_no_other(
-    client: TestClient, shop: GraphStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: TestClient, shop: GraphStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def bug(*_: object, **__: object) -> None:
         raise OverflowError("Integer out of bounds")
 
+    logs.configure()
     with monkeypatch.context() as patch:
         patch.setattr(streams, "load_piece", bug)
         answer = client.post("/events", json=VIEW)
     assert (answer.status_code, "Integer" in answer.text) == (500, False)
-    assert "OverflowError" in caplog.text
+    logged = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    (told,) = [line for line in logged if line["event"] == "requests were not written, by a bug; others are"]
+    assert (told["level"], told["kinds"]) == ("error", "events")
+    assert "OverflowError" in told["exception"]
     assert client.post("/events", json=VIEW).status_code == 200
     assert views(shop) == {("anna", "T1"): 1}
+
+
+def test_what_libraries_log_is_a_line_of_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = list(root.handlers)
+    for _ in range(2):
+        logs.configure_libraries()
+    try:
+        logging.getLogger("uvicorn.error").warning("Invalid %s received.", "HTTP request")
+    finally:
+        root.handlers = before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line) | {"timestamp": ""} == {
+        "event": "Invalid HTTP request received.",
+        "level": "warning",
+        "timestamp": "",
+    }
 
 
 def test_a_bug_while_users_are_served_is_tried_again(
@@ -170,6 +197,26 @@ def test_a_bug_while_users_are_served_is_tried_again(
             client.post("/events", json=VIEW)
             wait(tried.is_set)
         wait(lambda: vector(served, "User", "anna") != before)
+
+
+def test_posts_that_never_pause_do_not_keep_others_work_waiting(
+    served: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver(
+        served, Settings.load({"KG_HOME": str(tmp_path)}), kinds=("events",), rejects=tmp_path / "rejects.jsonl"
+    )
+
+    def after(_refresher: Refresher, loaded: Loaded) -> None:
+        time.sleep(0.01)
+        receiver._users.put(loaded.users)  # more has come meanwhile
+
+    monkeypatch.setattr("kg.app.refresh.SWEEP_S", 0.1)
+    monkeypatch.setattr(Refresher, "after", after)
+    with TestClient(application(receiver), base_url="http://localhost") as client:
+        client.post("/events", json=VIEW)
+        wait(lambda: receiver._users.waiting > 0)
+        leave_behind(served)
+        wait(lambda: streams.count_waiting(served) == 0)
 
 
 def test_other_paths_and_methods_are_refused(client: TestClient) -> None:

@@ -173,11 +173,67 @@ def test_what_came_before_there_was_a_model_is_placed_when_one_is_live(shop: Gra
     assert waiting(shop) == []
 
 
+def product(sku: str, title: str, description: str = "") -> ProductRecord:
+    return ProductRecord(sku=sku, title=title, description=description, brand="Ashdown")
+
+
+def goes_with(store: GraphStore, sku: str) -> set[str]:
+    rows = store.read(
+        "MATCH (:Product {sku: $sku})-[{source: 'extraction'}]->(other:Product) RETURN other.sku AS sku", sku=sku
+    )
+    return {row["sku"] for row in rows}
+
+
+def test_a_text_is_linked_to_a_product_that_came_before_it(served: GraphStore, reader: Reader) -> None:
+    refresher = Refresher(served, reader)
+    refresher.after(load_piece(served, product("N1", "Ashdown Z-900 guitar")))
+    refresher.after(load_piece(served, product("N2", "Ashdown leather bag", "Fits the Ashdown Z-900.")))
+    assert goes_with(served, "N2") == {"N1"}
+
+
+def test_a_text_is_linked_to_a_product_that_came_after_it(served: GraphStore, reader: Reader) -> None:
+    refresher = Refresher(served, reader)
+    refresher.sweep()
+    bag = product("M2", "Ashdown canvas bag", "Fits the Ashdown Q-700.")
+    refresher.after(load_piece(served, bag, product("M3", "Ashdown practice amp", "It is no Ashdown Q-700.")))
+    assert goes_with(served, "M2") == set()
+    refresher.after(load_piece(served, product("M1", "Ashdown Q-700 guitar")))
+    assert waiting(served) == ["product:M2", "product:M3"]
+    refresher.sweep()
+    assert waiting(served) == []
+    assert goes_with(served, "M2") == {"M1"}
+    refresher.after(load_piece(served, replace(bag, price=9.0)))
+    assert waiting(served) == []  # those that name one another do not call for one another again and again
+
+
+def test_of_what_other_processes_brought_reviews_know_the_product(served: GraphStore, reader: Reader) -> None:
+    load_piece(served, product("K1", "Ashdown K-300 guitar"))
+    loaded = load_piece(served, ReviewRecord(id="k1", user="ben", sku="K1", text="The K-300 has a very good sound."))
+    Refresher(served, reader).after(loaded)
+    assert reader.extractor(served).named_in("My Ashdown K-300 is loud.") == {"K1"}
+
+
+def test_names_that_others_brought_are_learnt_beside_the_work(
+    served: GraphStore, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kg.app.refresh.NAMES_S", 0.0)
+    monkeypatch.setattr("kg.app.refresh.NAMES_SHARE", 0)
+    reader.extractor(served)
+    load_piece(served, product("L1", "Ashdown L-400 guitar"))
+    reader.renew(served)
+    for thread in threading.enumerate():
+        if thread.name == "names":
+            thread.join()
+    assert reader.extractor(served).named_in("It fits the L-400.") == {"L1"}
+
+
 def test_names_that_came_are_learnt_beside_the_work(
     served: GraphStore, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kg.app.refresh.NAMES_S", 0.0)
     monkeypatch.setattr("kg.app.refresh.NAMES_SHARE", 0)
+    reader.stale = True
+    reader.learn_names(served)
     first = reader.extractor(served)
     reader.renew(served)
     assert reader.extractor(served) is first  # nothing came

@@ -23,3 +23,21 @@ def test_a_run_by_hand_is_printed_and_its_log_stays_out_of_it(kg: Kg) -> None:
     (run,) = kg("schedule", "trigger", "insight", "--json").json
     assert (run["job"], run["outcome"], run["attempt"], run["slot"]) == ("insight", "succeeded", 1, None)
     assert kg("schedule", "history", "--json").json == [run]
+
+
+def test_when_a_job_runs_is_set_and_shown(kg: Kg) -> None:
+    (changed,) = kg("schedule", "set", "learn", "--every", "15m", "--retries", "0", "--timeout", "2h", "--json").json
+    assert (changed["trigger"], changed["retries"], changed["timeout"]) == ("every 0:15:00", 0, "2:00:00")
+    kg("schedule", "set", "learn", "--cron", "0 5 * * 1-5", "--timezone", "Europe/Berlin")
+    (learn,) = [row for row in kg("schedule", "list", "--json").json if row["name"] == "learn"]
+    assert (learn["trigger"], learn["retries"]) == ("0 5 * * 1-5 (Europe/Berlin)", 0)
+    for wrong, said in (
+        (("--cron", "0 5 * *"), "expected five cron fields"),
+        (("--every", "soon"), "Expected a time such as 90s"),
+        (("--every", "1h", "--cron", "0 5 * * *"), "name one of the two"),
+    ):
+        refused = kg("schedule", "set", "learn", *wrong)
+        assert refused.code == 1
+        assert said in " ".join(refused.err.split())
+    (default,) = kg("schedule", "set", "learn", "--default", "--json").json
+    assert (default["trigger"], default["retries"]) == ("15 * * * *", 2)

@@ -221,6 +221,31 @@ def test_the_version_follows_vocabulary_and_encoder_but_not_the_lexicon(
     assert Extractor(vocabulary, CAMERAS, Other()).version != extractor.version
 
 
+def test_names_that_are_learnt_are_found_as_if_they_had_been_known(vocabulary: Vocabulary, encoder: Encoder) -> None:
+    text = "Bag\nFits the Zorro Q77 and all Zorro harps."
+    document = Document("d", DocumentKind.PRODUCT, text, "BAG", 3)
+    came = Lexicon(
+        {"zorro": "Zorro"}, ("Music > Harps",), {"Q": ProductEntry("Zorro Q77 harp", "zorro", "Music > Harps")}
+    )
+    first = Extractor(vocabulary, CAMERAS, encoder, clock=lambda: NOW)
+    assert first.sure_names("Q") == []
+    assert ("ACCESSORY_OF", "Q") not in facts(first.extract(document))
+    assert first.learn(came) == ("Q",)
+    assert first.learn(came) == ()
+    both = Lexicon(
+        {**CAMERAS.brands, **came.brands},
+        (*CAMERAS.categories, *came.categories),
+        {**CAMERAS.products, **came.products},
+        CAMERAS.attribute_values,
+        CAMERAS.aspects,
+    )
+    assert facts(first.extract(document)) == facts(first.knowing(both).extract(document))
+    assert ("ACCESSORY_OF", "Q") in facts(first.extract(document))
+    assert first.named_in(text) == {"Q"}
+    assert first.sure_names("Q") == ["Q77", "Zorro Q77"]
+    assert "Q" not in CAMERAS.products
+
+
 def test_an_empty_lexicon_is_enough_to_begin_with(vocabulary: Vocabulary, encoder: Encoder) -> None:
     extraction = Extractor(vocabulary, Lexicon(), encoder, clock=lambda: NOW).extract(DESCRIPTION)
     assert_sound(DESCRIPTION, extraction)

@@ -26,7 +26,6 @@ import structlog
 
 from tests.faults.kinds import KINDS, scheduler
 from tests.faults.outcome import Played, Scene, scene_at
-from tests.faults.world import in_the_shop, known, play
 
 
 def main() -> int:
@@ -46,8 +45,6 @@ def main() -> int:
             seeds = range(first, first + count)
             beside = arguments.beside if kind.beside else 1
             played += _all(scene, name, seeds, beside, fenced=not arguments.unfenced)
-            if name == "scheduler" and arguments.seed is None and arguments.runs is None:
-                _say_shop(scene)
     say(table(played), sys.stdout)
     say(f"{len(played)} runs in {(time.monotonic() - began) / 60:.1f} minutes", sys.stdout)
     broken = [one for one in played if one.violations]
@@ -69,15 +66,6 @@ def _all(scene: Scene, name: str, seeds: Iterable[int], beside: int, *, fenced: 
 
     with ThreadPoolExecutor(beside) as threads:
         return list(threads.map(one, seeds))
-
-
-def _say_shop(scene: Scene) -> None:
-    """The scheduler's own times, where the leader is killed: how long until another takes its place."""
-    world, killed = in_the_shop(scene.connection)
-    with known(scene.store, world):
-        report = play(scene.store, world, killed)
-    taken = ", ".join(f"{seconds:.1f} s" for seconds in report.takeovers)
-    say(f"With a scheduler's usual times, a killed one was replaced after {taken}.", sys.stderr)
 
 
 def line(one: Played) -> str:

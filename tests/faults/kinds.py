@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tests.faults import broker_away, disk, network, promotion, restart, world
+from tests.faults import broker_away, disk, network, posting, promotion, restart, world
 from tests.faults.clock import draw_skews
 from tests.faults.outcome import Played, Scene, judged
 from tests.faults.plan import plan
@@ -42,6 +42,19 @@ def _scheduler(kind: str, scene: Scene, seed: int, at: world.World) -> Played:
     return Played(kind, seed, said, report.violations, longest_s, time.monotonic() - began)
 
 
+def takeover(scene: Scene, seed: int) -> Played:
+    """The scheduler's own times, where the leader is killed: how long until another takes its place."""
+    began = time.monotonic()
+    at, killed = world.in_the_shop(seed, scene.connection)
+    with world.known(scene.store, at) as known:
+        report = world.play(scene.store, known, killed)
+    taken = ", ".join(f"{seconds:.1f} s" for seconds in report.takeovers)
+    found = [*report.violations] + ([] if report.takeovers else ["Nobody took the place of the one that was killed."])
+    longest_s = max((report.recovery_s, *report.takeovers))
+    said = f"a leader with a scheduler's usual times, replaced after {taken}"
+    return judged("takeover", seed, said, found, longest_s, time.monotonic() - began)
+
+
 def stream(scene: Scene, seed: int) -> Played:
     """Followers of streams that are killed (:mod:`tests.faults.stream`)."""
     report = play_stream(scene.store, scene.connection, stream_plan(seed), scene.folder)
@@ -67,12 +80,14 @@ def clock(scene: Scene, seed: int) -> Played:
 
 
 KINDS: Final = {
-    "scheduler": Kind(scheduler, 200, "scheduler processes killed, frozen and stopped", beside=True),
-    "stream": Kind(stream, 20, "followers of streams killed, five times in a run"),
-    "network": Kind(network.play, 48, "the network cut, mostly at a commit"),
-    "promotion": Kind(promotion.play, 30, "training and promotion killed, while readers look"),
-    "disk": Kind(disk.play, 30, "the disk full for checkpoints and rejects"),
+    "scheduler": Kind(scheduler, 200, "five scheduler processes killed, frozen and stopped", beside=True),
+    "takeover": Kind(takeover, 4, "the leader of five killed, with a scheduler's usual times"),
+    "stream": Kind(stream, 40, "followers of streams killed, five times in a run"),
+    "post": Kind(posting.play, 20, "an endpoint for posted records killed, while a client sends again"),
+    "network": Kind(network.play, 60, "the network cut, mostly at a commit"),
+    "promotion": Kind(promotion.play, 60, "training and promotion killed, while readers look"),
+    "disk": Kind(disk.play, 45, "the disk full for checkpoints and rejects"),
     "clock": Kind(clock, 20, "processes whose clocks disagree"),
-    "restart": Kind(restart.play, 12, "Neo4j killed, stopped, or its disk full, under load"),
-    "broker": Kind(broker_away.play, 4, "the broker of a stream killed or frozen"),
+    "restart": Kind(restart.play, 48, "Neo4j killed, stopped, or its disk full, under load"),
+    "broker": Kind(broker_away.play, 8, "the broker of a stream killed or frozen"),
 }

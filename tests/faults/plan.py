@@ -13,6 +13,8 @@ from typing import Final
 
 ANYBODY: Final = "anybody"
 LEADER: Final = "leader"
+PROCESSES: Final = 5
+"""On one graph."""
 
 
 class Kind(StrEnum):
@@ -52,9 +54,9 @@ class Plan:
 
 
 def plan(seed: int) -> Plan:
-    """Draw a run: two to five processes and, in three seconds, three to seven faults, most of them to the leader."""
+    """Draw a run: five processes and, in three seconds, three to seven faults, most of them to the leader."""
     rng = random.Random(seed)
-    processes, seconds = rng.randint(2, 5), 3.0
+    processes, seconds = PROCESSES, 3.0
     faults = [
         Fault(
             at=rng.uniform(0.2, seconds),

@@ -36,9 +36,12 @@ PROMOTIONS: Final = 4
 
 
 def play(scene: Scene, seed: int) -> Played:
-    """One run; of four one finds the disk full, and of the others half are killed."""
+    """One run; of four one finds the disk full, of these every second in write-back; of the others half are killed."""
     rng = random.Random(seed)
-    how, fault = ("disk full", _fill) if seed % 4 == 3 else rng.choice((("killed", _kill), ("stopped", _stop)))
+    if seed % 4 == 3:
+        load = (_promotions, _stream, _promotions, _schedulers)[seed // 4 % 4]
+        return load(scene, rng, seed, "disk full", _fill)
+    how, fault = rng.choice((("killed", _kill), ("stopped", _stop)))
     return (_stream, _promotions, _schedulers)[seed % 3](scene, rng, seed, how, fault)
 
 

@@ -1,6 +1,6 @@
 """A follower that is killed at random moments: in the end the whole graph is that of a clean load.
 
-The world is the named shop with a live model. Events and reviews come in files that grow; a seed draws what
+The world is the named shop with a live model. Events, reviews and products come in files that grow; a seed draws what
 comes, in which pieces, and when the follower is killed: while it reads, while it commits, between a commit and the
 vectors or facts that follow from it. It fixes the plan, not what the operating system makes of it.
 """
@@ -48,6 +48,8 @@ SAYINGS: Final = (
 )
 SINCE: Final = 4_102_444_800
 """In the year 2100, after the model was written: what happens then moves users."""
+TARGETED: Final = ("ACCESSORY_OF", "COMPATIBLE_WITH", "DOES_NOT_FIT")
+"""What is said of a product and another."""
 KILLS: Final = 5
 """In one run."""
 
@@ -58,7 +60,7 @@ class StreamPlan:
 
     seed: int
     kind: str
-    """``events``, or ``reviews``, whose facts are read too."""
+    """``events``; or ``reviews`` or ``products``, whose facts are read too."""
     files: tuple[bytes, ...]
     cuts: tuple[tuple[float, float], ...]
     """For each kill: the share of each file that is there, and the seconds after the first commit of that life."""
@@ -77,14 +79,14 @@ class StreamReport:
 
 
 def stream_plan(seed: int, *, kills: int = KILLS, kind: str | None = None, events: int = 200) -> StreamPlan:
-    """Draw a run; of ten one is of reviews, whose follower takes seconds to be ready.
+    """Draw a run; of ten one is of reviews and one of products, whose followers take seconds to be ready.
 
     Args:
         events: in each of two files.
     """
     rng = random.Random(seed)
-    kind = kind or ("reviews" if seed % 10 == 4 else "events")
-    draw = _events if kind == "events" else _reviews
+    kind = kind or {4: "reviews", 8: "products"}.get(seed % 10, "events")
+    draw = {"events": _events, "reviews": _reviews, "products": _products}[kind]
     size = events if kind == "events" else 25
     files = tuple(b"".join(draw(rng, size, SINCE + part * 500_000, part)) for part in range(2))
     shares = sorted(rng.random() for _ in range(kills))
@@ -125,6 +127,26 @@ def _reviews(rng: random.Random, count: int, since: int, part: int) -> list[byte
             "text": rng.choice(SAYINGS),
             "at": since + number,
         }
+        rows.append(json.dumps(row).encode() + b"\n" if rng.random() > 0.05 else b"broken\n")
+    return rows
+
+
+def _products(rng: random.Random, count: int, since: int, part: int) -> list[bytes]:
+    """Instruments, and things that fit one of them, or one that comes later, or in the other file."""
+    rows = []
+    for number in range(count):
+        # The models of both files, each with digits of its own.
+        model = f"Q{rng.choice((0, 1)) * 500 + 100 + rng.randrange(count)}"
+        row: dict[str, Any] = {
+            "sku": f"p{part}-{number}",
+            "brand": "Ashdown",
+            "categories": [["Instruments", "Guitars"]],
+        }
+        if number % 2:
+            row |= {"title": f"Ashdown Q{part * 500 + 100 + number} guitar", "description": "Solid alder body."}
+        else:
+            row |= {"title": f"Birch leather bag no {part * 500 + number}", "brand": "Birch"}
+            row |= {"description": f"Soft leather. Fits the Ashdown {model}.", "categories": [["Accessories"]]}
         rows.append(json.dumps(row).encode() + b"\n" if rng.random() > 0.05 else b"broken\n")
     return rows
 
@@ -198,14 +220,26 @@ def from_clean(
     shop_with_model(store)
     settings = Settings.load({"KG_HOME": str(home)})
     jobs.ingest(store, settings, kind, files)  # type: ignore[arg-type]
-    if kind == "reviews":
+    if kind in ("reviews", "products"):
         jobs.extract(store, settings)
-    differences = [f"{name}: {one} instead of {other}" for name, one, other in different(streamed, plain(store))]
+    clean = plain(store)
+    if kind == "products":
+        streamed, clean = _linked(streamed), _linked(clean)
+    differences = [f"{name}: {one} instead of {other}" for name, one, other in different(streamed, clean)]
     if refused != rejects_of(settings.home / "rejects.jsonl"):
         differences.append(f"the rejects are {refused} instead of {rejects_of(settings.home / 'rejects.jsonl')}")
     if counted != {"rejected": len(refused), "behind": 0}:
         differences.insert(0, f"The graph counts {counted}, and there are {len(refused)} rejects.")
     return differences[:5]
+
+
+def _linked(lines: list[str]) -> list[str]:
+    """Those that say which product goes with which.
+
+    Which shelf the neighbours of a title speak for, which place the model gives a newcomer among those that are there:
+    that depends on who is there when it comes.
+    """
+    return [line for line in lines if any(f"-[{type_}]->" in line for type_ in TARGETED)]
 
 
 def _is_whole(content: dict[Path, bytes], read: dict[str, int], source: Source) -> bool:

@@ -24,7 +24,7 @@ def test_nothing_is_doubled_skipped_or_written_too_late(store: GraphStore, datab
         with known(store, world_of(seed, database)) as world:
             return play(store, world, plan(seed))
 
-    with ThreadPoolExecutor(5) as threads:
+    with ThreadPoolExecutor(3) as threads:
         reports = list(threads.map(one, SEEDS))
     assert {report.plan.seed: report.violations for report in reports if report.violations} == {}
     # Kills and freezes met runs: otherwise nothing was shown.

@@ -19,7 +19,7 @@ from kg.store import GraphStore
 from tests.faults.__main__ import table
 from tests.faults.clock import shift_clock
 from tests.faults.kinds import KINDS
-from tests.faults.outcome import RECOVERY_S, Played, Scene, judged
+from tests.faults.outcome import RECOVERY_S, Played, Scene, judged, scene_at
 from tests.faults.processes import context
 from tests.faults.proxy import How, draw_cuts
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
@@ -35,10 +35,18 @@ def scene(store: GraphStore, database: localdb.Connection, tmp_path: Path) -> Sc
     ("kind", "seed"),
     [
         *(("network", 3), ("network", 6), ("network", 16), ("promotion", 1), ("disk", 1), ("disk", 2), ("clock", 1)),
+        ("promotion", 2),  # one that trains is killed
+        ("post", 0),
     ],
 )
 def test_nothing_is_lost_doubled_or_mixed(scene: Scene, kind: str, seed: int) -> None:
     assert KINDS[kind].play(scene, seed).violations == ()
+
+
+@pytest.mark.servers
+def test_nothing_is_lost_where_neo4j_is_started_again(home: Path) -> None:
+    with scene_at(home / "restarted") as scene:
+        assert KINDS["restart"].play(scene, 0).violations == ()
 
 
 def _load_ahead(connection: localdb.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from kg import leases, localdb, runs
 from kg.scheduler import TICK, TTL
 from kg.store import GraphStore
 from kg.timetable import next_slot
-from tests.faults.plan import LEADER, Fault, Kind, Plan
+from tests.faults.plan import LEADER, PROCESSES, Fault, Kind, Plan
 from tests.faults.processes import context
 from tests.faults.record import Mark, Span, takeovers, violations
 from tests.faults.worker import World, serve
@@ -57,10 +58,11 @@ def world_of(seed: int, connection: localdb.Connection, **changes: Any) -> World
     return World(connection.uri, connection.username, connection.password, name, **(usual | changes))
 
 
-def in_the_shop(connection: localdb.Connection) -> tuple[World, Plan]:
+def in_the_shop(seed: int, connection: localdb.Connection) -> tuple[World, Plan]:
     """The scheduler's own times, five processes, and the leader killed, so that it is seen who takes its place when."""
-    world = world_of(-1, connection, interval=timedelta(seconds=5), ttl=TTL, tick=TICK, work_s=1.5)
-    return world, Plan(-1, 5, 10.0, (Fault(6.0, Kind.KILL, LEADER, 0, 4.0),))
+    world = world_of(seed, connection, interval=timedelta(seconds=5), ttl=TTL, tick=TICK, work_s=1.5)
+    at = random.Random(seed).uniform(4.0, 7.0)
+    return world, Plan(seed, PROCESSES, 10.0, (Fault(at, Kind.KILL, LEADER, 0, 4.0),))
 
 
 def play(store: GraphStore, world: World, plan: Plan, *, besides: Sequence[Act] = (), may_fail: bool = False) -> Report:

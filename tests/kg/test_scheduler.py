@@ -21,10 +21,11 @@ import pytest
 
 from kg import localdb, runs
 from kg.errors import ConnectionFailedError, ExtractionError, LeaseLostError, SchedulerError
+from kg.progress import Stage, teller
 from kg.runs import JobRun, Outcome, history
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
-from kg.timetable import Job
+from kg.timetable import Changes, Job
 
 PATIENCE_S = 60
 """How long a test waits for something that must happen; nothing is asserted of how long it took."""
@@ -566,6 +567,78 @@ def test_a_lease_is_kept_alive_while_its_job_runs(store: GraphStore) -> None:
     assert int((run.detail or "0").split()[0]) > 2
 
 
+def test_how_far_a_run_is_stands_in_the_graph_while_it_runs(store: GraphStore) -> None:
+    seen: list[JobRun] = []
+
+    def long() -> None:
+        tell = teller()
+        tell(Stage("Reading", 3, 10))
+        for _ in range(PATIENCE_S * 20):
+            seen[:] = history(store)
+            if seen[0].stage:
+                return
+            time.sleep(0.05)
+
+    (run,) = Scheduler(store, [job("extract", long)], ttl=timedelta(seconds=3)).trigger("extract")
+    assert (seen[0].stage, seen[0].done, seen[0].of) == ("Reading", 3, 10)
+    assert seen[0].as_dict()["progress"] == "Reading 3 of 10"
+    assert (run.outcome, run.stage) == (Outcome.SUCCEEDED, None)
+    assert history(store) == (run,)
+
+
+def test_how_far_it_was_is_kept_of_a_run_that_failed(store: GraphStore) -> None:
+    def half() -> str:
+        teller()(Stage("Reading", 5))
+        return fail()
+
+    (run,) = Scheduler(store, [job("extract", half)]).trigger("extract")
+    assert run.as_dict()["progress"] == "Reading 5"
+    assert history(store) == (run,)
+
+
+# --- what was set ---------------------------------------------------------------------------------------------
+
+
+def test_what_was_set_holds_in_every_process(store: GraphStore) -> None:
+    one, other = (Scheduler(store, [slow_clock("extract", fail, backoff=timedelta(0))]) for _ in range(2))
+    changed = one.change("extract", Changes(every=timedelta(hours=1), retries=0))
+    assert (changed.trigger, changed.retries) == (timedelta(hours=1), 0)
+    assert other.tick() is None  # the next slot is to come
+    store.write("MATCH (l:Lease {name: 'extract'}) SET l.slot = l.slot - duration('PT1H')")
+    run = other.tick()
+    assert run is not None
+    assert run.slot is not None
+    assert (run.outcome, run.slot.minute, run.slot.second) == (Outcome.FAILED, 0, 0)
+    assert one.tick() is None  # nothing is tried again
+    assert one.change("extract", Changes()).trigger == timedelta(days=3650)
+    assert runs.changes(store) == {"extract": Changes()}
+
+
+def test_a_slot_that_was_found_before_the_trigger_was_changed_is_not_run(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_known(store, "extract")
+    scheduler, other = (Scheduler(store, [slow_clock("extract")]) for _ in range(2))
+    begin = runs.begin
+
+    def later(*arguments: Any, **how: Any) -> Any:
+        other.change("extract", Changes(cron="0 3 * * *"))
+        return begin(*arguments, **how)
+
+    monkeypatch.setattr(runs, "begin", later)
+    assert scheduler.tick() is None
+    assert history(store) == ()
+
+
+def test_a_trigger_that_is_none_is_not_set(store: GraphStore) -> None:
+    scheduler = Scheduler(store, [slow_clock("extract"), job("train", after=("extract",))])
+    with pytest.raises(SchedulerError, match="expected five cron fields"):
+        scheduler.change("extract", Changes(cron="often"))
+    with pytest.raises(SchedulerError, match="has a trigger and follows extract"):
+        scheduler.change("train", Changes(every=timedelta(hours=1)))
+    assert runs.changes(store) == {}
+
+
 # --- processes that died or froze -----------------------------------------------------------------------------
 
 CHILD = """
@@ -574,7 +647,7 @@ from datetime import timedelta
 from kg.app import logs
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
-from kg.timetable import Job
+from kg.timetable import Changes, Job
 
 logs.configure()
 how = json.loads(sys.argv[1])

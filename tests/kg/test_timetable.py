@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +12,8 @@ import pytest
 from kg.errors import SchedulerError
 from kg.timetable import (
     MOST_ATTEMPTS,
+    UNCHANGED,
+    Changes,
     Due,
     Job,
     Progress,
@@ -21,7 +24,9 @@ from kg.timetable import (
     clocked,
     describe,
     due,
+    duration,
     named_weekdays,
+    next_slot,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -204,6 +209,52 @@ def test_what_only_people_start_is_not_waited_for() -> None:
     assert due_in_chain("train", alone, tidy=done, train=waits) is None
 
 
+# --- what was set ---------------------------------------------------------------------------------------------
+
+
+def test_what_was_set_takes_the_place_of_what_the_job_has() -> None:
+    nightly = job("extract", trigger="0 2 * * *", retries=2)
+    hourly = Changes(every=timedelta(hours=1), retries=0, timeout=timedelta(minutes=5)).of(nightly)
+    assert (hourly.trigger, hourly.retries, hourly.timeout) == (timedelta(hours=1), 0, timedelta(minutes=5))
+    assert hourly.grace == nightly.grace
+    assert UNCHANGED.of(nightly) == nightly
+
+
+def test_cron_fields_count_in_the_timezone_that_was_set() -> None:
+    in_berlin = Changes(timezone="Europe/Berlin").of(job("extract", trigger="0 2 * * *"))
+    (row,) = describe(checked([in_berlin]), NOON)
+    assert (row.trigger, row.next_at) == ("0 2 * * * (Europe/Berlin)", datetime(2026, 3, 2, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (Changes(cron="0 2 * *"), "expected five cron fields, minute hour day month weekday; found '0 2 * *'"),
+        (Changes(cron="0 25 * * *"), "expected five cron fields"),
+        (Changes(cron="0 0 30 2 *"), "name a day that never comes"),
+        (Changes(every=timedelta(0), cron=None), "expected an interval above zero"),
+        (Changes(timezone="Europe/Nowhere"), "expected a timezone by its IANA name"),
+        (Changes(timezone="../etc"), "expected a timezone by its IANA name"),
+        (Changes(timeout=timedelta(0)), "expected a timeout above zero"),
+        (Changes(retries=-1), "expected retries of zero or more"),
+    ],
+)
+def test_what_cannot_be_set_is_said(changes: Changes, said: str) -> None:
+    with pytest.raises(SchedulerError, match=re.escape(said)):
+        checked([changes.of(job("extract", trigger="0 2 * * *"))])
+
+
+def test_times_are_written_with_their_units() -> None:
+    assert duration("1h30m") == timedelta(minutes=90)
+    assert [duration(t).total_seconds() for t in ("90s", "15m", "2d")] == [90, 900, 172_800]
+
+
+@pytest.mark.parametrize("text", ["", "15", "m", "1.5h", "-5m", "5m1h", "9999999999d"])
+def test_what_is_no_time_is_said(text: str) -> None:
+    with pytest.raises(SchedulerError, match="Expected a time such as 90s"):
+        duration(text)
+
+
 # --- the list, and weekdays -----------------------------------------------------------------------------------
 
 
@@ -224,8 +275,19 @@ def test_the_list_tells_when_each_job_is_next() -> None:
             "after": [],
             "next_at": "2026-03-02T02:30:00+01:00",
             "paused": False,
+            "retries": 2,
+            "timeout": "12:00:00",
         },
-        {"name": "warm", "doc": "", "trigger": "every 6:00:00", "after": [], "next_at": None, "paused": True},
+        {
+            "name": "warm",
+            "doc": "",
+            "trigger": "every 6:00:00",
+            "after": [],
+            "next_at": None,
+            "paused": True,
+            "retries": 2,
+            "timeout": "12:00:00",
+        },
         {
             "name": "train",
             "doc": "",
@@ -233,6 +295,8 @@ def test_the_list_tells_when_each_job_is_next() -> None:
             "after": ["extract"],
             "next_at": None,
             "paused": False,
+            "retries": 2,
+            "timeout": "12:00:00",
         },
     ]
     assert describe(jobs, NOON)[1].next_at == at(18)
@@ -242,7 +306,8 @@ def test_the_list_tells_when_each_job_is_next() -> None:
     ("cron", "names"),
     [
         ("*", "*"),
-        ("*/2", "*/2"),
+        ("*/2", "sun,tue,thu,sat"),
+        ("*/1", "sun,mon,tue,wed,thu,fri,sat"),
         ("0", "sun"),
         ("7", "sun"),
         ("1-5", "mon,tue,wed,thu,fri"),
@@ -250,11 +315,24 @@ def test_the_list_tells_when_each_job_is_next() -> None:
         ("0,3", "sun,wed"),
         ("1-5/2", "mon,wed,fri"),
         ("1/2", "mon,wed,fri"),
-        ("mon-fri", "mon-fri"),
+        ("mon-fri", "mon,tue,wed,thu,fri"),
+        ("Sun-Tue", "sun,mon,tue"),
+        ("fri,*/3", "fri,sun,wed,sat"),
+        ("5-1", "5-1"),
     ],
 )
 def test_weekdays_count_as_cron_counts_them(cron: str, names: str) -> None:
     assert named_weekdays(cron) == names
+
+
+def test_every_second_weekday_is_cron_s() -> None:
+    following = next_slot(job("extract", trigger="0 0 * * */2"), UTC)
+    assert following is not None
+    moment, days = datetime(2026, 3, 1, 12, tzinfo=UTC), []  # a Sunday
+    for _ in range(4):
+        moment = following(moment)
+        days.append(f"{moment:%a}")
+    assert days == ["Tue", "Thu", "Sat", "Sun"]
 
 
 def test_sunday_is_a_sunday() -> None:
