@@ -62,8 +62,9 @@ def test_everything_from_files_to_recommendations(
     assert [record["sku"] for record in records] == [row["sku"] for row in rows]
 
     # Someone whom the graph does not know gets what is popular.
-    strangers = kg("query", "recommend/for_user", "--param", "user=nobody", "--json").json
-    assert len(strangers) == 10
+    strangers = kg("query", "recommend/for_user", "--param", "user=nobody", "--json")
+    assert len(strangers.json) == 10
+    assert "no User with the id given as user: these rows are what anybody would get." in strangers.err
 
     # Held-out products: half of the catalogue is wrong, of the other half eight are known; 10 of 22 would be chance.
     report = kg("evaluate", "recommend", "--holdout", held_out, "--k", "10,20").json
