@@ -185,6 +185,8 @@ class Extractor:
         title = document.text[: document.title_end] if is_product else known.title if known else ""
         if is_product:
             self._read_title(document, title, draft)
+            if self._heads.values is not None:
+                draft.product += pieces
         for window, doc in pieces:
             found = self._relations.find(
                 doc,
@@ -290,7 +292,7 @@ class Extractor:
                 self._add_learned(draft, name, answer)
 
     def _add_learned(self, draft: _Draft, name: str, answer: Answer) -> None:
-        """A value that the trained head read: a claim, or a reject where schema or text have no place for it."""
+        """A value that the trained head read: a claim, or a reject where the text denies it or the schema lacks it."""
         if answer.value is None or answer.quote is None:
             return
         text = draft.document.text
@@ -302,8 +304,21 @@ class Extractor:
         if claim is None:
             reason = Reason.LOW_CONFIDENCE if place is None else Reason.NOT_IN_SCHEMA
             draft.rejected.append(Rejected(reason, f"{name}: {answer.value}"[:200], draft.document.id))
-        else:
+            return
+        objection = self._objection_to(draft, claim)
+        if objection is None:
             draft.claims.append(claim)
+        else:
+            detail = f"{name}: {answer.value}"[:200]
+            draft.rejected.append(Rejected(objection, detail, draft.document.id, claim.start, claim.end))
+
+    def _objection_to(self, draft: _Draft, claim: Claim) -> Reason | None:
+        """Why the text does not state what a head read in it, by the rules that hold for what they read themselves."""
+        for window, doc in draft.product:
+            start, end = claim.start - window.offset, claim.end - window.offset
+            if start >= 0 and end <= len(window.text):
+                return self._attributes.objection(doc, start, end)
+        return None
 
     def _finish(self, draft: _Draft) -> Extraction:
         document = draft.document
@@ -376,6 +391,8 @@ class _Draft:
         self.questions: list[Question] = []
         self.reviews: list[_Review] = []
         self.readings: list[tuple[Clause, Reading]] = []
+        self.product: list[tuple[Window, Doc]] = []
+        """What a product's text was parsed to, where a head reads it as well."""
         self.rejected: list[Rejected] = []
 
 

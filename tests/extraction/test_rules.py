@@ -59,6 +59,27 @@ def test_attributes_are_read(read_product: Read, title: str, description: str, e
         ("Latex-free and rubber-free.", "negated", "material: rubber"),
         ("Available in red, green and blue.", "alternative", "colour: green"),
         ("Ready in 4 hours.", "ambiguous", "attribute: 4 hours"),
+        # Behind a label.
+        ("Material: no leather", "negated", "material: no leather"),
+        ("Colour: not black", "negated", "colour: not black"),
+        ("Connectivity: none", "negated", "connectivity: none"),
+        ("Waterproof rating: not waterproof", "negated", "waterproof rating: not waterproof"),
+        ("Material: leather-free", "negated", "material: leather"),
+        ("Weight: not 1.2 kg", "negated", "weight: 1.2 kg"),
+        ("Colour: black?", "hypothetical", "colour: black"),
+        # The value is the label.
+        ("Waterproof: no", "negated", "waterproof rating: Waterproof"),
+        ("Wireless (no), battery (yes)", "negated", "connectivity: Wireless"),
+        # A question states nothing, whatever the answer, unless that is "yes".
+        ("Is it waterproof?", "hypothetical", "waterproof rating: waterproof"),
+        ("Waterproof? No.", "hypothetical", "waterproof rating: Waterproof"),
+        ("Is it waterproof? Unfortunately it isn't.", "hypothetical", "waterproof rating: waterproof"),
+        ("Is it 1.2 kg heavy?", "hypothetical", "weight: 1.2 kg"),
+        # Denials in two words, by the subject, and with a remark between.
+        ("It is anything but waterproof.", "negated", "waterproof rating: waterproof"),
+        ("It is far from waterproof.", "negated", "waterproof rating: waterproof"),
+        ("Nobody would call it waterproof.", "negated", "waterproof rating: waterproof"),
+        ("This is not, as many believe, waterproof.", "negated", "waterproof rating: waterproof"),
     ],
 )
 def test_what_is_denied_offered_or_unclear_is_rejected(
@@ -67,6 +88,25 @@ def test_what_is_denied_offered_or_unclear_is_rejected(
     extraction = read_product("Lumo bag", description)
     assert (reason, detail) in reasons(extraction)
     assert values(extraction) == set()
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("Is it waterproof? Yes, to a depth of 3 fathoms.", {"waterproof rating=waterproof"}),
+        ("Leather? Yes. Nylon? No.", {"material=leather"}),
+        ("Waterproof: yes", {"waterproof rating=waterproof"}),
+        ("Material: cotton without leather", {"material=cotton"}),
+        ("Material: cotton, no leather", {"material=cotton"}),
+        ("Surface finish: non-slip", {"surface finish=non-slip"}),
+        ("Model: No 5", {"model number=no 5"}),
+        ("Believe it or not, it is light, waterproof and black.", {"waterproof rating=waterproof", "colour=black"}),
+        # The words of a label are no statement.
+        ("Waterproof rating: IP67", {"waterproof rating=ip67"}),
+    ],
+)
+def test_what_only_sounds_like_a_denial_is_stated(read_product: Read, description: str, expected: set[str]) -> None:
+    assert values(read_product("Lumo bag", description)) == expected
 
 
 def test_a_brand_is_no_colour_and_a_model_no_weight(read_product: Read) -> None:
