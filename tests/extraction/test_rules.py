@@ -27,7 +27,7 @@ def values(extraction: object) -> set[str]:
         # Numbers: the neighbour tells what is measured, else the title, else the unit.
         ("Lumo tripod", "It weighs just 1.2 kg and is 150 cm high.", {"weight=1200 g", "height=150 cm"}),
         ("Lumo tripod", "Holds up to 5 kg.", {"load capacity=5 kg"}),
-        ("Lumo cable 18 ft", "", {"length=548.6 cm"}),
+        ("Lumo cable 18 ft", "", {"length=548.64 cm"}),
         ("Lumo memory card 0.25 TB", "", {"storage capacity=256 GB"}),
         ("Lumo memory card 256GB", "", {"storage capacity=256 GB"}),
         ("Lumo battery 7.2 V, 1200mAh", "", {"voltage=7.2 V", "battery capacity=1200 mAh"}),
