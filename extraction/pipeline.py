@@ -31,7 +31,7 @@ from extraction.mentions import Claim, Lexicon, Mention, Question, Reason, words
 from extraction.ner import BrandFinder
 from extraction.normalise import singular
 from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
-from extraction.products import CategoryFinder, ProductFinder, title_head
+from extraction.products import CategoryFinder, ProductFinder, model_number, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
 from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
@@ -69,6 +69,10 @@ MAX_RUN: Final = 200
 """Longest run without a space that is left whole: tokenizers take long over endless words."""
 MAX_EVIDENCE: Final = 5
 """Places kept for one fact of one document."""
+MODEL_NUMBER: Final = "model number"
+"""The attribute, if the vocabulary has it, whose value a title says without a label."""
+MODEL_CONFIDENCE: Final = 0.75
+"""Of a model number so read: that of an open value behind a label."""
 REVIEW_TRUST: Final = 0.8
 """Factor on what a review says of compatibility: reviewers err more often than descriptions."""
 
@@ -222,6 +226,11 @@ class Extractor:
         maker = self._brands.maker(document.text[:MAX_TEXT], document.title_end)
         if maker is not None:
             draft.claims.append(Claim("MADE_BY", maker.node, maker.start, maker.end, maker.confidence))
+        code = model_number(title, (maker.start, maker.end) if maker and maker.end <= len(title) else None)
+        attribute = self._attributes.attribute_named(MODEL_NUMBER)
+        if code is not None and attribute is not None:
+            claim = self._attributes.claim(attribute, title[slice(*code)], code[0], MODEL_CONFIDENCE)
+            draft.claims += [claim] if claim is not None else []
         found = self._shelves.find(title, document=document.id, sku=document.sku)
         draft.claims += found.claims
         draft.rejected += found.rejected

@@ -161,8 +161,8 @@ class AttributeRules:
             if digits is None:
                 return None
             return _claim(attribute, _Value(digits.group(), None, float(digits.group())), start, end, confidence)
-        value = self._known(attribute, raw) or " ".join(raw.casefold().split())
-        return _claim(attribute, _Value(value), start, end, confidence)
+        known = self._known(attribute, raw)
+        return _claim(attribute, _Value(known) if known else _open_value(raw, kind), start, end, confidence)
 
     def _add(self, form: str, attribute: str, value: str) -> None:
         readings = self._values.setdefault(form.casefold(), [])
@@ -190,7 +190,7 @@ class AttributeRules:
             if denial(raw) or (without and self._known(attribute.name, without["what"])):
                 continue  # "cotton without nylon", "latex-free": each word of it is looked at by itself
             if attribute.kind in (Kind.CHOICE, Kind.TEXT) and _is_open_value(raw):
-                yield start, start + len(raw), attribute.name, _Value(" ".join(raw.casefold().split())), 0.75
+                yield start, start + len(raw), attribute.name, _open_value(raw, attribute.kind), 0.75
 
     def _known(self, attribute: str, form: str) -> str | None:
         """The value of an attribute that is written so, among those of the vocabulary and the graph."""
@@ -267,6 +267,14 @@ class _Value:
     text: str
     unit: str | None = None
     number: float | None = None
+    shown: str | None = None
+    """As it is printed, where its case matters: "LP-E6N" is one value with "lp-e6n", and is shown so."""
+
+
+def _open_value(raw: str, kind: Kind) -> _Value:
+    """A value outside the lists; codes and names (:attr:`Kind.TEXT`) are shown with their capitals."""
+    printed = " ".join(raw.split())
+    return _Value(printed.casefold(), shown=printed if kind is Kind.TEXT else None)
 
 
 def _of_quantity(quantity: Quantity, to: Unit) -> _Value:
@@ -275,7 +283,7 @@ def _of_quantity(quantity: Quantity, to: Unit) -> _Value:
 
 
 def _claim(attribute: str, value: _Value, start: int, end: int, confidence: float) -> Claim:
-    properties: dict[str, object] = {"attribute": attribute, "value": value.text}
+    properties: dict[str, object] = {"attribute": attribute, "value": value.shown or value.text}
     if value.unit is not None:
         properties["unit"] = value.unit
         properties["value"] = value.text.removesuffix(value.unit).strip()

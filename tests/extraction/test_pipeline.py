@@ -117,6 +117,7 @@ def test_a_description_gives_brand_shelf_attributes_relations_and_mentions(extra
         ("IN_CATEGORY", "Photo > Batteries"),
         ("HAS_ATTRIBUTE", "colour=black"),
         ("HAS_ATTRIBUTE", "voltage=7.2 V"),
+        ("HAS_ATTRIBUTE", "model number=lb-7"),
         ("ACCESSORY_OF", "X100"),
         ("DOES_NOT_FIT", "X200"),
     }

@@ -111,7 +111,7 @@ def test_what_only_sounds_like_a_denial_is_stated(read_product: Read, descriptio
 
 def test_a_brand_is_no_colour_and_a_model_no_weight(read_product: Read) -> None:
     extraction = read_product("Ashdown S-200 electric guitar", "The S-200 G weighs 3 kg.", sku="G1")
-    assert values(extraction) == {"weight=3000 g"}
+    assert values(extraction) == {"weight=3000 g", "model number=s-200"}
 
 
 def test_a_value_carries_attribute_value_unit_and_number(read_product: Read) -> None:
@@ -119,3 +119,34 @@ def test_a_value_carries_attribute_value_unit_and_number(read_product: Read) -> 
     (node,) = [n for n in extraction.graph.nodes if n.label == "AttributeValue"]
     assert dict(node.properties) == {"attribute": "storage capacity", "value": "256", "unit": "GB", "number": 256.0}
     assert quotes(extraction, "storage capacity=256 GB") == ["0.25 TB"]
+
+
+@pytest.mark.parametrize(
+    ("title", "code"),
+    [
+        ("Lumo X100 mirrorless camera", "X100"),
+        ("Lumo LP-E6N battery for X200", "LP-E6N"),
+        ("Lumo M2 camera body", "M2"),
+        # The only code of its title.
+        ("Lumo rechargeable headlamp H600, black", "H600"),
+        ("Lens hood LH-35", "LH-35"),
+        ("Lumo 256GB 4K recorder R7-B", "R7-B"),
+        # Neither sizes nor standards, nor another product's.
+        *((f"Lumo {what}", None) for what in ("card 256GB", "bolt 10mm", "4K screen", "1080p screen", "USB3 hub")),
+        *((f"Lumo {what}", None) for what in ("IP67 lamp", "MP3 player", "A4 paper", "8x42 binoculars", "12-pack")),
+        ("Lumo battery for X100", None),
+        ("M2 screws", None),
+        ("Lumo hub H7/H9", None),
+    ],
+)
+def test_a_title_says_the_model_number_and_its_case_is_kept(read_product: Read, title: str, code: str | None) -> None:
+    nodes = [n for n in read_product(title).graph.nodes if n.properties.get("attribute") == "model number"]
+    expected = [(f"model number={code.casefold()}", code)] if code else []
+    assert [(n.key, n.properties["value"]) for n in nodes] == expected
+
+
+def test_a_code_behind_a_label_keeps_its_case_and_meets_that_of_the_title(read_product: Read) -> None:
+    extraction = read_product("Lumo LP-E6N battery", "Model number: LP-E6N\nCountry of origin: Isle of Man")
+    shown = {n.key: n.properties["value"] for n in extraction.graph.nodes if n.label == "AttributeValue"}
+    assert shown == {"model number=lp-e6n": "LP-E6N", "country of origin=isle of man": "Isle of Man"}
+    assert quotes(extraction, "model number=lp-e6n") == ["LP-E6N", "LP-E6N"]
