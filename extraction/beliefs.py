@@ -32,13 +32,32 @@ class Answer:
     quote: str | None = None
     """What the text says, where the value is its normal form."""
 
+    nth: int | None = None
+    """Which of the places where the text says it the model means, the first is 0; ``None``: the first that stands as
+    words of its own."""
+
     def place(self, text: str) -> tuple[int, int] | None:
-        """Where the text says it, as words of their own however they are spaced; ``None`` if nowhere."""
+        """Where the text says it, as words of their own however they are spaced; ``None`` if nowhere.
+
+        A text with other spaces than the one that the model read has as many such places.
+        """
         if self.quote is None or not self.quote.split():
             return None
-        said = r"\s+".join(map(re.escape, self.quote.split()))
-        found = re.search(rf"(?<!\w){said}(?!\w)", text) or re.search(said, text)
-        return found.span() if found else None
+        found = [m.span() for m in _said(self.quote).finditer(text)]
+        if self.nth is not None and self.nth < len(found):
+            return found[self.nth]
+        apart = re.compile(rf"(?<!\w){_said(self.quote).pattern}(?!\w)").search(text)
+        return apart.span() if apart else found[0] if found else None
+
+
+def nth_place(quote: str, text: str, start: int) -> int | None:
+    """Which of the places where ``text`` says ``quote`` begins at ``start``; ``None`` if none does."""
+    return next((n for n, m in enumerate(_said(quote).finditer(text)) if m.start() == start), None)
+
+
+def _said(quote: str) -> re.Pattern[str]:
+    """What a text may say for a quote, however it is spaced."""
+    return re.compile(r"\s+".join(map(re.escape, quote.split())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,19 @@ class Candidates:
             return self.text.value(int(self.runs[candidate - 1]))
         return self.others[candidate - 1 - len(self.runs)][0]
 
+    def start(self, candidate: int) -> int | None:
+        """Where in the text a candidate's value begins; ``None`` for one that stands nowhere, or for "not stated"."""
+        if not candidate:
+            return None
+        if candidate <= len(self.runs):
+            return int(self.text.starts[self.text.first[self.runs[candidate - 1]]])
+        value, first, last = self.others[candidate - 1 - len(self.runs)]
+        if not last:
+            return None
+        begin = int(self.text.starts[first])
+        within = self.text.raw.find(value, begin, int(self.text.ends[last - 1]))
+        return within if within >= 0 else None
+
     def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and last word of each candidate; -1 for "not stated", -2 for a value that stands nowhere."""
         around = np.array([(a, z - 1) if z else (-2, -2) for _, a, z in self.others], dtype=np.int64).reshape(-1, 2)

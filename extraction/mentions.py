@@ -26,6 +26,8 @@ class Reason(StrEnum):
     """The text denies it: "does not fit the X100", "without a battery"."""
     HYPOTHETICAL = "hypothetical"
     """A question, a wish or a condition: "does it fit the X100?"."""
+    COMPARED = "compared"
+    """It is only told apart from something: "fits the X200 rather than the X100"."""
     ALTERNATIVE = "alternative"
     """Other versions have it: "available in red, green and blue"."""
     NOT_IN_SCHEMA = "not_in_schema"

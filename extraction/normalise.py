@@ -1,7 +1,9 @@
 """How what a text says becomes a value that meets itself: quantities, numbers, keys.
 
 ``256GB``, ``256 GB`` and ``0.25 TB`` are one value; so are ``10 in`` and
-``25.4 cm``. Pure functions; offsets are those of the text that was given.
+``25.4 cm``. Quantities are converted in fractions, which are exact, and the
+normal form is told by the quantity alone: equal ones meet, whatever their units.
+Pure functions; offsets are those of the text that was given.
 Names of brands and categories are normalised in :mod:`kg.normalise`.
 """
 
@@ -11,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
@@ -23,57 +26,66 @@ class Unit:
 
     symbol: str
     dimension: str
-    factor: float
-    """Base units in one of this unit: metres, grams, litres, bytes …"""
+    factor: Fraction
+    """Base units in one of this unit: metres, grams, litres, bytes … Every one is exact, by definition."""
     spellings: tuple[str, ...]
-    offset: float = 0.0
+    offset: Fraction = Fraction(0)
     """Added after multiplying; only temperatures have one."""
+
+
+WHOLE: Final = Fraction(1)
+PRINTED: Final = 6
+"""Significant digits of a number as shops print it; more are made by a conversion (2 lb are 907.18474 g)."""
+CONVERTED: Final = 4
+"""Significant digits that are kept of more than :data:`PRINTED`, and all whole ones: 2 lb are 907.2 g."""
 
 
 # Data are counted in powers of 1024, as shops do: 0.25 TB is 256 GB.
 UNITS: Final = (
-    Unit("mm", "length", 0.001, ("mm", "millimeter", "millimetre", "millimeters", "millimetres")),
-    Unit("cm", "length", 0.01, ("cm", "centimeter", "centimetre", "centimeters", "centimetres")),
-    Unit("m", "length", 1.0, ("m", "meter", "metre", "meters", "metres")),
-    Unit("in", "length", 0.0254, ("inch", "inches", "in.", "in", '"', "”", "''")),
-    Unit("ft", "length", 0.3048, ("ft", "ft.", "foot", "feet", "'", "’")),
-    Unit("yd", "length", 0.9144, ("yd", "yard", "yards")),
-    Unit("mg", "mass", 0.001, ("mg", "milligram", "milligrams")),
-    Unit("g", "mass", 1.0, ("g", "gr", "gram", "grams", "gramme", "grammes")),
-    Unit("kg", "mass", 1000.0, ("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos")),
-    Unit("oz", "mass", 28.349523125, ("oz", "oz.", "ounce", "ounces")),
-    Unit("lb", "mass", 453.59237, ("lb", "lb.", "lbs", "lbs.", "pound", "pounds")),
-    Unit("ml", "volume", 0.001, ("ml", "millilitre", "milliliter", "millilitres", "milliliters")),
-    Unit("cl", "volume", 0.01, ("cl",)),
-    Unit("l", "volume", 1.0, ("l", "litre", "liter", "litres", "liters", "ltr")),
-    Unit("fl oz", "volume", 0.0295735295625, ("fl oz", "fl. oz.", "fl. oz", "fluid ounce", "fluid ounces")),
-    Unit("gal", "volume", 3.785411784, ("gal", "gallon", "gallons")),
-    Unit("MB", "data", 1024.0**2, ("mb", "megabyte", "megabytes")),
-    Unit("GB", "data", 1024.0**3, ("gb", "gigabyte", "gigabytes")),
-    Unit("TB", "data", 1024.0**4, ("tb", "terabyte", "terabytes")),
-    Unit("mV", "voltage", 0.001, ("mv",)),
-    Unit("V", "voltage", 1.0, ("v", "volt", "volts", "vdc", "vac")),
-    Unit("kV", "voltage", 1000.0, ("kv",)),
-    Unit("mW", "power", 0.001, ("mw", "milliwatt", "milliwatts")),
-    Unit("W", "power", 1.0, ("w", "watt", "watts", "watt rms")),
-    Unit("kW", "power", 1000.0, ("kw", "kilowatt", "kilowatts")),
-    Unit("mA", "current", 0.001, ("ma", "milliamp", "milliamps")),
-    Unit("A", "current", 1.0, ("a", "amp", "amps", "ampere", "amperes")),
-    Unit("mAh", "charge", 1.0, ("mah",)),
-    Unit("Ah", "charge", 1000.0, ("ah", "amp hours", "amp-hours")),
-    Unit("Hz", "frequency", 1.0, ("hz", "hertz")),
-    Unit("kHz", "frequency", 1e3, ("khz", "kilohertz")),
-    Unit("MHz", "frequency", 1e6, ("mhz", "megahertz")),
-    Unit("GHz", "frequency", 1e9, ("ghz", "gigahertz")),
-    Unit("ohm", "impedance", 1.0, ("ohm", "ohms", "Ω", "ω")),
-    Unit("lm", "luminous flux", 1.0, ("lm", "lumen", "lumens")),
-    Unit("MP", "pixels", 1.0, ("mp", "megapixel", "megapixels", "mpix")),
-    Unit("min", "duration", 1 / 60, ("min", "mins", "minute", "minutes")),
-    Unit("h", "duration", 1.0, ("h", "hr", "hrs", "hour", "hours")),
-    Unit("month", "period", 1.0, ("month", "months")),
-    Unit("year", "period", 12.0, ("year", "years", "yr", "yrs")),
-    Unit("°C", "temperature", 1.0, ("°c", "° c", "degrees celsius", "celsius")),
-    Unit("°F", "temperature", 5 / 9, ("°f", "° f", "degrees fahrenheit", "fahrenheit"), offset=-160 / 9),
+    Unit("mm", "length", Fraction("0.001"), ("mm", "millimeter", "millimetre", "millimeters", "millimetres")),
+    Unit("cm", "length", Fraction("0.01"), ("cm", "centimeter", "centimetre", "centimeters", "centimetres")),
+    Unit("m", "length", WHOLE, ("m", "meter", "metre", "meters", "metres")),
+    Unit("in", "length", Fraction("0.0254"), ("inch", "inches", "in.", "in", '"', "”", "''")),
+    Unit("ft", "length", Fraction("0.3048"), ("ft", "ft.", "foot", "feet", "'", "’")),
+    Unit("yd", "length", Fraction("0.9144"), ("yd", "yard", "yards")),
+    Unit("mg", "mass", Fraction("0.001"), ("mg", "milligram", "milligrams")),
+    Unit("g", "mass", WHOLE, ("g", "gr", "gram", "grams", "gramme", "grammes")),
+    Unit("kg", "mass", Fraction(1000), ("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos")),
+    Unit("oz", "mass", Fraction("28.349523125"), ("oz", "oz.", "ounce", "ounces")),
+    Unit("lb", "mass", Fraction("453.59237"), ("lb", "lb.", "lbs", "lbs.", "pound", "pounds")),
+    Unit("ml", "volume", Fraction("0.001"), ("ml", "millilitre", "milliliter", "millilitres", "milliliters")),
+    Unit("cl", "volume", Fraction("0.01"), ("cl",)),
+    Unit("l", "volume", WHOLE, ("l", "litre", "liter", "litres", "liters", "ltr")),
+    Unit("fl oz", "volume", Fraction("0.0295735295625"), ("fl oz", "fl. oz.", "fl. oz", "fluid ounce", "fluid ounces")),
+    Unit("gal", "volume", Fraction("3.785411784"), ("gal", "gallon", "gallons")),
+    Unit("MB", "data", Fraction(1024**2), ("mb", "megabyte", "megabytes")),
+    Unit("GB", "data", Fraction(1024**3), ("gb", "gigabyte", "gigabytes")),
+    Unit("TB", "data", Fraction(1024**4), ("tb", "terabyte", "terabytes")),
+    Unit("mV", "voltage", Fraction("0.001"), ("mv",)),
+    Unit("V", "voltage", WHOLE, ("v", "volt", "volts", "vdc", "vac")),
+    Unit("kV", "voltage", Fraction(1000), ("kv",)),
+    Unit("mW", "power", Fraction("0.001"), ("mw", "milliwatt", "milliwatts")),
+    Unit("W", "power", WHOLE, ("w", "watt", "watts", "watt rms")),
+    Unit("kW", "power", Fraction(1000), ("kw", "kilowatt", "kilowatts")),
+    Unit("mA", "current", Fraction("0.001"), ("ma", "milliamp", "milliamps")),
+    Unit("A", "current", WHOLE, ("a", "amp", "amps", "ampere", "amperes")),
+    Unit("mAh", "charge", WHOLE, ("mah",)),
+    Unit("Ah", "charge", Fraction(1000), ("ah", "amp hours", "amp-hours")),
+    Unit("Hz", "frequency", WHOLE, ("hz", "hertz")),
+    Unit("kHz", "frequency", Fraction(10**3), ("khz", "kilohertz")),
+    Unit("MHz", "frequency", Fraction(10**6), ("mhz", "megahertz")),
+    Unit("GHz", "frequency", Fraction(10**9), ("ghz", "gigahertz")),
+    Unit("ohm", "impedance", WHOLE, ("ohm", "ohms", "Ω", "ω")),
+    Unit("lm", "luminous flux", WHOLE, ("lm", "lumen", "lumens")),
+    Unit("MP", "pixels", WHOLE, ("mp", "megapixel", "megapixels", "mpix")),
+    Unit("min", "duration", Fraction(1, 60), ("min", "mins", "minute", "minutes")),
+    Unit("h", "duration", WHOLE, ("h", "hr", "hrs", "hour", "hours")),
+    Unit("month", "period", WHOLE, ("month", "months")),
+    Unit("year", "period", Fraction(12), ("year", "years", "yr", "yrs")),
+    Unit("°C", "temperature", WHOLE, ("°c", "° c", "degrees celsius", "celsius")),
+    Unit(
+        "°F", "temperature", Fraction(5, 9), ("°f", "° f", "degrees fahrenheit", "fahrenheit"), offset=Fraction(-160, 9)
+    ),
 )
 _BY_SYMBOL: Final = {unit.symbol: unit for unit in UNITS}
 _BY_SPELLING: Final = {spelling: unit for unit in UNITS for spelling in unit.spellings}
@@ -168,8 +180,8 @@ def _joined(first: Quantity, second: Quantity, text: str) -> Quantity | None:
         return None
     if text[first.end : second.start].strip() or second.start - first.end > 2:
         return None
-    number = second.number + first.number * first.unit.factor / second.unit.factor
-    return Quantity(first.start, second.end, round(number, 6), second.unit)
+    number = _exact(second.number) + _exact(first.number) * first.unit.factor / second.unit.factor
+    return Quantity(first.start, second.end, float(number), second.unit)
 
 
 def _written_quantities(text: str) -> Iterator[Quantity]:
@@ -244,10 +256,38 @@ def unit_of(symbol: str) -> Unit:
 
 
 def convert(number: float, unit: Unit, to: Unit) -> float:
-    """``number`` of ``unit`` in ``to``, to four significant digits: finer is noise of the conversion."""
-    if unit is to:
+    """``number`` of ``unit`` in ``to``: exact where that takes no more digits than people print, else rounded.
+
+    What is rounded is told by the quantity and not by the unit in which it was given, so that equal ones stay equal.
+
+    >>> convert(12.345, unit_of("kg"), unit_of("g")), convert(16, unit_of("TB"), unit_of("GB"))
+    (12345.0, 16384.0)
+    >>> convert(2, unit_of("lb"), unit_of("g")), convert(907.18474, unit_of("g"), unit_of("g"))
+    (907.2, 907.2)
+    """
+    exact = (_exact(number) * unit.factor + unit.offset - to.offset) / to.factor
+    return float(exact if _is_printed(exact) else _rounded(exact))
+
+
+def _exact(number: float) -> Fraction:
+    """A number as it was printed: the shortest decimal that is the float."""
+    return Fraction(repr(float(number)))
+
+
+def _is_printed(number: Fraction) -> bool:
+    """Whether all digits of a number are whole or among the first :data:`PRINTED` ones."""
+    return number == _rounded(number, PRINTED)
+
+
+def _rounded(number: Fraction, digits: int = CONVERTED) -> Fraction:
+    """A number to so many significant digits, whole ones always kept; a tie goes to the even digit."""
+    if not number:
         return number
-    return float(f"{((number * unit.factor + unit.offset) - to.offset) / to.factor:.4g}")
+    size = len(str(abs(number.numerator) // number.denominator).lstrip("0"))
+    if not size:  # digits behind the point count from the first that is not 0
+        size = -(len(str(number.denominator // abs(number.numerator))) - 1)
+        size += abs(number) * Fraction(10) ** -size >= 1
+    return round(number, max(0, digits - size))
 
 
 def show_number(number: float) -> str:

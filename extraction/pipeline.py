@@ -31,7 +31,7 @@ from extraction.mentions import Claim, Lexicon, Mention, Question, Reason, words
 from extraction.ner import BrandFinder
 from extraction.normalise import singular
 from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
-from extraction.products import CategoryFinder, ProductFinder, title_head
+from extraction.products import CategoryFinder, ProductFinder, model_number, title_head
 from extraction.relations import RelationRules, bare_mentions, settle
 from extraction.rules import AttributeRules
 from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "5"
+CODE_VERSION: Final = "6"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5
@@ -69,6 +69,10 @@ MAX_RUN: Final = 200
 """Longest run without a space that is left whole: tokenizers take long over endless words."""
 MAX_EVIDENCE: Final = 5
 """Places kept for one fact of one document."""
+MODEL_NUMBER: Final = "model number"
+"""The attribute, if the vocabulary has it, whose value a title says without a label."""
+MODEL_CONFIDENCE: Final = 0.75
+"""Of a model number so read: that of an open value behind a label."""
 REVIEW_TRUST: Final = 0.8
 """Factor on what a review says of compatibility: reviewers err more often than descriptions."""
 
@@ -211,6 +215,8 @@ class Extractor:
         title = document.text[: document.title_end] if is_product else known.title if known else ""
         if is_product:
             self._read_title(document, title, draft)
+            if self._heads.values is not None:
+                draft.product += pieces
         for window, doc in pieces:
             found = self._relations.find(
                 doc,
@@ -246,6 +252,11 @@ class Extractor:
         maker = self._brands.maker(document.text[:MAX_TEXT], document.title_end)
         if maker is not None:
             draft.claims.append(Claim("MADE_BY", maker.node, maker.start, maker.end, maker.confidence))
+        code = model_number(title, (maker.start, maker.end) if maker and maker.end <= len(title) else None)
+        attribute = self._attributes.attribute_named(MODEL_NUMBER)
+        if code is not None and attribute is not None:
+            claim = self._attributes.claim(attribute, title[slice(*code)], code[0], MODEL_CONFIDENCE)
+            draft.claims += [claim] if claim is not None else []
         found = self._shelves.find(title, document=document.id, sku=document.sku)
         draft.claims += found.claims
         draft.rejected += found.rejected
@@ -316,7 +327,7 @@ class Extractor:
                 self._add_learned(draft, name, answer)
 
     def _add_learned(self, draft: _Draft, name: str, answer: Answer) -> None:
-        """A value that the trained head read: a claim, or a reject where schema or text have no place for it."""
+        """A value that the trained head read: a claim, or a reject where the text denies it or the schema lacks it."""
         if answer.value is None or answer.quote is None:
             return
         text = draft.document.text
@@ -328,8 +339,21 @@ class Extractor:
         if claim is None:
             reason = Reason.LOW_CONFIDENCE if place is None else Reason.NOT_IN_SCHEMA
             draft.rejected.append(Rejected(reason, f"{name}: {answer.value}"[:200], draft.document.id))
-        else:
+            return
+        objection = self._objection_to(draft, claim)
+        if objection is None:
             draft.claims.append(claim)
+        else:
+            detail = f"{name}: {answer.value}"[:200]
+            draft.rejected.append(Rejected(objection, detail, draft.document.id, claim.start, claim.end))
+
+    def _objection_to(self, draft: _Draft, claim: Claim) -> Reason | None:
+        """Why the text does not state what a head read in it, by the rules that hold for what they read themselves."""
+        for window, doc in draft.product:
+            start, end = claim.start - window.offset, claim.end - window.offset
+            if start >= 0 and end <= len(window.text):
+                return self._attributes.objection(doc, start, end)
+        return None
 
     def _finish(self, draft: _Draft) -> Extraction:
         document = draft.document
@@ -402,6 +426,8 @@ class _Draft:
         self.questions: list[Question] = []
         self.reviews: list[_Review] = []
         self.readings: list[tuple[Clause, Reading]] = []
+        self.product: list[tuple[Window, Doc]] = []
+        """What a product's text was parsed to, where a head reads it as well."""
         self.rejected: list[Rejected] = []
 
 

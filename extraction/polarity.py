@@ -26,9 +26,23 @@ _BARRIERS: Final = frozenset({",", ";", ":", "but", "however", "although", "thou
 _AFTER: Final = re.compile(
     r"[\s-]{0,2}(?:(?:\w+\s){0,2}(?:is|are|was|were)\s)?"
     r"(?:not (?:included|supplied|provided|required|needed|compatible|supported)|sold separately|"
-    r"free\b(?! of| shipping))",
+    r"free\b(?! of| shipping))"
+    # "Waterproof: no", "Wireless (no)", "waterproof it is not".
+    r"|\s?(?:[:=(–-]\s?)(?:no|not|none|n/?a|false)(?=\s*(?:[.,;|•)\n]|\Z))"
+    r"|\s(?:it|they|this)\s(?:is|are)(?:n['’]t|\snot)\b",
     re.IGNORECASE,
 )
+_TWO_WORDS: Final = frozenset({("anything", "but"), ("far", "from")})
+"""Denials whose words deny nothing alone: "anything but waterproof"."""
+_SUBJECTS: Final = frozenset({"nobody"})
+"""Subjects that deny what is said of them; they turn no judgement round, as :data:`NEGATORS` do."""
+_PARENTHESIS: Final = 10
+"""Tokens of the longest remark between a negator and what it denies: "is not, as many believe, waterproof"."""
+_DENIES: Final = re.compile(
+    r"(?<![\w-])(?:no|not|none|never|without|neither|nor|nil|n/a|lacks|\w+n['’]t)(?![\w-])(?!\.?\s?\d)", re.IGNORECASE
+)
+_QUESTION: Final = re.compile(r"(?:[^.!?\n]|\.(?=\w))*\?+[\s\"”'’)]*(?P<answer>\w+)?")
+_YES: Final = frozenset({"yes", "yep", "yeah", "sure", "absolutely", "definitely", "certainly", "indeed"})
 _ALTERNATIVES: Final = re.compile(
     r"\b(?:(?:also )?available in|also in|(?:also )?comes? in|choose (?:from|between)|choice of|offered in|"
     r"variety of colou?rs|other colou?rs|assorted|options? (?:include|are)|in colou?rs)\b[^.;!?\n]*$",
@@ -67,6 +81,10 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
         lower = token.lower_
         if is_verb and lower == "and":
             return False
+        if lower in _SUBJECTS or (i and (doc[i - 1].lower_, lower) in _TWO_WORDS):
+            return True
+        if lower == "," and _closes_remark(doc, i):
+            return True
         if lower in NEGATORS:
             # "not only X but also Y" asserts X.
             return not (lower == "not" and doc[i + 1].lower_ in ("only", "just", "merely"))
@@ -76,6 +94,29 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
         if seen >= reach:
             return False
     return False
+
+
+def _closes_remark(doc: Doc, comma: int) -> bool:
+    """Whether a comma closes a remark right behind a negator: "not, as many believe, waterproof"."""
+    for i in range(comma - 1, max(1, comma - _PARENTHESIS), -1):
+        if doc[i].is_sent_start:
+            return False
+        if doc[i].lower_ == ",":
+            # "Believe it or not, it is light, waterproof and black" denies nothing.
+            return doc[i - 1].lower_ in ("not", "n't", "n’t", "never") and doc[max(0, i - 2)].lower_ != "or"
+    return False
+
+
+def denial(value: str) -> int | None:
+    """Where a value, as it stands in a text, says what it is not: 0 for "no leather"; ``None`` where it does not."""
+    found = _DENIES.search(value)
+    return found.start() if found else None
+
+
+def is_asked(text: str, end: int) -> bool:
+    """Whether what ends at ``end`` belongs to a question to which the text does not answer "yes"."""
+    question = _QUESTION.match(text, end)
+    return question is not None and (question["answer"] or "").casefold() not in _YES
 
 
 def offers_versions(text: str, start: int) -> bool:

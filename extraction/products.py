@@ -19,7 +19,7 @@ from typing import Final
 
 from extraction.mentions import Lexicon, ProductEntry, Word, words
 from extraction.ner import Gazetteer, Name
-from extraction.normalise import singular, squash
+from extraction.normalise import quantities, singular, squash
 from kg.graph import Node
 from kg.normalise import PATH_SEPARATOR
 
@@ -41,6 +41,18 @@ _NO_MODEL: Final = re.compile(
     r"usb-?c?\d?|mp3|mp4|ip\d\d|ipx\d|\d+-[a-z]{4,}|[a-z]{5,}-\d",
     re.IGNORECASE,
 )
+# Sizes, standards and formats that look like codes, and are no product's number.
+_STANDARD: Final = re.compile(
+    r"a\d{1,2}|b[0-7]|\d+(?:x\d+)+|[2-8]k|uhd\d*|(?:480|576|720|1080|1440|2160|4320)[ip]|usb\d*|hdmi\d?|mp\d|[hx]26\d|"
+    r"ip[x\d]{2}[a-z]?|wi-?fi\d?|cat\d[a-z]?|g?ddr\d[a-z]?|pcie?\d|rj\d+|[2-6]g|bt\d|u[1-3]|v[369]0|uhs-?i*\d?|"
+    r"(?:x{1,4}|\d)x?[sl]\d?|[cl]r\d{1,4}|18650|802\d*[a-z]*|nd\d+|c\d+h\d+\w*|ps\d|win\d+|ios\d+|[bp]2[bcp]|i[3579]|"
+    r"\d+in\d+|\d+(?:rpm|fps|dpi|gsm|ply|bit|[mg]hz|k[wv]h?|wh|ah|btu|lm|gal|yd|nm|db|t)",
+    re.IGNORECASE,
+)
+# Threads and slots, unless the maker's name stands before them: "M2 screws", "Kestley M2".
+_THREAD: Final = re.compile(r"m\.?\d{1,2}", re.IGNORECASE)
+LEAST_CODE: Final = 2
+"""Characters of the shortest model number that a title gives: "K7"."""
 
 
 class NameKind(IntEnum):
@@ -236,6 +248,33 @@ def _parts(entry: ProductEntry) -> tuple[list[Word], list[Word]]:
         if joined == brand and i + 1 < len(found):
             return found[: i + 1], found[i + 1 :]
     return [], found
+
+
+def model_number(title: str, brand: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Where a title says its product's model number: letters and digits mixed, no size and no standard.
+
+    It stands right behind the brand, or is the only such code in the part of the title that names the product.
+
+    Args:
+        brand: where the title names the maker, if it does.
+    """
+    head = title_head(title)
+    measured = [(q.start, q.end) for q in quantities(head)]
+    codes = [
+        match.span()
+        for match in _MODEL.finditer(head)
+        if len(squash(match.group())) >= LEAST_CODE
+        and any(c.isupper() for c in match.group())
+        and not _NO_MODEL.fullmatch(match.group())
+        and not _STANDARD.fullmatch(match.group())
+        and not any(s < match.end() and match.start() < e for s, e in measured)
+        and not (brand is not None and brand[0] < match.end() and match.start() < brand[1])
+    ]
+    beside = [code for code in codes if brand is not None and head[brand[1] : code[0]].strip(" -®™©") == ""]
+    if brand is not None and beside:
+        return beside[0]
+    alone = [(start, end) for start, end in codes if not _THREAD.fullmatch(head[start:end])]
+    return alone[0] if len(alone) == 1 else None
 
 
 @lru_cache(maxsize=50_000)

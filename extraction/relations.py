@@ -4,9 +4,11 @@ A cue ("fits", "compatible with", "designed for", "battery for") opens a scope
 that reaches to the next clause; every product, brand or category named in the
 scope is a target. A product that a description names with no cue at all ("it
 clamps to the rail of the X100") is a question for the encoder. A denied cue
-("does not fit") and an excepted target ("but not the X200") are rejected as
-relations and asserted as ``DOES_NOT_FIT``: who asks whether it fits wants
-to be told. A mere question or hope is rejected and asserts nothing.
+("does not fit"), an excepted target ("but not the X200", "all apart from the
+X200") and one that is denied behind its name ("the X200 is not supported") are
+rejected as relations and asserted as ``DOES_NOT_FIT``: who asks whether it fits
+wants to be told. A mere question or hope is rejected and asserts nothing, and
+so is what the target is only told apart from ("rather than the X200").
 """
 
 from __future__ import annotations
@@ -50,9 +52,19 @@ _FITS: Final = (
     r"(?:fits?|fitted|fitting)(?:\s(?:on|onto|over|into|inside))?|goes\s(?:on|into|onto|round|around|over)|"
     r"for\suse\s(?:with|on|in)|^for|(?:perfect|ideal|great|right|meant|best)\s(?:for|with|on)"
 )
-_EXCEPT: Final = re.compile(
-    r"\b(?:but not|except(?: for)?|excluding|not|nor|other than|neither)\b(?!\sonly)", re.IGNORECASE
+_BARRED: Final = re.compile(r"\b(?:but not|not|nor|neither)\b(?!\sonly)|\bno\s\Z", re.IGNORECASE)
+# "All but the X100", "everything except the X100": what is named is the only one of which the contrary is said.
+_EXCEPTION: Final = re.compile(
+    r"\b(?:except(?: for| with)?|excepting|excluding|other than|(?:apart|aside) from|with the exception of|"
+    r"(?:save|barring|bar)(?= (?:for |only )?(?:the|your|my|an?)\b)(?: for)?|"
+    r"(?:everything|anything|nothing|none|everyone|everybody) but(?! not\b)|"
+    # "All cameras but the X100", and not "all cameras, but the X100 needs an adapter".
+    r"(?:all|any|every|each|no)(?: [\w-]+){1,4} but(?! not\b)"
+    r"(?= (?:(?:the|your|my) )?[\w-]+(?: [\w-]+)?\s*(?:[.,;:!?)\n]|\Z)))\b",
+    re.IGNORECASE,
 )
+# "Fits no camera but the X100": of what is denied of all others it is the exception.
+_NONE: Final = re.compile(r"\b(?:no|nothing|none)\b", re.IGNORECASE)
 # Behind one of these a new statement begins.
 _SCOPE_ENDS: Final = re.compile(
     r"[;!?•|\n]|\.(?=\s|$)|\b(?:but(?!\s(?:not|also))|however|although|though|while|which|because|since|"
@@ -74,11 +86,43 @@ _MISFIT: Final = re.compile(
 )
 # A product is compared with another, or told apart from it: nothing is said of their going together.
 _CONTRAST: Final = re.compile(
-    r"\bthan\b|\b(?:unlike|instead of|rather than|compared (?:with|to)|versus|vs|same as|as \w+ as|alternative to|"
+    r"\bthan\b|\b(?:unlike|instead of|in (?:place|lieu) of|as opposed to|compared (?:with|to)|"
+    r"versus|vs|same as|as \w+ as|alternative to|"
     r"(?:sister|brother|sibling|cousin|successor|predecessor|version|rival|heir|copy) (?:of|to)|lacks?|"
     r"half the|twice the|similar to|upgrade (?:from|to)|step up from|formerly|replaced)\b",
     re.IGNORECASE,
 )
+# Behind a cue few of these remain: "compatible with any version of the X100" tells nothing apart.
+_RATHER: Final = re.compile(
+    r"\b(?:(?<!more )(?<!other )(?<!less )than|unlike|instead of|in (?:place|lieu) of|as opposed to|"
+    r"in contrast (?:to|with)|compared (?:to|with)|versus|vs)\b|\b(?:more|less) than\s(?:the|my|your|an?)\b",
+    re.IGNORECASE,
+)
+# Ways to deny what follows that hold no word of denial, or hold it as their subject.
+_DENIED_BEFORE: Final = re.compile(
+    r"\b(?:far from|anything but|(?:stop(?:s|ped)?|ceas(?:e[sd]?|ing)|quit)|(?:it|this|that|these|they|which) used to|"
+    r"(?:nobody|no one)(?: \w+){0,3}?(?: (?:has|have|had|could|can|will|would|ever|got|gets?|made|makes?)){0,3}"
+    r"(?: (?:it|this|them|one|mine))?)(?:\s(?:to|be|being|been|fully|properly|\w+ly)){0,3}\s*\Z",
+    re.IGNORECASE,
+)
+# "Nothing fits the X100 like this": said of all other things.
+_NOTHING: Final = re.compile(r"\bnothing(?: \w+){0,3}\s*\Z", re.IGNORECASE)
+_VERB: Final = r"(?:support|work|fit|match|connect|pair|function|compatible|suitable|covered|includ|among)\w*"
+_DENIED_BEHIND: Final = re.compile(
+    r"(?:\s(?!and\b|or\b|which\b|that\b)[\w-]+){0,2}?\s(?:"
+    rf"(?:(?:is|are|was|were|has|have)\s)?(?:not|never|no longer)\s(?:\w+\s){{0,2}}?{_VERB}|"
+    r"(?:(?:is|are)\s)?(?:unsupported|incompatible|excluded|excepted)\b|"
+    rf"(?:isn|aren|wasn|weren|won|doesn|don|didn|can|couldn|hasn|haven)['’]?t\s(?:\w+\s){{0,2}}?{_VERB}|"
+    rf"(?:do|does|did|will|would|can|could)\s?not\s(?:\w+\s){{0,2}}?{_VERB}|"
+    r"(?:isn|aren|won|doesn|don|didn|can)['’]?t(?=\s*(?:[.,;:!?)\n]|\Z)))",
+    re.IGNORECASE,
+)
+# "Works with the X200, and the X100 is a bargain": what a verb follows is spoken of anew.
+_SUBJECT: Final = re.compile(
+    r"\s(?:is|are|was|were|has|have|had|does|do|did|will|would|can|could|needs?|costs?)(?:n['’]t)?\b", re.IGNORECASE
+)
+_JOINED: Final = re.compile(r"\s*(?:and|or|nor|and/or|&|/)\s*(?:the|your|my|an?)?\s*", re.IGNORECASE)
+_LISTED: Final = re.compile(r"\s*,?\s*(?:and|or|nor|and/or|&|/|,)\s*(?:the|your|my|an?)?\s*", re.IGNORECASE)
 _CLAUSE: Final = re.compile(
     r"[;:!?•|\n]|\.(?=\s|$)|,\s(?:but|and|while|so)\b|\b(?:but|while|whereas|although|though)\b"
 )
@@ -156,7 +200,7 @@ class RelationRules:
                 continue
             for target in targets:
                 if target.start not in settled and target.nodes and target.nodes[0].label == "Product":
-                    guess = self._uncued(doc, text, begin, target, title)
+                    guess = self._uncued(doc, text, begin, target, targets, title)
                     if guess is not None and guess.reason:
                         _sort(guess, text, begin + offset, document, trust, claims, rejected)
                     elif guess is not None:
@@ -165,27 +209,45 @@ class RelationRules:
 
     def _by_cue(self, doc: Doc, text: str, begin: int, targets: Sequence[_Target], title: str) -> Iterator[_Said]:
         cues = list(self._cue.finditer(text))
+        exceptions = list(_EXCEPTION.finditer(text))
+        behind = _denied_behind(text, targets)
         for i, cue in enumerate(cues):
-            ends = _SCOPE_ENDS.search(text, cue.end())
-            limit = min(ends.start() if ends else len(text), cue.end() + 160)
+            limit = min(_scope_end(text, cue.end(), exceptions), cue.end() + 160)
             if i + 1 < len(cues):
                 limit = min(limit, cues[i + 1].start())
             anchor = token_at(doc, begin + cue.start())
-            denied = cue.group().casefold().startswith(_NEGATIVE_CUE) or (
-                anchor is not None and negated_before(doc, anchor.i, is_verb=True)
+            denied = (
+                cue.group().casefold().startswith(_NEGATIVE_CUE)
+                or (anchor is not None and negated_before(doc, anchor.i, is_verb=True))
+                or _DENIED_BEFORE.search(text, max(0, cue.start() - 60), cue.start()) is not None
             )
+            others = _NOTHING.search(text, max(0, cue.start() - 40), cue.start()) is not None
             doubtful = is_hypothetical(text, cue.start())
             kind = self._kind(title, belongs=cue["belongs"] is not None, fits=cue["fits"] is not None)
+            first = True
             for target in targets:
                 if not cue.end() <= target.start < limit:
                     continue
                 if target.close and not _CLOSE.fullmatch(text, cue.end(), target.start):
                     continue
-                excepted = _EXCEPT.search(text, cue.end(), target.start) is not None
+                if not first and target.start not in behind and _SUBJECT.match(text, target.end):
+                    continue
+                first = False
+                if others or _RATHER.search(text, cue.end(), target.start):
+                    yield _Said(kind, target, Reason.COMPARED, denies=False)
+                    continue
+                barred = _BARRED.search(text, cue.end(), target.start) is not None
                 misfit = _MISFIT.search(text, max(0, cue.start() - 40), target.start) is not None
-                yield _said(kind, target, denied or excepted or misfit, doubtful)
+                no = denied or misfit
+                excepted = next((e for e in exceptions if cue.end() <= e.start() and e.end() <= target.start), None)
+                if excepted is not None:
+                    # The contrary of what is said of all others, be that yes or no.
+                    no = not (no or _NONE.search(text, cue.end(), excepted.end()))
+                yield _said(kind, target, no or barred or target.start in behind, doubtful)
 
-    def _uncued(self, doc: Doc, text: str, begin: int, target: _Target, title: str) -> _Said | None:
+    def _uncued(
+        self, doc: Doc, text: str, begin: int, target: _Target, targets: Sequence[_Target], title: str
+    ) -> _Said | None:
         """What a sentence without a cue may say of a product that it names."""
         start, end = _clause(text, target.start, target.end)
         clause = text[start:end]
@@ -193,7 +255,7 @@ class RelationRules:
             return None
         token = token_at(doc, begin + target.start)
         denied = token is not None and negated_before(doc, token.i, reach=10)
-        denied = denied or _MISFIT.search(clause) is not None
+        denied = denied or _MISFIT.search(clause) is not None or target.start in _denied_behind(text, targets)
         kind = self._kind(title, belongs=False, fits=True)
         return _said(kind, target, denied, is_hypothetical(text, target.start))
 
@@ -285,6 +347,33 @@ def sentences(doc: Doc) -> Iterator[Span]:
 def is_free(taken: Sequence[tuple[int, int]], start: int, end: int) -> bool:
     """Whether a place overlaps none of those taken."""
     return not any(s < end and start < e for s, e in taken)
+
+
+def _scope_end(text: str, start: int, exceptions: Sequence[re.Match[str]]) -> int:
+    """Where a new statement begins behind ``start``; a word that belongs to an exception ("all but") begins none."""
+    for end in _SCOPE_ENDS.finditer(text, start):
+        if not any(e.start() <= end.start() < e.end() for e in exceptions):
+            return end.start()
+    return len(text)
+
+
+def _denied_behind(text: str, targets: Sequence[_Target]) -> frozenset[int]:
+    """Where those targets start that are denied behind their names: "the X100 is not supported".
+
+    The denial holds for what "and" joins to the last of them, and in brackets of their own for the whole list.
+    """
+    denied: set[int] = set()
+    after: _Target | None = None
+    for target in reversed(targets):
+        if _DENIED_BEHIND.match(text, target.end):
+            denied.add(target.start)
+        elif after is not None and after.start in denied:
+            bracket = text.rfind("(", 0, target.start)
+            alone = bracket >= 0 and ")" not in text[bracket : target.start]
+            if (_LISTED if alone else _JOINED).fullmatch(text, target.end, after.start):
+                denied.add(target.start)
+        after = target
+    return frozenset(denied)
 
 
 def _said(kind: str, target: _Target, denied: bool, doubtful: bool) -> _Said:

@@ -2,8 +2,9 @@
 
 Three ways in which shops state an attribute: ``Colour: black`` (a label), a
 word of a closed list (``black``), and a number with a unit, whose neighbours,
-or the title, tell what it measures. What is denied ("without a battery") or
-belongs to other versions ("available in red and blue") is rejected.
+or the title, tell what it measures. What is denied ("without a battery",
+"Material: no leather"), asked ("Is it waterproof?") or belongs to other
+versions ("available in red and blue") is rejected.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from extraction.normalise import (
     singular,
     unit_of,
 )
-from extraction.polarity import is_negated, offers_versions
+from extraction.polarity import denial, is_asked, is_negated, offers_versions
 from kg.graph import Node, Rejected
 from kg.vocabulary import Kind, Vocabulary
 
@@ -40,6 +41,7 @@ MAX_OPEN_VALUE: Final = 40
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 # "Water like silk" is no silk.
 _SIMILE: Final = re.compile(r"\b(?:like|as|than)\s(?:a\s|an\s|the\s)?$", re.IGNORECASE)
+_FREE: Final = re.compile(r"(?P<what>.+?)[\s-]free", re.IGNORECASE)
 # "High quality" and "long lasting" measure nothing.
 _NO_MEASURE: Final = r"(?![ -](?:quality|end|performance|lasting|life|term|range|variety|bass|tension|output|speed))"
 _PLUGS: Final = frozenset({"connector", "compatible mount"})
@@ -104,10 +106,16 @@ class AttributeRules:
         text = doc.text
         claims: list[Claim] = []
         rejected: list[Rejected] = []
-        taken = list(names)
-        for claim in self._labelled(text):
-            claims.append(claim)
-            taken.append((claim.start, claim.end))
+        # The words of a label state nothing themselves: a "waterproof rating" may be none.
+        taken = [*names, *(match.span("label") for match in self._labels.finditer(text))]
+        for start, end, named, stated, confidence in self._labelled(text):
+            taken.append((start, end))
+            objection = self.objection(doc, start, end)
+            if objection is None:
+                claims.append(_claim(named, stated, start, end, confidence))
+            else:
+                detail = f"{named}: {text[start:end]}"
+                rejected.append(Rejected(objection, detail, document, start + offset, end + offset))
         candidates = [*self._choices(doc, text, is_title), *self._quantities(text, title), *self._counts(text)]
         # One value behind "comes in" is the product's own; several are versions of it.
         offered = Counter(a for s, _, a, *_ in candidates if not is_title and offers_versions(text, s))
@@ -116,15 +124,9 @@ class AttributeRules:
                 continue
             if attribute in _PLUGS:
                 taken.append((start, end))  # the inches of a 1/4" jack are no length of the product
-            reason: Reason | None = None
-            if attribute is None:
-                reason = Reason.AMBIGUOUS
-            elif is_negated(doc, text, start, end):
-                reason = Reason.NEGATED
-            elif not is_title and offered[attribute] > 1 and offers_versions(text, start):
+            reason = Reason.AMBIGUOUS if attribute is None else self.objection(doc, start, end)
+            if reason is None and not is_title and offered[attribute] > 1 and offers_versions(text, start):
                 reason = Reason.ALTERNATIVE
-            elif _SIMILE.search(text, max(0, start - 12), start):
-                reason = Reason.HYPOTHETICAL
             if reason is not None or attribute is None or value is None:
                 detail = f"{attribute or 'attribute'}: {text[start:end]}"
                 rejected.append(Rejected(reason or Reason.AMBIGUOUS, detail, document, start + offset, end + offset))
@@ -132,6 +134,15 @@ class AttributeRules:
             claims.append(_claim(attribute, value, start, end, confidence))
         moved = tuple(Claim(c.type, c.node, c.start + offset, c.end + offset, c.confidence) for c in claims)
         return Found(moved, tuple(rejected))
+
+    def objection(self, doc: Doc, start: int, end: int) -> Reason | None:
+        """Why a text does not state the value that stands at ``[start, end)`` in it; ``None`` if it does."""
+        text = doc.text
+        if denial(text[start:end]) is not None or is_negated(doc, text, start, end):
+            return Reason.NEGATED
+        if is_asked(text, end) or _SIMILE.search(text, max(0, start - 12), start):
+            return Reason.HYPOTHETICAL
+        return None
 
     def attribute_named(self, name: str) -> str | None:
         """The attribute of the vocabulary with this name or synonym, whatever the case: "Color" is colour."""
@@ -150,33 +161,40 @@ class AttributeRules:
             if digits is None:
                 return None
             return _claim(attribute, _Value(digits.group(), None, float(digits.group())), start, end, confidence)
-        known = [v for a, v in self._values.get(raw.casefold(), ()) if a == attribute]
-        value = known[0] if known else " ".join(raw.casefold().split())
-        return _claim(attribute, _Value(value), start, end, confidence)
+        known = self._known(attribute, raw)
+        return _claim(attribute, _Value(known) if known else _open_value(raw, kind), start, end, confidence)
 
     def _add(self, form: str, attribute: str, value: str) -> None:
         readings = self._values.setdefault(form.casefold(), [])
         if (attribute, value) not in readings:
             readings.append((attribute, value))
 
-    def _labelled(self, text: str) -> Iterator[Claim]:
+    def _labelled(self, text: str) -> Iterator[tuple[int, int, str, _Value, float]]:
         """``Colour: black``, ``Weight: 1.2 kg``."""
         for match in self._labels.finditer(text):
             attribute = self._attributes[self._label_of[match["label"].casefold()]]
-            raw = match["value"].rstrip(" .")
+            raw = match["value"].rstrip(" .?")
             start = match.start("value")
             if attribute.kind is Kind.QUANTITY:
                 for quantity in quantities(raw):
                     if quantity.unit.dimension == self._units[attribute.name].dimension:
                         value = _of_quantity(quantity, self._units[attribute.name])
-                        yield _claim(attribute.name, value, start + quantity.start, start + quantity.end, 0.95)
+                        yield start + quantity.start, start + quantity.end, attribute.name, value, 0.95
                         break
                 continue
-            known = [v for a, v in self._values.get(raw.casefold(), ()) if a == attribute.name]
+            known = self._known(attribute.name, raw)
             if known:
-                yield _claim(attribute.name, _Value(known[0]), start, start + len(raw), 0.97)
-            elif attribute.kind in (Kind.CHOICE, Kind.TEXT) and _is_open_value(raw):
-                yield _claim(attribute.name, _Value(" ".join(raw.casefold().split())), start, start + len(raw), 0.75)
+                yield start, start + len(raw), attribute.name, _Value(known), 0.97
+                continue
+            without = _FREE.fullmatch(raw)
+            if denial(raw) or (without and self._known(attribute.name, without["what"])):
+                continue  # "cotton without nylon", "latex-free": each word of it is looked at by itself
+            if attribute.kind in (Kind.CHOICE, Kind.TEXT) and _is_open_value(raw):
+                yield start, start + len(raw), attribute.name, _open_value(raw, attribute.kind), 0.75
+
+    def _known(self, attribute: str, form: str) -> str | None:
+        """The value of an attribute that is written so, among those of the vocabulary and the graph."""
+        return next((v for a, v in self._values.get(form.casefold(), ()) if a == attribute), None)
 
     def _choices(
         self, doc: Doc, text: str, is_title: bool
@@ -249,6 +267,14 @@ class _Value:
     text: str
     unit: str | None = None
     number: float | None = None
+    shown: str | None = None
+    """As it is printed, where its case matters: "LP-E6N" is one value with "lp-e6n", and is shown so."""
+
+
+def _open_value(raw: str, kind: Kind) -> _Value:
+    """A value outside the lists; codes and names (:attr:`Kind.TEXT`) are shown with their capitals."""
+    printed = " ".join(raw.split())
+    return _Value(printed.casefold(), shown=printed if kind is Kind.TEXT else None)
 
 
 def _of_quantity(quantity: Quantity, to: Unit) -> _Value:
@@ -257,7 +283,7 @@ def _of_quantity(quantity: Quantity, to: Unit) -> _Value:
 
 
 def _claim(attribute: str, value: _Value, start: int, end: int, confidence: float) -> Claim:
-    properties: dict[str, object] = {"attribute": attribute, "value": value.text}
+    properties: dict[str, object] = {"attribute": attribute, "value": value.shown or value.text}
     if value.unit is not None:
         properties["unit"] = value.unit
         properties["value"] = value.text.removesuffix(value.unit).strip()

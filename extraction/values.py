@@ -27,7 +27,7 @@ import orjson
 from numpy.typing import NDArray
 
 from extraction.adapters import AdaptedEncoder, Coded
-from extraction.beliefs import Answer, Belief, Calibration, calibrate
+from extraction.beliefs import Answer, Belief, Calibration, calibrate, nth_place
 from extraction.benchmarks import MarkedProduct
 from extraction.course import Course, Part
 from extraction.fitting import Fitted, Scorer, Scorers, fit, without_category
@@ -294,15 +294,17 @@ class ValueModel:
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
         total: dict[str, float] = defaultdict(float)
-        quotes: dict[str, str] = {}
+        said: dict[str, tuple[str, int | None]] = {}
         for candidate in np.argsort(-chances, kind="stable")[:CHOICES].tolist():
             quote = found.value(candidate)
             if quote is not None:
                 value = self._parts.forms.apply(attribute, quote)
                 total[value] += float(chances[candidate])
-                quotes.setdefault(value, quote)
+                if value not in said:  # the most probable place of each value
+                    start = found.start(candidate)
+                    said[value] = quote, None if start is None else nth_place(quote, found.text.raw, start)
         values = sorted(total, key=lambda v: (-total[v], v))
-        return Belief(float(chances[0]), tuple(Answer(v, total[v], quotes[v]) for v in values[:KEPT]))
+        return Belief(float(chances[0]), tuple(Answer(v, total[v], *said[v]) for v in values[:KEPT]))
 
     def _remembered(self, candidates: Candidates, regime: Regime) -> NDArray[np.float32]:
         return self._parts.scorers.of(regime)(candidates.features)

@@ -204,7 +204,7 @@ LABELS: Final[tuple[Label, ...]] = (
         (
             Property("key", "STRING", "Attribute and normalised value, joined by '='.", required=True),
             Property("attribute", "STRING", "Name of the attribute, as in vocabulary.yaml.", required=True),
-            Property("value", "STRING", "The normalised value.", required=True),
+            Property("value", "STRING", "The normalised value; codes and names as printed.", required=True),
             Property("unit", "STRING", "Unit of the normalised value."),
             Property("number", "FLOAT", "The value as a number in `unit`, where it is one."),
         ),

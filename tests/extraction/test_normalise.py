@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from extraction.normalise import (
     UNITS,
+    Quantity,
     convert,
     counts,
     parse_number,
@@ -19,6 +23,9 @@ from extraction.normalise import (
     unit_of,
 )
 from kg.errors import SettingsError
+
+ALIKE = [(a, b, c) for a in UNITS for b in UNITS for c in UNITS if a.dimension == b.dimension == c.dimension]
+"""Units that measure one thing: two in which a quantity is said, and one in which it is kept."""
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,22 @@ def test_quantities_are_found_with_their_units(text: str, expected: list[tuple[s
         ("2 lb", "g", "907.2 g", 907.2),
         ("14 °F", "°C", "-10 °C", -10.0),
         ("24-70mm", "mm", "24-70 mm", None),
+        # Whole digits are kept, and what is printed is.
+        ("12 TB", "GB", "12288 GB", 12288.0),
+        ("12288 GB", "GB", "12288 GB", 12288.0),
+        ("16 TB", "GB", "16384 GB", 16384.0),
+        ("12.345 kg", "g", "12345 g", 12345.0),
+        ("12345 g", "g", "12345 g", 12345.0),
+        ("0.012345 kg", "kg", "0.012345 kg", 0.012345),
+        ("1575.42 MHz", "MHz", "1575.42 MHz", 1575.42),
+        ("18 ft", "cm", "548.64 cm", 548.64),
+        ("10.25 in", "cm", "26.035 cm", 26.035),
+        ("26.035 cm", "cm", "26.035 cm", 26.035),
+        # What only a conversion makes is rounded, and so is its equal that is printed.
+        ("907.18474 g", "g", "907.2 g", 907.2),
+        ("100 lb", "g", "45359 g", 45359.0),
+        ("45.359237 kg", "g", "45359 g", 45359.0),
+        ("50 min", "h", "0.8333 h", 0.8333),
         ("10 x 20 x 5 cm", "cm", "10 x 20 x 5 cm", None),
         ('16" x 14"', "cm", "40.64 x 35.56 cm", None),
         ("2 years", "month", "24 month", 24.0),
@@ -126,6 +149,38 @@ def test_conversion_there_and_back_returns_the_number(one: object, other: object
     if one.dimension == other.dimension:  # type: ignore[attr-defined]
         back = convert(convert(number, one, other), other, one)  # type: ignore[arg-type]
         assert back == pytest.approx(number, rel=2e-3, abs=2e-2)
+
+
+@given(st.data(), st.decimals("0.000001", 10**6, places=6))
+def test_equal_quantities_meet_whatever_their_units(data: st.DataObject, number: Decimal) -> None:
+    """The same quantity in another unit, wherever that is a decimal of few enough digits to stand in a text."""
+    one, other, to = data.draw(st.sampled_from(ALIKE))
+    exact = (Fraction(number) * one.factor + one.offset - other.offset) / other.factor
+    with localcontext() as context:
+        context.prec = 15
+        again = Decimal(exact.numerator) / exact.denominator
+    assume(Fraction(again) == exact)
+    assert show_quantity(Quantity(0, 1, float(number), one), to) == show_quantity(
+        Quantity(0, 1, float(again), other), to
+    )
+
+
+@given(st.data(), st.integers(1, 999_999), st.integers(0, 6))
+def test_equal_quantities_meet_as_they_are_read(data: st.DataObject, digits: int, places: int) -> None:
+    one, other = data.draw(st.sampled_from([("kg", "g"), ("g", "mg"), ("m", "mm"), ("l", "ml"), ("GHz", "MHz")]))
+    number = Decimal(digits).scaleb(-places)
+    (read,) = quantities(f"{number:f} {one}")
+    (same,) = quantities(f"{number * 1000:f} {other}")
+    for to in (unit_of(one), unit_of(other)):
+        assert show_quantity(read, to) == show_quantity(same, to)
+
+
+@given(st.floats(-1e6, 1e6))
+def test_a_normal_form_is_its_own(number: float) -> None:
+    metre = unit_of("m")
+    shown, normal = show_quantity(Quantity(0, 1, number, metre), metre)
+    assert normal is not None
+    assert show_quantity(Quantity(0, 1, normal, metre), metre)[0] == shown
 
 
 @given(st.text())

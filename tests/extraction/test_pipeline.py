@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from extraction.beliefs import Answer
+from extraction.benchmarks import MarkedProduct
 from extraction.encoder import Encoder
 from extraction.mentions import Claim, Lexicon, Mention, ProductEntry, Reason, word_set
 from extraction.pipeline import MAX_TEXT, MAX_WINDOW, Extractor, assemble, windows
+from extraction.training import Heads
+from extraction.values import ValueModel
 from kg.graph import Document, DocumentKind, Extraction, Node, NodeRef
 from kg.schema import EXTRACTION, LABEL, RELATIONSHIP_TYPE
 from kg.vocabulary import Vocabulary, parse
@@ -112,6 +117,7 @@ def test_a_description_gives_brand_shelf_attributes_relations_and_mentions(extra
         ("IN_CATEGORY", "Photo > Batteries"),
         ("HAS_ATTRIBUTE", "colour=black"),
         ("HAS_ATTRIBUTE", "voltage=7.2 V"),
+        ("HAS_ATTRIBUTE", "model number=lb-7"),
         ("ACCESSORY_OF", "X100"),
         ("DOES_NOT_FIT", "X200"),
     }
@@ -299,6 +305,42 @@ def test_equal_claims_become_one_fact_with_the_greatest_confidence_and_both_plac
     (relationship,) = graph.relationships
     assert relationship.properties["confidence"] == 0.9
     assert [(e.start, e.quote, e.confidence) for e in graph.evidence] == [(15, "Lumo", 0.9), (0, "Lumo", 0.7)]
+
+
+class Tidings:
+    """A head that reads the material in every text: it is baize wherever that is named."""
+
+    def attributes(self, category: str) -> frozenset[str]:
+        return frozenset({"Material"})
+
+    def answer(self, products: Sequence[MarkedProduct]) -> list[dict[str, Answer]]:
+        return [{"Material": Answer("baize", 0.9, "baize")} for _ in products]
+
+
+@pytest.mark.parametrize(
+    ("said", "dropped"),
+    [
+        ("The lining is baize.", None),
+        ("It has no baize in it.", Reason.NEGATED),
+        ("It is anything but baize.", Reason.NEGATED),
+        ("Is the lining baize? No.", Reason.HYPOTHETICAL),
+        ("Soft like baize.", Reason.HYPOTHETICAL),
+        # The denial stands beside the value however far behind the first window.
+        (f"{'It is a good camera to take along. ' * 80}It has no baize in it.", Reason.NEGATED),
+    ],
+)
+def test_what_a_head_reads_and_the_text_denies_is_rejected(
+    vocabulary: Vocabulary, encoder: Encoder, said: str, dropped: Reason | None
+) -> None:
+    heads = Heads(values=cast("ValueModel", Tidings()), version="t")
+    extractor = Extractor(vocabulary, CAMERAS, encoder, heads=heads, clock=lambda: NOW)
+    title = "Lumo X100 mirrorless camera"
+    extraction = extractor.extract(
+        Document("product:X100", DocumentKind.PRODUCT, f"{title}\n\n{said}", "X100", len(title))
+    )
+    assert facts(extraction, "HAS_ATTRIBUTE") == (set() if dropped else {("HAS_ATTRIBUTE", "material=baize")})
+    assert [r.reason for r in extraction.rejected if r.detail == "Material: baize"] == ([dropped] if dropped else [])
+    assert_sound(Document("product:X100", DocumentKind.PRODUCT, f"{title}\n\n{said}", "X100"), extraction)
 
 
 def test_reading_a_document_twice_gives_the_same(read_review: Read) -> None:

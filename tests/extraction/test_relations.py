@@ -94,6 +94,69 @@ def test_a_comparison_is_no_relation(read_product: Read, description: str) -> No
     assert facts(read_product(TRIPOD, description), *RELATIONS) == set()
 
 
+@pytest.mark.parametrize(
+    ("description", "denied"),
+    [
+        # An exception says the contrary of what is said of all others.
+        ("Fits all Lumo cameras apart from the X100.", {"X100"}),
+        ("Fits everything but the X100.", {"X100"}),
+        ("Fits all Lumo cameras but the X100.", {"X100"}),
+        ("Compatible with all Lumo cameras with the exception of the X100.", {"X100"}),
+        # What is denied behind its name.
+        ("Works with the X200 (the X100 is not supported).", {"X100"}),
+        ("Compatible with X200, X100 not supported.", {"X100"}),
+        ("Compatible with X200, X100 and S-200 not supported.", {"X100", "G1"}),
+        ("Compatible with X200 (X100, S-200 unsupported).", {"X100", "G1"}),
+        ("Compatible with the X200 but the X100 won't work.", {"X100"}),
+        # Denials without a "not" before the cue.
+        ("It is far from compatible with the X100.", {"X100"}),
+        ("It is anything but compatible with the X100.", {"X100"}),
+        ("It stopped working with the X100.", {"X100"}),
+        ("It ceased to be compatible with the X100.", {"X100"}),
+        ("Nobody has got it to work with the X100.", {"X100"}),
+        # What is only told apart is neither said nor denied.
+        ("It fits the X200 rather than the X100.", set()),
+        ("It fits the X200 instead of the X100.", set()),
+        ("It fits the X200, unlike the X100.", set()),
+        ("Works with the X200 better than the X100.", set()),
+        ("Nothing fits the X100 like this.", set()),
+        ("Works with the X200, and the X100 is a bargain.", set()),
+    ],
+)
+def test_what_is_excepted_contrasted_or_denied_behind_is_no_relation(
+    read_product: Read, read_review: Read, description: str, denied: set[str]
+) -> None:
+    described, reviewed = read_product(BATTERY, description), read_review(description, sku="S1")
+    assert {key for _, key in facts(described, "DOES_NOT_FIT")} == denied
+    for extraction in (described, reviewed):
+        assert {key for _, key in facts(extraction, *RELATIONS)} <= {"X200", "lumo"}
+        assert ("X200" in {key for _, key in facts(extraction, *RELATIONS)}) == ("X200" in description)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        # The contrary of a denial.
+        "Fits nothing but the X100.",
+        "Does not fit any camera except the X100.",
+        "Works with no camera other than the X100.",
+        "Fits the X100 no matter what.",
+        "Compatible with more than just the X100.",
+        "Compatible with any version of the X100.",
+        "Compatible with the X100 (battery not included).",
+        "It is used to connect to the X100.",
+    ],
+)
+def test_what_only_sounds_like_a_denial_is_a_relation(read_product: Read, description: str) -> None:
+    extraction = read_product(BATTERY, description)
+    assert {key for _, key in facts(extraction, *RELATIONS)} == {"X100"}
+    assert not {key for _, key in facts(extraction, "DOES_NOT_FIT") if key == "X100"}
+
+
+def test_what_is_only_told_apart_is_rejected_with_its_reason(read_product: Read) -> None:
+    assert ("compared", "ACCESSORY_OF: X100") in reasons(read_product(BATTERY, "It fits the X200, unlike the X100."))
+
+
 def test_a_product_is_not_its_own_accessory(read_product: Read) -> None:
     extraction = read_product(
         "Lumo LB-7 battery for X100", "The LB-7 fits the X100. Works with any LB-7 charger.", sku="LB7"

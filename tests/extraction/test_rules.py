@@ -27,7 +27,7 @@ def values(extraction: object) -> set[str]:
         # Numbers: the neighbour tells what is measured, else the title, else the unit.
         ("Lumo tripod", "It weighs just 1.2 kg and is 150 cm high.", {"weight=1200 g", "height=150 cm"}),
         ("Lumo tripod", "Holds up to 5 kg.", {"load capacity=5 kg"}),
-        ("Lumo cable 18 ft", "", {"length=548.6 cm"}),
+        ("Lumo cable 18 ft", "", {"length=548.64 cm"}),
         ("Lumo memory card 0.25 TB", "", {"storage capacity=256 GB"}),
         ("Lumo memory card 256GB", "", {"storage capacity=256 GB"}),
         ("Lumo battery 7.2 V, 1200mAh", "", {"voltage=7.2 V", "battery capacity=1200 mAh"}),
@@ -59,6 +59,27 @@ def test_attributes_are_read(read_product: Read, title: str, description: str, e
         ("Latex-free and rubber-free.", "negated", "material: rubber"),
         ("Available in red, green and blue.", "alternative", "colour: green"),
         ("Ready in 4 hours.", "ambiguous", "attribute: 4 hours"),
+        # Behind a label.
+        ("Material: no leather", "negated", "material: no leather"),
+        ("Colour: not black", "negated", "colour: not black"),
+        ("Connectivity: none", "negated", "connectivity: none"),
+        ("Waterproof rating: not waterproof", "negated", "waterproof rating: not waterproof"),
+        ("Material: leather-free", "negated", "material: leather"),
+        ("Weight: not 1.2 kg", "negated", "weight: 1.2 kg"),
+        ("Colour: black?", "hypothetical", "colour: black"),
+        # The value is the label.
+        ("Waterproof: no", "negated", "waterproof rating: Waterproof"),
+        ("Wireless (no), battery (yes)", "negated", "connectivity: Wireless"),
+        # A question states nothing, whatever the answer, unless that is "yes".
+        ("Is it waterproof?", "hypothetical", "waterproof rating: waterproof"),
+        ("Waterproof? No.", "hypothetical", "waterproof rating: Waterproof"),
+        ("Is it waterproof? Unfortunately it isn't.", "hypothetical", "waterproof rating: waterproof"),
+        ("Is it 1.2 kg heavy?", "hypothetical", "weight: 1.2 kg"),
+        # Denials in two words, by the subject, and with a remark between.
+        ("It is anything but waterproof.", "negated", "waterproof rating: waterproof"),
+        ("It is far from waterproof.", "negated", "waterproof rating: waterproof"),
+        ("Nobody would call it waterproof.", "negated", "waterproof rating: waterproof"),
+        ("This is not, as many believe, waterproof.", "negated", "waterproof rating: waterproof"),
     ],
 )
 def test_what_is_denied_offered_or_unclear_is_rejected(
@@ -69,9 +90,28 @@ def test_what_is_denied_offered_or_unclear_is_rejected(
     assert values(extraction) == set()
 
 
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("Is it waterproof? Yes, to a depth of 3 fathoms.", {"waterproof rating=waterproof"}),
+        ("Leather? Yes. Nylon? No.", {"material=leather"}),
+        ("Waterproof: yes", {"waterproof rating=waterproof"}),
+        ("Material: cotton without leather", {"material=cotton"}),
+        ("Material: cotton, no leather", {"material=cotton"}),
+        ("Surface finish: non-slip", {"surface finish=non-slip"}),
+        ("Model: No 5", {"model number=no 5"}),
+        ("Believe it or not, it is light, waterproof and black.", {"waterproof rating=waterproof", "colour=black"}),
+        # The words of a label are no statement.
+        ("Waterproof rating: IP67", {"waterproof rating=ip67"}),
+    ],
+)
+def test_what_only_sounds_like_a_denial_is_stated(read_product: Read, description: str, expected: set[str]) -> None:
+    assert values(read_product("Lumo bag", description)) == expected
+
+
 def test_a_brand_is_no_colour_and_a_model_no_weight(read_product: Read) -> None:
     extraction = read_product("Ashdown S-200 electric guitar", "The S-200 G weighs 3 kg.", sku="G1")
-    assert values(extraction) == {"weight=3000 g"}
+    assert values(extraction) == {"weight=3000 g", "model number=s-200"}
 
 
 def test_a_value_carries_attribute_value_unit_and_number(read_product: Read) -> None:
@@ -79,3 +119,34 @@ def test_a_value_carries_attribute_value_unit_and_number(read_product: Read) -> 
     (node,) = [n for n in extraction.graph.nodes if n.label == "AttributeValue"]
     assert dict(node.properties) == {"attribute": "storage capacity", "value": "256", "unit": "GB", "number": 256.0}
     assert quotes(extraction, "storage capacity=256 GB") == ["0.25 TB"]
+
+
+@pytest.mark.parametrize(
+    ("title", "code"),
+    [
+        ("Lumo X100 mirrorless camera", "X100"),
+        ("Lumo LP-E6N battery for X200", "LP-E6N"),
+        ("Lumo M2 camera body", "M2"),
+        # The only code of its title.
+        ("Lumo rechargeable headlamp H600, black", "H600"),
+        ("Lens hood LH-35", "LH-35"),
+        ("Lumo 256GB 4K recorder R7-B", "R7-B"),
+        # Neither sizes nor standards, nor another product's.
+        *((f"Lumo {what}", None) for what in ("card 256GB", "bolt 10mm", "4K screen", "1080p screen", "USB3 hub")),
+        *((f"Lumo {what}", None) for what in ("IP67 lamp", "MP3 player", "A4 paper", "8x42 binoculars", "12-pack")),
+        ("Lumo battery for X100", None),
+        ("M2 screws", None),
+        ("Lumo hub H7/H9", None),
+    ],
+)
+def test_a_title_says_the_model_number_and_its_case_is_kept(read_product: Read, title: str, code: str | None) -> None:
+    nodes = [n for n in read_product(title).graph.nodes if n.properties.get("attribute") == "model number"]
+    expected = [(f"model number={code.casefold()}", code)] if code else []
+    assert [(n.key, n.properties["value"]) for n in nodes] == expected
+
+
+def test_a_code_behind_a_label_keeps_its_case_and_meets_that_of_the_title(read_product: Read) -> None:
+    extraction = read_product("Lumo LP-E6N battery", "Model number: LP-E6N\nCountry of origin: Isle of Man")
+    shown = {n.key: n.properties["value"] for n in extraction.graph.nodes if n.label == "AttributeValue"}
+    assert shown == {"model number=lp-e6n": "LP-E6N", "country of origin=isle of man": "Isle of Man"}
+    assert quotes(extraction, "model number=lp-e6n") == ["LP-E6N", "LP-E6N"]

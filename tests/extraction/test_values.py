@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +228,32 @@ def test_a_value_is_where_it_stands_as_words_of_its_own(quote: str | None, text:
     assert (text[slice(*place)] if place else None) == said
     if said is not None and place is not None and quote in ("red", "L"):
         assert place[1] == len(text)
+
+
+@pytest.mark.parametrize(("nth", "start"), [(0, 0), (1, 22), (None, 0), (7, 0)])
+def test_a_value_stands_where_the_model_read_it(nth: int | None, start: int) -> None:
+    assert Answer("10", 0.9, "10", nth).place("10 in hook,\n\n pack of 10") == (start, start + 2)
+
+
+def hooks(sizes: Sequence[tuple[int, int]]) -> list[MarkedProduct]:
+    """Titles such as ``12 in hook, pack of 30``."""
+    return [
+        MarkedProduct(f"{size} in hook, pack of {pack}", "", "Hook", {"Length": (str(size),), "Pack": (str(pack),)})
+        for size, pack in sizes
+    ]
+
+
+@pytest.mark.parametrize("reader", [None, adapted], ids=["memory", "network"])
+def test_of_two_runs_with_one_spelling_the_one_that_was_chosen_is_quoted(
+    kin: Kin, reader: Callable[[Recipe], AdaptedEncoder] | None
+) -> None:
+    model = ValueModel.train(hooks([(n, 97 - n) for n in range(11, 43)]), kin, reader, recipe=QUICK)
+    (product,) = hooks([(10, 10)])
+    (belief,) = model.beliefs([product])
+    places = {attribute: found.best.place(product.text) for attribute, found in belief.items()}
+    assert places == {"Length": (0, 2), "Pack": (20, 22)}
+    # The places are those of any text that is spaced otherwise.
+    assert belief["Pack"].best.place("10  in hook,\npack of\t10") == (21, 23)
 
 
 def test_beyond_what_was_read_the_network_is_blind() -> None:
