@@ -12,17 +12,18 @@ from embeddings.relations import (
     either_way,
     explicit_part,
     explicit_relations,
+    likeness_part,
     prune_together,
     shared_part,
     side_parts,
-    text_part,
 )
 from embeddings.scoring import prune
 
 
 def test_text_relates_by_the_squared_cosine() -> None:
     text = np.array([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0], [0.0, 0.0]], dtype=np.float32)
-    assert text_part(text).toarray() == pytest.approx(np.array([[0, 0.36, 0, 0], [0.36, 0, 0, 0], [0] * 4, [0] * 4]))
+    wanted = np.array([[0, 0.36, 0, 0], [0.36, 0, 0, 0], [0] * 4, [0] * 4])
+    assert likeness_part(text).toarray() == pytest.approx(wanted)
 
 
 def test_what_few_share_says_more_than_what_many_share(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,14 +83,14 @@ def test_a_large_catalogue_compares_each_text_with_its_surroundings(monkeypatch:
     kinds = rng.standard_normal((40, 16))
     text = kinds[rng.integers(40, size=3000)] + 0.4 * rng.standard_normal((3000, 16))
     text = (text / np.linalg.norm(text, axis=1, keepdims=True)).astype(np.float32)
-    exact = text_part(text)
+    exact = likeness_part(text)
     monkeypatch.setattr(relations, "EXACT_TEXTS", 1000)
     monkeypatch.setattr(nearest, "LISTS", 10)  # of 30
-    near = text_part(text)
+    near = likeness_part(text)
     assert near.multiply(exact > 0).sum() > 0.95 * exact.sum()
     assert not near.diagonal().any()
     assert near.nnz == exact.nnz  # as many, and what is not among the nearest is near
-    assert (text_part(text) != near).nnz == 0
+    assert (likeness_part(text) != near).nnz == 0
 
 
 def test_each_text_is_in_one_list_and_among_its_own_candidates() -> None:
