@@ -340,7 +340,7 @@ class QuestionReader:
 
     def _values(self, doc: Doc, named: Sequence[tuple[int, int]]) -> tuple[str, ...]:
         # A question is no prose: "is it classic" asks for the value that a title would state.
-        found = self._rules.find(doc, 0, document="", title="", is_title=True, names=named)
+        found = self._rules.find(doc, 0, document="", title="", is_title=True, names=named, questions=True)
         return tuple(dict.fromkeys(claim.node.key for claim in found.claims))
 
     def _named_attributes(self, text: str, values: Sequence[str]) -> tuple[str, ...]:

@@ -94,7 +94,15 @@ class AttributeRules:
         }
 
     def find(
-        self, doc: Doc, offset: int, *, document: str, title: str, is_title: bool, names: Sequence[tuple[int, int]]
+        self,
+        doc: Doc,
+        offset: int,
+        *,
+        document: str,
+        title: str,
+        is_title: bool,
+        names: Sequence[tuple[int, int]],
+        questions: bool = False,
     ) -> Found:
         """Attribute values that one window of a product's text states.
 
@@ -102,6 +110,7 @@ class AttributeRules:
             offset: where ``doc`` begins in the document; claims carry offsets of the document.
             title: the product's title: it tells what a bare quantity measures.
             names: places in ``doc.text`` that are names of brands or products: "Blue" of Blue Microphones is no colour.
+            questions: whether what is asked is what is looked for, and not what is stated: a customer's text.
         """
         text = doc.text
         claims: list[Claim] = []
@@ -110,7 +119,7 @@ class AttributeRules:
         taken = [*names, *(match.span("label") for match in self._labels.finditer(text))]
         for start, end, named, stated, confidence in self._labelled(text):
             taken.append((start, end))
-            objection = self.objection(doc, start, end)
+            objection = self.objection(doc, start, end, questions=questions)
             if objection is None:
                 claims.append(_claim(named, stated, start, end, confidence))
             else:
@@ -124,7 +133,7 @@ class AttributeRules:
                 continue
             if attribute in _PLUGS:
                 taken.append((start, end))  # the inches of a 1/4" jack are no length of the product
-            reason = Reason.AMBIGUOUS if attribute is None else self.objection(doc, start, end)
+            reason = Reason.AMBIGUOUS if attribute is None else self.objection(doc, start, end, questions=questions)
             if reason is None and not is_title and offered[attribute] > 1 and offers_versions(text, start):
                 reason = Reason.ALTERNATIVE
             if reason is not None or attribute is None or value is None:
@@ -135,12 +144,16 @@ class AttributeRules:
         moved = tuple(Claim(c.type, c.node, c.start + offset, c.end + offset, c.confidence) for c in claims)
         return Found(moved, tuple(rejected))
 
-    def objection(self, doc: Doc, start: int, end: int) -> Reason | None:
-        """Why a text does not state the value that stands at ``[start, end)`` in it; ``None`` if it does."""
+    def objection(self, doc: Doc, start: int, end: int, *, questions: bool = False) -> Reason | None:
+        """Why a text does not state the value that stands at ``[start, end)`` in it; ``None`` if it does.
+
+        Args:
+            questions: as for :meth:`find`.
+        """
         text = doc.text
         if denial(text[start:end]) is not None or is_negated(doc, text, start, end):
             return Reason.NEGATED
-        if is_asked(text, end) or _SIMILE.search(text, max(0, start - 12), start):
+        if (not questions and is_asked(text, end)) or _SIMILE.search(text, max(0, start - 12), start):
             return Reason.HYPOTHETICAL
         return None
 
