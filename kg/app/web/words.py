@@ -25,6 +25,7 @@ TERMS: Final[Mapping[str, str]] = {
     "MADE_BY": "made by",
     "IN_CATEGORY": "on shelf",
     "HAS_ATTRIBUTE": "has",
+    "FRIEND_OF": "liked by a friend",
     "PRAISED_FOR": "praised for",
     "CRITICISED_FOR": "criticised for",
     "TAKEN_BY_BOTH": "taken by others, too",
