@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -306,6 +306,7 @@ def evaluate_recommend(
     seed: int = 0,
     compare: bool = True,
     sasrec: bool = False,
+    parts: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Rank all products for each user of ``pairs``: in Neo4j, exactly, and by each baseline.
@@ -319,6 +320,7 @@ def evaluate_recommend(
         known_filter: hide what the user has; without it nothing is hidden.
         compare: fit the baselines too.
         sasrec: SASRec among them, which takes minutes.
+        parts: rank by each part of the score alone, and without it, too.
         progress: told how many users have been ranked in Neo4j.
 
     Returns:
@@ -362,6 +364,8 @@ def evaluate_recommend(
     for name, fit in fit_baselines(model.interactions, rng, sasrec=sasrec).items() if compare else ():
         baseline, cost = measured(fit)
         compared[name] = {**exactly(baseline.rank), "chosen": baseline.chosen, **cost.as_dict()}
+    apart = model.scorer.weights.apart() if parts else {}
+    scorers = {name: replace(model.scorer, weights=weights) for name, weights in apart.items()}
     return {
         "users": len(targets.users),
         "products": model.index.count("Product"),
@@ -371,6 +375,7 @@ def evaluate_recommend(
         "cypher": through_cypher,
         "exact": exactly(model.ranker()),
         "baselines": compared,
+        **({"parts": {n: exactly(s.ranker(model.interactions)) for n, s in scorers.items()}} if parts else {}),
     }
 
 

@@ -35,7 +35,7 @@ The weights are properties of the live ``ModelVersion``; nothing else knows them
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -67,6 +67,26 @@ class ScoreWeights:
     next: float = 0.0
     recency: float = 0.5
     """What a product of the history counts in the sequence, relative to the one after it."""
+
+    def apart(self) -> dict[str, ScoreWeights]:
+        """The weights with which each part of the score counts alone, and all but it; what weighs nothing is left out.
+
+        Popularity is not taken apart: it is a baseline.
+        """
+        nothing = ScoreWeights(half_life_days=self.half_life_days, recency=self.recency)
+        parts: dict[str, dict[str, Any]] = {
+            "embedding": {"embedding": self.embedding},
+            "learned relations": {"similar": self.similar},
+            "explicit relations": {"relations": self.relations},
+            "sequence": {"next": self.next},
+        }
+        found = {}
+        for name, own in parts.items():
+            alone = replace(nothing, **own)
+            if alone != nothing:
+                found[f"{name} alone"] = alone
+                found[f"without {name}"] = replace(self, **{field: getattr(nothing, field) for field in own})
+        return found
 
     def as_properties(self) -> dict[str, float]:
         """As the properties of a ``ModelVersion``: every weight is there, so that the query needs no default."""

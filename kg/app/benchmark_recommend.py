@@ -117,7 +117,7 @@ def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: b
             promoted = time.perf_counter() - begun
             begun = time.perf_counter()
             report = evaluation.evaluate_recommend(
-                store, task.heldout, (10, 20), seed=seed, compare=number == 0, sasrec=sasrec
+                store, task.heldout, (10, 20), seed=seed, compare=number == 0, sasrec=sasrec, parts=True
             )
             runs.append(
                 {
@@ -134,6 +134,9 @@ def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: b
         "interactions": len(task.events),
         "load_seconds": round(loaded, 1),
         **{how: _spread([run[how] for run in runs]) for how in ("cypher", "exact")},
+        "parts": {
+            name: _spread([run["parts"][name] for run in runs if name in run["parts"]]) for name in first["parts"]
+        },
         "baselines": first["baselines"],
         "training": [run["cost"] for run in runs],
         "promote_seconds": [run["promote_seconds"] for run in runs],

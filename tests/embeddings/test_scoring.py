@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,16 @@ def test_the_score_is_the_sum_that_the_docstring_writes() -> None:
                 if (u, h) in place:
                     expected += 0.9 * 0.6 ** place[u, h] * following[h, p]
             assert got[u, p] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_score_is_taken_apart_into_what_weighs_something() -> None:
+    weights = ScoreWeights(embedding=0.5, similar=2.0, popularity=1.0, half_life_days=90.0, recency=0.7)
+    assert weights.apart() == {
+        "embedding alone": ScoreWeights(embedding=0.5, half_life_days=90.0, recency=0.7),
+        "without embedding": replace(weights, embedding=0.0),
+        "learned relations alone": ScoreWeights(similar=2.0, half_life_days=90.0, recency=0.7),
+        "without learned relations": replace(weights, similar=0.0),
+    }
 
 
 def test_the_sequence_goes_by_each_products_latest_time_and_leaves_out_what_has_none() -> None:
