@@ -328,6 +328,7 @@ class Tidings:
         # The denial stands beside the value however far behind the first window.
         (f"{'It is a good camera to take along. ' * 80}It has no baize in it.", Reason.NEGATED),
     ],
+    ids=["stated", "denied", "anything but", "asked", "likened", "denied far behind"],
 )
 def test_what_a_head_reads_and_the_text_denies_is_rejected(
     vocabulary: Vocabulary, encoder: Encoder, said: str, dropped: Reason | None
@@ -338,7 +339,8 @@ def test_what_a_head_reads_and_the_text_denies_is_rejected(
     extraction = extractor.extract(
         Document("product:X100", DocumentKind.PRODUCT, f"{title}\n\n{said}", "X100", len(title))
     )
-    assert facts(extraction, "HAS_ATTRIBUTE") == (set() if dropped else {("HAS_ATTRIBUTE", "material=baize")})
+    named = {("HAS_ATTRIBUTE", "model number=x100")}
+    assert facts(extraction, "HAS_ATTRIBUTE") == (named if dropped else {*named, ("HAS_ATTRIBUTE", "material=baize")})
     assert [r.reason for r in extraction.rejected if r.detail == "Material: baize"] == ([dropped] if dropped else [])
     assert_sound(Document("product:X100", DocumentKind.PRODUCT, f"{title}\n\n{said}", "X100"), extraction)
 
