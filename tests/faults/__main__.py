@@ -47,7 +47,7 @@ def main() -> int:
             played += _all(scene, name, seeds, beside, fenced=not arguments.unfenced)
     say(table(played), sys.stdout)
     say(f"{len(played)} runs in {(time.monotonic() - began) / 60:.1f} minutes", sys.stdout)
-    broken = [one for one in played if one.violations]
+    broken = [one for one in played if one.complaints]
     for one in broken:
         say(f"Again: python -m tests.faults --kind {one.kind} --seed {one.seed}", sys.stderr)
     return 1 if broken else 0
@@ -71,7 +71,7 @@ def _all(scene: Scene, name: str, seeds: Iterable[int], beside: int, *, fenced: 
 def line(one: Played) -> str:
     """One run in a line, and what is wrong below it."""
     head = f"{one.kind} {one.seed}: {one.said}; recovered after {one.recovery_s:.1f} s, {one.seconds:.1f} s in all"
-    return "\n   BROKEN: ".join([head, *one.violations])
+    return "\n   BROKEN: ".join([head, *one.complaints])
 
 
 def table(played: Sequence[Played]) -> str:
@@ -80,7 +80,7 @@ def table(played: Sequence[Played]) -> str:
     for name in dict.fromkeys(one.kind for one in played):
         mine = [one for one in played if one.kind == name]
         longest_s = max(one.recovery_s for one in mine)
-        lines.append(f"{name:<10} {len(mine):>5} {sum(bool(o.violations) for o in mine):>7} {longest_s:>15.1f} s")
+        lines.append(f"{name:<10} {len(mine):>5} {sum(bool(o.complaints) for o in mine):>7} {longest_s:>15.1f} s")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from kg.settings import Settings
 from tests.app.following import following
 from tests.broker import PATIENCE_S, Broker, broker
 from tests.faults.network import EVENTS
-from tests.faults.outcome import Played, Scene, judged
+from tests.faults.outcome import Played, Scene
 from tests.faults.stream import different, from_clean, plain, rejects_of, shop_with_model, stream_plan, wait
 
 
@@ -64,7 +64,7 @@ def play(scene: Scene, seed: int) -> Played:
     if len(refused) != len(bad):
         wrong.append(f"There are {len(refused)} rejects instead of {len(bad)}.")
     said = f"the broker {'killed' if killed else 'frozen'}"
-    return judged("broker", seed, said, wrong[:5], recovery_s, time.monotonic() - began)
+    return Played("broker", seed, said, wrong[:5], recovery_s, time.monotonic() - began)
 
 
 @contextmanager

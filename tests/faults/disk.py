@@ -21,7 +21,7 @@ from embeddings import registry
 from kg import runs, streams
 from kg.errors import CheckpointError
 from tests.faults.network import EVENTS, grown, is_whole
-from tests.faults.outcome import Played, Scene, judged
+from tests.faults.outcome import Played, Scene
 from tests.faults.processes import context
 from tests.faults.readers import shape
 from tests.faults.stream import PATIENCE_S, from_clean, plain, rejects_of, shop_with_model, start, wait
@@ -60,7 +60,7 @@ def _checkpoint(scene: Scene, rng: random.Random, seed: int) -> Played:
     if registry.load(home).version != "m1":
         found.append("With room there is no checkpoint.")
     now = time.monotonic()
-    return judged("disk", seed, f"a checkpoint, {fits} of {whole} bytes fit", found, now - ended, now - began)
+    return Played("disk", seed, f"a checkpoint, {fits} of {whole} bytes fit", found, now - ended, now - began)
 
 
 def _saving(home: Path, fits: int) -> tuple[ForkServerProcess, float]:
@@ -119,7 +119,7 @@ def _rejects(scene: Scene, rng: random.Random, seed: int) -> Played:
         streamed, refused = plain(scene.store), rejects_of(source.rejects)
         found += from_clean(scene.store, source.kind, files, folder / "clean", streamed, refused)
     said = f"rejects of {2 * EVENTS} events, {fits} bytes fit"
-    return judged("disk", seed, said, found, recovery_s, time.monotonic() - began)
+    return Played("disk", seed, said, found, recovery_s, time.monotonic() - began)
 
 
 def _last_part(file: Path) -> bytes:

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.faults import broker_away, disk, network, posting, promotion, restart, world
 from tests.faults.clock import draw_skews
-from tests.faults.outcome import Played, Scene, judged
+from tests.faults.outcome import Played, Scene
 from tests.faults.plan import plan
 from tests.faults.stream import play_stream, stream_plan
 
@@ -52,14 +52,14 @@ def takeover(scene: Scene, seed: int) -> Played:
     found = [*report.violations] + ([] if report.takeovers else ["Nobody took the place of the one that was killed."])
     longest_s = max((report.recovery_s, *report.takeovers))
     said = f"a leader with a scheduler's usual times, replaced after {taken}"
-    return judged("takeover", seed, said, found, longest_s, time.monotonic() - began)
+    return Played("takeover", seed, said, found, longest_s, time.monotonic() - began)
 
 
 def stream(scene: Scene, seed: int) -> Played:
     """Followers of streams that are killed (:mod:`tests.faults.stream`)."""
     report = play_stream(scene.store, scene.connection, stream_plan(seed), scene.folder)
     said = f"{len(report.plan.cuts)} kills of a follower of {report.plan.kind}, {report.refused} refused"
-    return judged("stream", seed, said, list(report.differences), report.recovery_s, report.seconds)
+    return Played("stream", seed, said, list(report.differences), report.recovery_s, report.seconds)
 
 
 def clock(scene: Scene, seed: int) -> Played:
@@ -76,7 +76,7 @@ def clock(scene: Scene, seed: int) -> Played:
     first, second, last = sorted(skews, reverse=True)
     report = play_stream(scene.store, scene.connection, short, scene.folder, (first, second, first, last))
     said = f"clocks {ahead}: {len(report.plan.cuts)} kills of a follower"
-    return judged("clock", seed, said, list(report.differences), report.recovery_s, report.seconds)
+    return Played("clock", seed, said, list(report.differences), report.recovery_s, report.seconds)
 
 
 KINDS: Final = {

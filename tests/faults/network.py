@@ -25,7 +25,7 @@ from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.following import following
 from tests.faults import world
-from tests.faults.outcome import Played, Scene, judged
+from tests.faults.outcome import Played, Scene
 from tests.faults.plan import Plan
 from tests.faults.proxy import Proxy, draw_cuts
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
@@ -59,7 +59,7 @@ def _stream(scene: Scene, rng: random.Random, seed: int) -> Played:
     if left:
         found.append(f"{left} of {len(cuts)} cuts were not made.")
     said = "a stream, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
-    return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
+    return Played("network", seed, said, found, recovery_s, time.monotonic() - began)
 
 
 def _schedulers(scene: Scene, rng: random.Random, seed: int) -> Played:
@@ -75,7 +75,7 @@ def _schedulers(scene: Scene, rng: random.Random, seed: int) -> Played:
     if left:
         found.append(f"{left} of {len(cuts)} cuts were not made.")
     said = f"schedulers, {report.runs} runs, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
-    return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
+    return Played("network", seed, said, found, recovery_s, time.monotonic() - began)
 
 
 def _promotions(scene: Scene, rng: random.Random, seed: int) -> Played:
@@ -95,7 +95,7 @@ def _promotions(scene: Scene, rng: random.Random, seed: int) -> Played:
         recovery_s = proxy.recovery_s
     found = [*readers.wrong, *wrong_in_the_graph(scene.store, number)]
     said = f"{number - 1} promotions, " + ", ".join(f"{cut.how} at {cut.at}" for cut in cuts)
-    return judged("network", seed, said, found, recovery_s, time.monotonic() - began)
+    return Played("network", seed, said, found, recovery_s, time.monotonic() - began)
 
 
 def through(scene: Scene, proxy: Proxy) -> GraphStore:

@@ -29,7 +29,7 @@ from kg.app.receive import receive
 from kg.app.server import listening_at
 from kg.settings import Settings
 from kg.store import GraphStore
-from tests.faults.outcome import Played, Scene, judged
+from tests.faults.outcome import Played, Scene
 from tests.faults.processes import context
 from tests.faults.stream import PATIENCE_S, different, plain, shop_with_model, stream_plan, wait
 
@@ -81,7 +81,7 @@ def play(scene: Scene, seed: int) -> Played:
     pairs = different(streamed, plain(scene.store, ids=False))[:5]
     found += [f"{name}: {one} instead of {other}" for name, one, other in pairs]
     said = f"{KILLS} kills of an endpoint, {client.again} of {len(requests)} requests sent again"
-    return judged("post", seed, said, found, recovery_s, time.monotonic() - began)
+    return Played("post", seed, said, found, recovery_s, time.monotonic() - began)
 
 
 class _Client(threading.Thread):

@@ -21,7 +21,7 @@ from kg import localdb
 from kg.errors import CheckpointError
 from kg.store import GraphStore
 from tests.embeddings.worlds import QUICK
-from tests.faults.outcome import Played, Scene, judged
+from tests.faults.outcome import Played, Scene
 from tests.faults.processes import context
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
 from tests.faults.stream import PATIENCE_S, wait
@@ -58,7 +58,7 @@ def play(scene: Scene, seed: int) -> Played:
         found.append(f"The process that went on ended with {process.exitcode}.")
     found += [*readers.wrong, *_damaged(home), *wrong_in_the_graph(scene.store, _latest(home))]
     said = f"{len(kills)} kills of one that {'trains and promotes' if trains else 'promotes'}"
-    return judged("promotion", seed, said, found, longest_s, time.monotonic() - began)
+    return Played("promotion", seed, said, found, longest_s, time.monotonic() - began)
 
 
 def _live(store: GraphStore) -> str | None:

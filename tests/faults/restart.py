@@ -26,7 +26,7 @@ from tests.app.following import following
 from tests.faults import world
 from tests.faults.disk import limit
 from tests.faults.network import again, grown, is_whole
-from tests.faults.outcome import Played, Scene, judged
+from tests.faults.outcome import Played, Scene
 from tests.faults.plan import Plan
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
 from tests.faults.stream import from_clean, plain, rejects_of, shop_with_model, wait
@@ -90,7 +90,7 @@ def _stream(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fault)
         wait(lambda: is_whole(scene.store, files, source) and streams.count_waiting(scene.store) == 0)
     streamed, refused = plain(scene.store), rejects_of(source.rejects)
     found = from_clean(scene.store, source.kind, files, folder / "clean", streamed, refused)
-    return judged("restart", seed, f"a stream, Neo4j {how}", found, recovery_s, time.monotonic() - began)
+    return Played("restart", seed, f"a stream, Neo4j {how}", found, recovery_s, time.monotonic() - began)
 
 
 def _schedulers(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fault) -> Played:
@@ -106,7 +106,7 @@ def _schedulers(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fa
         act = world.Act(rng.uniform(0, 2.5), strike)
         report = world.play(scene.store, known, Plan(seed, 2, 0.0, ()), besides=[act], may_fail=True)
     said = f"schedulers, {report.runs} runs, Neo4j {how}"
-    return judged("restart", seed, said, list(report.violations), report.recovery_s, time.monotonic() - began)
+    return Played("restart", seed, said, list(report.violations), report.recovery_s, time.monotonic() - began)
 
 
 def _promotions(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fault) -> Played:
@@ -130,7 +130,7 @@ def _promotions(scene: Scene, rng: random.Random, seed: int, how: str, fault: Fa
         again(lambda: write_embeddings(store, shape(2 + PROMOTIONS)))
         again(lambda: registry.promote(store, f"m{2 + PROMOTIONS}"))
     found = [*readers.wrong, *wrong_in_the_graph(scene.store, 2 + PROMOTIONS)]
-    return judged("restart", seed, f"promotions, Neo4j {how}", found, recovery_s, time.monotonic() - began)
+    return Played("restart", seed, f"promotions, Neo4j {how}", found, recovery_s, time.monotonic() - began)
 
 
 def _own_store(scene: Scene) -> GraphStore:

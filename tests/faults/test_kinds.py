@@ -19,7 +19,7 @@ from kg.store import GraphStore
 from tests.faults.__main__ import table
 from tests.faults.clock import shift_clock
 from tests.faults.kinds import KINDS
-from tests.faults.outcome import RECOVERY_S, Played, Scene, judged, scene_at
+from tests.faults.outcome import RECOVERY_S, Played, Scene, scene_at
 from tests.faults.processes import context
 from tests.faults.proxy import How, draw_cuts
 from tests.faults.readers import reading, shape, told_apart, wrong_in_the_graph
@@ -40,13 +40,13 @@ def scene(store: GraphStore, database: localdb.Connection, tmp_path: Path) -> Sc
     ],
 )
 def test_nothing_is_lost_doubled_or_mixed(scene: Scene, kind: str, seed: int) -> None:
-    assert KINDS[kind].play(scene, seed).violations == ()
+    assert list(KINDS[kind].play(scene, seed).violations) == []
 
 
 @pytest.mark.servers
 def test_nothing_is_lost_where_neo4j_is_started_again(home: Path) -> None:
     with scene_at(home / "restarted") as scene:
-        assert KINDS["restart"].play(scene, 0).violations == ()
+        assert list(KINDS["restart"].play(scene, 0).violations) == []
 
 
 def _load_ahead(connection: localdb.Connection) -> None:
@@ -107,8 +107,8 @@ def test_a_seed_draws_the_same_cuts_and_all_kinds_of_them_are_drawn() -> None:
 
 def test_there_are_at_least_300_runs_and_a_table_tells_of_them() -> None:
     assert sum(kind.runs for kind in KINDS.values()) >= 300
-    late = judged("disk", 3, "…", [], RECOVERY_S + 1, 60.0)
-    assert late.violations == ("It took 31.0 s until the work went on.",)
+    late = Played("disk", 3, "…", (), RECOVERY_S + 1, 60.0)
+    assert late.complaints == ["It took 31.0 s until the work went on."]
     assert table([Played("disk", 1, "…", (), 2.0, 3.0), late, Played("clock", 0, "…", (), 1.0, 2.0)]).splitlines() == [
         "kind        runs  broken  longest recovery",
         "disk           2       1            31.0 s",
