@@ -13,6 +13,7 @@ from tests.faults.clock import draw_skews
 from tests.faults.outcome import Played, Scene
 from tests.faults.plan import plan
 from tests.faults.stream import play_stream, stream_plan
+from tests.faults.worker import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def scheduler(scene: Scene, seed: int, *, fenced: bool = True) -> Played:
     return _scheduler("scheduler", scene, seed, world.world_of(seed, scene.connection, fenced=fenced))
 
 
-def _scheduler(kind: str, scene: Scene, seed: int, at: world.World) -> Played:
+def _scheduler(kind: str, scene: Scene, seed: int, at: World) -> Played:
     began = time.monotonic()
     with world.known(scene.store, at) as known:
         report = world.play(scene.store, known, plan(seed))
