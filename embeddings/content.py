@@ -34,7 +34,7 @@ class Content:
         product = data["Product"]
         found = {name: product[name].numpy() for name in properties_of(product.keys()) if product[name].any()}
         # The encoder's are of unit length already, and stay to the last digit what they are.
-        return cls({name: rows if name == TEXT else unit(rows) for name, rows in found.items()})
+        return cls({name: rows if name == TEXT else unit_rows(rows) for name, rows in found.items()})
 
     @property
     def layout(self) -> dict[str, int]:
@@ -63,10 +63,11 @@ def properties_of(names: Iterable[str]) -> list[str]:
     return sorted((n for n in names if n == TEXT or n.startswith(SUPPLIED)), key=lambda n: (n != TEXT, n))
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Rows at unit length, float32; zero rows stay zero."""
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows, dtype=np.float32), where=length > 0).astype(np.float32)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-12).astype(np.float32)
+    return unit
 
 
 def placed(weight: np.ndarray, made_for: Mapping[str, int], layout: Mapping[str, int]) -> np.ndarray:

@@ -32,14 +32,14 @@ import torch.nn.functional as F
 
 from embeddings import finetuning
 from embeddings.choosing import Choice, similar_to
-from embeddings.content import Content, placed
+from embeddings.content import Content, placed, unit_rows
 from embeddings.export import NodeIndex
 from embeddings.features import Features
 from embeddings.finetuning import met_by
 from embeddings.gcn import normalised_adjacency
 from embeddings.livewrite import Known, LiveChange, Relations, changes, write_change
 from embeddings.mirror import Mirror, Renewed
-from embeddings.network import threads_for, unit_rows
+from embeddings.network import threads_for
 from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, live
 from embeddings.relations import prune_together, renewed

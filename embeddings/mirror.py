@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from torch_geometric.data import HeteroData
 
-from embeddings.content import TEXT, Content, properties_of, unit
+from embeddings.content import TEXT, Content, properties_of, unit_rows
 from embeddings.export import AGREED, INTERACTIONS, PRODUCT_RELATIONS, SHARED, SHOP, NodeIndex
 from embeddings.features import Features
 from embeddings.gcn import TypedEdges
@@ -183,7 +183,7 @@ class Mirror:
             for key, vector in read.items():
                 vectors[self.products.row(key)] = vector
             if name != TEXT:
-                vectors[touched] = unit(vectors[touched])
+                vectors[touched] = unit_rows(vectors[touched])
         return touched
 
     def _grow(self, grown: str = "", width: int = 0) -> None:

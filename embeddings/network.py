@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from embeddings.baselines import Ranker
+from embeddings.content import unit_rows
 from embeddings.evaluation import BATCH, validation_score
 from embeddings.gcn import HeteroLightGCN, normalised_adjacency, spectral_vectors
 from embeddings.losses import bpr_loss, contrastive_loss, softmax_loss
@@ -284,13 +285,6 @@ def vectors_of(model: HeteroLightGCN, x: Interactions) -> tuple[np.ndarray, np.n
     met[x.users] = True
     users, products = vectors[: x.n_users], vectors[x.n_users : x.n_users + x.n_products]
     return np.where(met[:, None], users, np.float32(0.0)), products
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows at unit length, float32; zero rows stay zero."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-12).astype(np.float32)
-    return unit
 
 
 def cosines(users: np.ndarray, products: np.ndarray) -> Ranker:

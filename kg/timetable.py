@@ -66,7 +66,8 @@ class Job:
 class Changes:
     """What somebody has set of a job, which stands in the graph so that all processes count the same slots.
 
-    What is None is as the job has it."""
+    What is None is as the job has it.
+    """
 
     cron: str | None = None
     every: timedelta | None = None
