@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "6"
+CODE_VERSION: Final = "7"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5

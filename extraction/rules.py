@@ -44,6 +44,8 @@ _SIMILE: Final = re.compile(r"\b(?:like|as|than)\s(?:a\s|an\s|the\s)?$", re.IGNO
 _FREE: Final = re.compile(r"(?P<what>.+?)[\s-]free", re.IGNORECASE)
 # "High quality" and "long lasting" measure nothing.
 _NO_MEASURE: Final = r"(?![ -](?:quality|end|performance|lasting|life|term|range|variety|bass|tension|output|speed))"
+# What may stand between "for" and a value that counts behind it alone: "for long days of hiking, travel and yoga".
+_BETWEEN: Final = r"(?:[\w'’-]+(?:\s|,\s|\s?[&/]\s?)){0,8}\Z"
 _PLUGS: Final = frozenset({"connector", "compatible mount"})
 # Words of these classes are no colours or materials, whatever they look like ("felt" the verb, "down" the adverb).
 _NEVER_VALUES: Final = frozenset({"ADP", "PRON", "SCONJ", "INTJ"})
@@ -73,6 +75,11 @@ class AttributeRules:
         self._matcher = PhraseMatcher(nlp.vocab, attr="LOWER")
         for form in self._values:
             self._matcher.add(form, _patterns(nlp, form))
+        self._behind = {
+            a.name: re.compile(rf"\b(?:{'|'.join(map(re.escape, a.behind))})\s{_BETWEEN}", re.IGNORECASE)
+            for a in vocabulary.attributes
+            if a.behind
+        }
         self._labels = _label_pattern(vocabulary)
         self._label_of = {
             label.casefold(): attribute.name
@@ -213,11 +220,9 @@ class AttributeRules:
         self, doc: Doc, text: str, is_title: bool
     ) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
         for span in _longest(doc, self._matcher(doc)):
-            if len(span) == 1 and not is_title and _is_other_word(span[0]):
-                continue
             if len(span.text) < 2 or (len(span) == 1 and span.text.islower() is False and _in_name(span)):
                 continue
-            readings = [r for r in self._values.get(span.label_, []) if is_title or self._attributes[r[0]].prose]
+            readings = [r for r in self._values.get(span.label_, []) if is_title or self._in_prose(r[0], span, text)]
             if not readings:
                 continue
             near = text[max(0, span.start_char - 25) : span.start_char].casefold()
@@ -226,6 +231,19 @@ class AttributeRules:
             confidence = (0.9 if is_title else 0.7) - (0.2 if len(readings) > 1 and not named else 0.0)
             end = span.start_char + len(span.text.rstrip("."))
             yield span.start_char, end, attribute, _Value(value), confidence
+
+    def _in_prose(self, attribute: str, span: Span, text: str) -> bool:
+        """Whether running text may state a value of the attribute by these words in this place."""
+        if not self._attributes[attribute].prose:
+            return False
+        behind = self._behind.get(attribute)
+        if behind is None:
+            return len(span) > 1 or not _is_other_word(span[0])
+        # "For running" is what a thing is for, "for running your amplifier" is not.
+        after = span.doc[span.end] if span.end < len(span.doc) else None
+        if span[-1].tag_ == "VBG" and after is not None and after.pos_ in ("DET", "PRON", "PROPN", "NUM"):
+            return False
+        return behind.search(text, max(0, span.start_char - 60), span.start_char) is not None
 
     def _quantities(self, text: str, title: str) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
         found = list(quantities(text))

@@ -62,6 +62,8 @@ class Attribute:
     """Smallest quantity, in ``unit``, that ``hints`` may make this attribute."""
     prose: bool = True
     """Whether running text states its values; otherwise only a title or a label does."""
+    behind: tuple[str, ...] = ()
+    """Words behind one of which alone running text states its values: "for hiking". Without any: anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def parse(content: bytes, source: str) -> Vocabulary:
 
 
 def _attribute(at: _Place, name: str, body: object) -> Attribute:
-    keys = {"description", "kind", "unit", "synonyms", "values", "bare", "hints", "least", "prose"}
+    keys = {"description", "kind", "unit", "synonyms", "values", "bare", "hints", "least", "prose", "behind"}
     fields = at.mapping(body, keys)
     try:
         kind = Kind(str(fields.get("kind")))
@@ -188,6 +190,7 @@ def _attribute(at: _Place, name: str, body: object) -> Attribute:
         hints=(at / "hints").words(fields.get("hints")),
         least=least,
         prose=at.flag(fields, "prose", default=True),
+        behind=(at / "behind").words(fields.get("behind")),
     )
 
 

@@ -40,6 +40,16 @@ def values(extraction: object) -> set[str]:
         # Words that mean too much else in running text count in a title alone.
         ("Lumo classic camera", "", {"style=classic"}),
         ("Lumo camera", "A classic among cameras.", set()),
+        # What it is for: in a title, behind a label, or behind "for" and its like.
+        ("Lumo hiking pole", "", {"use=hiking"}),
+        ("Lumo pole", "Ideal for: wildlife photography", {"use=wildlife"}),
+        (
+            "Lumo pole",
+            "Great for long days of hiking, camping and travel.",
+            {"use=hiking", "use=camping", "use=travel"},
+        ),
+        ("Lumo pole", "We were camping when it rained.", set()),
+        ("Lumo pole", "A stand for running your lamp.", set()),
         # What only sounds like a value.
         ("Lumo camera", "I felt good.", set()),
         ("Lumo filter", "Water like silk.", set()),
@@ -55,6 +65,7 @@ def test_attributes_are_read(read_product: Read, title: str, description: str, e
     [
         ("Comes without leather.", "negated", "material: leather"),
         ("No nylon in it.", "negated", "material: nylon"),
+        ("Not for outdoor use.", "negated", "use: outdoor use"),
         ("AA batteries not included.", "negated", "power source: AA batteries"),
         ("Latex-free and rubber-free.", "negated", "material: rubber"),
         ("Available in red, green and blue.", "alternative", "colour: green"),
