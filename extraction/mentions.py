@@ -127,6 +127,8 @@ class Claim:
     start: int
     end: int
     confidence: float
+    about: tuple[Mention, ...] = ()
+    """What else the same statement names: its evidence, too. The aspect by which two products are compared, say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -480,6 +480,8 @@ def _negated(token: Token) -> bool:
 
 
 def _denies(token: Token) -> bool:
+    if token.lower_ in ("less", "least") and token.dep_ == "advmod" and token.head.pos_ in ("ADJ", "ADV"):
+        return True  # "less comfortable", "least comfortable"
     if token.lower_ in ("hardly", "never", "nowhere"):
         return True
     if token.dep_ != "neg" and token.lower_ not in ("not", "n't"):

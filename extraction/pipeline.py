@@ -25,6 +25,7 @@ from extraction import language
 from extraction.beliefs import Answer
 from extraction.benchmarks import MarkedProduct
 from extraction.clauses import Clause, ClauseReader, Reading, clauses
+from extraction.comparisons import ComparisonRules
 from extraction.encoder import Encoder
 from extraction.linking import GOES_WITH, PARTED, Judge, Likeness, Linker
 from extraction.mentions import Claim, Lexicon, Mention, Question, Reason, words
@@ -32,7 +33,7 @@ from extraction.ner import BrandFinder
 from extraction.normalise import singular
 from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
 from extraction.products import CategoryFinder, ProductFinder, model_number, title_head
-from extraction.relations import RelationRules, bare_mentions, settle
+from extraction.relations import RelationRules, bare_mentions, is_free, settle
 from extraction.rules import AttributeRules
 from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
@@ -143,6 +144,7 @@ class Extractor:
         self._relations = RelationRules(vocabulary.accessories, self._brands, self._products, shelves)
         self._shelves = ShelfRules(lexicon, parts)
         self._opinions = OpinionRules(vocabulary, lexicon, self._nlp)
+        self._comparisons = ComparisonRules(vocabulary)
         names = {form: a.name for a in vocabulary.aspects for form in (a.name, *a.synonyms)}
         names |= {name: key for key, name in lexicon.aspects.items() if name not in names}
         self._linker = Linker(self.encoder.encode, names, threshold=ASPECT_THRESHOLD)
@@ -243,10 +245,44 @@ class Extractor:
                 )
                 draft.claims += found.claims
                 draft.rejected += found.rejected
+                self._compare(draft, window, doc, named, self._opinions.aspects(doc), title)
             else:
+                aspects = self._opinions.aspects(doc)
+                foreign = self._compare(draft, window, doc, named, aspects, title)
                 opinions = self._opinions.find(doc, 0, title=title)
-                draft.reviews.append(_Review(window, doc, title, self._opinions.aspects(doc), opinions))
+                for o in opinions:
+                    if not is_free(foreign, o.start, o.end):
+                        place = o.start + window.offset, o.end + window.offset
+                        draft.rejected.append(Rejected(Reason.COMPARED, f"opinion: {o.word}", document.id, *place))
+                own = [o for o in opinions if is_free(foreign, o.start, o.end)]
+                draft.reviews.append(_Review(window, doc, title, aspects, foreign, own))
         return draft
+
+    def _compare(
+        self,
+        draft: _Draft,
+        window: Window,
+        doc: Doc,
+        named: Sequence[Mention],
+        aspects: Sequence[tuple[int, int, str]],
+        title: str,
+    ) -> tuple[tuple[int, int], ...]:
+        """Read what the product is compared with; places of the window that judge the other one."""
+        if not named:
+            return ()
+        sku = draft.document.sku
+        known = self._products.entry(sku)
+        # Whose product it is the catalogue may not say, but the title does.
+        makers = {m.node.key for m in self._brands.mentions(title, words(title))} | {known.brand if known else None}
+        others = [m for m in named if m.node.label != "Brand" or m.node.key not in makers]
+        own = [(m.start - window.offset, m.end - window.offset) for m in named if m not in others]
+        own += [(n.start, n.end) for n in self._products.find(window.text, words(window.text)) if sku in n.skus]
+        found = self._comparisons.find(
+            doc, window.offset, document=draft.document.id, named=others, itself=own, aspects=aspects
+        )
+        draft.claims += found.claims
+        draft.rejected += found.rejected
+        return found.foreign
 
     def _read_title(self, document: Document, title: str, draft: _Draft) -> None:
         maker = self._brands.maker(document.text[:MAX_TEXT], document.title_end)
@@ -274,7 +310,8 @@ class Extractor:
         vectors: list[NDArray[np.float32]] = []
         for (draft, review), some in zip(owned, cut, strict=True):
             sentences = [(tokens, next(read)) for tokens in some]
-            review.opinions += self._opinions.learned([(t, one.triplets) for t, one in sentences], review.opinions)
+            learned = self._opinions.learned([(t, one.triplets) for t, one in sentences], review.opinions)
+            review.opinions += [o for o in learned if is_free(review.foreign, o.start, o.end)]
             offset = review.window.offset
             draft.opinions += [replace(o, start=o.start + offset, end=o.end + offset) for o in review.opinions]
             still_open = list(self._open_clauses(review)) if sentences else []
@@ -299,7 +336,7 @@ class Extractor:
         """The clauses of a window of a review in which no opinion is known yet."""
         return clauses(
             review.window.text,
-            covered=[(o.start, o.end) for o in review.opinions if o.aspect is not None],
+            covered=[*((o.start, o.end) for o in review.opinions if o.aspect is not None), *review.foreign],
             aspects=review.aspects,
             nouns=[singular(w.text) for w in words(title_head(review.title))[-2:]],
         )
@@ -412,6 +449,8 @@ class _Review:
     doc: Doc
     title: str
     aspects: Sequence[tuple[int, int, str]]
+    foreign: Sequence[tuple[int, int]]
+    """Places that judge another product."""
     opinions: list[Opinion]
 
 
@@ -536,6 +575,9 @@ def assemble(
             Relationship(subject, type_, ref, EXTRACTION, {"fact": bare.fact, "confidence": confidence})
         )
         proofs += [evidence(c.start, c.end, c.confidence, bare.fact, ref) for c in places]
+        for beside in dict.fromkeys(b for c in places for b in c.about):
+            nodes.setdefault(beside.node.ref, beside.node)
+            proofs.append(evidence(beside.start, beside.end, beside.confidence, bare.fact, beside.node.ref))
         claimed.update((ref, c.start) for c in same)
     stated = {ref for _, ref in grouped}
     seen: dict[NodeRef, int] = defaultdict(int)

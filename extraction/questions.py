@@ -78,7 +78,7 @@ class Question:
 
 _COMPARE: Final = re.compile(
     r"\b(?:compare[ds]?|comparison|comparing|differs?|differences?|different from|versus|vs)\b|"
-    r"\bwhich (?:one )?is better\b|\bbetter\b.*\bor\b",
+    r"\bwhich (?:one )?is better\b|\bbetter\b.*\bor\b|\b(?:better|worse) than\b|\bas good as\b",
     re.IGNORECASE,
 )
 _FITS: Final = re.compile(

@@ -201,5 +201,13 @@ MIGRATIONS = (
         ),
         _filter_vectors,
     ),
+    Migration(
+        "0009 comparisons",
+        tuple(
+            range_index_statement(i)
+            for i in schema.RANGE_INDEXES
+            if i.name in ("fact_better_than", "fact_worse_than", "fact_compared_with")
+        ),
+    ),
 )
 """The first always makes the schema as it is now; each later one, what a graph made before it lacks."""

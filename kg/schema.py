@@ -464,6 +464,7 @@ LABELS: Final[tuple[Label, ...]] = (
 )
 
 _PRODUCT_PAIR = (("Product", "Product"),)
+_COMPARED = (("Product", "Product"), ("Product", "Brand"))
 _INTERACTED = (("User", "Product"),)
 
 RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
@@ -512,6 +513,19 @@ RELATIONSHIP_TYPES: Final[tuple[RelationshipType, ...]] = (
     RelationshipType("PRAISED_FOR", "Reviewers like this about it.", (("Product", "Aspect"),), _FACT, extractable=True),
     RelationshipType(
         "CRITICISED_FOR", "Reviewers dislike this about it.", (("Product", "Aspect"),), _FACT, extractable=True
+    ),
+    RelationshipType(
+        "BETTER_THAN",
+        "A text prefers the product to the other one, or to that brand.",
+        _COMPARED,
+        _FACT,
+        extractable=True,
+    ),
+    RelationshipType(
+        "WORSE_THAN", "A text prefers the other one, or that brand, to the product.", _COMPARED, _FACT, extractable=True
+    ),
+    RelationshipType(
+        "COMPARED_WITH", "A text names the two side by side; neither wins.", _COMPARED, _FACT, extractable=True
     ),
     RelationshipType("WROTE", "Who wrote the review.", (("User", "Review"),), _FACT),
     RelationshipType("ABOUT", "What the review is about.", (("Review", "Product"),), _FACT),

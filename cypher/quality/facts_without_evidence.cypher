@@ -16,7 +16,8 @@ ORDER BY p.sku
 LIMIT $products
 CALL (p) {
   MATCH
-    (p)-[f:MADE_BY|IN_CATEGORY|HAS_ATTRIBUTE|COMPATIBLE_WITH|ACCESSORY_OF|DOES_NOT_FIT|PRAISED_FOR|CRITICISED_FOR]->(x)
+    (p)-[f:MADE_BY|IN_CATEGORY|HAS_ATTRIBUTE|COMPATIBLE_WITH|ACCESSORY_OF|DOES_NOT_FIT|PRAISED_FOR|CRITICISED_FOR
+    |BETTER_THAN|WORSE_THAN|COMPARED_WITH]->(x)
   WHERE f.source = 'extraction'
     AND NOT EXISTS { MATCH (:Evidence {fact: f.fact})-[:FROM]->(:Document) }
   WITH type(f) AS type, coalesce(x.sku, x.key, x.path) AS object, f.fact AS fact

@@ -1,14 +1,15 @@
 // title: Facts that answer a customer's question
-// description: What the graph knows of products in answer to a question of one of five kinds, each fact with its best
+// description: What the graph knows of products in answer to a question of one of six kinds, each fact with its best
 //   evidence. fits: whether the products go with the targets, as either's text or the catalogue says, of the target
 //   itself, its brand or its shelf; without skus whatever goes with the targets and has one of the words in its title;
 //   DOES_NOT_FIT means no. value: the attributes named in about, all of them when none is. opinion: praise and blame of
 //   the aspects in about, or of all. offer: price and stock. cheaper: what costs less on the same shelf or is a
-//   substitute, the most like it first; active and in stock. No row means: not known. `kg ask` makes the parameters
+//   substitute, the most like it first; active and in stock. compared: which of skus and targets texts prefer to which,
+//   by name. No row means: not known. `kg ask` makes the parameters
 //   from a question in words and a sentence from the rows.
-// param asks: STRING in fits|value|opinion|offer|cheaper -- the kind of question
+// param asks: STRING in fits|value|opinion|offer|cheaper|compared -- the kind of question
 // param skus: LIST<STRING> -- products that are asked about
-// param targets: LIST<STRING> = [] -- fits: products with which they should go
+// param targets: LIST<STRING> = [] -- fits: products with which they should go; compared: products beside them
 // param about: LIST<STRING> = [] -- value: attributes; opinion: keys of aspects; fits: words of titles, lower case
 // param limit: INTEGER = 50 -- most rows to return
 // example: {"asks": "fits", "skus": ["S1"], "targets": ["G1"]}
@@ -74,6 +75,12 @@ CALL () {
     MATCH (p:Product {sku: sku})-[f:PRAISED_FOR|CRITICISED_FOR]->(a:Aspect)
     WHERE size($about) = 0 OR a.key IN $about
     RETURN p, f, type(f) AS says, a.name AS object, a.key AS key, null AS number, 1.0 * coalesce(f.count, 1) AS weight
+  }
+  WHEN $asks = 'compared' THEN {
+    UNWIND $skus AS sku
+    MATCH (p:Product {sku: sku})-[f:BETTER_THAN|WORSE_THAN|COMPARED_WITH]->(t:Product)
+    WHERE t.sku IN $targets
+    RETURN p, f, type(f) AS says, t.title AS object, t.sku AS key, null AS number, 1.0 * coalesce(f.count, 1) AS weight
   }
   WHEN $asks = 'offer' THEN {
     UNWIND $skus AS sku

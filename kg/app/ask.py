@@ -349,23 +349,38 @@ def _cheaper(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
 
 
 def _compare(question: Question, lexicon: Lexicon, fetch: Fetch, subjects: Sequence[str]) -> Answer:
-    """Price and attributes of which the products differ, side by side; `product/compare` has all of them."""
+    """Which of them texts prefer, then price and attributes of which they differ; `product/compare` has all of them."""
     if len(subjects) < 2:
         return _unknown(question, "I need two products to compare: name them, or pass their skus.")
+    said = fetch(asks="compared", skus=subjects, targets=subjects)
+    preferred = dict.fromkeys(subjects, 0)
+    for row in said:
+        if row["says"] in _WINNER:
+            preferred[row[_WINNER[row["says"]]]] += row["texts"]
+    liked = [
+        f"{count} of the texts that compare them prefer {lexicon_title(lexicon, sku)}"
+        for sku, count in preferred.items()
+        if count
+    ]
     rows = [r for r in fetch(asks="offer", skus=subjects) if r["says"] == "price"]
     rows += fetch(asks="value", skus=subjects, about=list(question.attributes), limit=500)
     table: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for row in rows:
         table[row["says"]].setdefault(row["sku"], row)
     differing = {name: by for name, by in table.items() if len({r["object"] for r in by.values()}) > 1}
-    if not differing:
+    if not differing and not liked:
         return _unknown(question, f"Nothing is known in which {_names(subjects, lexicon)} differ.")
     lines = [
         f"{name}: " + ", ".join(f"{by[s]['title']} {by[s]['object']}" for s in subjects if s in by)
         for name, by in differing.items()
     ]
-    shown = [r for by in differing.values() for r in by.values()]
-    return Answer(question.text, question.asks, _listed(list(differing)), f"{'; '.join(lines)}.", _facts(shown))
+    shown = [*said[:SHOWN], *(r for by in differing.values() for r in by.values())]
+    verdict = _listed([*(["preference"] if liked else []), *differing])
+    return Answer(question.text, question.asks, verdict, f"{'; '.join([*liked, *lines])}.", _facts(shown))
+
+
+_WINNER: Final = {"BETTER_THAN": "sku", "WORSE_THAN": "key"}
+"""Which of a row's products a text prefers."""
 
 
 # --- words ----------------------------------------------------------------------------------------------------

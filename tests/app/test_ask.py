@@ -83,6 +83,19 @@ def test_answers(
     assert answer.text.startswith("Not known.") == (verdict == "not known")
 
 
+def test_a_comparison_says_which_one_texts_prefer(asker: Asker, shop_of_facts: GraphStore) -> None:
+    shop_of_facts.write(
+        "MATCH (g1:Product {sku: 'G1'}), (g2:Product {sku: 'G2'}) "
+        "CREATE (g2)-[:BETTER_THAN {source: 'extraction', fact: 'b1', confidence: 0.7, count: 2}]->(g1), "
+        "(g1)-[:WORSE_THAN {source: 'extraction', fact: 'b2', confidence: 0.7, count: 1}]->(g2), "
+        "(g1)-[:COMPARED_WITH {source: 'extraction', fact: 'b3', confidence: 0.7, count: 4}]->(g2)"
+    )
+    answer = asker.ask("Is the Ashdown S-200 better than the Birch dreadnought?")
+    assert answer.verdict == "preference, price, weight"
+    assert answer.text.startswith("3 of the texts that compare them prefer Birch dreadnought acoustic guitar; price:")
+    assert {f.says for f in answer.facts} == {"BETTER_THAN", "WORSE_THAN", "COMPARED_WITH", "price", "weight"}
+
+
 def test_the_command_prints_the_answer_with_the_sentence(kg: Kg, store: GraphStore) -> None:
     store.write(SHOP)
     shown = kg("ask", "Does the strap fit the S-200?").out

@@ -80,7 +80,7 @@ def test_the_product_itself_is_no_aspect(read_review: Read) -> None:
 
 
 def test_other_products_are_mentions_and_no_relations(read_review: Read) -> None:
-    extraction = read_review("Better than my Ashdown S-200.")
+    extraction = read_review("I own an Ashdown S-200, too.")
     assert facts(extraction) == set()
     (evidence,) = [e for e in extraction.graph.evidence if e.mentions and e.mentions.key == "G1"]
     assert (evidence.quote, evidence.fact) == ("Ashdown S-200", None)

@@ -128,9 +128,9 @@ def test_on_an_empty_graph_there_are_no_rows_and_no_errors(store: GraphStore, na
 
 @pytest.mark.parametrize("name", ["product/why", "quality/facts_without_evidence"])
 def test_queries_over_facts_name_every_type_that_is_extracted(name: str) -> None:
-    spelled = re.search(r"\[f:([A-Z_|]+)\]", QUERIES[name].cypher)
+    spelled = re.search(r"\[f:([A-Z_|\s]+)\]", QUERIES[name].cypher)
     assert spelled is not None
-    assert set(spelled[1].split("|")) == schema.EXTRACTABLE
+    assert {name.strip() for name in spelled[1].split("|")} == schema.EXTRACTABLE
 
 
 # --- product/ -------------------------------------------------------------------------------------------------
@@ -345,6 +345,43 @@ def test_the_reviews_summary_of_the_strap(shop: GraphStore) -> None:
         comfort,
     ]
     assert answer(shop, "product/reviews_summary", sku="S1", quotes=0)[1]["quotes"] == []
+
+
+def test_what_texts_compare_the_acoustic_guitar_with(shop: GraphStore) -> None:
+    assert answer(shop, "product/compared", sku="G2") == []
+    # Two texts on the acoustic prefer it to the electric guitar, by its sound; one on the electric prefers the
+    # acoustic, and one finds them alike. Three prefer Ashdown's.
+    shop.write(
+        "MATCH (g2:Product {sku: 'G2'}), (g1:Product {sku: 'G1'}), (b:Brand {key: 'ashdown'}) "
+        "CREATE (d:Document {id: 'review:r7', kind: 'review', sku: 'G2', title_end: 0, sha256: 'c', "
+        "text: 'I like it. The sound is warmer than my S-200. Good.'}), "
+        "(sound:Aspect {key: 'sound', name: 'sound'}), "
+        "(g2)-[:BETTER_THAN {source: 'extraction', fact: 'b1', confidence: 0.7, count: 2}]->(g1), "
+        "(g1)-[:WORSE_THAN {source: 'extraction', fact: 'b2', confidence: 0.7, count: 1}]->(g2), "
+        "(g1)-[:COMPARED_WITH {source: 'extraction', fact: 'b3', confidence: 0.7, count: 1}]->(g2), "
+        "(g2)-[:WORSE_THAN {source: 'extraction', fact: 'b4', confidence: 0.7, count: 3}]->(b), "
+        "(e:Evidence {id: 'e7', fact: 'b1', start: 39, end: 44, quote: 'S-200', confidence: 0.7})-[:FROM]->(d), "
+        "(e)-[:MENTIONS]->(g1), "
+        "(a:Evidence {id: 'e8', fact: 'b1', start: 15, end: 20, quote: 'sound', confidence: 0.6})-[:FROM]->(d), "
+        "(a)-[:MENTIONS]->(sound)"
+    )
+    guitar = {
+        "kind": "product",
+        "key": "G1",
+        "name": "Ashdown S-200 electric guitar",
+        "preferred": 3,
+        "other_preferred": 0,
+        "alike": 1,
+        "aspects": ["sound"],
+        "quote": "S-200",
+        "sentence": "The sound is warmer than my S-200.",
+        "document": "review:r7",
+    }
+    maker = {**dict.fromkeys(guitar), "kind": "brand", "key": "ashdown", "name": "Ashdown"}
+    maker |= {"preferred": 0, "other_preferred": 3, "alike": 0, "aspects": []}
+    assert answer(shop, "product/compared", sku="G2") == [guitar, maker]
+    (seen_from_there,) = answer(shop, "product/compared", sku="G1")
+    assert (seen_from_there["preferred"], seen_from_there["other_preferred"], seen_from_there["alike"]) == (0, 3, 1)
 
 
 # --- quality/ -------------------------------------------------------------------------------------------------

@@ -338,6 +338,7 @@ def _product(reader: Reader, asked: Asked) -> Page:
             "stated": [a for a in profile["attributes"] if set(a["sources"]) != {"extraction"}],
             "facts": [f for f in words.facts_of(reader.rows("product/why", sku=sku)) if f.type not in words.OPINIONS],
             "opinions": summary,
+            "compared": reader.rows("product/compared", sku=sku, limit=6),
             "stars": _if_moving(charts.line([r for r in over_time if r["aspect"] is None], "rating", 1.0, 5.0)),
             "sentiment": [
                 (aspect, line)

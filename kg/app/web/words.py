@@ -18,6 +18,9 @@ TERMS: Final[Mapping[str, str]] = {
     "ACCESSORY_OF": "made for it",
     "COMPATIBLE_WITH": "fits it",
     "DOES_NOT_FIT": "does not fit",
+    "BETTER_THAN": "preferred to",
+    "WORSE_THAN": "not preferred to",
+    "COMPARED_WITH": "compared with",
     "SUBSTITUTE_FOR": "takes its place",
     "VARIANT_OF": "variant",
     "BOUGHT_WITH": "bought together",
@@ -45,7 +48,7 @@ VERBS: Final[Mapping[str, str]] = {
 }
 """What a user did with a product."""
 
-OPINIONS: Final = ("PRAISED_FOR", "CRITICISED_FOR")
+OPINIONS: Final = ("PRAISED_FOR", "CRITICISED_FOR", "BETTER_THAN", "WORSE_THAN", "COMPARED_WITH")
 """Facts that are opinions: a page shows them where reviewers speak."""
 
 KINDS: Final[Mapping[str, str]] = {
