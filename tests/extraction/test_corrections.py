@@ -32,10 +32,12 @@ def test_a_line_says_what_the_text_says(tmp_path: Path) -> None:
         {"text": TEXT, "attribute": "Size", "value": "4 cm", "start": 10, "end": 14, "category": "Lure"},
     )
     assert read_corrections(file) == [
-        Correction(TEXT, "Brand", "Acme"),
+        Correction(TEXT, "Brand", "Acme", quote="Acme"),
         Correction(TEXT, "Colour", None),
-        Correction(TEXT, "Size", "4 cm", "Lure"),
+        Correction(TEXT, "Size", "4 cm", "Lure", "40mm"),
     ]
+    (example,) = as_examples(read_corrections(file), [])
+    assert example.targets == {"Brand": ("Acme",), "Colour": (), "Size": ("4 cm", "40mm")}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,16 @@ def test_lines_about_one_text_are_one_example() -> None:
     ]
 
 
+def test_a_text_without_a_category_has_that_of_titles_like_it() -> None:
+    known = [
+        *(MarkedProduct(f"Acme lure {n}mm", "", "Lure", {}) for n in range(4)),
+        *(MarkedProduct(f"Brook rod {n}m", "", "Rod", {}) for n in range(4)),
+    ]
+    texts = ("Nobody lure 3", "Brook fly rod 3\nwith a lure", "Tent 3")
+    corrections = [Correction(text, "Size", "3") for text in texts]
+    assert [e.category for e in as_examples(corrections, known)] == ["Lure", "Rod", ""]
+
+
 def test_a_home_learns_corrections_and_suggests_more(tmp_path: Path, encoder: Encoder) -> None:
     heads = tmp_path / "heads"
     train([as_file(tmp_path / "ae.jsonl", lures(48))], "ae", heads, encoder, recipe=QUICK)
@@ -89,6 +101,12 @@ def test_a_home_learns_corrections_and_suggests_more(tmp_path: Path, encoder: En
     assert evaluate(gold, "ae", after).total.f1 >= before - 0.005
     learned = as_file(tmp_path / "new.jsonl", [MarkedProduct(title, "", "Lure", {"Brand": ("Old Harbour",)})])
     assert evaluate(learned, "ae", after).total.f1 == 1.0
+    # Without a category, too, an attribute that is new to it is asked of such titles from then on.
+    line = {"text": "Old Pier lure 50mm blue", "attribute": "Pier", "value": "old pier", "start": 0, "end": 8}
+    correct(lines(tmp_path / "c2.jsonl", line), heads, encoder, recipe=QUICK)
+    taught = Heads.load(heads, encoder).values
+    assert taught is not None
+    assert "Pier" in taught.attributes("Lure")
     # What a person should look at next comes in the form in which corrections are given.
     rows = suggest(learned, "ae", after, limit=1)
     assert Correction.of_dict(rows[0]).value == "Old Harbour"
