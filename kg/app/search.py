@@ -124,6 +124,8 @@ LEAST_APART: Final = 1.0
 RELEVANT: Final = 2.33
 """From this mean judgment on a product counts as relevant."""
 FIRST: Final = 50
+DEEP: Final = 200
+"""How much of each list is fused."""
 _NEAR: Final = 1e-9
 
 
@@ -136,12 +138,16 @@ class Judgment:
     relevance: float
 
 
+Variant = Callable[["Prepared"], "Prepared"]
+"""Changes a prepared search."""
+
+
 def evaluate_search(
     store: GraphStore,
     settings: Settings,
     judgments: Iterable[Judgment],
     *,
-    variant: Callable[[Prepared], Prepared] = lambda prepared: prepared,
+    ways: Sequence[Variant] = (lambda prepared: prepared,),
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Search for every judged query and compare with the judgments; see :func:`measured`.
@@ -149,7 +155,8 @@ def evaluate_search(
     Every judged product gets its score from the query that ranks the catalogue, wherever in the order it stands.
 
     Args:
-        variant: changes a prepared search, to measure what a part of it is worth.
+        ways: changes of a prepared search, to measure what a part of it is worth; of several the first :data:`DEEP`
+            products each are fused by reciprocal rank, which takes the place of the score.
     """
     by_query: dict[str, dict[str, float]] = defaultdict(dict)
     for one in judgments:
@@ -159,18 +166,31 @@ def evaluate_search(
 
     def searched(prepared: Prepared) -> Searched:
         judged = by_query[prepared.typed]
-        first = [row["sku"] for row in searcher.run(prepared, limit=FIRST)]
-        scores = {
-            row["sku"]: row["score"] for row in searcher.run(prepared, skus=list(judged), limit=max(1, len(judged)))
-        }
+        changed = [change(prepared) for change in ways]
+        if len(changed) > 1:
+            ranked = reciprocal_ranks([[row["sku"] for row in searcher.run(one, limit=DEEP)] for one in changed])
+            progress(1)
+            return Searched(judged, {sku: ranked.get(sku, 0.0) for sku in judged}, frozenset([*ranked][:FIRST]))
+        (one,) = changed
+        first = [row["sku"] for row in searcher.run(one, limit=FIRST)]
+        scores = {row["sku"]: row["score"] for row in searcher.run(one, skus=list(judged), limit=max(1, len(judged)))}
         progress(1)
         return Searched(judged, scores, frozenset(first))
 
     found: list[Searched] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for begin in range(0, len(texts), PAGE):
-            found += pool.map(searched, map(variant, searcher.prepare(texts[begin : begin + PAGE])))
+            found += pool.map(searched, searcher.prepare(texts[begin : begin + PAGE]))
     return measured(found)
+
+
+def reciprocal_ranks(lists: Iterable[Sequence[str]]) -> dict[str, float]:
+    """Lists fused: each item's sum of 1 / (60 + rank), the best first (Cormack, Clarke and Büttcher 2009)."""
+    sums: dict[str, float] = defaultdict(float)
+    for ranked in lists:
+        for rank, item in enumerate(ranked, start=1):
+            sums[item] += 1.0 / (60 + rank)
+    return dict(sorted(sums.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from extraction.encoder import Encoder
 from kg import schema
 from kg.app import jobs
 from kg.app.benchmark_search import is_development, part_of
-from kg.app.search import Judgment, Searched, measured, read_judgments
+from kg.app.search import Judgment, Searched, measured, read_judgments, reciprocal_ranks
 from kg.errors import ExtractionError, InputError
 from kg.migrations import index_width, shape_vector_index
 from kg.store import GraphStore
@@ -155,3 +155,9 @@ def test_the_halves_of_the_queries_are_two_and_together_all() -> None:
     assert len(some) == 5
     assert some == part_of(judgments, "test", queries=5, seed=1)
     assert set(some) <= set(test)
+
+
+def test_lists_are_fused_by_reciprocal_rank() -> None:
+    fused = reciprocal_ranks([["a", "b", "c"], ["b", "d"]])
+    assert list(fused) == ["b", "a", "d", "c"]
+    assert fused["b"] == 1 / 62 + 1 / 61
