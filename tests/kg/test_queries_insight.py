@@ -114,36 +114,48 @@ def test_who_looked_and_went_away_is_an_audience_and_who_bought_is_none(shop: Gr
 # --- leaving --------------------------------------------------------------------------------------------------
 
 
-def test_risk_is_half_after_twice_the_usual_time(shop: GraphStore) -> None:
+def test_risk_grows_with_silence_by_everybodys_own_rhythm(shop: GraphStore) -> None:
     shop.write("MATCH (:User)-[r:BOUGHT]->() DELETE r")
     happened(shop, "weekly", "BOUGHT", "G1", [0, 7, 14, 21])
     happened(shop, "monthly", "BOUGHT", "G1", [0, 30])
     rows = answer(shop, "insight/churn_risk", category="Instruments", now="2026-04-05T00:00:00+00:00")  # day 35
+    # The mean of their rhythms, 18.5 days, counts as two gaps more: (21 + 37) / 5 and (30 + 37) / 3 days.
     assert rows == [
         {
             "user": "weekly",
-            "risk": pytest.approx(0.5),
+            "risk": pytest.approx(1 - 0.5 ** (14 / 11.6 - 1)),
             "silent_days": 14.0,
-            "usual_days": 7.0,
+            "usual_days": pytest.approx(11.6),
+            "falling": 0.0,
             "purchases": 4,
-            "reasons": ["silent for 14 days", "usually back after 7.0 days"],
+            "reasons": ["silent for 14 days", "usually back after 11.6 days"],
         },
         {
             "user": "monthly",
             "risk": 0.0,
             "silent_days": 5.0,
-            "usual_days": 30.0,
+            "usual_days": pytest.approx(67 / 3),
+            "falling": 0.0,
             "purchases": 2,
-            "reasons": ["silent for 5 days", "usually back after 30.0 days"],
+            "reasons": ["silent for 5 days", "usually back after 22.3 days"],
         },
     ]
+    alone = answer(shop, "insight/churn_risk", category="Instruments", now="2026-05-23T00:00:00+00:00")  # day 83
+    assert {r["user"]: r["risk"] > 0.5 for r in alone} == {"weekly": True, "monthly": True}
 
 
-def test_falling_interest_is_a_reason_of_its_own(shop: GraphStore) -> None:
+def test_falling_interest_counts_and_is_a_reason(shop: GraphStore) -> None:
     shop.write("MATCH (:User)-[r:BOUGHT]->() DELETE r")
-    happened(shop, "fading", "BOUGHT", "G1", [0, 1, 2, 20])
-    (row,) = answer(shop, "insight/churn_risk", category="Instruments")
-    assert row["reasons"][-1] == "fewer visits lately than before"
+    happened(shop, "fading", "BOUGHT", "G1", [0, 1, 2, 21])
+    happened(shop, "steady", "BOUGHT", "G1", [0, 7, 14, 21])
+    happened(shop, "growing", "BOUGHT", "G1", [0, 19, 20, 21])
+    rows = answer(shop, "insight/churn_risk", category="Instruments")
+    fading, *others = rows
+    # Those between lie at 1.5 in the mean, 9 days before the middle, of 21; two of them: 9 / (21 · sqrt(1 / 24)).
+    assert (fading["user"], fading["falling"]) == ("fading", pytest.approx(9 / 21 * 24**0.5))
+    assert fading["risk"] == pytest.approx(1 - 0.5 ** (fading["falling"] / 5))
+    assert fading["reasons"][-1] == "fewer visits lately than before"
+    assert [(r["falling"], r["risk"], len(r["reasons"])) for r in others] == [(0.0, 0.0, 2)] * 2
 
 
 def test_a_purchase_without_a_time_is_none_of_1970(shop: GraphStore) -> None:
