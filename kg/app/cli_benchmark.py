@@ -97,8 +97,8 @@ def extraction_values(
         list[str] | None,
         typer.Option(
             "--variant",
-            help="whole, without memory, without adapter or memory alone; of what was never seen: without kinds, "
-            "without hypernyms, without neighbours or without likeness; all.",
+            help="rules alone, whole, without memory, without adapter or memory alone; of what was never seen: "
+            "without kinds, without hypernyms, without neighbours or without likeness; all.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training, to look at it quickly.")] = None,
@@ -107,10 +107,10 @@ def extraction_values(
     ] = 5,
 ) -> None:
     """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""
-    from extraction.valuebench import SETS, VARIANTS
+    from extraction.valuebench import RULES, SETS, VARIANTS
     from kg.app import benchmark as measured
 
-    for given, known in ((sets, SETS), (variants, tuple(VARIANTS))):
+    for given, known in ((sets, SETS), (variants, (RULES, *VARIANTS))):
         if unknown := sorted(set(given or ()) - set(known)):
             raise KGError(f"{', '.join(unknown)}: expected one of {', '.join(known)}.")
     rows = measured.extraction_values(
