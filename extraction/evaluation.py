@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from extraction.benchmarks import SENTIMENTS, MarkedProduct, MarkedSentence, Triplet
 from extraction.mentions import Lexicon, ProductEntry, ProductLike, words
@@ -19,6 +19,10 @@ from kg.normalise import brand_key
 
 if TYPE_CHECKING:
     from extraction.triplets import ReadTriplet
+
+
+LEAST_SURE: Final = 0.5
+"""Confidence from which a brand counts as named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,45 @@ class BrandRecovery:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
+ReadMaker = Callable[[str, int], str | None]
+"""Text and the end of its title to the key of the brand, or ``None``."""
+
+
+def _by_finder(lexicon: Lexicon, common: frozenset[str]) -> ReadMaker:
+    finder = BrandFinder(lexicon, common)
+
+    def read(text: str, title_end: int) -> str | None:
+        mention = finder.maker(text, title_end)
+        return mention.node.key if mention and mention.confidence >= LEAST_SURE else None
+
+    return read
+
+
+def _by_known_name(lexicon: Lexicon, _common: frozenset[str]) -> ReadMaker:
+    gazetteer = Gazetteer({squash(form): key for key, name in lexicon.brands.items() for form in (key, name)})
+    return lambda text, _: next((name.key for name in gazetteer.find(text, words(text))), None)
+
+
+def _by_first_word(_lexicon: Lexicon, _common: frozenset[str]) -> ReadMaker:
+    return lambda text, title_end: next((brand_key(w.text) for w in words(text[:title_end])), None)
+
+
+BRAND_METHODS: Final[Mapping[str, Callable[[Lexicon, frozenset[str]], ReadMaker]]] = {
+    "whole": _by_finder,
+    "without other products' titles": lambda known, common: _by_finder(replace(known, products={}), common),
+    "the first known name in the text": _by_known_name,
+    "the first word of the title": _by_first_word,
+}
+"""How a brand is read: as built, without a part of it, and as simply as can be."""
+
+
 def brand_recovery(
     products: Sequence[ProductLike],
     *,
     common: frozenset[str],
     folds: int = 5,
     seed: int = 0,
-    threshold: float = 0.5,
+    method: Callable[[Lexicon, frozenset[str]], ReadMaker] | None = None,
 ) -> BrandRecovery:
     """Hide the brand of each fold of the products in turn, and ask the text for it.
 
@@ -77,7 +113,9 @@ def brand_recovery(
 
     Args:
         common: words of the language, see :func:`extraction.language.lemma_index`.
+        method: makes of what is known, and of these words, a reader; that of :class:`BrandFinder` by default.
     """
+    method = method or BRAND_METHODS["whole"]
     order = list(range(len(products)))
     random.Random(seed).shuffle(order)
     whole = Lexicon.of_products(products)
@@ -85,14 +123,13 @@ def brand_recovery(
     wrong: list[tuple[str, str, str | None]] = []
     for fold in range(folds):
         hidden = {products[i].sku for i in order[fold::folds]}
-        finder = BrandFinder(_without_brands(whole, hidden), common)
+        read = method(_without_brands(whole, hidden), common)
         for product in products:
             right = brand_key(product.brand) if product.brand else ""
             if product.sku not in hidden or not right:
                 continue
             text = f"{product.title}\n\n{product.description}"
-            mention = finder.maker(text, len(product.title))
-            answer = mention.node.key if mention and mention.confidence >= threshold else None
+            answer = read(text, len(product.title))
             stated = states_name(text, right)
             counts["products"] += 1
             counts["stated"] += stated

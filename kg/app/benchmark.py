@@ -103,7 +103,7 @@ def load_speed(settings: Settings, *, products: int, events: int) -> dict[str, A
 def brand_recovery(
     settings: Settings, products: Path, *, format: Literal["native", "amazon"], folds: int
 ) -> dict[str, Any]:
-    """Hide each fold's brands in turn; see :func:`extraction.evaluation.brand_recovery`."""
+    """Hide each fold's brands in turn, and read them in every way; see :func:`extraction.evaluation.brand_recovery`."""
     from extraction import evaluation, language  # spaCy takes seconds to import
 
     records = list(corpus.read_products(products, format=format, rejects=lambda _: None))
@@ -111,6 +111,11 @@ def brand_recovery(
     common = language.lemma_index() | vocabulary.load(settings.vocabulary).words()
     found = evaluation.brand_recovery(records, common=common, folds=folds, seed=settings.seed)
     seconds = time.perf_counter() - started
+    others = {
+        name: evaluation.brand_recovery(records, common=common, folds=folds, seed=settings.seed, method=method)
+        for name, method in evaluation.BRAND_METHODS.items()
+        if name != "whole"
+    }
     return {
         "products": found.products,
         "stated": found.stated,
@@ -120,6 +125,10 @@ def brand_recovery(
         "precision_all": round(found.precision_all, 4),
         "f1": round(found.f1, 4),
         "seconds": round(seconds, 1),
+        "beside": {
+            name: {"recall": round(r.recall, 4), "precision": round(r.precision, 4), "f1": round(r.f1, 4)}
+            for name, r in others.items()
+        },
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from extraction.evaluation import brand_recovery, states_name
+from extraction.evaluation import BRAND_METHODS, brand_recovery, states_name
 from extraction.language import lemma_index
 from kg.records import ProductRecord
 
@@ -38,6 +38,21 @@ def test_a_hidden_brand_is_not_in_the_lexicon() -> None:
     # With one fold everything is hidden, and "Orange" is then an ordinary word.
     orange = [product("1", "Orange practice amplifier", "Orange"), product("2", "Orange bass amplifier", "Orange")]
     assert brand_recovery(orange, common=lemma_index(), folds=1).found == 0
+
+
+def test_simpler_ways_stand_beside() -> None:
+    first, known, alone = (
+        brand_recovery(SHOP, common=lemma_index(), folds=5, seed=0, method=BRAND_METHODS[name])
+        for name in (
+            "the first word of the title",
+            "the first known name in the text",
+            "without other products' titles",
+        )
+    )
+    # "Guitar" and "Zarniwoop" are no brands of theirs; Quendl, hidden, is known to nobody.
+    assert (first.found, first.answered) == (9, 10)
+    assert (known.found, known.answered) == (9, 9)
+    assert (alone.found, alone.answered) == (9, 10)
 
 
 def test_the_seed_decides_the_folds() -> None:
