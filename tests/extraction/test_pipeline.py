@@ -51,6 +51,7 @@ HOSTILE = [
     "((((((((((" * 300,
     "no no no not not n't never " * 200,
     "fits the X100 " * 300,
+    "better than the X200 as good as the X200 " * 150,
     "10 x 10 x 10 x 10 cm " * 300,
     "\r\n\r\n".join("The sound is great" for _ in range(200)),
     "́̂" * 500,
@@ -59,6 +60,7 @@ HOSTILE = [
 
 PIECES = [
     *sorted(word_set("Lumo X100 X200 fits not great sound strap the is black 5 cm . , but no hum Colour: battery for")),
+    *sorted(word_set("better than as good prefer to this my less comfortable hiking")),
     *("\n", "’s", "™", "🎸", "\u202e"),
 ]
 
@@ -163,6 +165,16 @@ def test_documents_are_read_as_they_are_asked_for(extractor: Extractor) -> None:
 def test_hostile_texts_break_nothing(extractor: Extractor, text: str, kind: DocumentKind) -> None:
     document = Document("d", kind, text, "X100", min(20, len(text)))
     assert_sound(document, extractor.extract(document))
+
+
+def test_a_hundred_kilobytes_of_prose_are_read_to_the_end(extractor: Extractor) -> None:
+    said = "The sound is great, but the strap is flimsy; it does not fit the X200, which is heavier than this. "
+    text = said * (100_000 // len(said)) + "It also works with the Ashdown S-200."
+    document = Document("d", DocumentKind.REVIEW, text, "X100")
+    extraction = extractor.extract(document)
+    assert_sound(document, extraction)
+    assert ("COMPATIBLE_WITH", "G1") in facts(extraction)
+    assert {("PRAISED_FOR", "sound"), ("DOES_NOT_FIT", "X200")} <= facts(extraction)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
