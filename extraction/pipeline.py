@@ -342,23 +342,29 @@ class Extractor:
         )
 
     def _ask_heads(self, drafts: Sequence[_Draft]) -> None:
-        """Add the attribute values that the trained head reads in products of categories it was trained on."""
+        """Add the attribute values that the trained head reads.
+
+        It is asked what its training marked in texts of the category, and what the vocabulary wants asked of all.
+        """
         model = self._heads.values
         if model is None:
             return
         asked: list[tuple[_Draft, MarkedProduct]] = []
+        always = frozenset(a.name for a in self._vocabulary.attributes if a.ask)
         for draft in drafts:
-            known = self._products.entry(draft.document.sku)
-            if draft.document.kind is not DocumentKind.PRODUCT or known is None or known.category is None:
+            if draft.document.kind is not DocumentKind.PRODUCT:
                 continue
-            for category in (known.category, known.category.rpartition(PATH_SEPARATOR)[2]):
-                attributes = model.attributes(category)
-                if attributes:
-                    text, end = draft.document.text, draft.document.title_end
-                    asked.append(
-                        (draft, MarkedProduct(text[:end], text[end:].strip(), category, dict.fromkeys(attributes, ())))
-                    )
-                    break
+            known = self._products.entry(draft.document.sku)
+            path = (known.category if known else None) or ""
+            # A head knows a shelf by its path or by its name alone.
+            names = (path, path.rpartition(PATH_SEPARATOR)[2])
+            category = next((name for name in names if model.attributes(name)), names[-1])
+            trained = model.attributes(category)
+            attributes = sorted(trained | (always - {self._attributes.attribute_named(a) for a in trained}))
+            if attributes:
+                text, end = draft.document.text, draft.document.title_end
+                product = MarkedProduct(text[:end], text[end:].strip(), category, dict.fromkeys(attributes, ()))
+                asked.append((draft, product))
         for (draft, _), answers in zip(asked, model.answer([p for _, p in asked]), strict=True):
             for name, answer in sorted(answers.items()):
                 self._add_learned(draft, name, answer)

@@ -64,6 +64,8 @@ class Attribute:
     """Whether running text states its values; otherwise only a title or a label does."""
     behind: tuple[str, ...] = ()
     """Words behind one of which alone running text states its values: "for hiking". Without any: anywhere."""
+    ask: bool = False
+    """Whether a trained head is asked for it in every product's text, though nothing was marked with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def parse(content: bytes, source: str) -> Vocabulary:
 
 
 def _attribute(at: _Place, name: str, body: object) -> Attribute:
-    keys = {"description", "kind", "unit", "synonyms", "values", "bare", "hints", "least", "prose", "behind"}
+    keys = {"description", "kind", "unit", "synonyms", "values", "bare", "hints", "least", "prose", "behind", "ask"}
     fields = at.mapping(body, keys)
     try:
         kind = Kind(str(fields.get("kind")))
@@ -191,6 +193,7 @@ def _attribute(at: _Place, name: str, body: object) -> Attribute:
         least=least,
         prose=at.flag(fields, "prose", default=True),
         behind=(at / "behind").words(fields.get("behind")),
+        ask=at.flag(fields, "ask", default=False),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -139,7 +139,7 @@ def test_a_review_gives_opinions_and_what_it_goes_with(extractor: Extractor) -> 
 
 
 def test_a_batch_gives_what_each_document_gives_alone(extractor: Extractor) -> None:
-    documents = [DESCRIPTION, REVIEW, dataclasses.replace(DESCRIPTION, id="product:2", text="", title_end=0), REVIEW]
+    documents = [DESCRIPTION, REVIEW, replace(DESCRIPTION, id="product:2", text="", title_end=0), REVIEW]
     together = list(extractor.extract_all(iter(documents), batch_size=3))
     assert [e.document for e in together] == [d.id for d in documents]
     for document, extraction in zip(documents, together, strict=True):
@@ -355,6 +355,36 @@ def test_what_a_head_reads_and_the_text_denies_is_rejected(
     assert facts(extraction, "HAS_ATTRIBUTE") == (named if dropped else {*named, ("HAS_ATTRIBUTE", "material=baize")})
     assert [r.reason for r in extraction.rejected if r.detail == "Material: baize"] == ([dropped] if dropped else [])
     assert_sound(Document("product:X100", DocumentKind.PRODUCT, f"{title}\n\n{said}", "X100"), extraction)
+
+
+class Listener:
+    """Stands in for a head that was trained on cameras' colours: notes what it is asked and answers nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def attributes(self, category: str) -> frozenset[str]:
+        return frozenset({"Color"}) if category == "Cameras" else frozenset()
+
+    def answer(self, products: Sequence[MarkedProduct]) -> list[dict[str, Answer]]:
+        self.asked += [(p.category, tuple(p.targets)) for p in products]
+        return [{} for _ in products]
+
+
+def test_a_head_is_asked_what_the_vocabulary_wants_asked(vocabulary: Vocabulary, encoder: Encoder) -> None:
+    def asked(*names: str) -> list[tuple[str, tuple[str, ...]]]:
+        known = replace(vocabulary, attributes=tuple(replace(a, ask=a.name in names) for a in vocabulary.attributes))
+        head = Listener()
+        heads = Heads(values=cast("ValueModel", head), version="t")
+        extractor = Extractor(known, CAMERAS, encoder, heads=heads, clock=lambda: NOW)
+        extractor.extract(Document("product:X100", DocumentKind.PRODUCT, "Lumo X100 mirrorless camera", "X100", 27))
+        extractor.extract(Document("product:NEW", DocumentKind.PRODUCT, "Lumo tripod", "NEW", 11))
+        return head.asked
+
+    # Under "Photo > Cameras" the head knows the shelf by its name; of what it was not trained on it is not asked.
+    assert asked() == [("Cameras", ("Color",))]
+    # "Color" is the vocabulary's colour, and is asked once.
+    assert asked("colour", "style") == [("Cameras", ("Color", "style")), ("", ("colour", "style"))]
 
 
 def test_reading_a_document_twice_gives_the_same(read_review: Read) -> None:
