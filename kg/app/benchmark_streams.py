@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import orjson
@@ -31,6 +32,7 @@ from kg.app.benchmark_serving import synthetic_shop
 from kg.app.follow import Source
 from kg.app.shop import write_shop
 from kg.errors import BenchmarkError
+from kg.localdb import bolt
 from kg.queries import Query
 from kg.records import ProductRecord
 from kg.settings import Settings
@@ -51,6 +53,9 @@ NEW: Final = "new-"
 """What the skus of new products begin with."""
 
 Say = Callable[[str], None]
+Way = Literal["file", "post"]
+Hand = Callable[[corpus.Kind, Mapping[str, Any]], float]
+"""Hands over a record of a kind; gives the moment at which that began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,9 @@ class Sibling:
 
 
 def freshness(
-    settings: Settings, *, products: int | None, texts: int, events: int, keep: bool, say: Say
+    settings: Settings, *, products: int | None, texts: int, events: int, by: Way, keep: bool, say: Say
 ) -> dict[str, Any]:
-    """Seconds from handing a line to the follower until a recommendation shows it: p50, p95, p99 over the lines.
+    """Seconds from handing a record over until a recommendation shows it: p50, p95, p99 over the lines.
 
     A new product is the sibling of one that counts more for a user than for anybody, and told in its words under
     a new name; it is served when that user's recommendations hold it. An event is a look at a product that the user
@@ -79,21 +84,23 @@ def freshness(
 
     Args:
         products: of the synthetic shop; ``None`` for the bundled one.
+        by: whether a record is a line of a file that is followed, or a request to the receiver, from its first byte on.
     """
     with _shop(settings, products, keep=keep, say=say) as (home, store), tempfile.TemporaryDirectory() as folder:
         query = catalogue.find("recommend/for_user")
         _remove_new(store)  # what a run that was cut off left in a shop that is kept
         siblings = _siblings(store, settings, texts + WARM_UP, bundled=products is None)
         users = _users(store, events + WARM_UP, np.random.default_rng(settings.seed))
-        with _followers(home, Path(folder), ("products", "events")) as files:
+        with _handed(by, home, Path(folder)) as hand:
             say(f"Handing over {len(siblings)} new products.")
-            shown = [_until_shown(store, query, files["products"], s, n) for n, s in enumerate(siblings)][WARM_UP:]
+            shown = [_until_shown(store, query, hand, s, n) for n, s in enumerate(siblings)][WARM_UP:]
             say(f"Handing over {len(users)} events.")
-            changed = [_until_changed(store, query, files["events"], user) for user in users][WARM_UP:]
+            changed = [_until_changed(store, query, hand, user) for user in users][WARM_UP:]
         _remove_new(store)
         there = store.read("MATCH (p:Product) WHERE p.active RETURN count(p) AS n")[0]["n"]
     ranks = [rank for _, rank in shown if rank is not None]
     return {
+        "handed over by": by,
         "products in the shop": there,
         "new product, seconds until recommended": _percentiles([seconds for seconds, _ in shown]),
         "new product, share within the first ten": round(sum(r <= FIRST for r in ranks) / max(1, len(shown)), 2),
@@ -103,7 +110,7 @@ def freshness(
 
 
 def _until_shown(
-    store: GraphStore, query: Query, file: Path, sibling: Sibling, number: int
+    store: GraphStore, query: Query, hand: Hand, sibling: Sibling, number: int
 ) -> tuple[float | None, int | None]:
     """Seconds, and at which rank it is then."""
     sku = f"{NEW}{number}"
@@ -116,7 +123,7 @@ def _until_shown(
         record["brand"] = sibling.brand
     if sibling.category:
         record["categories"] = [sibling.category.split(" > ")]
-    began = _append(file, record)
+    began = hand("products", record)
     asked = {"user": sibling.user, "limit": LIMIT}
     rank: int | None = None
 
@@ -133,7 +140,7 @@ def _until_shown(
 
 
 def _until_changed(
-    store: GraphStore, query: Query, file: Path, user: tuple[str, str]
+    store: GraphStore, query: Query, hand: Hand, user: tuple[str, str]
 ) -> tuple[float | None, float | None]:
     name, sku = user
     asked = {"user": name, "limit": LIMIT}
@@ -146,7 +153,7 @@ def _until_changed(
         return store.read(cypher, user=name)[0]["vector"]
 
     before, place = rows(), vector()
-    began = _append(file, {"user": name, "sku": sku, "type": "viewed", "at": int(time.time()), "value": 30})
+    began = hand("events", {"user": name, "sku": sku, "type": "viewed", "at": int(time.time()), "value": 30})
     return _wait(began, lambda: rows() != before), _wait(began, lambda: vector() != place)
 
 
@@ -155,11 +162,21 @@ def _remove_new(store: GraphStore) -> None:
     removal.remove(store, "products", [row["sku"] for row in rows])
 
 
-def _append(file: Path, record: Mapping[str, Any]) -> float:
-    """Hand over one line; when that was."""
-    with file.open("ab") as stream:
-        stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-    return time.perf_counter()
+@contextmanager
+def _handed(by: Way, home: Path, folder: Path) -> Iterator[Hand]:
+    if by == "post":
+        with _receiver(home) as hand:
+            yield hand
+        return
+    with _followers(home, folder, ("products", "events")) as files:
+
+        def append(kind: corpus.Kind, record: Mapping[str, Any]) -> float:
+            began = time.perf_counter()
+            with files[kind].open("ab") as stream:
+                stream.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+            return began
+
+        yield append
 
 
 def _wait(began: float, served: Callable[[], bool]) -> float | None:
@@ -292,26 +309,55 @@ def _users(store: GraphStore, count: int, rng: np.random.Generator) -> list[tupl
 def _followers(home: Path, folder: Path, kinds: Sequence[corpus.Kind]) -> Iterator[dict[str, Path]]:
     """The command itself, a process for each kind; the file of each kind that it follows."""
     files: dict[str, Path] = {}
-    processes = []
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("NEO4J_", "KG_"))} | {"KG_HOME": str(home)}
-    try:
+    with ExitStack() as processes:
         for kind in kinds:
             (folder / kind).mkdir()
             files[kind] = folder / kind / "stream.jsonl"
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "kg.app.cli", "ingest", kind, str(folder / kind), "--follow"],
-                    env=environment,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
+            processes.enter_context(_following(home, kind, str(folder / kind)))
         yield files
+
+
+@contextmanager
+def _following(home: Path, kind: str, source: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("NEO4J_", "KG_"))} | {"KG_HOME": str(home)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kg.app.cli", "ingest", kind, source, "--follow"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
     finally:
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
-        for process in processes:
-            process.wait(PATIENCE_S)
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+
+
+@contextmanager
+def _receiver(home: Path) -> Iterator[Hand]:
+    """The command itself, to which records are posted."""
+    address = f"http://{bolt.LOOPBACK}:{bolt.free_port()}"
+    with _following(home, "all", address) as process:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                opener.open(f"{address}/health/live", timeout=1).close()
+                break
+            except OSError as error:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise BenchmarkError(f"Nobody listens at {address}: {error}.") from error
+                time.sleep(0.1)
+
+        def post(kind: corpus.Kind, record: Mapping[str, Any]) -> float:
+            request = urllib.request.Request(
+                f"{address}/{kind}", orjson.dumps(record), {"Content-Type": "application/json"}
+            )
+            began = time.perf_counter()
+            opener.open(request, timeout=PATIENCE_S).close()
+            return began
+
+        yield post
 
 
 # --- how much may come ----------------------------------------------------------------------------------------

@@ -340,13 +340,20 @@ def freshness(
     ] = None,
     texts: Annotated[int, typer.Option(min=1, help="New products, handed over one after the other.")] = 100,
     events: Annotated[int, typer.Option(min=1, help="Events, likewise.")] = 200,
+    by: Annotated[
+        Literal["file", "post"],
+        typer.Option(help="As lines of a file that is followed, or as requests to the receiver."),
+    ] = "file",
     keep: Annotated[bool, typer.Option("--keep", help="Keep a synthetic shop for the next run.")] = False,
     json: Json = False,
 ) -> None:
     """Seconds from a new product's text, and from an event, to the recommendation that shows it; nothing is trained."""
     from kg.app import benchmark_streams as measured
 
-    show(measured.freshness(Settings.load(), products=products, texts=texts, events=events, keep=keep, say=_say), json)
+    report = measured.freshness(
+        Settings.load(), products=products, texts=texts, events=events, by=by, keep=keep, say=_say
+    )
+    show(report, json)
 
 
 @app.command("streams")
