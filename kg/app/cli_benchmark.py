@@ -153,6 +153,18 @@ def index(json: Json = False) -> None:
     show({"recall@20": round(recall, 4)}, json, f"recall@20 {recall:.4f}")
 
 
+@app.command("index-settings")
+def index_settings(
+    products: Annotated[int, typer.Option(min=1000, help="Vectors in the index.")] = 50_000,
+    queries: Annotated[int, typer.Option(min=1, help="Searches.")] = 1000,
+    json: Json = False,
+) -> None:
+    """Recall@20, milliseconds and seconds of building of the vector index by its settings, in a Neo4j of its own."""
+    from kg.app import benchmark_index as measured
+
+    show(measured.index_settings(Settings.load(), products=products, queries=queries, say=_say), json)
+
+
 @app.command("round-trip")
 def round_trip(
     edges: Annotated[int, typer.Option(min=1, help="Relationships to export.")] = 800_000,
