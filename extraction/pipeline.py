@@ -245,7 +245,8 @@ class Extractor:
                 )
                 draft.claims += found.claims
                 draft.rejected += found.rejected
-                self._compare(draft, window, doc, named, self._opinions.aspects(doc), title)
+                if named:
+                    self._compare(draft, window, doc, named, self._opinions.aspects(doc), title)
             else:
                 aspects = self._opinions.aspects(doc)
                 foreign = self._compare(draft, window, doc, named, aspects, title)
