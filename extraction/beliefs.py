@@ -7,6 +7,7 @@ training, says from which one on a value is answered, and how often such answers
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -73,6 +74,21 @@ class Belief:
     def best(self) -> Answer:
         """The most probable value, whatever the probability of "not stated"."""
         return self.values[0] if self.values else Answer(None, 0.0)
+
+    def mixed(self, other: Belief, share: float) -> Belief:
+        """The mean of two beliefs, with this share of the other; a value's place is that of the surer of the two."""
+        chances: dict[str | None, float] = defaultdict(float)
+        places: dict[str | None, Answer] = {}
+        for belief, weight in ((self, 1.0 - share), (other, share)):
+            for answer in belief.values:
+                chances[answer.value] += weight * answer.probability
+                if answer.value not in places or places[answer.value].probability < answer.probability:
+                    places[answer.value] = answer
+        order = sorted(chances, key=lambda v: (-chances[v], v or ""))
+        return Belief(
+            (1.0 - share) * self.silent + share * other.silent,
+            tuple(replace(places[v], probability=chances[v]) for v in order),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,8 @@ class Memory:
         self.asked: Counter[tuple[str, str]] = Counter()
         self.silent: Counter[tuple[str, str]] = Counter()
         """How often an attribute was looked for, and how often in vain."""
+        self.texts: Counter[str] = Counter()
+        """Category → how many texts of it were counted."""
         self.attributes: dict[str, int] = {}
         """Attribute → its row in the tables."""
         self._anywhere: dict[str, Counter[str]] = defaultdict(Counter)
@@ -205,6 +207,7 @@ class Memory:
         text = cut(product)
         for number in [self._word(word) for word in dict.fromkeys(text.folded)]:
             self._general[number] += times
+        self.texts[product.category] += times
         phrases = _phrases(text)
         here = self._phrases_here[product.category]
         for phrase in phrases:

@@ -59,6 +59,38 @@ def test_the_memory_answers_alone(kin: Kin) -> None:
     assert [said(a) for a in alone.answer(new)] == [expected(p) for p in new]
 
 
+def test_beliefs_are_mixed_by_value() -> None:
+    one = Belief(0.2, (Answer("red", 0.5, "Red", 0), Answer("blue", 0.3, "blue")))
+    other = Belief(0.4, (Answer("blue", 0.6, "Blue", 1),))
+    mixed = one.mixed(other, 0.5)
+    assert mixed.silent == pytest.approx(0.3)
+    assert [(a.value, a.quote, a.nth) for a in mixed.values] == [("blue", "Blue", 1), ("red", "Red", 0)]
+    assert [a.probability for a in mixed.values] == pytest.approx([0.45, 0.25])
+    assert one.mixed(other, 0.0).best == one.best
+
+
+def test_in_a_category_without_texts_what_is_known_elsewhere_is_asked_as_if_it_were_new_too(
+    model: ValueModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (product,) = [replace(p, category="Rod") for p in lures(1, first=100)]
+
+    def chances(share: float) -> dict[str, dict[str | None, float]]:
+        monkeypatch.setattr("extraction.values.AS_NEW", share)
+        (beliefs,) = model.beliefs([product])
+        return {a: {v.value: v.probability for v in b.values} for a, b in beliefs.items()}
+
+    (as_new,) = model.beliefs([product], as_new=True)
+    known, new, half = chances(0.0), chances(1.0), chances(0.5)
+    assert new["Size"][as_new["Size"].best.value] == pytest.approx(as_new["Size"].best.probability)
+    value = expected(product)["Size"]
+    assert half["Size"][value] == pytest.approx((known["Size"].get(value, 0.0) + new["Size"].get(value, 0.0)) / 2)
+    assert known["Size"] != new["Size"]
+    # Where texts were learned from nothing is mixed.
+    (beliefs,) = model.beliefs([replace(product, category="Lure")])
+    monkeypatch.setattr("extraction.values.AS_NEW", 0.0)
+    assert next(model.beliefs([replace(product, category="Lure")])) == beliefs
+
+
 def test_the_right_answers_are_not_looked_at(model: ValueModel) -> None:
     (answers,) = model.answer([MarkedProduct("BASSO lure 90mm red", "", "Lure", {"Brand": ("nonsense",)})])
     assert answers["Brand"].value == "BASSO"
