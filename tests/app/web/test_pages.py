@@ -170,6 +170,23 @@ def test_a_product_without_reviews_says_so(web: TestClient) -> None:
     assert "No review judges anything of it yet." in shown
 
 
+def test_a_product_shows_beside_what_texts_put_it(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (g2:Product {sku: 'G2'}), (g1:Product {sku: 'G1'}), (b:Brand {key: 'cobalt'}) "
+        "CREATE (d:Document {id: 'review:r7', kind: 'review', sku: 'G2', title_end: 0, sha256: 'c', "
+        "text: 'It is warmer than my S-200.'}), "
+        "(g2)-[:BETTER_THAN {source: 'extraction', fact: 'b1', confidence: 0.7, count: 2}]->(g1), "
+        "(g2)-[:COMPARED_WITH {source: 'extraction', fact: 'b2', confidence: 0.7, count: 1}]->(b), "
+        "(:Evidence {id: 'e7', fact: 'b1', start: 21, end: 26, quote: 'S-200', confidence: 0.7})-[:FROM]->(d)"
+    )
+    with client(shop) as web:
+        page = web.get("/product?sku=G2")
+    shown = text(page)
+    assert "Beside others Ashdown S-200 electric guitar 2 prefer this · 0 the other It is warmer than my S-200" in shown
+    assert "Cobalt 0 prefer this · 0 the other · 1 neither" in shown
+    assert {"/product?sku=G1", "/search?brand=cobalt"} <= set(read(page).links)
+
+
 def test_a_search_shows_the_rows_of_the_query_and_what_was_meant(web: TestClient) -> None:
     found = web.get("/search", params={"q": "guitr strap"})
     titles = re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", found.text)
