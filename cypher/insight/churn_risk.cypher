@@ -1,11 +1,11 @@
 // title: Which customers of a shelf may be leaving
 // description: Users who bought of a category and have grown quieter than they used to be, by recency, frequency and
-//   falling interest. A user's own rhythm is the mean time between the days on which something was bought, to which the
-//   mean rhythm of all the users looked at counts as two gaps more: few purchases tell little. Falling is Laplace's test
-//   of a trend in the days of purchase (Cox and Lewis 1966): by how many standard errors the mean of those between the
-//   first and the last lies before the middle; 0 where it does not. The risk is 1 − 0.5^(overdue + falling / 5), overdue
-//   being silence / rhythm − 1, or 0 before the usual time is over: with a steady interest half when twice the usual time
-//   has passed. Reasons say each.
+//   falling interest. A user's own rhythm is the mean time between the days on which something was bought, to which
+//   the mean rhythm of all the users looked at counts as two gaps more: few purchases tell little. Falling is
+//   Laplace's test of a trend in the days of purchase (Cox and Lewis 1966): by how many standard errors the mean of
+//   those between the first and the last lies before the middle; 0 where it does not. The risk is 1 − 0.5^(overdue +
+//   falling / 5), overdue being silence / rhythm − 1, or 0 before the usual time is over: with a steady interest half
+//   when twice the usual time has passed. Reasons say each.
 // param category: STRING -- path of a category, its sub-categories included
 // param now: ZONED DATETIME = null -- the present; by default the time of the latest purchase of the category
 // param limit: INTEGER = 100 -- most rows to return
