@@ -41,7 +41,7 @@ _NO_MEASURE: Final = word_set("well long soon far if though though such much man
 """What stands between "as" and "as" and compares nothing: "as long as", "as well as"."""
 _BEATS: Final = re.compile(
     r"\b(?:beats?|beat|outperforms?|outperformed|outclass(?:es)?|outlasts?|outlasted|surpass(?:es|ed)?|superior to|"
-    r"(?:blows?|blew)(?: away)?|puts|a cut above|far above|(?:upgrade|step up) (?:from|over)|"
+    r"(?:blows?|blew)(?: away)?|a cut above|far above|(?:upgrade|step up) (?:from|over)|"
     r"improvement (?:over|on|from)|"
     rf"(?:prefer|preferred|like|choose|chose|picked) (?:this|it|these|them|the){_WORDS}{{0,3}} (?:to|over)|"
     rf"switched{_WORDS}{{0,3}}? from|over){_HIS}\Z",
@@ -50,7 +50,7 @@ _BEATS: Final = re.compile(
 _LOSES: Final = re.compile(
     r"\b(?:inferior to|no match for|falls? short of|pales?(?: in comparison)? (?:to|beside|next to)|"
     r"(?:not a|no) (?:replacement|substitute) for|(?:downgrade|step down) from|(?:went|going|gone|go) back to|"
-    r"returned to|switched(?: back)? to|prefer(?:red)?(?: to use)?|(?:stick|sticking|stuck) (?:with|to)|"
+    r"returned to|switched(?: back)? to|prefer(?:red)?(?: to use)?|(?:stick|sticking|stuck) with|"
     r"(?:wish|should have) (?:\w+ ){0,3}(?:bought|got|gotten|gone with|chosen))"
     rf"{_HIS}\Z",
     re.IGNORECASE,
@@ -60,7 +60,7 @@ _LIKE: Final = re.compile(
     r"equivalent (?:to|of)|(?:compared?|comparing|comparison) (?:it |this |them )?(?:to|with)|"
     r"compares (?:\w+ )?(?:to|with)|"
     r"versus|vs\.?|unlike|instead of|as opposed to|in place of|in lieu of|"
-    r"(?:alternative|replacement|substitute) (?:to|for)|(?:copy|clone|knock-?off|imitation) of|"
+    r"(?:alternative|substitute) (?:to|for)|(?:copy|clone|knock-?off|imitation) of|"
     r"(?:stacks?|holds?) up (?:to|against|with)|different (?:from|than|to)|nothing like|much like|just like|"
     rf"reminds? me of|replaced?){_HIS}\Z",
     re.IGNORECASE,
@@ -271,7 +271,7 @@ class ComparisonRules:
             if found is None:
                 continue
             if found.group().casefold().startswith("over") and not re.search(
-                r"\b(?:prefer|choose|chose|pick|advantage|improvement|this)", ahead, re.IGNORECASE
+                r"\b(?:prefer|choose|chose|pick|advantage|improvement)", ahead, re.IGNORECASE
             ):
                 continue  # "it goes over the X100"
             token = token_at(doc, left + found.start())

@@ -218,7 +218,8 @@ class ValueModel:
         )
         beliefs: list[dict[str, Belief]] = []
         asked: list[list[tuple[str, Candidates, Question]]] = []  # by the network
-        for product in products:
+        mixed: list[tuple[int, str, Belief]] = []  # of what is asked as if it were new, too
+        for n, product in enumerate(products):
             reading = parts.memory.read(product)
             found: dict[str, Belief] = {}
             open_: list[tuple[str, Candidates, Question]] = []
@@ -232,6 +233,10 @@ class ValueModel:
                     open_.append((attribute, candidates, self._question(product, attribute, candidates, regime)))
                 else:
                     found[attribute] = self._belief(attribute, candidates, self._remembered(candidates, regime))
+                if regime == "moved" and not parts.memory.texts[product.category]:
+                    candidates = parts.memory.candidates(reading, attribute, parts.kin, as_new=True)
+                    other = self._belief(attribute, candidates, self._remembered(candidates, "new"))
+                    mixed.append((n, attribute, other))
             beliefs.append(found)
             asked.append(open_)
         if parts.encoder is not None and parts.head is not None:
@@ -250,22 +255,9 @@ class ValueModel:
                             a: self._belief(a, c, NETWORK * one[: len(c)] + (1 - NETWORK) * q.memory)
                             for (a, c, q), one in zip(row, scored, strict=False)
                         }
-        if not as_new:
-            self._ask_as_new(products, beliefs)
+        for n, attribute, other in mixed:
+            beliefs[n][attribute] = beliefs[n][attribute].mixed(other, AS_NEW)
         return beliefs
-
-    def _ask_as_new(self, products: Sequence[MarkedProduct], beliefs: list[dict[str, Belief]]) -> None:
-        """In a category without texts ask what is known elsewhere as if it were new, too, and mix the answers."""
-        parts = self._parts
-        for product, found in zip(products, beliefs, strict=True):
-            if parts.memory.texts[product.category] > 0:
-                continue
-            reading = parts.memory.read(product)
-            for attribute in product.targets:
-                if parts.memory.regime(product.category, attribute) == "moved":
-                    candidates = parts.memory.candidates(reading, attribute, parts.kin, as_new=True)
-                    other = self._belief(attribute, candidates, self._remembered(candidates, "new"))
-                    found[attribute] = found[attribute].mixed(other, AS_NEW)
 
     def _claims(self, reading: Reading) -> Claims:
         """What the attributes known in a text's category are sure to be told by it: no new attribute's values."""

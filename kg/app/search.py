@@ -138,7 +138,7 @@ class Judgment:
     relevance: float
 
 
-Variant = Callable[["Prepared"], "Prepared"]
+Variant = Callable[[Prepared], Prepared]
 """Changes a prepared search."""
 
 

@@ -50,6 +50,9 @@ def compared_by(extraction: Extraction) -> set[tuple[str, str]]:
         ("Nothing is better than my X200.", set()),
         ("It works as well as the X200.", set()),
         ("It goes over the X200.", set()),
+        ("This goes over the X200.", set()),
+        ("It puts the X200 within reach.", set()),
+        ("It stuck to the X200.", set()),
         ("Better than other Lumo cameras.", set()),  # its own maker
     ],
 )
