@@ -53,6 +53,7 @@ def compared_by(extraction: Extraction) -> set[tuple[str, str]]:
         ("This goes over the X200.", set()),
         ("It puts the X200 within reach.", set()),
         ("It stuck to the X200.", set()),
+        ("A replacement battery, and a good replacement for the X200.", set()),
         ("Better than other Lumo cameras.", set()),  # its own maker
     ],
 )
