@@ -45,10 +45,12 @@ SAYINGS: Final = (
     "The sound is great.",
     "Poor sound, but comfortable.",
     "It fits the Ashdown S-200.",
+    "Better sound than the Ashdown S-200.",
+    "Less comfortable than the Ashdown S-200.",
 )
 SINCE: Final = 4_102_444_800
 """In the year 2100, after the model was written: what happens then moves users."""
-TARGETED: Final = ("ACCESSORY_OF", "COMPATIBLE_WITH", "DOES_NOT_FIT")
+TARGETED: Final = ("ACCESSORY_OF", "BETTER_THAN", "COMPARED_WITH", "COMPATIBLE_WITH", "DOES_NOT_FIT", "WORSE_THAN")
 """What is said of a product and another."""
 KILLS: Final = 5
 """In one run."""
@@ -145,8 +147,9 @@ def _products(rng: random.Random, count: int, since: int, part: int) -> list[byt
         if number % 2:
             row |= {"title": f"Ashdown Q{part * 500 + 100 + number} guitar", "description": "Solid alder body."}
         else:
+            other = rng.choice(("Fits the", "Softer than the"))
             row |= {"title": f"Birch leather bag no {part * 500 + number}", "brand": "Birch"}
-            row |= {"description": f"Soft leather. Fits the Ashdown {model}.", "categories": [["Accessories"]]}
+            row |= {"description": f"Soft leather. {other} Ashdown {model}.", "categories": [["Accessories"]]}
         rows.append(json.dumps(row).encode() + b"\n" if rng.random() > 0.05 else b"broken\n")
     return rows
 
