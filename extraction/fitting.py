@@ -97,7 +97,8 @@ MAX_QUESTIONS: Final = 4000
 UNCLAIMED: Final = 0.25
 """Share of the values of other attributes that are not seen while weights are fitted, as some are not later."""
 APART: Final = 3
-"""Parts of the attributes that are taken for new in turn, to find out how sure an answer to a new one is."""
+"""Parts of the attributes, and of the categories, that are taken for new in turn, to find out how sure an answer to a
+new one is."""
 PENALTY: Final = 1.0
 """Of the squares of the linear weights, while they are alone, each for features of unit variance; 10 to 200 lost up to
 5.6 points of F1 on what is new (WDC PAVE, validation)."""
@@ -131,6 +132,8 @@ class Fitted:
     apart: tuple[tuple[frozenset[str], Scorer], ...]
     """Some of the attributes, and the scorer of what is new that the questions of the others alone give: with it
     the former can be asked as attributes will be that nobody has learned from."""
+    abroad: tuple[tuple[frozenset[str], Scorer], ...]
+    """Some of the categories, and the scorer of what is new that the questions in the others alone give."""
 
 
 def fit(
@@ -148,7 +151,7 @@ def fit(
     known = frozenset(order[:MAX_QUESTIONS])
     few = frozenset(_few(order, lambda _, a: a))
     moved = frozenset(_few(order, lambda p, a: (products[p].category, a)))
-    groups: dict[Regime, list[tuple[str, Group]]] = {regime: [] for regime in REGIMES}
+    groups: dict[Regime, list[tuple[str, str, Group]]] = {regime: [] for regime in REGIMES}  # attribute, category
 
     def ask(regime: Regime, number: int, wanted: frozenset[tuple[int, str]]) -> None:
         product = products[number]
@@ -162,7 +165,7 @@ def fit(
             found = memory.candidates(reading, attribute, kin, as_new=as_new, claims=claims)
             group = _sample(found, found.right(product.targets[attribute]), unseen, rng)
             if group is not None:
-                groups[regime].append((attribute, group))
+                groups[regime].append((attribute, product.category, group))
 
     for number, product in enumerate(products):
         memory.add(product, times=-1)
@@ -174,14 +177,24 @@ def fit(
             ask("moved", number, moved)
 
     def learned(regime: Regime, *, apart: Collection[str] = ()) -> Scorer:
-        return fit_scorer([group for attribute, group in groups[regime] if attribute not in apart], seed, NETS[regime])
+        """Without the questions about some attributes, or in some categories."""
+        mine = [group for attribute, category, group in groups[regime] if not {attribute, category} & {*apart}]
+        return fit_scorer(mine, seed, NETS[regime])
 
     scorers = {regime: learned(regime) for regime in REGIMES}
     if not groups["moved"]:  # all texts are of one category
         scorers["moved"] = scorers["known"]
-    names = sorted({attribute for _, attribute in questions})
-    parts = [frozenset(names[n::APART]) for n in range(min(APART, len(names)))]
-    return Fitted(Scorers(**scorers), tuple((part, learned("new", apart=part)) for part in parts))
+    return Fitted(
+        Scorers(**scorers),
+        tuple((part, learned("new", apart=part)) for part in _parts(attribute for _, attribute in questions)),
+        tuple((part, learned("new", apart=part)) for part in _parts(product.category for product in products)),
+    )
+
+
+def _parts(names: Iterable[str]) -> list[frozenset[str]]:
+    """The distinct names in :data:`APART` parts."""
+    order = sorted(set(names))
+    return [frozenset(order[n::APART]) for n in range(min(APART, len(order)))]
 
 
 def _some_claims(text: Text, product: MarkedProduct, rng: np.random.Generator) -> Claims:

@@ -27,7 +27,7 @@ import orjson
 from numpy.typing import NDArray
 
 from extraction.adapters import AdaptedEncoder, Coded
-from extraction.beliefs import Answer, Belief, Calibration, calibrate, nth_place
+from extraction.beliefs import MIN_CALIBRATED, Answer, Belief, Calibration, calibrate, nth_place
 from extraction.benchmarks import MarkedProduct
 from extraction.course import Course, Part
 from extraction.fitting import Fitted, Scorer, Scorers, fit, without_category
@@ -61,6 +61,9 @@ AS_NEW: Final = 0.5
 """Of the answer to an attribute known elsewhere, in a category of which no text was learned, the share of what it would
 be told by if it were new: values known elsewhere say little here, and their absence nothing. On three categories of WDC
 PAVE's validation texts F1 of such attributes was 10.6, 62.2 and 44.6 without, 61.0, 68.6 and 48.8 with."""
+OF_CATEGORY: Final = 60
+"""Texts of one category from which is learned how sure an answer to a new attribute is where nothing was learned of the
+category either."""
 KEPT: Final = 4
 """Of a question's values those that are kept, the most probable ones."""
 READ_PIECES: Final = 1024
@@ -116,6 +119,8 @@ class _Parts:
     pairs: tuple[tuple[str, str], ...] = ()
     """(category, attribute)."""
     calibrations: dict[Regime, Calibration] = field(default_factory=lambda: dict.fromkeys(REGIMES, Calibration()))
+    abroad: Calibration | None = None
+    """Of new attributes in categories of which no text was learned; ``None``: theirs is that of all new attributes."""
     trusts_memory: bool = True
     examples: list[MarkedProduct] = field(default_factory=list)
     """What the memory counts: marked products with what their texts say in place of normal forms."""
@@ -175,7 +180,7 @@ class ValueModel:
             model = cls(parts)
         late: list[MarkedProduct] = []
         if held:
-            parts.calibrations = model._calibrated([products[i] for i in held], training, fitted)
+            model._calibrate([products[i] for i in held], training, fitted)
             parts.forms, surfaced = NormalForms.learn(products)
             # What the texts say in place of normal forms is known better now: what was counted is counted anew.
             for product in training:
@@ -200,7 +205,11 @@ class ValueModel:
         ]
 
     def _calibration(self, category: str, attribute: str) -> Calibration:
-        return self._parts.calibrations[self._parts.memory.regime(category, attribute)]
+        parts = self._parts
+        regime = parts.memory.regime(category, attribute)
+        if regime == "new" and parts.abroad is not None and not parts.memory.texts[category]:
+            return parts.abroad
+        return parts.calibrations[regime]
 
     def beliefs(self, products: Sequence[MarkedProduct], *, as_new: bool = False) -> Iterator[dict[str, Belief]]:
         """For each product, for each attribute in its targets, what the softmax makes of it.
@@ -271,29 +280,44 @@ class ValueModel:
                 claims[attribute] = [run for run, other in enumerate(reading.text.keys) if other == key]
         return claims
 
-    def _calibrated(
-        self, held: Sequence[MarkedProduct], training: Sequence[MarkedProduct], fitted: Fitted
-    ) -> dict[Regime, Calibration]:
+    def _calibrate(self, held: Sequence[MarkedProduct], training: Sequence[MarkedProduct], fitted: Fitted) -> None:
         """Calibrations from texts that were held out of the training: as they are, with their category out of the
-        memory, with each attribute taken for new, by a scorer that has learned nothing from it either."""
-        memory = self._parts.memory
+        memory, with each attribute taken for new, by a scorer that has learned nothing from it either.
+
+        An attribute that only one category has is new without that: how sure an answer is where both are new comes from
+        these, in texts of the training too, as nothing that was learned from the category has a part in it.
+        """
+        parts, rng = self._parts, random.Random(len(training))
         moved: list[tuple[MarkedProduct, dict[str, Belief]]] = []
-        for numbers in without_category(memory, training):
+        abroad: list[tuple[MarkedProduct, dict[str, Belief]]] = []
+        for numbers in without_category(parts.memory, training):
             category = training[numbers[0]].category
-            mine = [self._only(p, "moved") for p in held if p.category == category]
+            late = [p for p in held if p.category == category]
+            mine = [self._only(p, "moved") for p in late]
             moved += zip(mine, self.beliefs(mine), strict=True)
+            some = [training[i] for i in rng.sample(numbers, min(len(numbers), OF_CATEGORY))]
+            scorer = next(scorer for categories, scorer in fitted.abroad if category in categories)
+            abroad += self._asked_as_new([self._only(p, "new") for p in (*late, *some)], scorer)
         new: list[tuple[MarkedProduct, dict[str, Belief]]] = []
         for attributes, scorer in fitted.apart:
-            part = ValueModel(replace(self._parts, scorers=replace(fitted.scorers, new=scorer)))
             mine = [replace(p, targets={a: v for a, v in p.targets.items() if a in attributes}) for p in held]
-            mine = [p for p in mine if p.targets]
-            new += zip(mine, part.beliefs(mine, as_new=True), strict=True)
+            new += self._asked_as_new(mine, scorer)
         known = [self._only(p, "known") for p in held]
-        return {
+        parts.calibrations = {
             "known": calibrate(known, self.beliefs(known)),
             "moved": calibrate([p for p, _ in moved], [b for _, b in moved], threshold=THRESHOLDS["moved"]),
             "new": calibrate([p for p, _ in new], [b for _, b in new], threshold=THRESHOLDS["new"]),
         }
+        if sum(len(p.targets) for p, _ in abroad) >= MIN_CALIBRATED:
+            parts.abroad = calibrate([p for p, _ in abroad], [b for _, b in abroad], threshold=THRESHOLDS["new"])
+
+    def _asked_as_new(
+        self, products: Sequence[MarkedProduct], scorer: Scorer
+    ) -> Iterator[tuple[MarkedProduct, dict[str, Belief]]]:
+        """Those that have questions, with what another scorer of what is new makes of these."""
+        asked = [p for p in products if p.targets]
+        part = ValueModel(replace(self._parts, scorers=replace(self._parts.scorers, new=scorer)))
+        return zip(asked, part.beliefs(asked, as_new=True), strict=True)
 
     def _only(self, product: MarkedProduct, regime: Regime) -> MarkedProduct:
         """A product with those of its questions whose attributes are so well known."""
@@ -464,6 +488,7 @@ class ValueModel:
             "attributes": parts.attributes,
             "pairs": parts.pairs,
             "calibrations": {regime: asdict(c) for regime, c in parts.calibrations.items()},
+            "abroad": parts.abroad and asdict(parts.abroad),
             "features": FEATURES,
             "scorers": {regime: parts.scorers.of(regime).as_dict() for regime in REGIMES},
             "forms": parts.forms.as_dict(),
@@ -506,6 +531,7 @@ class ValueModel:
             tuple(content["attributes"]),
             tuple((c, a) for c, a in content["pairs"]),
             {regime: Calibration(**content["calibrations"][regime]) for regime in REGIMES},
+            Calibration(**content["abroad"]) if content.get("abroad") else None,
             content["trusts_memory"],
             examples,
         )

@@ -156,6 +156,25 @@ def test_what_is_saved_is_what_is_loaded(model: ValueModel, kin: Kin, tmp_path: 
     assert copy.attributes("Rod") == frozenset()
 
 
+def test_what_is_new_in_a_new_category_has_a_calibration_of_its_own(kin: Kin, tmp_path: Path) -> None:
+    shelves = [
+        MarkedProduct(f"{wood} shelf {n} cm", "", "Shelf", {"Wood": (wood,), "Width": (f"{n} cm",)})
+        for n in range(30, 60)
+        for wood in ("Oak", "Pine")
+    ]
+    model = ValueModel.train([*lures(60), *shelves], kin, None, recipe=replace(QUICK, held_out=0.4))
+    model.save(tmp_path)
+    copy = ValueModel.load(tmp_path, kin, lambda saved: AdaptedEncoder.load(saved, device="cpu"))
+    parts = model._parts
+    assert parts.abroad is not None
+    assert parts.abroad != parts.calibrations["new"]
+    for category, calibration in (("Shelf", parts.calibrations["new"]), ("Rod", parts.abroad)):
+        asked = MarkedProduct("BASSO thing 90mm red", "", category, {"Length": ()})
+        (belief,), (answer,) = model.beliefs([asked]), model.answer([asked])
+        assert answer["Length"] == calibration.decide(belief["Length"])
+        assert copy.answer([asked]) == [answer]
+
+
 def test_normal_forms_are_answered_with_what_the_text_says(kin: Kin) -> None:
     inches = {10: "25.4", 12: "30.5", 30: "76.2", 32: "81.3"}
     shelf = [
