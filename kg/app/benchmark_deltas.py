@@ -19,6 +19,7 @@ Processor seconds are those of this process, of its workers, and of Neo4j.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import subprocess
@@ -33,6 +34,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import numpy as np
 import psutil
 
 from extraction import corpus
@@ -60,6 +62,8 @@ NEW: Final = 0.3
 DELETED: Final = 0.05
 NEW_REVIEWS: Final = 0.8
 """Of the reviews of a step; the rest are deleted."""
+_LAST: Final = 20
+"""Rank beyond which nothing is looked at."""
 _SYLLABLES: Final = ("ba", "do", "fe", "gu", "ka", "lo", "mi", "nu", "pe", "ri", "so", "tu", "va", "wo", "ze")
 _NOTES: Final = (
     "Now made of recycled nylon.",
@@ -112,7 +116,7 @@ def deltas(settings: Settings, *, copies: int, steps: int, train_every: int | No
         meter = Meter(localdb.status(home).pid)
         say(f"{len(first.products)} products, {len(first.reviews)} reviews and {len(first.events)} events, in full.")
         rebuild(store, own, first, meter)
-        before = quality(store, shop.heldout)
+        before = ranked(store, shop.heldout)
         meter = Meter(localdb.status(home).pid)
         with meter.part("export, whole, once"):
             learner = _learner(store, own)
@@ -133,7 +137,7 @@ def deltas(settings: Settings, *, copies: int, steps: int, train_every: int | No
                 nights.append(meter.taken())
                 say(f"Trained in full: {nights[-1]}")
         refresher.close()
-        after = quality(store, shop.heldout)
+        after = ranked(store, shop.heldout)
         say("One cold kg extract with a text that waits.")
         cold = _cold(store, own, first.products[0])
         say("All of it again, in full.")
@@ -141,7 +145,7 @@ def deltas(settings: Settings, *, copies: int, steps: int, train_every: int | No
         meter = Meter(localdb.status(home).pid)
         rebuild(store, own, last, meter)
         full = meter.taken()
-        rebuilt = quality(store, shop.heldout)
+        rebuilt = ranked(store, shop.heldout)
     return _report(
         full, curve, nights, moved, once, cold, {"at first": before, "after the steps": after, "rebuilt": rebuilt}
     )
@@ -154,7 +158,7 @@ def _report(
     moved: Sequence[Mapping[str, int]],
     once: Mapping[str, float],
     cold: float,
-    found: Mapping[str, Mapping[str, float]],
+    found: Mapping[str, Mapping[tuple[str, str], float]],
 ) -> dict[str, Any]:
     total = sum(full.values())
     shares = [sum(parts.values()) / total for parts in curve]
@@ -178,10 +182,8 @@ def _report(
         "a step moves": {name: round(sum(m[name] for m in moved) / len(moved)) for name in moved[0]},
         "once in a process, CPU seconds": dict(once),
         "a cold kg extract of one text, CPU seconds": cold,
-        "quality": found,
-        "relative to the rebuilt": {
-            name: round(value / found["rebuilt"][name] - 1.0, 4) for name, value in found["after the steps"].items()
-        },
+        "quality": {name: figures(ranks) for name, ranks in found.items()},
+        "relative to the rebuilt": beside(found["after the steps"], found["rebuilt"]),
     }
 
 
@@ -266,18 +268,55 @@ def _cold(store: GraphStore, settings: Settings, product: ProductRecord) -> floa
     return round(ended.children_user + ended.children_system - began.children_user - began.children_system, 1)
 
 
-def quality(store: GraphStore, heldout: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """How high the live model ranks what was held out, by the exact score of what stands in the graph."""
-    from embeddings.evaluation import metrics, rank_all, read_model, targets_of
+def ranked(store: GraphStore, heldout: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """How high the live model ranks what was held out, from 0, by the exact score of what stands in the graph; infinite
+    beyond :data:`_LAST`. What the model does not know is left out."""
+    from embeddings.evaluation import rank_all, read_model, targets_of
 
     model = read_model(store)
     users = model.index.rows("User", [user for user, _ in heldout])
     products = model.index.rows("Product", [sku for _, sku in heldout])
     known = (users >= 0) & (products >= 0)
     targets = targets_of(users[known], products[known])
-    ranking = rank_all(model.ranker(), targets, model.hidden, model.inactive, 20)
-    found = metrics(ranking.ranks, targets.owner, len(targets.users), (10, 20))
-    return {name: round(found[name], 4) for name in ("hr@10", "ndcg@10", "recall@20")} | {"users": len(targets.users)}
+    ranks = rank_all(model.ranker(), targets, model.hidden, model.inactive, _LAST).ranks
+    names, skus = model.index.keys["User"], model.index.keys["Product"]
+    return {
+        (names[user], skus[product]): float(rank)
+        for user, product, rank in zip(targets.users[targets.owner], targets.products, ranks, strict=True)
+    }
+
+
+def figures(ranks: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """Means over what was held out, one product of each user."""
+    found = {name: round(float(values.mean()), 4) for name, values in _worth(list(ranks.values())).items()}
+    return found | {"users": len(ranks)}
+
+
+def beside(
+    ranks: Mapping[tuple[str, str], float], others: Mapping[tuple[str, str], float]
+) -> dict[str, dict[str, float]]:
+    """By how much a model is better than another one, relative, over what both know; and the standard error of that,
+    over the users."""
+    both = [pair for pair in ranks if pair in others]
+    mine, theirs = _worth([ranks[pair] for pair in both]), _worth([others[pair] for pair in both])
+    gains = {name: (mine[name] - theirs[name]) / theirs[name].mean() for name in mine}
+    return {
+        name: {
+            "relative": round(float(gain.mean()), 4),
+            "standard error": round(float(gain.std(ddof=1)) / math.sqrt(len(gain)), 4),
+        }
+        for name, gain in gains.items()
+    }
+
+
+def _worth(ranks: Sequence[float]) -> dict[str, np.ndarray]:
+    """What each rank counts, of a user of whom one product is held out."""
+    found = np.asarray(ranks, dtype=np.float64)
+    return {
+        "hr@10": (found < 10).astype(np.float64),
+        "ndcg@10": np.where(found < 10, 1.0 / np.log2(found + 2.0), 0.0),
+        "recall@20": (found < _LAST).astype(np.float64),
+    }
 
 
 # --- processor seconds ----------------------------------------------------------------------------------------
