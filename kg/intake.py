@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from kg.graph import Document, Node, Relationship
+from kg.graph import Document, Relationship
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
 from kg.statements import (
     RELATED,
     event_statements,
+    placeholder_statement,
     product_statements,
     related_of,
     relation_statements,
@@ -34,7 +35,6 @@ from kg.writer import (
     Statement,
     batched,
     missing_keys,
-    node_statements,
 )
 
 
@@ -208,8 +208,7 @@ def load_events(
         for batch in batched(records, batch_size):
             absent = missing_keys(store, "Product", {r.sku for r in batch if r.sku is not None})
             if absent and create_missing:
-                made = [Node("Product", sku, {"title": sku, "active": True}) for sku in absent]
-                store.change_all(list(node_statements(made)))
+                store.change_all([placeholder_statement(absent)])
                 absent = set()
             known = []
             for r in batch:

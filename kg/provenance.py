@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from kg import schema
 from kg.errors import SchemaError
 from kg.graph import Document, DocumentKind, Extraction, Graph, Node, NodeRef, Relationship
-from kg.store import GraphStore
+from kg.store import GraphStore, Transaction
 from kg.writer import (
     SHELVE,
     Statement,
@@ -34,6 +34,26 @@ from kg.writer import (
 )
 
 _FACT_TYPES: Final = "|".join(sorted(schema.EXTRACTABLE))
+
+# Whoever says or takes back anything of a product has its lock first: what supports a fact is counted in a statement of
+# its own after that, since what a statement reads before it takes a lock may be old by then.
+_LOCK_PRODUCTS: Final = """
+UNWIND $documents AS id
+MATCH (d:Document {id: id})
+WITH DISTINCT d.sku AS sku
+ORDER BY sku
+MATCH (p:Product {sku: sku})
+SET p.sku = sku
+"""
+
+_LOCK_DOCUMENTS: Final = "UNWIND $documents AS row\nMATCH (d:Document {id: row.id})\nSET d.id = row.id"
+
+_AS_READ: Final = """
+UNWIND $documents AS row
+MATCH (d:Document {id: row.id})
+WHERE d.sha256 = row.sha256 AND d.sku = row.sku
+RETURN d.id AS id
+"""
 
 _RETRACT: Final = f"""
 UNWIND $documents AS id
@@ -69,6 +89,20 @@ WITH DISTINCT entity
 WHERE (entity:AttributeValue OR entity:Aspect OR entity:Brand OR entity:Category) AND NOT EXISTS {{ (entity)--() }}
 DELETE entity
 """
+
+_REWORDED: Final = """
+UNWIND $rows AS row
+MATCH (d:Document {id: row.id})
+WHERE d.sha256 <> row.sha256 OR d.sku <> row.sku
+"""
+_LOCK_REWORDED: Final = f"""{_REWORDED}WITH DISTINCT d.sku AS sku
+ORDER BY sku
+MATCH (p:Product {{sku: sku}})
+SET p.sku = sku
+"""
+_RETRACT_REWORDED: Final = f"""{_REWORDED}REMOVE d.extracted
+WITH collect(d.id) AS reworded
+{_RETRACT.replace("$documents", "reworded", 1)}"""
 
 _COUNT: Final = f"""
 UNWIND $touched AS item
@@ -156,7 +190,7 @@ class ExtractionRun:
     def record(self, documents: Sequence[Document], extractions: Sequence[Extraction]) -> WriteSummary:
         """Replace, in one transaction, whatever these documents supported by what was found now."""
         summary = record(self._store, documents, extractions, version=self.version)
-        self.documents += len(documents)
+        self.documents += len(documents) - summary.outdated
         self.facts += summary.relationships
         self.rejected += sum(len(e.rejected) for e in extractions)
         return summary
@@ -207,8 +241,9 @@ def record(
 ) -> WriteSummary:
     """Make what ``documents`` support be exactly ``extractions``, in one transaction.
 
-    A relationship to a product that has left the graph meanwhile is counted in
-    ``missing_ends`` and not written, and its evidence with it.
+    A text that was removed or reworded while it was read is counted in ``outdated``, and nothing of it is written:
+    its offsets would lie. It stays as its writer left it. A relationship to a product that has left the graph
+    meanwhile is counted in ``missing_ends`` and not written, and its evidence with it.
 
     Raises:
         SchemaError: an extraction does not fit the schema; nothing was written.
@@ -216,35 +251,82 @@ def record(
     graph = Graph.union(e.graph for e in extractions)
     _check_extracted(graph)
     validate(graph)
-    nodes = merged_nodes(graph.nodes)
-    present, lost = _with_both_ends(store, merged_relationships(graph.relationships), nodes)
-    facts = {r.fact for r in present}
-    evidence = list({e.id: e for e in graph.evidence if e.fact is None or e.fact in facts}.values())
-    touched: dict[str, list[str]] = defaultdict(list)
-    for r in present:
-        touched[r.start.key].append(r.fact)
-    statements: list[Statement] = [
-        retract_statement([d.id for d in documents]),
-        *node_statements(nodes),
-        *relationship_statements(present),
-    ]
-    if evidence:
-        statements += evidence_statements(evidence)
-    statements.append((_COUNT, {"touched": [{"sku": sku, "facts": f} for sku, f in sorted(touched.items())]}))
-    statements.append((_DONE, {"documents": [{"id": d.id, "mark": f"{d.sha256} {version}"} for d in documents]}))
-    changed = store.change_all(statements)
-    return WriteSummary(len(nodes), len(present), len(evidence), lost, changed)
+    whole = _Findings.of(store, documents, extractions, version)
+    rows = [{"id": d.id, "sha256": d.sha256, "sku": d.sku} for d in sorted(documents, key=lambda d: d.id)]
+
+    def work(tx: Transaction) -> WriteSummary:
+        tx.run(_LOCK_PRODUCTS, documents=[row["id"] for row in rows])
+        tx.run(_LOCK_DOCUMENTS, documents=rows)
+        as_read = {row["id"] for row in tx.run(_AS_READ, documents=rows)}
+        found = whole
+        if len(as_read) < len(rows):
+            found = _Findings.of(
+                store,
+                [d for d in documents if d.id in as_read],
+                [e for e in extractions if e.document in as_read],
+                version,
+            )
+        changed = tx.change_all(found.statements)
+        return WriteSummary(
+            found.nodes, found.relationships, found.evidence, found.lost, changed, len(rows) - len(as_read)
+        )
+
+    return store.transact(work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What documents say, as statements that replace what they said before."""
+
+    nodes: int
+    relationships: int
+    evidence: int
+    lost: int
+    """Relationships to what the graph does not hold."""
+    statements: Sequence[Statement]
+
+    @classmethod
+    def of(
+        cls, store: GraphStore, documents: Sequence[Document], extractions: Sequence[Extraction], version: str
+    ) -> Self:
+        graph = Graph.union(e.graph for e in extractions)
+        nodes = merged_nodes(graph.nodes)
+        present, lost = _with_both_ends(store, merged_relationships(graph.relationships), nodes)
+        facts = {r.fact for r in present}
+        evidence = list({e.id: e for e in graph.evidence if e.fact is None or e.fact in facts}.values())
+        touched: dict[str, list[str]] = defaultdict(list)
+        for r in present:
+            touched[r.start.key].append(r.fact)
+        statements: list[Statement] = [
+            (_RETRACT, {"documents": sorted(d.id for d in documents)}),
+            *node_statements(nodes),
+            *relationship_statements(present),
+        ]
+        if evidence:
+            statements += evidence_statements(evidence)
+        statements.append((_COUNT, {"touched": [{"sku": sku, "facts": f} for sku, f in sorted(touched.items())]}))
+        statements.append((_DONE, {"documents": [{"id": d.id, "mark": f"{d.sha256} {version}"} for d in documents]}))
+        return cls(len(nodes), len(present), len(evidence), lost, statements)
 
 
 def retract(store: GraphStore, documents: Sequence[str]) -> None:
     """Take back what these documents alone supported; the documents themselves stay."""
-    cypher, parameters = retract_statement(documents)
-    store.write(cypher, **parameters)
+    store.write_all(retract_statements(documents))
 
 
-def retract_statement(documents: Sequence[str]) -> Statement:
-    """:func:`retract` as a statement, to run in a transaction with others."""
-    return _RETRACT, {"documents": sorted(documents)}
+def retract_statements(documents: Sequence[str]) -> list[Statement]:
+    """:func:`retract` as statements, to run in a transaction with others, one behind the other."""
+    ids = {"documents": sorted(documents)}
+    return [(_LOCK_PRODUCTS, ids), (_RETRACT, ids)]
+
+
+def reworded_statements(rows: Sequence[Mapping[str, Any]]) -> list[Statement]:
+    """:func:`retract` for those documents whose stored text, or product, is another than that of their row.
+
+    Args:
+        rows: ``{id, sha256, sku}``, in the order of their ids.
+    """
+    return [(_LOCK_REWORDED, {"rows": rows}), (_RETRACT_REWORDED, {"rows": rows})]
 
 
 def why(store: GraphStore, fact: str, *, limit: int = 50, context: int = 120) -> list[Testimony]:

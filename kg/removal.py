@@ -4,7 +4,8 @@ Afterwards the graph is as if it had been loaded and read without it. What other
 support as well stays: a fact that another text states, a brand that another
 product has, a user who did something else. What a user's events say of other
 products is counted as before, since each relationship is counted from its own
-events alone; the time of the user's latest event is looked up anew.
+events alone; the time of the user's latest event is looked up anew. Whose vector holds a product that is gone waits
+for another (:mod:`kg.streams`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from kg import schema
 from kg.errors import InputError
 from kg.normalise import PATH_SEPARATOR
-from kg.provenance import retract_statement
+from kg.provenance import retract_statements
 from kg.store import GraphStore, Row, Transaction
+from kg.streams import mark
 from kg.writer import Statement, batched, shelve_statement
 
 KINDS: Final = ("products", "reviews", "documents", "sources")
@@ -28,6 +31,18 @@ _BATCH: Final = 100
 _AT_ONCE: Final = 10_000
 """Relationships of a source that go in one transaction. Each looks through those of a type anew, so not too few."""
 
+# Taken first, as whoever loads a piece of a stream takes them. What hangs on them is looked for in statements after
+# that, which find all that came until then; and nothing comes any more.
+_LOCK_PRODUCTS: Final = "UNWIND $keys AS key\nMATCH (p:Product {sku: key})\nSET p.sku = key\nRETURN key"
+_LOCK_REVIEWED: Final = """
+UNWIND $keys AS key
+MATCH (:Review {id: key})-[:ABOUT]->(p)
+WITH DISTINCT p
+ORDER BY p.sku
+SET p.sku = p.sku
+"""
+_REVIEWED: Final = "UNWIND $keys AS key\nMATCH (:Review {id: key})-[:ABOUT]->(p)\nRETURN p.sku AS sku"
+_DOCUMENTS: Final = "UNWIND $keys AS key\nMATCH (d:Document {id: key})\nRETURN key AS id, d.sku AS sku"
 _DOCUMENTS_OF_PRODUCTS: Final = """
 UNWIND $keys AS key
 MATCH (p:Product {sku: key})
@@ -63,7 +78,7 @@ UNION
 }
 RETURN DISTINCT u.id AS id ORDER BY id
 """
-# Taken first, in the order of their ids, as whoever loads events takes them.
+# In the order of their ids, as whoever loads events takes them.
 _LOCK_USERS: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.id = id"
 _DELETE_DOCUMENTS: Final = "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nDETACH DELETE d"
 _DELETE_REVIEWS: Final = "UNWIND $keys AS key\nMATCH (r:Review {id: key})\nDETACH DELETE r"
@@ -86,12 +101,20 @@ CALL (u) {
 }
 SET u.last_at = at
 """
-# Whom a file of users describes has interests, be it none of them.
+# Whose vector is of what is gone.
+_ACTORS_WAIT: Final = """
+UNWIND $keys AS key
+MATCH (:Product {sku: key})<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User)
+WITH DISTINCT u
+ORDER BY u.id
+SET u.waiting = $mark
+"""
+# Whom a file of users describes has interests, be it none of them. A segment is what was found out, not what was said.
 _FORGET_USERS: Final = """
 UNWIND $users AS id
 MATCH (u:User {id: id})
-WHERE u.interests IS NULL AND u.language IS NULL AND NOT EXISTS { (u)--() }
-DELETE u
+WHERE u.interests IS NULL AND u.language IS NULL AND NOT EXISTS { (u)-[:!IN_SEGMENT]-() }
+DETACH DELETE u
 """
 _DROP_ALONE: Final = """
 UNWIND $partners AS x
@@ -109,6 +132,16 @@ DETACH DELETE n
 _READ_DOCUMENTS: Final = (
     "MATCH (d:Document)\nWHERE d.extracted IS NOT NULL\nRETURN d.id AS id, d.sku AS sku\nLIMIT $most"
 )
+# Those that are to be read again have no mark, and say something all the same. From the evidence on, which is fewer
+# each time; the texts that say nothing would be looked through again and again.
+_SAYING_DOCUMENTS: Final = """
+MATCH (e:Evidence)
+USING SCAN e:Evidence
+MATCH (e)-[:FROM]->(d:Document)
+WITH DISTINCT d
+LIMIT $most
+RETURN d.id AS id, d.sku AS sku
+"""
 _MARK_UNREAD: Final = "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nREMOVE d.extracted"
 _CUT: Final = """
 MATCH (a)-[r:%s]->(b)
@@ -165,46 +198,63 @@ def remove(store: GraphStore, kind: str, keys: Sequence[str]) -> Removed:
 
 
 def _remove_documents(store: GraphStore, ids: Sequence[str]) -> Removed:
-    rows = store.read("UNWIND $ids AS id\nMATCH (d:Document {id: id})\nRETURN id, d.sku AS sku", ids=list(ids))
-    store.write_all(_without_documents([row["id"] for row in rows]))
-    return Removed("documents", len(rows), products=tuple(row["sku"] for row in rows))
+    def work(tx: Transaction) -> Removed:
+        rows = tx.run(_DOCUMENTS, keys=sorted(ids))
+        tx.run_all(_without_documents([row["id"] for row in rows]))
+        return Removed("documents", len(rows), products=tuple(row["sku"] for row in rows))
+
+    return store.transact(work)
 
 
 def _remove_reviews(store: GraphStore, ids: Sequence[str]) -> Removed:
-    keys = list(ids)
-    rows = store.read("UNWIND $keys AS key\nMATCH (:Review {id: key})-[:ABOUT]->(p)\nRETURN p.sku AS sku", keys=keys)
-    documents = [row["id"] for row in store.read(_DOCUMENTS_OF_REVIEWS, keys=keys)]
-    users = [row["id"] for row in store.read(_AUTHORS, keys=keys)]
-    store.write_all(
-        [
-            (_LOCK_USERS, {"users": users}),
-            *_without_documents(documents),
-            (_DELETE_REVIEWS, {"keys": keys}),
-            (_FORGET_USERS, {"users": users}),
-        ]
-    )
-    return Removed("reviews", len(rows), tuple(users), tuple(row["sku"] for row in rows))
+    keys = sorted(ids)
+
+    def work(tx: Transaction) -> Removed:
+        tx.run(_LOCK_REVIEWED, keys=keys)
+        users = _locked_users(tx, _AUTHORS, keys)
+        rows = tx.run(_REVIEWED, keys=keys)
+        documents = [row["id"] for row in tx.run(_DOCUMENTS_OF_REVIEWS, keys=keys)]
+        tx.run_all(
+            [
+                *_without_documents(documents),
+                (_DELETE_REVIEWS, {"keys": keys}),
+                (_FORGET_USERS, {"users": users}),
+            ],
+        )
+        return Removed("reviews", len(rows), tuple(users), tuple(row["sku"] for row in rows))
+
+    return store.transact(work)
 
 
 def _remove_products(store: GraphStore, skus: Sequence[str]) -> Removed:
-    keys = list(skus)
-    rows = store.read("UNWIND $keys AS key\nMATCH (p:Product {sku: key})\nRETURN key", keys=keys)
-    documents = [row["id"] for row in store.read(_DOCUMENTS_OF_PRODUCTS, keys=keys)]
-    users = [row["id"] for row in store.read(_ACTORS, keys=keys)]
-    alone: dict[str, list[str]] = {}
-    for row in store.read(_PARTNERS, keys=keys):
-        alone.setdefault(row["label"], []).append(row["key"])
-    store.write_all(
-        [
-            (_LOCK_USERS, {"users": users}),
-            *_without_documents(documents),
-            (_DELETE_PRODUCTS, {"keys": keys}),
-            (_LATEST, {"users": users}),
-            (_FORGET_USERS, {"users": users}),
-            *_dropped(alone),
-        ]
-    )
-    return Removed("products", len(rows), tuple(users), tuple(row["key"] for row in rows))
+    wanted, piece = sorted(skus), mark(store.now())
+
+    def work(tx: Transaction) -> Removed:
+        keys = [row["key"] for row in tx.run(_LOCK_PRODUCTS, keys=wanted)]
+        users = _locked_users(tx, _ACTORS, keys)
+        documents = [row["id"] for row in tx.run(_DOCUMENTS_OF_PRODUCTS, keys=keys)]
+        alone: dict[str, list[str]] = {}
+        for row in tx.run(_PARTNERS, keys=keys):
+            alone.setdefault(row["label"], []).append(row["key"])
+        tx.run_all(
+            [
+                (_ACTORS_WAIT, {"keys": keys, "mark": piece}),
+                *_without_documents(documents),
+                (_DELETE_PRODUCTS, {"keys": keys}),
+                (_LATEST, {"users": users}),
+                (_FORGET_USERS, {"users": users}),
+                *_dropped(alone),
+            ],
+        )
+        return Removed("products", len(keys), tuple(users), tuple(keys))
+
+    return store.transact(work)
+
+
+def _locked_users(tx: Transaction, cypher: str, keys: Sequence[str]) -> list[str]:
+    users = [row["id"] for row in tx.run(cypher, keys=keys)]
+    tx.run(_LOCK_USERS, users=users)
+    return users
 
 
 def _remove_source(store: GraphStore, sources: Sequence[str]) -> Removed:
@@ -213,7 +263,8 @@ def _remove_source(store: GraphStore, sources: Sequence[str]) -> Removed:
     Part by part, until none is left: a feed may have millions, which no memory is to hold at once.
     """
     (source,) = sources
-    parts = _unread(store) if source == schema.EXTRACTION else _cut(store, source)
+    # Once no evidence is left, no extracted relationship has a reason any more.
+    parts = chain(_unread(store) if source == schema.EXTRACTION else (), _cut(store, source))
     found, products = False, set[str]()
     for part in parts:
         found = True
@@ -223,10 +274,11 @@ def _remove_source(store: GraphStore, sources: Sequence[str]) -> Removed:
 
 def _unread(store: GraphStore) -> Iterator[list[Row]]:
     """Take back what texts say, which then count as not read; the documents of each transaction."""
-    while rows := store.read(_READ_DOCUMENTS, most=_BATCH):
-        ids = [row["id"] for row in rows]
-        store.write_all([retract_statement(ids), (_MARK_UNREAD, {"documents": ids})])
-        yield rows
+    for documents in (_READ_DOCUMENTS, _SAYING_DOCUMENTS):
+        while rows := store.read(documents, most=_BATCH):
+            ids = [row["id"] for row in rows]
+            store.write_all([*retract_statements(ids), (_MARK_UNREAD, {"documents": ids})])
+            yield rows
 
 
 def _cut(store: GraphStore, source: str) -> Iterator[list[Row]]:
@@ -241,8 +293,7 @@ def _cut(store: GraphStore, source: str) -> Iterator[list[Row]]:
         statements = _dropped(alone)
         if type_.name == "IN_CATEGORY":
             statements.append(shelve_statement(row["sku"] for row in rows))
-        for statement, parameters in statements:
-            tx.run(statement, **parameters)
+        tx.run_all(statements)
         return rows
 
     for type_ in schema.RELATIONSHIP_TYPES:
@@ -253,7 +304,7 @@ def _cut(store: GraphStore, source: str) -> Iterator[list[Row]]:
 
 
 def _without_documents(documents: Sequence[str]) -> list[Statement]:
-    return [retract_statement(documents), (_DELETE_DOCUMENTS, {"documents": list(documents)})]
+    return [*retract_statements(documents), (_DELETE_DOCUMENTS, {"documents": list(documents)})]
 
 
 def _dropped(alone: dict[str, list[str]]) -> list[Statement]:

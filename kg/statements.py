@@ -21,7 +21,7 @@ from kg import schema
 from kg.graph import Document, Graph, Node, NodeRef, Relationship
 from kg.normalise import brand_key, category_path, query_key
 from kg.privacy import Pseudonym
-from kg.provenance import retract_statement
+from kg.provenance import reworded_statements
 from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
 from kg.writer import (
     Statement,
@@ -120,6 +120,14 @@ MATCH (u)-[r:FRIEND_OF {source: $source}]->(f)
 WHERE NOT f.id IN row.friends
 DELETE r
 """
+
+
+def placeholder_statement(skus: Iterable[str]) -> Statement:
+    """Make products of which only the sku is known; one that has come meanwhile stays as it is."""
+    return (
+        "UNWIND $skus AS sku\nMERGE (p:Product {sku: sku})\nON CREATE SET p.title = sku, p.active = true",
+        {"skus": sorted(skus)},
+    )
 
 
 def user_statements(users: Sequence[UserRecord], pseudonym: Pseudonym) -> list[Statement]:
@@ -277,11 +285,11 @@ def _document_statements(owner: str, documents: Sequence[tuple[str, Document]]) 
     has to be read again.
     """
     key = schema.LABEL[owner].key
+    ordered = sorted(documents, key=lambda pair: pair[1].id)
     rows = [
         {
             "owner": owner_key,
             "id": d.id,
-            "sha256": d.sha256,
             "properties": {
                 "kind": d.kind.value,
                 "text": d.text,
@@ -290,15 +298,10 @@ def _document_statements(owner: str, documents: Sequence[tuple[str, Document]]) 
                 "sha256": d.sha256,
             },
         }
-        for owner_key, d in sorted(documents, key=lambda pair: pair[1].id)
+        for owner_key, d in ordered
     ]
-    retract, _ = retract_statement([])
-    changed = (
-        "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\n"
-        "WHERE d.sha256 <> row.sha256 OR d.sku <> row.properties.sku\nREMOVE d.extracted\n"
-    )
     return [
-        (changed + "WITH collect(d.id) AS changed\n" + retract.replace("$documents", "changed", 1), {"rows": rows}),
+        *reworded_statements([{"id": d.id, "sha256": d.sha256, "sku": d.sku} for _, d in ordered]),
         (
             "UNWIND $rows AS row\n"
             f"MATCH (o:{owner} {{{key}: row.owner}})\n"

@@ -83,6 +83,19 @@ class Transaction:
         """Run one statement and return all rows."""
         return self._tx.run(_query(cypher), parameters).data()
 
+    def run_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Run several and return the rows of each."""
+        # All are sent before the first answer is read: the server works on one while the next is packed.
+        results = [self._tx.run(_query(cypher), dict(parameters)) for cypher, parameters in statements]
+        return [result.data() for result in results]
+
+    def change_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> Counters:
+        """Run several and tell what changed."""
+        total = Counters()
+        for cypher, parameters in statements:
+            total += _counters(self._tx.run(_query(cypher), dict(parameters)).consume())
+        return total
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -180,24 +193,11 @@ class GraphStore:
 
     def change_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> Counters:
         """Run several statements in one write transaction: all take effect or none."""
-
-        def work(tx: neo4j.ManagedTransaction) -> Counters:
-            total = Counters()
-            for cypher, parameters in statements:
-                total += _counters(tx.run(_query(cypher), dict(parameters)).consume())
-            return total
-
-        return self._write(work)
+        return self._write(lambda tx: Transaction(tx).change_all(statements))
 
     def write_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[list[Row]]:
         """Like :meth:`change_all`, but return the rows of each statement."""
-
-        def work(tx: neo4j.ManagedTransaction) -> list[list[Row]]:
-            # All are sent before the first answer is read: the server works on one while the next is packed.
-            results = [tx.run(_query(cypher), dict(parameters)) for cypher, parameters in statements]
-            return [result.data() for result in results]
-
-        return self._write(work)
+        return self._write(lambda tx: Transaction(tx).run_all(statements))
 
     def transact(
         self,

@@ -20,19 +20,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from kg.graph import Document, Node
+from kg.graph import Document
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, Place, ProductRecord, Record, ReviewRecord, UserRecord
 from kg.statements import (
+    count_repeats,
     event_statements,
+    placeholder_statement,
     product_statements,
     related_of,
     relation_statements,
     review_statements,
     user_statements,
 )
-from kg.store import GraphStore
-from kg.writer import Statement, missing_keys, node_statements
+from kg.store import GraphStore, Transaction
+from kg.writer import Statement, missing_keys
 
 # A transaction that is done again finds the place where it is to be; a source that was replaced is counted anew.
 _PLACE: Final = """
@@ -58,6 +60,11 @@ MATCH (d:Document {id: id})
 WHERE d.extracted IS NULL OR NOT d.extracted STARTS WITH d.sha256
 SET d.waiting = $mark
 """
+
+
+# The first of a transaction: products that are there then stay until it ends. An event of one that is not would be
+# counted nowhere, and a review be about nothing.
+_LOCK_PRODUCTS: Final = "UNWIND $skus AS sku\nMATCH (p:Product {sku: sku})\nSET p.sku = sku\nRETURN sku"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,8 @@ def load_piece(
         source: whose place it is; ``None`` where the records have none, being known by their own keys.
         documents: make the texts of products and of reviews.
         repeats: counts events without a time, as :func:`kg.statements.count_repeats` does for those loaded before.
-        before_commit: told of the records that are refused: what must be kept of them is to be kept first.
+        before_commit: told of the records that are refused: what must be kept of them is to be kept first. Told again
+            of further ones, if their product is removed at this moment.
         first: the piece is the first of its source; what was counted at its place before was of another.
         rejected: lines that were no record; with those that are refused they are counted at the place.
         behind: how much the source has beyond the place.
@@ -142,48 +150,96 @@ def load_piece(
     Returns:
         What was refused, and what waits. Relations of products to products that the catalogue lacks are not made.
     """
-    products = [r for r in records if isinstance(r, ProductRecord)]
-    reviews = [r for r in records if isinstance(r, ReviewRecord)]
-    events = [r for r in records if isinstance(r, EventRecord)]
-    about: list[ReviewRecord | EventRecord] = [*reviews, *events]
-    named = {r.sku for r in about if r.sku is not None} - {r.sku for r in products}
-    absent = missing_keys(store, "Product", named) if named else set()
-    made = sorted({r.sku for r in events if r.sku in absent} if create_missing else ())
-    absent.difference_update(made)
+    about: list[ReviewRecord | EventRecord] = [r for r in records if isinstance(r, ReviewRecord | EventRecord)]
+    named = {r.sku for r in about if r.sku is not None} - {r.sku for r in records if isinstance(r, ProductRecord)}
+    missing = missing_keys(store, "Product", named) if named else set()
     moment = now or store.now()
-    statements: list[Statement] = []
-    texts: list[str] = []
-    acting: list[str] = []
-    if products:
-        made_of = {r.sku: documents.of_product(r) for r in products}
-        statements += _products_with_relations(store, products, made_of, moment)
-        texts += [d.id for d in made_of.values()]
-    if made:
-        statements += node_statements([Node("Product", sku, {"title": sku, "active": True}) for sku in made])
-    if known := [r for r in reviews if r.sku not in absent]:
-        latest = list({r.id: r for r in known}.values())
-        written = [documents.of_review(r) for r in latest]
-        statements += review_statements(latest, written, pseudonym)
-        texts += [d.id for d in written]
-    if counted := [r for r in events if r.sku not in absent]:
-        statements += event_statements(counted, pseudonym, repeats)
-        acting = sorted({pseudonym(r.user) for r in counted})
-    if users := [r for r in records if isinstance(r, UserRecord)]:
-        statements += user_statements(users, pseudonym)
-    refused = tuple(r for r in about if r.sku in absent)
-    piece = mark(moment)
-    if acting:
-        statements.append((_USERS_WAIT, {"users": acting, "mark": piece}))
-    if texts:
-        statements.append((_TEXTS_WAIT, {"documents": sorted(texts), "mark": piece}))
-    if source is not None and place is not None:
-        of_place = {"bytes": place.bytes, "lines": place.lines, "head": place.head}
-        counts = {"first": first, "rejected": rejected + len(refused), "behind": behind}
-        statements.append((_PLACE, {"source": source, **of_place, **counts}))
-    before_commit(refused)
-    if statements:
-        store.write_all(statements)
-    return Loaded(refused, tuple(acting), tuple(sorted(texts)))
+    told: set[int] = set()
+    while True:
+        made = (
+            {r.sku or "" for r in about if isinstance(r, EventRecord) and r.sku in missing} if create_missing else set()
+        )
+        absent = missing - made
+        parts = _Parts.of(
+            store, [r for r in records if getattr(r, "sku", None) not in absent], moment, documents, pseudonym, repeats
+        )
+        refused = tuple(r for r in about if r.sku in absent)
+        statements = [placeholder_statement(made), *parts.statements] if made else list(parts.statements)
+        if source is not None and place is not None:
+            of_place = {"bytes": place.bytes, "lines": place.lines, "head": place.head}
+            counts = {"first": first, "rejected": rejected + len(refused), "behind": behind}
+            statements.append((_PLACE, {"source": source, **of_place, **counts}))
+        before_commit([r for r in refused if id(r) not in told])
+        told.update(map(id, refused))
+        gone = _write(store, named - missing, statements) if statements else set()
+        if not gone:
+            return Loaded(refused, parts.acting, parts.texts)
+        # Removed since the look for them. What was counted of their events, and of others, will be so again.
+        missing |= gone
+        repeats.subtract(parts.counted)
+
+
+def _write(store: GraphStore, needed: set[str], statements: Sequence[Statement]) -> set[str]:
+    """Run the statements in one transaction, unless products that they need are not there; those."""
+
+    def work(tx: Transaction) -> set[str]:
+        if needed:
+            gone = needed - {row["sku"] for row in tx.run(_LOCK_PRODUCTS, skus=sorted(needed))}
+            if gone:
+                return gone
+        tx.run_all(statements)
+        return set()
+
+    return store.transact(work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What records become."""
+
+    statements: Sequence[Statement]
+    acting: tuple[str, ...]
+    """Users who did something, by the graph's ids."""
+    texts: tuple[str, ...]
+    """Ids of documents."""
+    counted: Counter[int]
+    """What was added to the counts of events without a time."""
+
+    @classmethod
+    def of(
+        cls,
+        store: GraphStore,
+        records: Sequence[Record],
+        now: datetime,
+        documents: Documents,
+        pseudonym: Pseudonym,
+        repeats: Counter[int],
+    ) -> _Parts:
+        """Args: those of :func:`load_piece`; of ``records`` all have their product."""
+        statements: list[Statement] = []
+        texts: list[str] = []
+        acting: tuple[str, ...] = ()
+        counted: Counter[int] = Counter()
+        if products := [r for r in records if isinstance(r, ProductRecord)]:
+            made_of = {r.sku: documents.of_product(r) for r in products}
+            statements += _products_with_relations(store, products, made_of, now)
+            texts += [d.id for d in made_of.values()]
+        if reviews := {r.id: r for r in records if isinstance(r, ReviewRecord)}:
+            written = [documents.of_review(r) for r in reviews.values()]
+            statements += review_statements(list(reviews.values()), written, pseudonym)
+            texts += [d.id for d in written]
+        if events := [r for r in records if isinstance(r, EventRecord)]:
+            statements += event_statements(events, pseudonym, repeats)
+            count_repeats((r for r in events if r.at is None), pseudonym, counted)
+            acting = tuple(sorted({pseudonym(r.user) for r in events}))
+        if users := [r for r in records if isinstance(r, UserRecord)]:
+            statements += user_statements(users, pseudonym)
+        piece = mark(now)
+        if acting:
+            statements.append((_USERS_WAIT, {"users": list(acting), "mark": piece}))
+        if texts:
+            statements.append((_TEXTS_WAIT, {"documents": sorted(texts), "mark": piece}))
+        return cls(statements, acting, tuple(sorted(texts)), counted)
 
 
 def _products_with_relations(

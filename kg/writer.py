@@ -52,6 +52,8 @@ class WriteSummary:
     missing_ends: int = 0
     """Relationships not written because a node that they join is not in the graph."""
     changed: Counters = field(default_factory=Counters)
+    outdated: int = 0
+    """Texts of which nothing was written because they were removed or reworded since they were read."""
 
     def __add__(self, other: WriteSummary) -> WriteSummary:
         return WriteSummary(
@@ -60,6 +62,7 @@ class WriteSummary:
             self.evidence + other.evidence,
             self.missing_ends + other.missing_ends,
             self.changed + other.changed,
+            self.outdated + other.outdated,
         )
 
 

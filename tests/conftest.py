@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,14 @@ def store(session_store: GraphStore) -> GraphStore:
 def empty(store: GraphStore) -> None:
     """Delete all but the record of the migrations, and put back the indexes that a model may have remade."""
     store.autocommit("MATCH (n) WHERE NOT n:Migration CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 1000 ROWS")
+
+
+def wait_until_blocked(store: GraphStore) -> None:
+    """Until a transaction waits for the lock of another."""
+    end = time.monotonic() + 60
+    while not store.read("SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked' RETURN status"):
+        assert time.monotonic() < end, "no transaction waits for another"
+        time.sleep(0.02)
 
 
 SHOP = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,8 +10,9 @@ import pytest
 
 from kg.errors import SchemaError
 from kg.graph import Document, DocumentKind, Evidence, Extraction, Graph, Node, NodeRef, Relationship
-from kg.provenance import ExtractionRun, count_pending, pending, record, retract, why
-from kg.store import GraphStore
+from kg.provenance import ExtractionRun, count_pending, pending, record, retract, retract_statements, why
+from kg.store import GraphStore, Transaction
+from tests.conftest import wait_until_blocked
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 COMFORT = Node("Aspect", "comfort", {"name": "comfort"})
@@ -96,12 +98,52 @@ def test_recording_twice_equals_recording_once(strap: GraphStore) -> None:
     assert strap.read("MATCH (e:Evidence) RETURN count(e) AS n") == [{"n": 1}]
 
 
+def test_nothing_is_written_of_a_text_that_was_removed_or_reworded_while_it_was_read(strap: GraphStore) -> None:
+    third = review(3, "Comfortable.")
+    strap.write(
+        "CREATE (:Document {id: 'review:3', kind: 'review', sku: 'S1', text: 'Comfortable.', title_end: 0, "
+        "sha256: $sha})",
+        sha=third.sha256,
+    )
+    read = [FIRST, SECOND, third]
+    found = [extraction(FIRST, "comfortable"), extraction(SECOND, "comfortable"), extraction(third, "Comfortable")]
+    strap.write("MATCH (d:Document {id: $id}) DELETE d", id=FIRST.id)
+    strap.write("MATCH (d:Document {id: $id}) SET d.sha256 = 'another', d.waiting = 'a piece'", id=SECOND.id)
+    run = ExtractionRun(strap, extractor="test", version="1", now=NOW)
+    summary = run.record(read, found)
+    assert (summary.outdated, summary.relationships, summary.evidence, run.documents) == (2, 1, 1, 1)
+    assert facts(strap) == [("PRAISED_FOR", "comfort", 1)]
+    assert strap.read(
+        "MATCH (d:Document) OPTIONAL MATCH (d)<-[:FROM]-(e) "
+        "RETURN d.id AS id, count(e) AS evidence, d.waiting AS waiting, d.extracted AS extracted ORDER BY id"
+    ) == [
+        {"id": SECOND.id, "evidence": 0, "waiting": "a piece", "extracted": None},
+        {"id": third.id, "evidence": 1, "waiting": None, "extracted": f"{third.sha256} 1"},
+    ]
+
+
+def test_a_fact_goes_with_its_last_texts_though_they_go_at_once(strap: GraphStore) -> None:
+    record(strap, [FIRST, SECOND], [extraction(FIRST, "comfortable"), extraction(SECOND, "comfortable")], version="1")
+    with ThreadPoolExecutor(1) as another:
+
+        def work(tx: Transaction) -> Future[None]:
+            tx.run_all(retract_statements([FIRST.id]))
+            at_once = another.submit(retract, strap, [SECOND.id])
+            wait_until_blocked(strap)
+            return at_once
+
+        strap.transact(work).result()
+    assert facts(strap) == []
+    assert strap.read("MATCH (n:Evidence|Aspect) RETURN n") == []
+
+
 def test_a_catalogue_fact_beside_the_extracted_one_is_never_taken_back(strap: GraphStore) -> None:
     birch = Node("Brand", "birch", {"name": "Birch"})
     document = review(3, "A Birch strap.")
     strap.write(
         "MATCH (p:Product) CREATE (p)-[:MADE_BY {source: 'catalogue'}]->(:Brand {key: 'birch', name: 'Birch'}), "
-        "(:Document {id: 'review:3', kind: 'review', sku: 'S1', text: 'A Birch strap.', title_end: 0, sha256: 'x'})"
+        "(:Document {id: 'review:3', kind: 'review', sku: 'S1', text: 'A Birch strap.', title_end: 0, sha256: $sha})",
+        sha=document.sha256,
     )
     record(strap, [document], [extraction(document, "Birch", birch, "MADE_BY")], version="1")
     assert strap.read("MATCH ()-[r:MADE_BY]->() RETURN r.source AS s ORDER BY s") == [

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from embeddings.foldin import waiting_users
 from extraction import corpus
 from kg import intake, schema
 from kg.errors import InputError
 from kg.graph import Document, Evidence, Extraction, Graph, Node, NodeRef, Relationship
 from kg.provenance import record
 from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
-from kg.removal import remove
+from kg.removal import Removed, remove
+from kg.statements import review_statements
 from kg.store import GraphStore, Transaction
-from tests.conftest import empty
+from tests.conftest import empty, wait_until_blocked
 from tests.kg.whole_graph import whole_graph
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -98,8 +101,11 @@ def _read(document: Document, there: set[str]) -> Extraction:
 
 
 def held(store: GraphStore) -> list[str]:
-    """The whole graph; relationships alike but for their places in it have no order of their own."""
-    return sorted(repr(sorted(one.items())) for part in whole_graph(store).values() for one in part)
+    """The whole graph, but for who waits; relationships alike but for their places in it have no order of their own."""
+    graph = whole_graph(store)
+    for node in graph["nodes"]:
+        node["properties"].pop("waiting", None)
+    return sorted(repr(sorted(one.items())) for part in graph.values() for one in part)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +142,43 @@ def test_a_document_takes_its_facts_along_but_not_what_another_text_says_too(sto
         ("PRAISED_FOR", "comfort"),
         ("HAS_ATTRIBUTE", "material=leather"),
     ]
+
+
+def test_a_review_that_comes_while_its_product_is_removed_goes_with_it(store: GraphStore) -> None:
+    load(store, (GUITAR, STRAP), (), ())
+    with ThreadPoolExecutor(1) as another:
+
+        def work(tx: Transaction) -> Future[Removed]:
+            tx.run_all(review_statements([PRAISE], [corpus.review_document(PRAISE)], str))
+            removal = another.submit(remove, store, "products", ["S1"])
+            wait_until_blocked(store)
+            return removal
+
+        removed = store.transact(work).result()
+    assert removed == Removed("products", 1, ("anna",), ("S1",))
+    assert store.read("MATCH (n:User|Review) RETURN n") == []
+    assert store.read("MATCH (d:Document) RETURN d.id AS id") == [{"id": "product:G1"}]
+
+
+def test_a_user_of_whom_nothing_but_a_segment_is_left_is_forgotten(store: GraphStore) -> None:
+    load(store, (GUITAR, STRAP), (PRAISE, SECOND), (event("anna", "G1", 1),))
+    store.write("CREATE (s:Segment {id: '1'}) WITH s MATCH (u:User) CREATE (u)-[:IN_SEGMENT {strength: 0.5}]->(s)")
+    remove(store, "products", ["S1"])
+    assert store.read("MATCH (u:User) RETURN u.id AS id") == [{"id": "anna"}]
+
+
+def test_who_did_something_with_a_removed_product_waits_for_another_vector(store: GraphStore) -> None:
+    load(store, (GUITAR, STRAP), (replace(SECOND, user="emil"),), EVENTS)
+    remove(store, "products", ["S1"])
+    assert waiting_users(store) == ["anna"]  # a review alone is in no vector
+
+
+def test_without_extraction_nothing_is_said_by_texts_that_were_to_be_read_again(store: GraphStore) -> None:
+    load(store, (GUITAR, STRAP), (PRAISE,), ())
+    store.write("MATCH (d:Document) REMOVE d.extracted")
+    assert remove(store, "sources", ["extraction"]).products == ("S1",)
+    assert store.read("MATCH (n:Evidence|AttributeValue|Aspect) RETURN n") == []
+    assert store.read("MATCH ()-[r {source: 'extraction'}]->() RETURN r") == []
 
 
 def test_without_extraction_nothing_is_read(store: GraphStore) -> None:

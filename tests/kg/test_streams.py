@@ -12,6 +12,7 @@ import pytest
 from extraction.corpus import product_document, review_document
 from kg.errors import InputError, StatementError
 from kg.records import EventRecord, Place, ProductRecord, Record, ReviewRecord, UserRecord
+from kg.removal import remove
 from kg.store import GraphStore
 from kg.streams import Documents, load_piece, places
 
@@ -81,6 +82,40 @@ def test_what_was_rejected_is_counted_at_the_place(store: GraphStore) -> None:
 def test_missing_products_are_made_if_that_is_wished(store: GraphStore) -> None:
     assert load(store, viewed("anna", "X9", at=AT), create_missing=True) == []
     assert store.read("MATCH (p:Product) RETURN p.sku AS sku, p.title AS title") == [{"sku": "X9", "title": "X9"}]
+
+
+def test_a_missing_product_that_comes_just_then_stays_as_it_came(store: GraphStore) -> None:
+    def came(_: object) -> None:
+        load(store, ProductRecord(sku="X9", title="Guitar", active=False))
+
+    assert load(store, viewed("anna", "X9", at=AT), create_missing=True, before_commit=came) == []
+    assert store.read("MATCH (p:Product) RETURN p.title AS title, p.active AS active") == [
+        {"title": "Guitar", "active": False}
+    ]
+    assert store.read(VIEWS) == [{"user": "anna", "sku": "X9", "count": 1}]
+
+
+def test_records_of_a_product_that_is_removed_just_then_are_refused(store: GraphStore) -> None:
+    load(store, ProductRecord(sku="G1", title="Guitar"), ProductRecord(sku="S1", title="Strap"))
+    told: list[list[Record]] = []
+
+    def removed(refused: Sequence[Record]) -> None:
+        told.append(list(refused))
+        remove(store, "products", ["G1"])
+
+    review = ReviewRecord(id="r1", user="anna", sku="G1", text="Nice.")
+    lost, kept, unknown = viewed("anna", "G1"), viewed("anna", "S1"), viewed("anna", "X9")
+    repeats: Counter[int] = Counter()
+    there = Place(320, 8, "abc")
+    refused = load(store, review, lost, kept, unknown, place=there, before_commit=removed, repeats=repeats)
+    assert refused == [review, lost, unknown]
+    assert told == [[unknown], [review, lost]]
+    assert store.read(VIEWS) == [{"user": "anna", "sku": "S1", "count": 1}]
+    assert store.read("MATCH (n:Review) RETURN n") == []
+    assert sorted(repeats.values()) == [0, 1]
+    assert store.read("MATCH (o:Offset) RETURN o.rejected AS rejected")[0]["rejected"] == 3
+    assert load(store, kept, repeats=repeats) == []
+    assert store.read(VIEWS) == [{"user": "anna", "sku": "S1", "count": 2}]
 
 
 def test_what_the_database_refuses_leaves_the_place_where_it_was(store: GraphStore) -> None:
