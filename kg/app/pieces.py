@@ -8,6 +8,7 @@ rejected again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,7 @@ class PieceLoader:
         behind: Callable[[Place], int],
     ) -> Loaded:
         offsets = {id(record): offset for offset, record in piece.records}
+        self.rejects.write(piece.rejects)
         return streams.load_piece(
             self.store,
             source,
@@ -105,7 +107,7 @@ class PieceLoader:
             repeats=repeats,
             create_missing=self.create_missing,
             before_commit=lambda refused: self.rejects.write(
-                [*piece.rejects, *(unknown_product(name, record, offsets[id(record)]) for record in refused)]
+                [unknown_product(name, record, offsets[id(record)]) for record in refused]
             ),
             first=place.lines == 0,
             rejected=len(piece.rejects),
@@ -126,10 +128,15 @@ def unknown_product(name: str, record: ReviewRecord | EventRecord, offset: int |
 
 
 class RejectLog:
-    """Rejects of sources that are followed, a JSON object a line, appended."""
+    """Rejects of sources that are followed, a JSON object a line, appended.
+
+    Followers of several sources may share the file; a lock beside it keeps what one appends from being lost where
+    another puts the file right.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = path.with_name(path.name + ".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def keep_only(self, read: dict[str, int]) -> None:
@@ -143,17 +150,17 @@ class RejectLog:
         """
         if not self._path.exists():
             return
-        kept = []
-        for line in self._path.read_bytes().splitlines(keepends=True):
-            try:
-                reject = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                continue
-            offset = reject.get("offset")
-            if offset is None or offset < read.get(reject["file"], 1 << 62):
-                kept.append(line)
-        part = self._path.with_suffix(".part")
-        with self._room():
+        part = self._path.with_name(self._path.name + ".part")
+        with self._room(), self._locked():
+            kept = []
+            for line in self._path.read_bytes().splitlines(keepends=True):
+                try:
+                    reject = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    continue
+                offset = reject.get("offset")
+                if offset is None or offset < read.get(reject["file"], 1 << 62):
+                    kept.append(line)
             with open(part, "wb", opener=_private) as file:
                 file.write(b"".join(kept))
             part.replace(self._path)
@@ -168,7 +175,7 @@ class RejectLog:
             return
         lines = b"".join(orjson.dumps(r.as_dict(), option=orjson.OPT_APPEND_NEWLINE) for r in rejects)
         # Without a buffer, of which Python would try to write the rest when the file is closed, after it was cut.
-        with self._room(), open(self._path, "ab", buffering=0, opener=_private) as file:
+        with self._room(), self._locked(), open(self._path, "ab", buffering=0, opener=_private) as file:
             before = file.tell()
             try:
                 while lines:
@@ -178,6 +185,13 @@ class RejectLog:
                 # What fitted ends in the middle of a line, onto which the next reject would be written.
                 file.truncate(before)
                 raise
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # The file itself is replaced: a lock of it might be one of what was there before.
+        with open(self._lock, "ab", opener=_private) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def _room(self) -> Iterator[None]:

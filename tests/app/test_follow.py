@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -69,6 +70,28 @@ def test_rejects_that_find_no_room_leave_nothing_of_themselves(tmp_path: Path) -
     assert (tmp_path / "rejects.jsonl").read_bytes() == before
     log.write([Reject(file="a.jsonl", line=2, reason="It is bad too.")])
     assert rejects(tmp_path / "rejects.jsonl") == [("a.jsonl", 1), ("a.jsonl", 2)]
+
+
+def test_what_another_follower_rejects_while_they_are_put_right_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rejects.jsonl"
+    mine, others = RejectLog(path), RejectLog(path)
+    mine.write([Reject(file="a.jsonl", line=1, reason="It is bad.", offset=0)])
+    read = Path.read_bytes
+    poison = threading.Thread(target=others.write, args=([Reject(file="kafka:t/0", line=7, reason="It is poison.")],))
+
+    def meanwhile(file: Path) -> bytes:
+        content = read(file)
+        poison.start()
+        poison.join(0.5)  # it has to wait
+        return content
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", meanwhile)
+        mine.keep_only({"a.jsonl": 100})
+    poison.join()
+    assert rejects(path) == [("a.jsonl", 1), ("kafka:t/0", 7)]
 
 
 def test_rejects_can_be_read_by_their_owner_alone(tmp_path: Path) -> None:
