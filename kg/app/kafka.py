@@ -7,9 +7,10 @@ process is cut off. Of several processes one reads, by a lease, as with folders
 (:mod:`kg.app.follow`). The broker's client fetches a bounded number of bytes
 ahead: a slow database slows the reading down.
 
-A topic that was deleted and made anew is read from its beginning. What retention
-deleted before it was read is logged as an error. A message that cannot be loaded
-goes to the rejects with its partition and offset.
+A topic that was deleted and made anew is read from its beginning, though it
+happens while it is followed. What retention deleted before it was read is logged
+as an error. A message that cannot be loaded goes to the rejects with its
+partition and offset.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ POLL_S: Final = 0.2
 ANSWER_S: Final = 10.0
 """How long a broker may take to say what it has."""
 PARTITIONS_S: Final = 30.0
-"""How often it is looked for partitions that were added."""
+"""How often it is looked for partitions that were added, and whether the topic is still the same."""
 AGAIN_S: Final = 1.0
-"""How soon it is looked again where the broker did not say."""
+"""How soon it is looked again where the broker did not say, or sends what was read already."""
 TOLD_S: Final = 10.0
 """How often it is said that the broker is still away."""
 _URL: Final = re.compile(r"kafka://(?P<brokers>[^/\s]+)/(?P<topic>[A-Za-z0-9._-]{1,249})")
@@ -132,7 +133,10 @@ class _Consuming:
         )
         self._refresher = Refresher(held.store, reader, keep=held.keep)
         self._places: dict[int, Place] = {}
+        self._identity = ""
+        """Of the topic that is read."""
         self._look_at = 0.0
+        self._looked = 0.0
         self._trouble = _Trouble()
 
     def until(self, stop: threading.Event) -> None:
@@ -142,7 +146,8 @@ class _Consuming:
             while not stop.is_set():
                 if time.monotonic() >= self._look_at:
                     pause_s = PARTITIONS_S if self._assign(consumer) else AGAIN_S
-                    self._look_at = time.monotonic() + pause_s
+                    self._looked = time.monotonic()
+                    self._look_at = self._looked + pause_s
                 # Returns when so many have come, or at the end of the time with what there is.
                 came = consumer.consume(self._settings.batch_size, self._topic.poll_s) if self._places else []
                 messages = [m for m in came if m.error() is None]
@@ -166,12 +171,11 @@ class _Consuming:
         if problem is not None:
             log.warning("the broker does not say what it has; it is asked again", error=problem)
             return False
-        if set(partitions) == set(self._places):
-            return True
-        names = [self._topic.source(p) for p in partitions]
-        known = streams.places(self._held.bare, names)
         try:
             identity = _identity(self._topic, self._settings)
+            if set(partitions) == set(self._places) and identity == self._identity:
+                return True
+            known = streams.places(self._held.bare, [self._topic.source(p) for p in partitions])
             ends = {
                 p: consumer.get_watermark_offsets(TopicPartition(self._topic.name, p), timeout=ANSWER_S)
                 for p in partitions
@@ -180,6 +184,7 @@ class _Consuming:
             log.warning("the broker does not say what it has; it is asked again", error=_first(error))
             return False
         starts: list[TopicPartition] = []
+        places: dict[int, Place] = {}
         for partition in partitions:
             place = known[self._topic.source(partition)]
             low, _high = ends[partition] or (0, 0)
@@ -191,14 +196,18 @@ class _Consuming:
                     lost = {"partition": partition, "first": place.bytes, "last": low - 1}
                     log.error("messages were deleted before they were read", topic=self._topic.name, **lost)
                 place = Place(low, place.lines)
-            self._places[partition] = replace(place, head=identity)
+            places[partition] = replace(place, head=identity)
             starts.append(TopicPartition(self._topic.name, partition, place.bytes))
-        self._loader.rejects.keep_only({self._topic.partition(p): place.bytes for p, place in self._places.items()})
+        self._places, self._identity = places, identity
+        self._loader.rejects.keep_only({self._topic.partition(p): place.bytes for p, place in places.items()})
         consumer.assign(starts)
         return True
 
     def _take(self, consumer: Consumer, partition: int, messages: Sequence[Message]) -> None:
         """Load messages of a partition."""
+        if min(map(_offset, messages)) < self._places[partition].bytes:
+            # They were read; or the topic is another by now, of which nothing was. The look begins it anew, if so.
+            self._look_at = min(self._look_at, self._looked + AGAIN_S)
         while waiting := [m for m in messages if _offset(m) >= self._places[partition].bytes]:
             place = self._places[partition]
             found = self._loader.next(

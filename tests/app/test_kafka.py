@@ -248,6 +248,21 @@ def test_a_topic_made_anew_is_read_from_its_beginning(
         wait(lambda: users(store) == ["anna", "ben", "cleo"])
 
 
+def test_a_topic_made_anew_while_it_is_followed_is_read_from_its_beginning(
+    store: GraphStore, topic: Topic, admin: AdminClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_source, "PARTITIONS_S", 3600.0)  # what comes tells of it
+    monkeypatch.setattr(kafka_source, "AGAIN_S", 0.1)
+    with consuming(store, topic, tmp_path):
+        send(topic, [user("anna"), user("ben")])
+        wait(lambda: users(store) == ["anna", "ben"])
+        admin.delete_topics([topic.name])[topic.name].result(PATIENCE_S)
+        wait(lambda: topic.name not in admin.list_topics(timeout=10).topics)
+        make(admin, topic.name)
+        send(topic, [user("cleo")])
+        wait(lambda: users(store) == ["anna", "ben", "cleo"])
+
+
 def test_messages_that_were_deleted_unread_do_not_stop_it(
     store: GraphStore, topic: Topic, admin: AdminClient, tmp_path: Path
 ) -> None:
