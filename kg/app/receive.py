@@ -22,6 +22,7 @@ import asyncio
 import queue
 import socket
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -57,12 +58,17 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 MOST_WAITING: Final = 20_000
 """Records that may wait to be written; a second or two of work."""
 MOST_UNREAD: Final = 5_000
-"""Texts that may wait to be read; about a minute of work."""
+"""Texts that may wait to be read, whoever took them; about a minute of work."""
+MOST_UNPLACED: Final = 20_000
+"""Users who came here and may wait for their vector: as many as records, each of which brings one at most. Those who
+are marked in the graph besides are no reason to take nothing: a removal marks all who bought a product."""
 AT_ONCE: Final = 1_000
 """Texts, or users, that are served before it is looked what else is to be done."""
 ANSWER_S: Final = 30.0
 """How long a request waits for its records to be written."""
 IDLE_S: Final = 1.0
+COUNT_S: Final = 1.0
+"""Least time between two counts of what is marked in the graph, while it is being served."""
 AFTER_BUG_S: Final = 10.0
 """Between two tries of what fails by a bug, each of which puts a traceback into the log."""
 
@@ -146,7 +152,7 @@ class Receiver:
         Gauge("kg_ingest_queued", "Records that wait to be written.", registry=registry).set_function(
             lambda: self._queued
         )
-        Gauge("kg_ingest_unread", "Texts that came here and wait to be read.", registry=registry).set_function(
+        Gauge("kg_ingest_unread", "Texts that wait to be read.", registry=registry).set_function(
             lambda: self._texts.waiting
         )
         return Tally(
@@ -158,7 +164,8 @@ class Receiver:
     async def post(self, kind: Kind, request: Request) -> Response:
         """Take records, and answer when they stand in the graph."""
         # Looked at before the body is read: who is to come later need not send it.
-        if self._queued >= MOST_WAITING or self._texts.waiting >= MOST_UNREAD:
+        behind = self._texts.waiting >= MOST_UNREAD or self._users.waiting >= MOST_UNPLACED
+        if behind or self._queued >= MOST_WAITING:
             raise Problem(429, "More comes than is written. Send it again in a second.", refused="busy", headers=LATER)
         body = await read_body(request, self._settings.api_max_body)
         key = request.headers.get("idempotency-key")
@@ -287,7 +294,11 @@ class _Behind(threading.Thread):
     def __init__(self, store: GraphStore, settings: Settings, name: str, *, texts: bool) -> None:
         super().__init__(name=name, daemon=True)
         self.waiting = 0
-        """Texts, or users, that are still to be served."""
+        """Texts that are marked in the graph as still to be read, those of other processes as well; or users who came
+        here and are still to be served."""
+        self._put = 0
+        """How many have ever come."""
+        self._counted = 0.0
         self._store = store
         self._reader = Reader(settings) if texts else None
         self._came: deque[str] = deque()
@@ -302,6 +313,7 @@ class _Behind(threading.Thread):
             with self._news:
                 self._came.extend(keys)
                 self.waiting += len(keys)
+                self._put += len(keys)
                 self._news.notify()
 
     def close(self) -> None:
@@ -314,11 +326,12 @@ class _Behind(threading.Thread):
 
     def run(self) -> None:
         """Until closed."""
-        refresher = Refresher(self._store, self._reader, keep=self._stop_if_closed)
+        refresher = Refresher(self._store, self._reader, keep=self._between)
         swept = False
         while True:
             try:
                 self._stop_if_closed()
+                self._count()
                 if not swept:
                     if self._reader is not None:
                         self._reader.extractor(self._store)
@@ -353,10 +366,28 @@ class _Behind(threading.Thread):
                 refresher.after(Loaded(documents=came) if self._reader else Loaded(users=came))
         finally:
             # Whatever failed is marked in the graph: the sweep finds it.
-            with self._news:
-                self.waiting -= len(taken)
+            if self._reader is None:
+                with self._news:
+                    self.waiting -= len(taken)
         self._more = False  # unless the next line says so: one that fails has found nothing to go on with
         self._more = refresher.upkeep()
+
+    def _count(self) -> None:
+        """Look how many texts wait: some may have come before this process began, or to another."""
+        if self._reader is None:
+            return
+        with self._news:
+            before = self._put
+        rows = self._store.read("MATCH (d:Document)\nWHERE d.waiting IS NOT NULL\nRETURN count(d) AS n")
+        with self._news:
+            self.waiting = int(rows[0]["n"]) + self._put - before
+        self._counted = time.monotonic()
+
+    def _between(self) -> None:
+        """Called between two chunks of work."""
+        self._stop_if_closed()
+        if time.monotonic() - self._counted > COUNT_S:
+            self._count()
 
     def _stop_if_closed(self) -> None:
         if self._closed:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from extraction.pipeline import Extractor
 from kg import streams
 from kg.app import logs
 from kg.app.receive import Receiver, application
-from kg.app.refresh import Refresher
+from kg.app.refresh import Reader, Refresher
 from kg.errors import ConnectionFailedError
 from kg.settings import Settings
 from kg.store import GraphStore
@@ -114,10 +115,37 @@ def test_an_unknown_product_beside_what_the_database_refuses_is_rejected_once(
     assert sorted(kept) == [1, 3]
 
 
-def test_who_sends_too_much_is_asked_to_come_later(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kg.app.receive.MOST_WAITING", 0)
+@pytest.mark.parametrize("bound", ["MOST_WAITING", "MOST_UNREAD", "MOST_UNPLACED"])
+def test_who_sends_too_much_is_asked_to_come_later(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(f"kg.app.receive.{bound}", 0)
     answer = client.post("/events", json=VIEW)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+
+
+def test_texts_that_came_before_or_to_another_count_among_those_that_wait(
+    shop: GraphStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, real = threading.Event(), Reader.extractor
+
+    def extractor(reader: Reader, store: GraphStore) -> Extractor:
+        slow.wait()
+        return real(reader, store)
+
+    monkeypatch.setattr(Reader, "extractor", extractor)
+    monkeypatch.setattr("kg.app.receive.MOST_UNREAD", 2)
+    shop.write("MATCH (d:Document) SET d.waiting = $mark", mark=streams.mark(shop.now()))
+    settings = Settings.load({"KG_HOME": str(tmp_path)})
+    receiver = Receiver(shop, settings, kinds=("reviews",), rejects=tmp_path / "rejects.jsonl")
+    review = {"id": "r9", "user": "cleo", "sku": "S1", "text": "Very comfortable."}
+    with TestClient(application(receiver), base_url="http://localhost") as client:
+        try:
+            wait(lambda: receiver._texts.waiting == 2)
+            assert client.post("/reviews", json=review).status_code == 429
+        finally:
+            slow.set()
+        wait(lambda: client.post("/reviews", json=review).status_code == 200)
 
 
 def test_without_the_database_it_is_said_and_nothing_is_lost(
