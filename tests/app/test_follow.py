@@ -79,7 +79,7 @@ def test_what_another_follower_rejects_while_they_are_put_right_is_kept(
     mine, others = RejectLog(path), RejectLog(path)
     mine.write([Reject(file="a.jsonl", line=1, reason="It is bad.", offset=0)])
     read = Path.read_bytes
-    poison = threading.Thread(target=others.write, args=([Reject(file="kafka:t/0", line=7, reason="It is poison.")],))
+    poison = threading.Thread(target=others.write, args=([Reject(file="b.jsonl", line=7, reason="It is poison.")],))
 
     def meanwhile(file: Path) -> bytes:
         content = read(file)
@@ -91,7 +91,7 @@ def test_what_another_follower_rejects_while_they_are_put_right_is_kept(
         patch.setattr(Path, "read_bytes", meanwhile)
         mine.keep_only({"a.jsonl": 100})
     poison.join()
-    assert rejects(path) == [("a.jsonl", 1), ("kafka:t/0", 7)]
+    assert rejects(path) == [("a.jsonl", 1), ("b.jsonl", 7)]
 
 
 def test_rejects_can_be_read_by_their_owner_alone(tmp_path: Path) -> None:
