@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import resource
 import shutil
 import signal
@@ -52,6 +53,9 @@ SINCE: Final = 4_102_444_800
 """In the year 2100, after the model was written: what happens then moves users."""
 TARGETED: Final = ("ACCESSORY_OF", "BETTER_THAN", "COMPARED_WITH", "COMPATIBLE_WITH", "DOES_NOT_FIT", "WORSE_THAN")
 """What is said of a product and another."""
+SETTLED: Final = (*TARGETED, "HAS_ATTRIBUTE", "MADE_BY")
+KEPT: Final = ("(Product ", "(Brand ", "(Category ", "(AttributeValue ", "(Document ")
+_FACT: Final = re.compile(r"\('fact', '([0-9a-f]+)'\)")
 KILLS: Final = 5
 """In one run."""
 
@@ -227,7 +231,7 @@ def from_clean(
         jobs.extract(store, settings)
     clean = plain(store)
     if kind == "products":
-        streamed, clean = _linked(streamed), _linked(clean)
+        streamed, clean = _settled(streamed), _settled(clean)
     differences = [f"{name}: {one} instead of {other}" for name, one, other in different(streamed, clean)]
     if refused != rejects_of(settings.home / "rejects.jsonl"):
         differences.append(f"the rejects are {refused} instead of {rejects_of(settings.home / 'rejects.jsonl')}")
@@ -236,13 +240,24 @@ def from_clean(
     return differences[:5]
 
 
-def _linked(lines: list[str]) -> list[str]:
-    """Those that say which product goes with which.
+def _settled(lines: list[str]) -> list[str]:
+    """Those that do not depend on who was there when a product came: what it is by its record, what its text says of it
+    and of which other, and where.
 
     Which shelf the neighbours of a title speak for, which place the model gives a newcomer among those that are there:
-    that depends on who is there when it comes.
+    that does depend on it. Of a node that stays is that it is there.
     """
-    return [line for line in lines if any(f"-[{type_}]->" in line for type_ in TARGETED)]
+    relations = [line for line in lines if any(f"-[{type_}]->" in line for type_ in SETTLED) or _is_of_catalogue(line)]
+    facts = {found[1] for line in relations if (found := _FACT.search(line))}
+    nodes = [line.partition(" [(")[0] for line in lines if line.startswith(KEPT)]
+    said = [
+        line for line in lines if line.startswith("(Evidence ") and (found := _FACT.search(line)) and found[1] in facts
+    ]
+    return sorted([*nodes, *relations, *said])
+
+
+def _is_of_catalogue(line: str) -> bool:
+    return "]->(" in line and "('source', 'catalogue')" in line
 
 
 def _is_whole(content: dict[Path, bytes], read: dict[str, int], source: Source) -> bool:
