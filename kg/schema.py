@@ -171,7 +171,9 @@ LABELS: Final[tuple[Label, ...]] = (
                 "ZONED DATETIME",
                 "Time of the user's latest event; what the shop showed (`EXPOSED`) is none.",
             ),
-            Property("waiting", "STRING", "Names the piece of a stream, or removal, after which the vector is made anew."),
+            Property(
+                "waiting", "STRING", "Names the piece of a stream, or removal, after which the vector is made anew."
+            ),
             Property("embedding_blue", "LIST<FLOAT>", "The blue model's vector, unit length."),
             Property("embedding_green", "LIST<FLOAT>", "The green model's vector, unit length."),
             Property("learned_by", "STRING", "Id of the ModelVersion that learned it after its training."),
