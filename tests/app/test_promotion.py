@@ -151,9 +151,9 @@ def test_the_shops_popularity_is_counted_after_the_switch_and_not_before(
     saved(good, settings, "29990101-next", popularity=1.0 - good.popularity)
     switch, then = registry.promote, []
 
-    def noted(*arguments: Any) -> registry.LiveModel:
+    def noted(*arguments: Any, **options: Any) -> registry.LiveModel:
         then.append(popular())
-        return switch(*arguments)
+        return switch(*arguments, **options)
 
     monkeypatch.setattr(registry, "promote", noted)
     assert models.promote(store, settings, force=True)["version"] == "29990101-next"
