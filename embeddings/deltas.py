@@ -37,7 +37,7 @@ from embeddings.export import NodeIndex
 from embeddings.features import Features
 from embeddings.finetuning import met_by
 from embeddings.gcn import normalised_adjacency
-from embeddings.livewrite import Known, LiveChange, Relations, changes, write_change
+from embeddings.livewrite import Known, LiveChange, Relations, Seen, changes, write_change
 from embeddings.mirror import Mirror, Renewed
 from embeddings.network import threads_for
 from embeddings.prints import product_prints, user_prints
@@ -157,6 +157,7 @@ class Learner:
             skus=self._mirror.products.keys,
             popularity={self._mirror.products.keys[r]: float(popular[r]) for r in popular_rows},
             known_users=self._known_users(read.users),
+            seen=self._seen(x, turned_users),
             known_products=self._known_products(x, np.union1d(np.union1d(read.products, new), np.flatnonzero(counted))),
         )
         turn = mark(store.now())
@@ -185,6 +186,14 @@ class Learner:
             f"Model {self.version} is no longer live, so nothing that was learned for it was written. "
             "Begin with the model that is live now: kg learn."
         )
+
+    def _seen(self, x: Interactions, rows: np.ndarray) -> dict[str, Seen]:
+        met = np.bincount(x.users, minlength=x.n_users)[rows].tolist()
+        last = x.last_at[rows].tolist()
+        return {
+            self._mirror.users.keys[r]: Seen(count, None if at != at else int(at))
+            for r, count, at in zip(rows.tolist(), met, last, strict=True)
+        }
 
     def _known_users(self, rows: np.ndarray) -> dict[str, Known]:
         prints, free = user_prints(self._mirror, rows), self._free["User"]

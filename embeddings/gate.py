@@ -62,9 +62,20 @@ class Verdict:
 
 
 def compare(
-    store: GraphStore, new: Checkpoint, live: Checkpoint, *, device: torch.device, seed: int, report: Report
+    store: GraphStore,
+    new: Checkpoint,
+    live: Checkpoint,
+    *,
+    device: torch.device,
+    seed: int,
+    report: Report,
+    unattended: bool = False,
 ) -> Verdict:
-    """Compare two checkpoints on splits of the graph as it stands."""
+    """Compare two checkpoints on splits of the graph as it stands.
+
+    Args:
+        unattended: nobody is there to be told that there are too few users to compare by, so that does not pass.
+    """
     data, index = export_subgraph(store, shop_with_supplied(store))
     x = interactions(data)
     shop = Shop.of(data, x)
@@ -72,7 +83,7 @@ def compare(
     rng = np.random.default_rng([seed, 1])
     folds = folds_of(x, rng, len(x) >= finetuning.settings_of(new).large)
     if not folds:
-        return Verdict(True, "Too few users to compare it with the live model.")
+        return Verdict(not unattended, "too few users to compare it with the live model", live.version)
     refits = Refits(shop, folds, index, device, seed, report)
     with threads_for(len(x), finetuning.settings_of(new)):
         recipes = refits.values(new), refits.values(live)

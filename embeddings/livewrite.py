@@ -5,7 +5,13 @@ stays and a few of its vectors and relations move. The transaction begins with t
 lock of the node that names the live model: a promotion waits, or has been, and then
 nothing is written. Nor is it when another learner has written meanwhile: the model's
 ``learned`` names the last change, and a change is made only upon the one that its
-learner knew. Readers see all of the change or none of it.
+learner knew. A user who has done something since the learner looked keeps the vector
+that folding in gave meanwhile, and is still to be learned.
+
+Whatever happens, the graph ends with all of the change or none of it. A reader who
+comes while it is being committed may see a part: Neo4j isolates transactions as read
+committed, so that one statement may find one node as it was and the next as it is. It
+is a part of one model, in one slot, and such a reader could have come a moment later.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
+from embeddings.export import INTERACTIONS
 from embeddings.registry import live
 from kg import schema
 from kg.store import GraphStore, vector_parameter
@@ -48,12 +55,19 @@ _RELATE: Final = _WHILE_LIVE + (
     "SET r.weight = other[1], r.next = other[2]"
 )
 _PLACE: Final = (
-    "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\n"
+    "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\n{unless}"
     "SET n.embedding_{slot} = CASE WHEN row.vector IS NULL THEN null ELSE toFloatList(row.vector) END"
 )
+# What is read here, under the lock of the node that names the live model, is no older than what folding in has read: it
+# takes that lock too.
+_UNLESS_ACTIVE: Final = (
+    "WHERE row.met IS NULL OR (coalesce(n.last_at.epochSeconds = row.last, n.last_at IS NULL AND row.last IS NULL)\n"
+    f"  AND COUNT {{{{ (n)-[did:{'|'.join(INTERACTIONS)}]->(:Product)"
+    " WHERE coalesce(did.strength, 1.0) > 0.0 }} = row.met)\n"
+)
 _KNOW: Final = (
-    "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\n"
-    "SET n.learned_by = $version, n.learned_print = row.print, n.learned_met = row.met,\n"
+    "UNWIND $rows AS row\nMATCH (n:{label} {{{key}: row.key}})\n{unless}"
+    "SET n.learned_by = $version, n.learned_print = row.print, n.learned_met = row.known_met,\n"
     "    n.learned_free = CASE WHEN row.free IS NULL THEN null ELSE toFloatList(row.free) END"
 )
 _RANK: Final = _WHILE_LIVE + "UNWIND $rows AS row\nMATCH (p:Product {sku: row[0]})\nSET p.popularity = row[1]"
@@ -144,6 +158,16 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a user had done when the learner looked."""
+
+    met: int
+    """Relationships that show interest."""
+    last_at: int | None
+    """Time of the latest event, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class LiveChange:
     """What moved, by the keys of the graph."""
 
@@ -160,6 +184,8 @@ class LiveChange:
     popularity: Mapping[str, float] = field(default_factory=dict)
     known_users: Mapping[str, Known] = field(default_factory=dict)
     known_products: Mapping[str, Known] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    """Of users: whoever has done something else by now is left as they are. Who is not among them is written."""
 
 
 def write_change(store: GraphStore, version: str, change: LiveChange, *, before: str, turn: str) -> bool:
@@ -184,14 +210,26 @@ def write_change(store: GraphStore, version: str, change: LiveChange, *, before:
         add(_PART, "rows", [{"sku": sku, "others": [other[0] for other in others]} for sku, others in ends])
     if change.written is not None:
         add(_RELATE, "rows", [{"sku": s, "others": others} for s, others in _by_start(change.written, change.skus)])
+    seen = {key: {"met": of.met, "last": of.last_at} for key, of in change.seen.items()}
     for label, vectors in (("User", change.users), ("Product", change.products)):
-        place = _WHILE_LIVE + _PLACE.format(label=label, key=schema.LABEL[label].key, slot=model.slot)
-        rows = [{"key": key, "vector": vector_parameter(v) if v.any() else None} for key, v in sorted(vectors.items())]
+        unless = _UNLESS_ACTIVE.format() if label == "User" else ""
+        place = _WHILE_LIVE + _PLACE.format(label=label, key=schema.LABEL[label].key, slot=model.slot, unless=unless)
+        rows = [
+            {"key": key, "vector": vector_parameter(v) if v.any() else None, **seen.get(key, {})}
+            for key, v in sorted(vectors.items())
+        ]
         add(place, "rows", rows)
     for label, known in (("User", change.known_users), ("Product", change.known_products)):
-        note = _WHILE_LIVE + _KNOW.format(label=label, key=schema.LABEL[label].key)
+        unless = _UNLESS_ACTIVE.format() if label == "User" else ""
+        note = _WHILE_LIVE + _KNOW.format(label=label, key=schema.LABEL[label].key, unless=unless)
         known_rows = [
-            {"key": key, "print": of.print, "met": of.met, "free": vector_parameter(of.free) if of.free.any() else None}
+            {
+                "key": key,
+                "print": of.print,
+                "known_met": of.met,
+                "free": vector_parameter(of.free) if of.free.any() else None,
+                **(seen.get(key, {}) if label == "User" else {}),
+            }
             for key, of in sorted(known.items())
         ]
         add(note, "rows", known_rows)

@@ -17,7 +17,8 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -243,6 +244,26 @@ def load(home: Path, version: str | None = None) -> Checkpoint:
     return checkpoint
 
 
+def prune(home: Path, *, in_use: Set[str], newest: int) -> tuple[str, ...]:
+    """Delete old checkpoints and what their trainings logged; which.
+
+    Only a version whose checkpoint is there, whole, is deleted: never one that is being trained or saved.
+
+    Args:
+        in_use: versions that stay, however old.
+        newest: how many of the latest stay.
+    """
+    gone = [name for name in versions(home)[:-newest] if name not in in_use]
+    for name in gone:
+        # Away under its name at once: whoever looks sees it whole or not at all.
+        away = folder(home) / f".{name}.gone"
+        with suppress(OSError):  # another process was quicker
+            (folder(home) / name).rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+        shutil.rmtree(home / "runs" / name, ignore_errors=True)
+    return tuple(gone)
+
+
 # --- the live model in the graph -----------------------------------------------------------------------------
 
 
@@ -283,6 +304,27 @@ def live(store: GraphStore) -> LiveModel | None:
     )
 
 
+SERVED: Final = (
+    "MATCH (s:Serving {name: 'model'})\nWITH s.version AS version\nMATCH (m:ModelVersion {id: version})\n"
+    "RETURN m.id AS version, m.slot AS slot"
+)
+"""The live version and its slot; no row before the first promotion."""
+
+_IN_USE: Final = """
+MATCH (m:ModelVersion)
+WHERE m.slot IS NOT NULL
+UNWIND [m.id, m.previous] AS version
+WITH DISTINCT version
+WHERE version IS NOT NULL
+RETURN version
+"""
+
+
+def in_use(store: GraphStore) -> set[str]:
+    """Versions that stand in a slot or are being written into one, and those that were live before them."""
+    return {row["version"] for row in store.read(_IN_USE)}
+
+
 LOCK_MODELS: Final = "MATCH (m:ModelVersion)\nWITH m\nORDER BY m.id\nSET m.status = m.status"
 """Takes the lock of every model, so that of two who change slots the second sees what the first did.
 
@@ -294,7 +336,7 @@ By a property without an index, so that no index has anything to follow."""
 _SWITCH: Final = """
 MERGE (serving:Serving {name: 'model'})
 WITH serving
-WHERE $instead_of IS NULL OR serving.version = $instead_of
+WHERE $instead_of IS NULL OR coalesce(serving.version, '') = $instead_of
 MATCH (next:ModelVersion {id: $version, status: 'ready'})
 OPTIONAL MATCH (before:ModelVersion {id: serving.version})
 WHERE before <> next
@@ -302,6 +344,7 @@ SET before.status = 'ready'
 SET next.status = 'live', next.promoted_at = $now, next.previous = coalesce(before.id, next.previous)
 SET next.rolled_back_at = NULL, next.rolled_back_because = NULL
 SET serving.version = next.id
+RETURN next.id AS version
 """
 
 _MARK: Final = """
@@ -311,11 +354,16 @@ SET m.rolled_back_at = $now, m.rolled_back_because = $because
 """
 
 
-def promote(store: GraphStore, version: str, *, now: datetime | None = None) -> LiveModel:
+def promote(
+    store: GraphStore, version: str, *, instead_of: str | None = None, now: datetime | None = None
+) -> LiveModel:
     """Make a written model the one that queries read, in one transaction. Promoting the live one changes nothing.
 
+    Args:
+        instead_of: the version whose place it is to take, the empty text for none; None for whichever is live.
+
     Raises:
-        CheckpointError: the graph does not hold that model, or not all of it.
+        CheckpointError: the graph does not hold that model, or not all of it, or another is live than ``instead_of``.
     """
     rows = store.read("MATCH (m:ModelVersion {id: $version})\nRETURN m.status AS status", version=version)
     status = rows[0]["status"] if rows else None
@@ -325,28 +373,54 @@ def promote(store: GraphStore, version: str, *, now: datetime | None = None) -> 
         )
         raise CheckpointError(f"Model {version} {why}. Write it with kg promote {version}, or train another: kg train.")
     if status == "ready":
-        switch = {"version": version, "now": now or store.now(), "instead_of": None}
-        store.change_all([(LOCK_MODELS, {}), (_SWITCH, switch)])
-    return _switched(store, version)
+        switch = {"version": version, "now": now or store.now(), "instead_of": instead_of}
+        done = store.write_all([(LOCK_MODELS, {}), (_SWITCH, switch)])[1]
+        return _switched(store, version, instead_of, bool(done))
+    return _switched(store, version, None, True)
 
 
-def _switched(store: GraphStore, version: str) -> LiveModel:
+def _switched(store: GraphStore, version: str, instead_of: str | None, done: bool) -> LiveModel:
+    """The live model, which is to be this one.
+
+    Args:
+        done: whether the switch found what it was to switch. (The driver does a transaction again whose commit was not
+            confirmed: then it finds nothing, and the model is live.)
+    """
     model = live(store)
-    if model is None or model.version != version:
+    if model is not None and model.version == version:
+        return model
+    if done:
         raise CheckpointError(f"Model {version} was promoted, but another promotion came right after it.")
-    return model
+    if instead_of is not None and (model.version if model else "") != instead_of:
+        raise CheckpointError(
+            f"Model {version} was to take the place of {instead_of or 'none'}, but meanwhile "
+            f"{model.version if model else 'none'} became the live one. Nothing was switched; try again."
+        )
+    raise CheckpointError(
+        f"Model {version} lost its slot to another write-back before it could be switched to. Write it again: "
+        f"kg promote {version}."
+    )
 
 
-def rollback(store: GraphStore, *, because: str = "by hand", now: datetime | None = None) -> str:
+def rollback(
+    store: GraphStore,
+    *,
+    because: str = "by hand",
+    live: str | None = None,
+    before: str | None = None,
+    now: datetime | None = None,
+) -> str:
     """Make the model that was live before live again, and return its version.
 
     The one that was live is marked as rolled back, in the same transaction: no job promotes it again by itself.
 
     Args:
         because: why, for whoever looks at the model later.
+        live: the version that is to go; None for whichever is live.
+        before: the version that is to come back; None for whichever was live before.
 
     Raises:
-        CheckpointError: no model is live, or the one before has left its slot.
+        CheckpointError: no model is live, the one before has left its slot, or they are others than was asked for.
     """
     rows = store.read(
         "MATCH (s:Serving {name: 'model'})\nWITH s.version AS version\nMATCH (m:ModelVersion {id: version})\n"
@@ -356,11 +430,17 @@ def rollback(store: GraphStore, *, because: str = "by hand", now: datetime | Non
     if not rows:
         raise CheckpointError("No model is live, so there is nothing to roll back. Promote one first: kg promote.")
     row = rows[0]
+    wanted = (live or row["live"], before or row["version"])
+    if wanted != (row["live"], row["version"]):
+        raise CheckpointError(
+            f"Model {wanted[0]} was to be rolled back to {wanted[1]}, but now {row['live']} is live, after "
+            f"{row['version'] or 'none'}. Nothing was switched."
+        )
     if row["version"] is None or row["status"] != "ready":
         raise CheckpointError(
             f"Model {row['live']} is live and the one before it is no longer in the graph. "
             "Promote a checkpoint by name instead: kg promote VERSION."
         )
     switch = {"version": row["version"], "instead_of": row["live"], "now": now or store.now()}
-    store.change_all([(LOCK_MODELS, {}), (_SWITCH, switch), (_MARK, {**switch, "because": because})])
-    return _switched(store, row["version"]).version
+    done = store.write_all([(LOCK_MODELS, {}), (_SWITCH, switch), (_MARK, {**switch, "because": because})])[1]
+    return _switched(store, row["version"], row["live"], bool(done)).version

@@ -6,6 +6,11 @@ the slot that nobody reads; :func:`embeddings.registry.promote` then switches. C
 off at any moment it leaves the live slot as it was, and running it again begins
 with clearing what was left half done.
 
+Whoever begins takes the slot from whoever is still writing into it: by hand, by
+another job, of the same model or another. Each of a write-back's transactions
+therefore ends by looking whether the slot is still its own (``ModelVersion.claim``),
+so that what stands in a slot is of one model, and of one write-back.
+
 The dark slot's index stays online while vectors are written. Neo4j plans a query
 against all indexes that it names, so readers of the live slot would fail while
 the other slot's index is away, even though they do not use it. Only a change of
@@ -21,16 +26,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 
 from embeddings.export import SHARED
-from embeddings.registry import LOCK_MODELS, Checkpoint, live
+from embeddings.registry import LOCK_MODELS, SERVED, Checkpoint
 from embeddings.scoring import no_weights
 from kg import schema
-from kg.errors import EmbeddingError
+from kg.errors import CheckpointError, EmbeddingError
 from kg.migrations import shape_vector_index
-from kg.store import GraphStore
+from kg.store import GraphStore, Guard, Transaction
 from kg.writer import SHELVE_ALL, batched, set_vectors
 
 Report = Callable[[str, int, int], None]
@@ -63,42 +69,48 @@ class WriteBackSummary:
 
 
 def write_embeddings(
-    store: GraphStore, checkpoint: Checkpoint, *, progress: Report | None = None, now: datetime | None = None
+    store: GraphStore,
+    checkpoint: Checkpoint,
+    *,
+    beside: str | None = None,
+    progress: Report | None = None,
+    now: datetime | None = None,
 ) -> WriteBackSummary:
     """Write vectors and relations into the dark slot; the model is then ``ready`` to be promoted.
 
     A model that is there already, whole, is left as it is.
 
+    Args:
+        beside: the version that is to be live, the empty text for none; None for whichever is.
+
     Raises:
+        CheckpointError: another is live than ``beside``; nothing was written.
         EmbeddingError: a vector is not finite or not of unit length, or another write-back took the slot meanwhile.
     """
     report = progress or (lambda *_: None)
     _check(checkpoint)
     version = checkpoint.version
-    there = store.read(
-        "MATCH (m:ModelVersion {id: $version})\nWHERE m.status IN ['ready', 'live']\nRETURN m.slot AS slot",
-        version=version,
-    )
-    if there:
-        return _summary(store, checkpoint, there[0]["slot"])
-    current = live(store)
-    slot = next(s for s in schema.SLOTS if current is None or s != current.slot)
-    _claim(store, checkpoint, slot, now or store.now())
-    _clear(store, slot, None if current is None else current.version, report)
-    # The slot is empty now.
+    claim = _claim(store, checkpoint, beside, now or store.now())
+    slot = claim.slot
+    if claim.whole:
+        return _summary(store, checkpoint, slot)
+    mine = store.guarded(_while_claimed(version, claim))
+    _clear(mine, slot, claim.live, report)
+    # The slot is empty now, and was its own a moment ago. (A transaction that changes the schema can change no data, so
+    # it cannot take the lock of a look.)
     shape_vector_index(store, schema.embedding_index(slot, checkpoint.dimensions))
     for label, keys, vectors in (
         ("User", checkpoint.users, checkpoint.user_vectors),
         ("Product", checkpoint.products, checkpoint.product_vectors),
     ):
-        _write_vectors(store, label, f"embedding_{slot}", keys, vectors, report)
-    _write_relations(store, checkpoint, report)
+        _write_vectors(mine, label, f"embedding_{slot}", keys, vectors, report)
+    _write_relations(mine, checkpoint, report)
     # Applications that relate products to categories by a driver of their own need not know of this note.
     report("Shelves", 0, 1)
     store.autocommit(SHELVE_ALL)
     report("Waiting for the index", 0, 1)
     store.await_indexes()
-    _finish(store, version, slot)
+    _finish(store, version, claim)
     return _summary(store, checkpoint, slot)
 
 
@@ -129,28 +141,98 @@ def _check(checkpoint: Checkpoint) -> None:
             )
 
 
-def _claim(store: GraphStore, checkpoint: Checkpoint, slot: str, now: datetime) -> None:
-    """From here on the slot belongs to this model; whatever stood in it is retired."""
-    store.change_all(
-        [
-            (LOCK_MODELS, {}),
-            (
-                "MATCH (m:ModelVersion {slot: $slot})\nWHERE m.id <> $version\nSET m.status = 'retired'\nREMOVE m.slot",
-                {"slot": slot, "version": checkpoint.version},
-            ),
-            (
-                "MERGE (m:ModelVersion {id: $version})\n"
-                "SET m += $weights, m.slot = $slot, m.status = 'writing', m.at = $now,\n"
-                "    m.dimensions = $dimensions",
-                {
-                    "version": checkpoint.version,
-                    "slot": slot,
-                    "now": now,
-                    "dimensions": checkpoint.dimensions,
-                    "weights": {**checkpoint.weights.as_properties(), **_factors(checkpoint)},
-                },
-            ),
-        ]
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The slot of a write-back."""
+
+    id: str
+    """Names the write-back."""
+    slot: str
+    live: str | None
+    """The version that queries read, in the other slot."""
+    whole: bool = False
+    """The model stands there already, and nothing was claimed."""
+    ousted: tuple[str, ...] = ()
+    """Other write-backs that had not ended there."""
+
+
+_STANDS: Final = "MATCH (m:ModelVersion {id: $version})\nRETURN m.status AS status, m.slot AS slot"
+_OUST: Final = """
+MATCH (m:ModelVersion)
+WHERE m.slot = $slot OR m.id = $version
+WITH m, CASE WHEN m.status = 'writing' AND m.claim <> $claim THEN m.claim END AS ousted
+SET m.status = 'retired'
+REMOVE m.slot, m.claim
+RETURN ousted
+"""
+_OWN: Final = """
+MERGE (m:ModelVersion {id: $version})
+SET m += $weights, m.slot = $slot, m.status = 'writing', m.claim = $claim, m.at = $now,
+    m.dimensions = $dimensions
+"""
+
+
+def _claim(store: GraphStore, checkpoint: Checkpoint, beside: str | None, now: datetime) -> _Claim:
+    """From here on the slot belongs to this write-back; whatever stood in it is retired.
+
+    Which slot that is, is decided with the lock in hand: a promotion or a rollback may have come just before.
+    """
+    version, id = checkpoint.version, uuid4().hex
+
+    def work(tx: Transaction) -> _Claim:
+        tx.run(LOCK_MODELS)
+        served = tx.run(SERVED)
+        live = served[0]["version"] if served else None
+        own = tx.run(_STANDS, version=version)
+        if own and own[0]["status"] in ("ready", "live"):
+            return _Claim(id, own[0]["slot"], live, whole=True)
+        if beside is not None and (live or "") != beside:
+            raise CheckpointError(
+                f"Model {version} was to be written beside {beside or 'no live model'}, but {live or 'none'} is live "
+                "now. Nothing was written; try again."
+            )
+        slot = next(s for s in schema.SLOTS if not served or s != served[0]["slot"])
+        ousted = tx.run(_OUST, slot=slot, version=version, claim=id)
+        weights = {**checkpoint.weights.as_properties(), **_factors(checkpoint)}
+        tx.run(_OWN, version=version, slot=slot, claim=id, now=now, dimensions=checkpoint.dimensions, weights=weights)
+        return _Claim(id, slot, live, ousted=tuple(row["ousted"] for row in ousted if row["ousted"] is not None))
+
+    claim = store.transact(work)
+    # A statement that manages its transactions does not look between them.
+    for other in claim.ousted:
+        store.end_transactions("claim", other)
+    return claim
+
+
+def _while_claimed(version: str, claim: _Claim) -> Guard:
+    """Lets a write-back write while the slot is its own: one look a transaction, however many rows that has."""
+    parameters = {"claim_model": version, "claim_id": claim.id}
+
+    def check(tx: Transaction) -> None:
+        # To set a property takes the lock, for which whoever claims the slot waits.
+        if not tx.run(
+            "MATCH (m:ModelVersion {id: $claim_model})\nSET m.status = m.status\nWITH m\nWHERE m.claim = $claim_id\n"
+            "RETURN m.id AS id",
+            **parameters,
+        ):
+            raise _taken(version, claim.slot)
+
+    return Guard(
+        look=lambda: None,
+        check=check,
+        condition=(
+            "MATCH (claimed:ModelVersion {id: $claim_model})\nWHERE claimed.claim = $claim_id\n"
+            "WITH count(claimed) AS claims\nWHERE claims = 1"
+        ),
+        parameters=parameters,
+        metadata={"claim": claim.id},
+    )
+
+
+def _taken(version: str, slot: str) -> EmbeddingError:
+    return EmbeddingError(
+        f"While {version} was written into slot {slot}, another write-back took that slot. "
+        "Wait for it to end, then run kg promote again."
     )
 
 
@@ -226,22 +308,20 @@ def _write_relations(store: GraphStore, checkpoint: Checkpoint, report: Report) 
         report("Relations", done, len(skus))
 
 
-def _finish(store: GraphStore, version: str, slot: str) -> None:
-    rows = store.write_all(
-        [
-            (LOCK_MODELS, {}),
-            (
-                "MATCH (m:ModelVersion {id: $version, slot: $slot})\nWHERE m.status IN ['writing', 'ready']\n"
-                "SET m.status = 'ready'\nRETURN m.id AS id",
-                {"version": version, "slot": slot},
-            ),
-        ]
-    )
+# Two that begin in a graph without any model have no lock in common when they claim the slot.
+_READY: Final = """
+MATCH (m:ModelVersion {id: $version})
+WHERE m.claim = $claim AND m.status IN ['writing', 'ready']
+  AND NOT EXISTS { MATCH (o:ModelVersion) WHERE o.slot = m.slot AND o <> m }
+SET m.status = 'ready'
+RETURN m.id AS id
+"""
+
+
+def _finish(store: GraphStore, version: str, claim: _Claim) -> None:
+    rows = store.write_all([(LOCK_MODELS, {}), (_READY, {"version": version, "claim": claim.id})])
     if not rows[1]:
-        raise EmbeddingError(
-            f"While {version} was written into slot {slot}, another write-back took that slot. "
-            "Wait for it to end, then run kg promote again."
-        )
+        raise _taken(version, claim.slot)
 
 
 def _summary(store: GraphStore, checkpoint: Checkpoint, slot: str) -> WriteBackSummary:

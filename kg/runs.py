@@ -133,6 +133,15 @@ LIMIT $limit
 """
 
 
+_LATEST: Final = """
+MATCH (run:JobRun)
+WHERE run.at IS NOT NULL AND run.job = $job AND run.outcome = 'succeeded'
+RETURN run.detail AS detail
+ORDER BY run.at DESC
+LIMIT 1
+"""
+
+
 def look(store: GraphStore, names: tuple[str, ...]) -> Look:
     """How the jobs stand. A job that the graph does not know is made known: its first slot is the next one."""
     rows = store.read(_STANDINGS, names=names)
@@ -164,6 +173,12 @@ def _standing(lease: Row, expired: bool | None) -> Standing:
 def history(store: GraphStore, *, limit: int = 20, job: str | None = None) -> tuple[JobRun, ...]:
     """The latest runs, of one job or of all, newest first."""
     return tuple(_run_of(row["run"]) for row in store.read(_HISTORY, limit=limit, job=job))
+
+
+def latest_detail(store: GraphStore, job: str) -> str | None:
+    """What the latest run of a job that succeeded said of what it did; None where none has."""
+    rows = store.read(_LATEST, job=job)
+    return rows[0]["detail"] if rows else None
 
 
 def _run_of(properties: Row) -> JobRun:

@@ -307,6 +307,9 @@ LABELS: Final[tuple[Label, ...]] = (
                 required=True,
             ),
             Property("at", "ZONED DATETIME", "When it was written.", required=True),
+            Property(
+                "claim", "STRING", "Names the write-back that fills, or filled, its slot; no other may write there."
+            ),
             Property("dimensions", "INTEGER", "Width of its vectors."),
             Property("promoted_at", "ZONED DATETIME", "When it last became live."),
             Property("previous", "STRING", "The version that was live before it: where a rollback leads."),

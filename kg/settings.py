@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         default=None, ge=1, le=64, description="Processes that read texts; by default one a core, at most 4."
     )
     seed: int = Field(default=0, ge=0, description="Seed of every random choice.")
+    keep_models: int = Field(
+        default=5,
+        ge=1,
+        description="Newest checkpoints that a promotion leaves in the home, beside those that stand in the graph and "
+        "the one to which `kg rollback` leads.",
+    )
     pseudonym_key: SecretStr | None = Field(
         default=None, description="When set, user ids enter the graph only as keyed hashes (HMAC-SHA256)."
     )

@@ -412,6 +412,27 @@ class _GuardedStore(GraphStore):
     def close(self) -> None:
         """The pool belongs to the store of which this is a view."""
 
+    def guarded(self, guard: Guard) -> GraphStore:
+        """See :meth:`GraphStore.guarded`; what this store is guarded by must hold as well."""
+        outer = self._guard
+
+        def look() -> None:
+            outer.look()
+            guard.look()
+
+        def check(tx: Transaction) -> None:
+            outer.check(tx)
+            guard.check(tx)
+
+        both = Guard(
+            look=look,
+            check=check,
+            condition=f"{outer.condition}\n{guard.condition}",
+            parameters={**outer.parameters, **guard.parameters},
+            metadata={**outer.metadata, **guard.metadata},
+        )
+        return _GuardedStore(self._driver, self.database, self.uri, self._retry_s, both)
+
     def autocommit(self, cypher: str, /, **parameters: Any) -> list[Row]:
         """See :meth:`GraphStore.autocommit`; what holds is looked at before, in the statement itself where that has
         transactions of its own, and afterwards.

@@ -20,7 +20,7 @@ from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import NAME
 from extraction.workers import ExtractorSpec, Workers
-from kg import intake, provenance, schema, vocabulary, writer
+from kg import intake, provenance, runs, schema, vocabulary, writer
 from kg.app import alerts, models
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
 from kg.errors import ExtractionError, PromotionRefusedError
@@ -551,7 +551,12 @@ def scheduled_jobs(settings: Settings) -> tuple[Job, ...]:
 
     def run_promote(store: GraphStore) -> str:
         try:
-            promoted = models.promote(store, settings, unattended=True)
+            # On several machines another may have trained, into a home of its own.
+            trained = runs.latest_detail(store, "train")
+            version = models.trained_last(store, settings, trained)
+            if version is None:
+                return f"{trained} is live already"
+            promoted = models.promote(store, settings, version, unattended=True)
         except PromotionRefusedError as refused:
             # A decision, not a failure: tried again it would be the same.
             alerts.tell(settings, str(refused))

@@ -120,6 +120,32 @@ def tune(
     return {**asdict(found), "options": tuning.as_options(found.settings)}
 
 
+def trained_last(store: GraphStore, settings: Settings, trained: str | None) -> str | None:
+    """The checkpoint that a chain is to promote: the newest of this home, if the last training left its own here.
+
+    Args:
+        trained: what the last training by the scheduler, on whichever machine, made; None where there was none.
+
+    Returns:
+        None where it was left elsewhere and is live already.
+
+    Raises:
+        CheckpointError: it was left elsewhere, or there is no checkpoint at all.
+    """
+    from embeddings import registry
+
+    here = registry.versions(settings.home)
+    if trained is None or (here and here[-1] >= trained):
+        return registry.newest(settings.home)
+    live = registry.live(store)
+    if live is not None and live.version == trained:
+        return None
+    raise CheckpointError(
+        f"The last training made {trained}, which is not in {registry.folder(settings.home)}: it ran on another "
+        f"machine. Promote it there, kg promote {trained}, or let all machines that run the schedule share models/."
+    )
+
+
 def promote(
     store: GraphStore,
     settings: Settings,
@@ -136,11 +162,12 @@ def promote(
 
     Raises:
         PromotionRefusedError: it is; nothing has changed but the record of the gate.
-        CheckpointError: there is no such checkpoint, or, unattended, none of the live model to compare it with.
+        CheckpointError: there is no such checkpoint, unattended none of the live model to compare it with, or another
+            model became live while it was compared.
     """
     from embeddings import gate, registry, writeback
 
-    named = version is not None
+    named = version is not None and not unattended
     checkpoint = registry.load(settings.home, version)
     now = store.now()
     with stage_bar() as report:
@@ -153,12 +180,15 @@ def promote(
                 f"Model {checkpoint.version} was not promoted, {verdict.reason}. "
                 f"To promote it all the same: kg promote {checkpoint.version} --force."
             )
-        writeback.write_embeddings(store, checkpoint, progress=report)
+        # What was decided of one live model says nothing of another that took its place meanwhile.
+        beside = None if verdict is None or force else verdict.against or ""
+        writeback.write_embeddings(store, checkpoint, beside=beside, progress=report)
     if verdict is not None:
         gate.record(store, checkpoint.version, verdict, forced=force, now=now)
-    live = registry.promote(store, checkpoint.version)
+    live = registry.promote(store, checkpoint.version, instead_of=beside)
     # The shop's and not the model's, so not before the switch: until then nothing changes for readers.
     count_popularity(store)
+    registry.prune(settings.home, in_use=registry.in_use(store), newest=settings.keep_models)
     found = None if verdict is None else verdict.as_dict()
     return {"version": live.version, "slot": live.slot, "gate": found}
 
@@ -210,6 +240,7 @@ def _verdict(
         device=training.device_of(settings.device),
         seed=settings.seed,
         report=report,
+        unattended=unattended,
     )
 
 
@@ -217,7 +248,8 @@ def watch(store: GraphStore, settings: Settings, *, now: datetime | None = None)
     """Roll back if the live model serves worse than the one before it, and tell whoever is to be told.
 
     Raises:
-        CheckpointError: it does, but the model before has left its slot and has no checkpoint in this home.
+        CheckpointError: it does, but the model before has left its slot and has no checkpoint in this home, or another
+            model became live meanwhile.
     """
     from embeddings import registry, watching, writeback
 
@@ -227,8 +259,9 @@ def watch(store: GraphStore, settings: Settings, *, now: datetime | None = None)
         because = outcome.detail
         if not watching.can_return(store, outcome):
             # The dark slot has been written since: the version before comes back from its checkpoint.
-            writeback.write_embeddings(store, registry.load(settings.home, outcome.before), now=at)
-        registry.rollback(store, because=because, now=at)
+            before = registry.load(settings.home, outcome.before)
+            writeback.write_embeddings(store, before, beside=outcome.live, now=at)
+        registry.rollback(store, because=because, live=outcome.live, before=outcome.before, now=at)
         alerts.tell(settings, f"Model {outcome.live} was rolled back to {outcome.before}: {because}.")
     return outcome.as_dict()
 

@@ -146,6 +146,29 @@ def test_of_two_at_once_one_writes(store: GraphStore, settings: Settings, shop: 
     assert standing(store) == after
 
 
+def test_who_did_something_meanwhile_keeps_the_newer_place_and_is_learned_next(
+    store: GraphStore, settings: Settings, shop: tuple[Settings, Checkpoint]
+) -> None:
+    late = deltas.Learner(store, shop[1])
+    again = [EventRecord(user="newcomer", type="bought", sku="p12", at=datetime(2030, 1, 2, tzinfo=UTC))]
+    documents = Documents(product_document, review_document)
+    streams.load_piece(store, None, None, again, documents=documents, pseudonym=str, repeats=Counter())
+    assert foldin.fold_in_users(store, foldin.waiting_users(store)) == 2
+    vectors = (
+        "MATCH (u:User) WHERE u.id IN ['newcomer', 'u01'] RETURN u.id AS id, u.embedding_blue AS v, u.learned_by AS by"
+    )
+    folded = {row["id"]: row["v"] for row in store.read(vectors)}
+    assert late.learn(store).users == 2
+    learned = {row["id"]: row for row in store.read(vectors)}
+    assert learned["newcomer"] == {"id": "newcomer", "v": folded["newcomer"], "by": None}
+    assert learned["u01"]["by"] == shop[1].version
+    assert learned["u01"]["v"] != folded["u01"]
+    assert models.learn(store, settings)["users"] == 1
+    learned = {row["id"]: row for row in store.read(vectors)}
+    assert learned["newcomer"]["by"] == shop[1].version
+    assert models.learn(store, settings)["users"] == 0
+
+
 def test_without_a_live_model_or_what_it_was_trained_on_it_says_what_to_do(
     store: GraphStore, settings: Settings, shop: tuple[Settings, Checkpoint], tmp_path: Path
 ) -> None:

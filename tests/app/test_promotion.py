@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from embeddings import registry
+from embeddings import gate, registry, watching
 from embeddings.registry import Checkpoint
 from embeddings.scoring import ScoreWeights
 from embeddings.training import train
@@ -151,9 +151,9 @@ def test_the_shops_popularity_is_counted_after_the_switch_and_not_before(
     saved(good, settings, "29990101-next", popularity=1.0 - good.popularity)
     switch, then = registry.promote, []
 
-    def noted(*arguments: Any) -> registry.LiveModel:
+    def noted(*arguments: Any, **options: Any) -> registry.LiveModel:
         then.append(popular())
-        return switch(*arguments)
+        return switch(*arguments, **options)
 
     monkeypatch.setattr(registry, "promote", noted)
     assert models.promote(store, settings, force=True)["version"] == "29990101-next"
@@ -178,3 +178,94 @@ def test_the_version_before_comes_back_from_its_checkpoint_where_its_slot_was_ta
     live = registry.live(store)
     assert live is not None
     assert live.version == good.version
+
+
+def test_a_model_is_not_promoted_over_one_that_it_was_not_compared_with(
+    store: GraphStore, settings: Settings, good: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, compare = saved(good, settings, "29990101-other"), gate.compare
+    late = saved(good, settings, "29990102-late")
+
+    def compared(*arguments: Any, **options: Any) -> gate.Verdict:
+        verdict = compare(*arguments, **options)
+        models.promote(store, settings, other, force=True)
+        return verdict
+
+    monkeypatch.setattr(gate, "compare", compared)
+    with pytest.raises(CheckpointError, match=f"{late} was to be written beside {good.version}, but {other} is live"):
+        by_the_clock(store, settings, "promote")
+    live = registry.live(store)
+    assert live is not None
+    assert live.version == other
+    assert gate_of(store, good.version)["status"] == "ready"
+
+
+def test_watch_leaves_a_model_alone_that_became_live_while_it_looked(
+    store: GraphStore, settings: Settings, good: Checkpoint, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = saved(good, settings, "29990101-worse")
+    models.promote(store, settings)
+    third = saved(good, settings, "29990102-third")
+    now = datetime.now(UTC)
+    shown(store, good.version, now - timedelta(days=1), users=200, clicked=60)
+    shown(store, worse, now + timedelta(seconds=1), users=200, clicked=5)
+    look = watching.look
+
+    def looked(*arguments: Any, **options: Any) -> watching.Outcome:
+        outcome = look(*arguments, **options)
+        models.promote(store, settings, third, force=True)
+        return outcome
+
+    monkeypatch.setattr(watching, "look", looked)
+    with pytest.raises(CheckpointError, match=f"{third} is live"):
+        models.watch(store, settings, now=now + timedelta(hours=1))
+    live = registry.live(store)
+    assert live is not None
+    assert live.version == third
+    assert "rolled_back_at" not in gate_of(store, third)
+    assert gate_of(store, worse)["status"] == "ready"
+    assert told == []
+
+
+def test_what_nobody_can_compare_is_promoted_by_a_person_and_not_by_the_clock(
+    store: GraphStore, settings: Settings, good: Checkpoint, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "folds_of", lambda *_: ())
+    version = saved(good, settings, "29990101-next")
+    assert "was not promoted, too few users" in by_the_clock(store, settings, "promote")
+    assert gate_of(store, version)["gate"] == "refused: too few users to compare it with the live model"
+    assert len(told) == 1
+    assert models.promote(store, settings)["gate"]["reason"] == "too few users to compare it with the live model"
+    live = registry.live(store)
+    assert live is not None
+    assert live.version == version
+
+
+def test_the_chain_promotes_what_was_trained_last_on_whichever_machine(
+    store: GraphStore, settings: Settings, good: Checkpoint, tmp_path: Path
+) -> None:
+    elsewhere = Settings(home=tmp_path / "elsewhere")
+    registry.save(good, elsewhere.home)
+    trained = saved(good, elsewhere, "29990101-next")
+    for version, outcome, minute in ((good.version, "succeeded", 1), (trained, "succeeded", 2), ("no", "failed", 3)):
+        store.write(
+            "CREATE (:JobRun {id: $version, job: 'train', outcome: $outcome, detail: $version, at: $at})",
+            version=version, outcome=outcome, at=datetime(2026, 1, 1, 3, minute, tzinfo=UTC),
+        )  # fmt: skip
+    with pytest.raises(CheckpointError, match=f"The last training made {trained}, .* on another machine"):
+        by_the_clock(store, settings, "promote")
+    assert trained in by_the_clock(store, elsewhere, "promote")
+    live = registry.live(store)
+    assert live is not None
+    assert live.version == trained
+    assert by_the_clock(store, settings, "promote") == f"{trained} is live already"
+
+
+def test_a_promotion_leaves_the_newest_checkpoints_and_those_that_are_served(
+    store: GraphStore, settings: Settings, good: Checkpoint
+) -> None:
+    for version in ("29990101-a", "29990102-b", "29990103-c"):
+        saved(good, settings, version)
+    models.promote(store, Settings(home=settings.home, keep_models=1))
+    assert registry.versions(settings.home) == (good.version, "29990103-c")
+    assert [path.name for path in (settings.home / "runs").iterdir()] == [good.version]

@@ -175,3 +175,49 @@ def test_there_is_no_way_back_without_an_earlier_model(store: GraphStore) -> Non
     registry.promote(store, "v1")
     with pytest.raises(CheckpointError, match="no longer in the graph"):
         registry.rollback(store)
+
+
+def test_a_model_takes_the_place_of_none_but_the_one_it_was_meant_for(store: GraphStore) -> None:
+    ready(store, "v1", "blue")
+    ready(store, "v2", "green")
+    with pytest.raises(CheckpointError, match="v1 was to take the place of v0, but meanwhile none"):
+        registry.promote(store, "v1", instead_of="v0")
+    registry.promote(store, "v1", instead_of="")
+    for other in ("", "v0"):
+        with pytest.raises(CheckpointError, match="meanwhile v1 became the live one"):
+            registry.promote(store, "v2", instead_of=other)
+    assert live_models(store) == ["v1"]
+    assert registry.promote(store, "v2", instead_of="v1").version == "v2"
+
+
+def test_only_the_model_that_was_looked_at_is_rolled_back(store: GraphStore) -> None:
+    ready(store, "v1", "blue")
+    ready(store, "v2", "green")
+    registry.promote(store, "v1")
+    registry.promote(store, "v2")
+    for asked in ({"live": "v1", "before": "v0"}, {"live": "v2", "before": "v0"}):
+        with pytest.raises(CheckpointError, match="now v2 is live, after v1"):
+            registry.rollback(store, **asked)
+    assert live_models(store) == ["v2"]
+    assert store.read("MATCH (m:ModelVersion) WHERE m.rolled_back_at IS NOT NULL RETURN m.id AS id") == []
+    assert registry.rollback(store, live="v2", before="v1") == "v1"
+
+
+def test_old_checkpoints_go_and_those_in_use_stay(store: GraphStore, tmp_path: Path) -> None:
+    for version in ("v1", "v2", "v3", "v4", "v5"):
+        (tmp_path / "models" / version).mkdir(parents=True)
+        (tmp_path / "runs" / version).mkdir(parents=True)
+    (tmp_path / "runs" / "v0").mkdir()  # is being trained: it has no checkpoint yet
+    (tmp_path / "models" / ".v0.part").mkdir()
+    ready(store, "v0", "blue")
+    ready(store, "v2", "green")
+    ready(store, "v3", "green", "writing")
+    store.write("MATCH (m:ModelVersion {id: 'v2'}) SET m.previous = 'v1'")
+    used = registry.in_use(store)
+    assert used == {"v0", "v1", "v2", "v3"}
+    store.write("MATCH (m:ModelVersion {id: 'v3'}) SET m.status = 'retired' REMOVE m.slot")
+    assert registry.prune(tmp_path, in_use=registry.in_use(store), newest=1) == ("v3", "v4")
+    assert registry.versions(tmp_path) == ("v1", "v2", "v5")
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["v0", "v1", "v2", "v5"]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [".v0.part", "v1", "v2", "v5"]
+    assert registry.prune(tmp_path, in_use=used, newest=9) == ()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from embeddings import registry, writeback
 from embeddings.registry import Checkpoint
 from embeddings.scoring import ScoreWeights
 from embeddings.writeback import WriteBackSummary, write_embeddings
-from kg import catalogue, schema
-from kg.errors import EmbeddingError
+from kg import catalogue, leases, schema
+from kg.errors import CheckpointError, EmbeddingError, LeaseLostError
 from kg.migrations import vector_index_statement
 from kg.store import GraphStore
 
@@ -191,17 +192,79 @@ def test_a_model_of_another_width_gets_an_index_of_that_width(shop: GraphStore, 
     assert near == [{"sku": "G1", "s": 1.0}, {"sku": "S1", "s": 1.0}]
 
 
-def test_two_write_backs_into_one_slot_end_with_one_of_them_refused(shop: GraphStore) -> None:
-    second = model("v2", first=4)
+@pytest.mark.parametrize("later", ["v1", "v2"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_whoever_comes_later_takes_the_slot_and_the_earlier_writes_nothing_more(
+    shop: GraphStore, stage: str, later: str
+) -> None:
+    """The later one is of another model, or of the same; its vectors differ either way, so that a mixture shows."""
+    seen: list[dict[str, Any]] = []
 
-    def intrude(stage: str, *_: int) -> None:
-        if stage == "Shelves" and not shop.read("MATCH (m:ModelVersion {id: 'v2'}) RETURN m"):
-            write_embeddings(shop, second)
+    def intrude(now: str, *_: int) -> None:
+        if now == stage and not seen:
+            write_embeddings(shop, model(later, first=4))
+            registry.promote(shop, later)
+            seen.append(slots(shop))
 
-    with pytest.raises(EmbeddingError, match="another write-back took that slot"):
+    with pytest.raises(EmbeddingError, match="v1 was written into slot blue, another write-back took that slot"):
         write_embeddings(shop, model("v1"), progress=intrude)
-    assert registry.promote(shop, "v2").version == "v2"
-    assert slots(shop)["blue"]["anna"] == 4
+    assert (
+        slots(shop)
+        == seen[0]
+        == {
+            "blue": {"anna": 4, "ben": 5, "G1": 4, "G2": 5, "S1": 4, "T1": 6},
+            "green": {},
+            later: [("G1", "S1", 0.5), ("G1", "T1", 0.25)],
+            "popularity": POPULARITY,
+        }
+    )
+    assert registry.live(shop).version == later
+
+
+def test_a_slot_that_has_just_become_live_is_not_claimed(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, version in enumerate(["v1", "v2"]):
+        write_embeddings(shop, model(version, first=number))
+        registry.promote(shop, version)
+    blue, clock, came = slots(shop)["blue"], GraphStore.now, []
+
+    def rolled_back_meanwhile(store: GraphStore) -> datetime:
+        if not came:
+            came.append(registry.rollback(store, now=clock(store)))
+        return clock(store)
+
+    monkeypatch.setattr(GraphStore, "now", rolled_back_meanwhile)
+    assert write_embeddings(shop, model("v3", first=5)).slot == "green"
+    assert came == ["v1"]
+    assert registry.live(shop).version == "v1"
+    assert slots(shop)["blue"] == blue
+
+
+def test_beside_another_than_the_one_that_is_live_nothing_is_written(shop: GraphStore) -> None:
+    write_embeddings(shop, model("v1"), beside="")
+    registry.promote(shop, "v1", instead_of="")
+    before = slots(shop)
+    for beside in ("", "v0"):
+        with pytest.raises(CheckpointError, match="v1 is live now"):
+            write_embeddings(shop, model("v2", first=3), beside=beside)
+    assert slots(shop) == before
+    assert write_embeddings(shop, model("v2", first=3), beside="v1").slot == "green"
+
+
+@pytest.mark.parametrize("stage", STAGES[1:4])
+def test_who_has_lost_a_lease_writes_no_more_of_a_model(shop: GraphStore, stage: str) -> None:
+    lease = leases.take(shop, "promote", "h1", timedelta(minutes=1))
+    assert lease is not None
+
+    def lose(now: str, *_: int) -> None:
+        if now == stage:
+            leases.release(shop, lease)
+
+    with pytest.raises(LeaseLostError):
+        write_embeddings(leases.fenced(shop, lease), model("v1"), progress=lose)
+    assert registry.live(shop) is None
+    lease = leases.take(shop, "promote", "h2", timedelta(minutes=1))
+    assert lease is not None
+    assert write_embeddings(leases.fenced(shop, lease), model("v1")).relations == 2
 
 
 def test_readers_that_hammer_during_switches_never_see_two_models_mixed(shop: GraphStore) -> None:
