@@ -91,7 +91,7 @@ class Standing:
     token: int
     holder: str | None
     expired: bool
-    """It has a holder, whose time has passed."""
+    """It has a holder whose time has passed, or one from whom it was taken and whose transactions are to be ended."""
     changes: Changes = UNCHANGED
     """What somebody has set of the job."""
 
@@ -116,11 +116,11 @@ class Look:
 
 # --- reading --------------------------------------------------------------------------------------------------
 
-_STANDINGS: Final = """
+_STANDINGS: Final = f"""
 WITH datetime.realtime() AS now
 UNWIND $names AS name
-OPTIONAL MATCH (lease:Lease {name: name})
-RETURN name, now, lease {.*} AS lease, lease.until <= now AS expired
+OPTIONAL MATCH (lease:Lease {{name: name}})
+RETURN name, now, lease {{.*}} AS lease, lease.former IS NOT NULL OR {leases.EXPIRED} AS expired
 """
 
 # The condition on `at` lets the index on it give the order.
@@ -145,7 +145,7 @@ def look(store: GraphStore, names: tuple[str, ...]) -> Look:
     )
 
 
-def _standing(lease: Row, expired: bool | None) -> Standing:
+def _standing(lease: Row, expired: bool) -> Standing:
     return Standing(
         progress=Progress(
             slot=_moment(lease.get("slot") or lease["since"]),
@@ -156,7 +156,7 @@ def _standing(lease: Row, expired: bool | None) -> Standing:
         ),
         token=lease["token"],
         holder=lease.get("holder"),
-        expired=bool(expired),
+        expired=expired,
         changes=_changes(lease),
     )
 

@@ -720,6 +720,27 @@ def test_the_slot_of_a_killed_process_is_run_again_by_another(store: GraphStore,
     )
 
 
+def test_of_a_run_that_was_abandoned_is_told_though_what_it_left_open_cannot_be_ended(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> int:
+        raise ConnectionFailedError("Neo4j does not answer.")
+
+    long_known(store, "train")
+    told: list[JobRun] = []
+    scheduler = Scheduler(store, [slow_clock("train")], alert=told.append)
+    begun = runs.begin(store, "train", ttl=timedelta(minutes=1), trigger="manual", process="shop/1")
+    assert begun is not None
+    let_time_pass(store)
+    with monkeypatch.context() as broken:
+        broken.setattr(GraphStore, "end_transactions", away)
+        assert scheduler.tick() is None
+    assert [(run.id, run.outcome) for run in told] == [(begun[0].id, "abandoned")]
+    second = scheduler.tick()
+    assert second is not None
+    assert second.outcome is Outcome.SUCCEEDED
+
+
 def test_a_frozen_process_that_wakes_up_writes_nothing(store: GraphStore, database: localdb.Connection) -> None:
     long_known(store, "train")
     with child(database, "slot") as process:
