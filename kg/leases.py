@@ -5,11 +5,14 @@ A lease is one ``(:Lease {name, holder, token, until})`` node::
             take                    renew
     free ─────────▶ held until … ─────────▶ held until later
       ▲               │      │
-      └── release ────┘      └── nobody renewed it: anybody may expire ──▶ free
+      ├── release ────┘      └── nobody renewed it: anybody may expire ──▶ free, but for its former
+      └── what the former holder has open in the server is ended ────────────────┘
 
 Each move is one transaction that takes the node's lock first and looks then, so
 that of several who want it one gets it. Time is the database's own
-(``datetime.realtime()``): the clocks of the processes need not agree.
+(``datetime.realtime()``): the clocks of the processes need not agree. Where that
+clock itself is set back, a time to come that is farther off than any holder ever
+asked for has passed, too.
 
 That a lease is held says that *others* do not begin. It cannot say that a former
 holder has stopped: a process may freeze for a minute, its lease pass to another,
@@ -21,9 +24,12 @@ write that comes too late is rolled back and raises
 locking", 2016, has the reasoning.)
 
 A frozen process may also leave a transaction open in the server, with locks that
-nobody else can get. Whoever expires its lease ends its transactions; they are
-known by their metadata. For the same reason the moves here, which take
-milliseconds, are limited in time by the server.
+nobody else can get, or a statement that commits in parts and looks for its lease
+at its beginning alone. Whoever expires its lease ends its transactions; they are
+known by their metadata. Until that has succeeded its name stands on the lease as
+``former``, nobody can take the lease, and whoever passes by tries it again. For
+the same reason the moves here, which take milliseconds, are limited in time by
+the server.
 """
 
 from __future__ import annotations
@@ -34,10 +40,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from kg.errors import LeaseLostError, QueryTimeoutError
+import structlog
+
+from kg.errors import LeaseLostError, QueryTimeoutError, StoreError
 from kg.store import GraphStore, Guard, Transaction
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 MOVE_TIMEOUT_S: Final = 5.0
 """After this long the server ends a move: whoever began it is frozen, or waits for the lock of somebody who is."""
@@ -62,13 +72,19 @@ Then = Callable[[Transaction, Lease], None]
 # To set a property takes the lock of its node, even to the value that it has.
 _LOCK: Final = "MATCH (lease:Lease {name: $name})\nSET lease.lock = true"
 
+EXPIRED: Final = "coalesce(lease.until <= now OR lease.until > now + duration('PT2S') * lease.ttl, false)"
+"""Whether nobody has renewed a lease in time, in Cypher, of ``lease`` and ``now``. A holder asks for one ttl: only a
+clock that was set back leaves more than that. The second ttl is for small corrections, which are to end no run."""
+
 # A statement of its own, after the lock: what a statement reads before it takes a lock may be old by then.
-_LOOK: Final = """
-MATCH (lease:Lease {name: $name})
+_LOOK: Final = f"""
+WITH datetime.realtime() AS now
+MATCH (lease:Lease {{name: $name}})
 RETURN lease.holder AS holder,
+       lease.former AS former,
        lease.token AS token,
-       lease.until <= datetime.realtime() AS expired,
-       datetime.realtime() AS now
+       {EXPIRED} AS expired,
+       now
 """
 
 _CREATE: Final = """
@@ -82,11 +98,19 @@ _GRANT: Final = """
 MATCH (lease:Lease {name: $name})
 SET lease.holder = $holder,
     lease.token = $token,
-    lease.until = datetime.realtime() + $ttl
+    lease.ttl = $ttl,
+    lease.until = datetime.realtime() + duration({seconds: $ttl})
 """
 
-_EXTEND: Final = "MATCH (lease:Lease {name: $name})\nSET lease.until = datetime.realtime() + $ttl"
-_FREE: Final = "MATCH (lease:Lease {name: $name})\nREMOVE lease.holder, lease.until"
+_EXTEND: Final = """
+MATCH (lease:Lease {name: $name})
+SET lease.ttl = $ttl,
+    lease.until = datetime.realtime() + duration({seconds: $ttl})
+"""
+
+_FREE: Final = "MATCH (lease:Lease {name: $name})\nREMOVE lease.holder, lease.until, lease.ttl"
+_FORMER: Final = "MATCH (lease:Lease {name: $name})\nSET lease.former = $holder"
+_FORGET: Final = "MATCH (lease:Lease {name: $name, former: $holder})\nREMOVE lease.former"
 
 
 def create(store: GraphStore, names: tuple[str, ...]) -> None:
@@ -97,7 +121,8 @@ def create(store: GraphStore, names: tuple[str, ...]) -> None:
 def take(
     store: GraphStore, name: str, holder: str, ttl: timedelta, *, seen: int | None = None, then: Then | None = None
 ) -> Lease | None:
-    """Take a free lease for ``ttl``; None when it is held, even if its time has passed (see :func:`expire`).
+    """Take a free lease for ``ttl``; None when it is held, even if its time has passed (see :func:`expire`), or when
+    what its former holder has open in the server is still to be ended.
 
     Args:
         holder: names this holding; not to be used again.
@@ -109,10 +134,10 @@ def take(
         state = _locked(tx, name)
         if state.holder == holder:  # the driver does a transaction again whose commit was not confirmed
             return Lease(name, holder, state.token, state.now)
-        if state.holder is not None or (seen is not None and state.token != seen):
+        if state.holder is not None or state.former is not None or (seen is not None and state.token != seen):
             return None
         lease = Lease(name, holder, state.token + 1, state.now)
-        tx.run(_GRANT, name=name, holder=holder, token=lease.token, ttl=ttl)
+        tx.run(_GRANT, name=name, holder=holder, token=lease.token, ttl=ttl.total_seconds())
         if then is not None:
             then(tx, lease)
         return lease
@@ -129,7 +154,7 @@ def renew(store: GraphStore, lease: Lease, ttl: timedelta, *, then: Then | None 
     def work(tx: Transaction) -> bool:
         if not _is_held(_locked(tx, lease.name), lease):
             return False
-        tx.run(_EXTEND, name=lease.name, ttl=ttl)
+        tx.run(_EXTEND, name=lease.name, ttl=ttl.total_seconds())
         if then is not None:
             then(tx, lease)
         return True
@@ -154,31 +179,45 @@ def release(store: GraphStore, lease: Lease, *, then: Then | None = None) -> boo
 def expire(store: GraphStore, name: str, *, then: Then | None = None) -> Lease | None:
     """Free a lease whose time has passed, and end what transactions its holder has open; None when there is nothing to.
 
+    Where they cannot be ended, that is logged, and the next call tries again: the lease cannot be taken before.
+
     Returns:
         The holding that has ended.
     """
 
-    def work(tx: Transaction) -> Lease | None:
+    def work(tx: Transaction) -> tuple[Lease | None, str | None]:
         state = _locked(tx, name)
         if state.holder is None or not state.expired:
-            return None
+            return None, state.former
         lease = Lease(name, state.holder, state.token, state.now)
         tx.run(_FREE, name=name)
+        tx.run(_FORMER, name=name, holder=lease.holder)
         if then is not None:
             then(tx, lease)
-        return lease
+        return lease, lease.holder
 
     try:
-        expired = _move(store, work, name, "")
+        expired, former = _move(store, work, name, "")
     except QueryTimeoutError:
         # Somebody has the lock and does not let go: the holder, frozen in the middle of a commit.
         held = store.read(_LOOK, name=name)
         if held and held[0]["expired"]:
             store.end_transactions("holder", held[0]["holder"])
-        expired = _move(store, work, name, "")
-    if expired is not None:
-        store.end_transactions("holder", expired.holder)
+        expired, former = _move(store, work, name, "")
+    if former is not None:
+        _end_former(store, name, former)
     return expired
+
+
+def _end_former(store: GraphStore, name: str, former: str) -> None:
+    """End what a former holder has open. It begins nothing more: whatever it begins looks for its lease first."""
+    try:
+        store.end_transactions("holder", former)
+        _move(store, lambda tx: tx.run(_FORGET, name=name, holder=former), name, "")
+    except StoreError as error:
+        log.warning(
+            "what a former holder left open could not be ended; it is tried again", lease=name, error=str(error)
+        )
 
 
 def change(store: GraphStore, name: str, *, seen: int, then: Callable[[Transaction], None]) -> bool:
@@ -240,8 +279,10 @@ class _State:
     """A lease as it stands in the graph."""
 
     holder: str | None
+    former: str | None
+    """Whose transactions are still to be ended."""
     token: int
-    expired: bool | None
+    expired: bool
     now: datetime
 
 
@@ -253,7 +294,7 @@ def _locked(tx: Transaction, name: str) -> _State:
         tx.run(_CREATE, names=[name])
         rows = tx.run(_LOOK, name=name)
     row = rows[0]
-    return _State(row["holder"], row["token"], row["expired"], row["now"].to_native())
+    return _State(row["holder"], row["former"], row["token"], row["expired"], row["now"].to_native())
 
 
 def _is_held(state: _State, lease: Lease) -> bool:

@@ -91,7 +91,7 @@ class Standing:
     token: int
     holder: str | None
     expired: bool
-    """It has a holder, whose time has passed."""
+    """It has a holder whose time has passed, or one from whom it was taken and whose transactions are to be ended."""
     changes: Changes = UNCHANGED
     """What somebody has set of the job."""
 
@@ -116,11 +116,11 @@ class Look:
 
 # --- reading --------------------------------------------------------------------------------------------------
 
-_STANDINGS: Final = """
+_STANDINGS: Final = f"""
 WITH datetime.realtime() AS now
 UNWIND $names AS name
-OPTIONAL MATCH (lease:Lease {name: name})
-RETURN name, now, lease {.*} AS lease, lease.until <= now AS expired
+OPTIONAL MATCH (lease:Lease {{name: name}})
+RETURN name, now, lease {{.*}} AS lease, lease.former IS NOT NULL OR {leases.EXPIRED} AS expired
 """
 
 # The condition on `at` lets the index on it give the order.
@@ -154,7 +154,7 @@ def look(store: GraphStore, names: tuple[str, ...]) -> Look:
     )
 
 
-def _standing(lease: Row, expired: bool | None) -> Standing:
+def _standing(lease: Row, expired: bool) -> Standing:
     return Standing(
         progress=Progress(
             slot=_moment(lease.get("slot") or lease["since"]),
@@ -165,7 +165,7 @@ def _standing(lease: Row, expired: bool | None) -> Standing:
         ),
         token=lease["token"],
         holder=lease.get("holder"),
-        expired=bool(expired),
+        expired=expired,
         changes=_changes(lease),
     )
 
@@ -226,13 +226,20 @@ SET run.stage = $stage,
 _ENDED: Final = "MATCH (run:JobRun {id: $id, outcome: $outcome})\nRETURN run.id AS id"
 
 # A free lease's token counts up with it: whoever found a slot to be due before is too late. (The first SET takes the
-# lock: what is read before it may be old by then.)
+# lock: what is read before it may be old by then.) What has become too late while the job was paused was left out by
+# somebody's wish, so it is passed over here, where nobody is told.
 _PAUSE: Final = """
 MATCH (lease:Lease {name: $name})
+SET lease.lock = true
+WITH lease, NOT $paused AND coalesce(lease.paused, false) AS resumed
 SET lease.paused = $paused
-WITH lease
+WITH lease, resumed
 WHERE lease.holder IS NULL
 SET lease.token = lease.token + 1
+WITH lease, resumed, datetime.realtime() - duration('PT1S') * coalesce(lease.grace, $grace) AS oldest
+WHERE resumed AND $grace IS NOT NULL AND lease.again_at IS NULL AND coalesce(lease.slot, lease.since) < oldest
+SET lease.slot = oldest,
+    lease.attempt = 0
 """
 
 _AT_ONCE: Final = 10_000
@@ -372,10 +379,14 @@ def prune(store: GraphStore, kept: timedelta = KEPT) -> int:
     return total
 
 
-def pause(store: GraphStore, job: str, paused: bool) -> None:
-    """Let the clock start a job no more, or again. A run that has begun goes on."""
+def pause(store: GraphStore, job: str, paused: bool, grace: timedelta | None = None) -> None:
+    """Let the clock start a job no more, or again. A run that has begun goes on.
+
+    Args:
+        grace: by how much its slots may be late, unless that was set; None when it has no clock of its own.
+    """
     leases.create(store, (job,))
-    store.write(_PAUSE, name=job, paused=paused)
+    store.write(_PAUSE, name=job, paused=paused, grace=_seconds(grace))
 
 
 def paused(store: GraphStore) -> frozenset[str]:

@@ -14,7 +14,8 @@ is due is computed in :mod:`kg.timetable`, how runs are recorded is told in
 
 While a job runs, in a thread of its own, the thread that started it renews its
 lease. When that is lost, or the job takes longer than it may, the job is left to
-itself: its store refuses what it still writes.
+itself: its store refuses what it still writes. Alerts, too, have a thread of
+their own, so that no lease is lost to a hook that does not answer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -68,6 +70,8 @@ SETTLE_S: Final = 120.0
 of a night is not to be done again for that."""
 AGAIN_S: Final = 1.0
 """Pause between two tries."""
+ALERTS_S: Final = 10.0
+"""How long a scheduler that ends waits for alerts that are still to be sent; then they are logged."""
 PRUNE_S: Final = 86_400.0
 """How often a clock deletes the records of old runs."""
 
@@ -89,7 +93,7 @@ class Scheduler:
         jobs: see :func:`kg.timetable.checked` for what they must satisfy.
         timer: measures how long a run took.
         timezone: in which cron fields count.
-        alert: called after a run that went wrong; what it raises is logged.
+        alert: called after a run that went wrong, in another thread, one run after the other; what it raises is logged.
         ttl: how long a lease holds unless it is renewed.
         tick: how often the clock looks.
 
@@ -112,7 +116,7 @@ class Scheduler:
         self._store = store
         self._timer = timer
         self._timezone = timezone
-        self._alert = alert
+        self._alerts = None if alert is None else _Alerts(alert)
         self._ttl = ttl
         self._tick_s = tick.total_seconds()
         self._process = f"{socket.gethostname()}/{os.getpid()}"
@@ -133,15 +137,16 @@ class Scheduler:
             StoreError: a run could not be recorded.
         """
         self._known(name)
-        jobs = self._abandon_expired().changed(self.jobs)
-        done: dict[str, JobRun] = {}
-        members = chain_from(jobs, name) if chain else (jobs[name],)
-        for job in members:
-            # Only the predecessors within this chain count: who starts at train vouches for extract.
-            awaited = {member.name for member in members}.intersection(job.after) if job.name != name else set()
-            if all(p in done and done[p].outcome is Outcome.SUCCEEDED for p in awaited):
-                done[job.name] = self._run_by_hand(job, "manual" if job.name == name else "chain")
-        return tuple(done.values())
+        with self._telling():
+            jobs = self._abandon_expired().changed(self.jobs)
+            done: dict[str, JobRun] = {}
+            members = chain_from(jobs, name) if chain else (jobs[name],)
+            for job in members:
+                # Only the predecessors within this chain count: who starts at train vouches for extract.
+                awaited = {member.name for member in members}.intersection(job.after) if job.name != name else set()
+                if all(p in done and done[p].outcome is Outcome.SUCCEEDED for p in awaited):
+                    done[job.name] = self._run_by_hand(job, "manual" if job.name == name else "chain")
+            return tuple(done.values())
 
     def _run_by_hand(self, job: Job, trigger: str) -> JobRun:
         begun = runs.begin(self._store, job.name, ttl=self._ttl, trigger=trigger, process=self._process)
@@ -152,10 +157,13 @@ class Scheduler:
     def pause(self, name: str, paused: bool = True) -> None:
         """Let the clock of every process leave a job alone, or start it again. A run that has begun goes on.
 
+        What came due meanwhile and is late by no more than the job's grace is run then; of the rest nobody is told.
+
         Raises:
             SchedulerError: there is no such job.
         """
-        runs.pause(self._store, self._known(name).name, paused)
+        job = self._known(name)
+        runs.pause(self._store, name, paused, None if job.after else job.grace)
 
     def change(self, name: str, changes: Changes) -> Job:
         """Set when and how a job is run, for every process, from its next look on; the job as it is then.
@@ -190,10 +198,11 @@ class Scheduler:
         self._clock.start()
 
     def stop(self) -> None:
-        """Stop the clock; a job that runs is waited for. Does nothing when the clock does not run."""
+        """Stop the clock; a job that runs is waited for, and alerts for a while. Does nothing when it does not run."""
         self._stopping.set()
         if self._clock is not None:
-            self._clock.join()
+            with self._telling():
+                self._clock.join()
             self._clock = None
 
     def __enter__(self) -> Self:
@@ -217,7 +226,7 @@ class Scheduler:
     def _keep_looking(self) -> None:
         while not self._stopping.is_set():
             try:
-                ran = self.tick()
+                ran = self._tick()
                 if ran is None:
                     self._prune()
             except KGError as error:
@@ -243,6 +252,10 @@ class Scheduler:
         Raises:
             StoreError: the graph could not be asked, or the run not be recorded.
         """
+        with self._telling():
+            return self._tick()
+
+    def _tick(self) -> JobRun | None:
         look = self._abandon_expired()
         found: list[tuple[Due, Job]] = []
         jobs = look.changed(self.jobs)
@@ -347,11 +360,65 @@ class Scheduler:
                 log.warning("a run could not be recorded; it is tried again", run=run.id, error=str(error))
 
     def _tell(self, run: JobRun) -> None:
-        if self._alert is not None:
+        if self._alerts is not None:
+            self._alerts.put(run)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What is told within is told at the end, or has been waited for long enough."""
+        try:
+            yield
+        finally:
+            if self._alerts is not None:
+                self._alerts.finish(ALERTS_S)
+
+
+class _Alerts:
+    """Tells of runs in a thread of its own, which lives while there is something to tell."""
+
+    def __init__(self, alert: Alert) -> None:
+        self._alert = alert
+        self._lock = threading.Lock()
+        self._left: deque[JobRun] = deque()
+        self._thread: threading.Thread | None = None
+
+    def put(self, run: JobRun) -> None:
+        """Tell of a run, after those before it."""
+        with self._lock:
+            self._left.append(run)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._tell, name="kg-alerts", daemon=True)
+                self._thread.start()
+
+    def _tell(self) -> None:
+        while True:
+            with self._lock:
+                if not self._left:
+                    self._thread = None
+                    return
+                run = self._left[0]
             try:
                 self._alert(run)
             except Exception:
                 log.exception("the alert failed", job=run.job, run=run.id)
+            with self._lock:
+                if self._left and self._left[0] is run:
+                    self._left.popleft()
+
+    def finish(self, seconds: float) -> None:
+        """Wait until all is told, at most so long; what is left then is logged, and not told any more."""
+        with self._lock:
+            thread = self._thread
+        if thread is None:
+            return
+        thread.join(seconds)
+        with self._lock:
+            left = tuple(self._left)
+            self._left.clear()
+        for run in left:
+            log.error(
+                "an alert was not sent in time", job=run.job, run=run.id, outcome=str(run.outcome), error=run.error
+            )
 
 
 @contextmanager

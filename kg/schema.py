@@ -425,6 +425,10 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("since", "ZONED DATETIME", "When the job became known.", required=True),
             Property("holder", "STRING", "Id of the JobRun that has it; absent when it is free."),
             Property("until", "ZONED DATETIME", "When it may be given to another, unless it is renewed."),
+            Property("ttl", "FLOAT", "Seconds for which its holder asked: `until` is no farther off."),
+            Property(
+                "former", "STRING", "From whom it was taken, until what that one left open in the server is ended."
+            ),
             Property("lock", "BOOLEAN", "Of no meaning: set to take the node's lock."),
             Property("slot", "ZONED DATETIME", "The moment for which the job was last started by the clock."),
             Property("attempt", "INTEGER", "Runs begun for that moment."),

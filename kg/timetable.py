@@ -221,7 +221,12 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def next_slot(job: Job, timezone: tzinfo) -> Callable[[datetime], datetime] | None:
-    """The function from a moment to the job's first slot after it; None for a job without a trigger.
+    """The function from a moment to the job's first slot after it, in UTC; None for a job without a trigger.
+
+    Where clocks are changed, a job with ``*`` for its hour goes by the hours that pass: it runs in both of those that
+    are shown twice, and not in one that is left out. Any other is of certain times of a day, and runs once for each: of
+    a time that is shown twice, at the first; of one that is left out, by the clock as it was before, so a job at 02:30
+    runs when clocks that went from 02:00 to 03:00 show 03:30.
 
     Raises:
         SchedulerError: the trigger is no trigger.
@@ -233,32 +238,85 @@ def next_slot(job: Job, timezone: tzinfo) -> Callable[[datetime], datetime] | No
         if period <= timedelta(0):
             raise SchedulerError(f"Job {job.name}: expected an interval above zero, found {job.trigger}.")
         return lambda moment: _EPOCH + ((moment - _EPOCH) // period + 1) * period
-    if job.timezone is not None:
-        try:
-            timezone = ZoneInfo(job.timezone)
-        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
-            raise SchedulerError(
-                f"Job {job.name}: expected a timezone by its IANA name, such as Europe/Berlin; found {job.timezone!r}."
-            ) from error
     try:
         minute, hour, day, month, weekday = job.trigger.split()
+        # In UTC, so on a wall clock that is never changed: APScheduler's own way over a changeover returns in circles.
         cron = CronTrigger(
-            minute=minute, hour=hour, day=day, month=month, day_of_week=named_weekdays(weekday), timezone=timezone
+            minute=minute, hour=hour, day=day, month=month, day_of_week=named_weekdays(weekday), timezone=UTC
         )
     except ValueError as error:
         raise SchedulerError(
             f"Job {job.name}: expected five cron fields, minute hour day month weekday; "
             f"found {job.trigger!r} ({error})."
         ) from error
-    # APScheduler gives the first fire time at or after a moment.
-    return lambda moment: _fire_time(cron, job, moment + _MICROSECOND)
+
+    def next_wall(wall: datetime) -> datetime:
+        # APScheduler gives the first fire time at or after a moment.
+        found: datetime | None = cron.get_next_fire_time(None, wall + _MICROSECOND)
+        if found is None:
+            raise SchedulerError(f"Job {job.name}: the cron fields {job.trigger!r} name a day that never comes.")
+        return found
+
+    zone, hourly = _zone(job, timezone), hour in _EVERY_HOUR
+    return lambda moment: _next_in(zone, moment.astimezone(UTC), next_wall, hourly)
 
 
-def _fire_time(cron: CronTrigger, job: Job, moment: datetime) -> datetime:
-    found: datetime | None = cron.get_next_fire_time(None, moment)
-    if found is None:
-        raise SchedulerError(f"Job {job.name}: the cron fields {job.trigger!r} name a day that never comes.")
-    return found
+def _zone(job: Job, timezone: tzinfo) -> tzinfo:
+    """In which the job's slots count; intervals count in UTC.
+
+    Raises:
+        SchedulerError: there is no such timezone.
+    """
+    if not isinstance(job.trigger, str):
+        return UTC
+    if job.timezone is None:
+        return timezone
+    try:
+        return ZoneInfo(job.timezone)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        raise SchedulerError(
+            f"Job {job.name}: expected a timezone by its IANA name, such as Europe/Berlin; found {job.timezone!r}."
+        ) from error
+
+
+_EVERY_HOUR: Final = ("*", "*/1", "0-23")
+_CHANGE_NEAR: Final = timedelta(days=2)
+"""A changeover that moves a wall time is no farther from it, written as UTC, than zones are from UTC and it shifts."""
+
+
+def _next_in(zone: tzinfo, moment: datetime, next_wall: Callable[[datetime], datetime], hourly: bool) -> datetime:
+    """The first slot after a moment, in UTC, of what fires at certain times of a wall clock, which are written as UTC.
+
+    Wall times go on beside the moments, except around a changeover: there one has two moments, one or none, and a later
+    one may have the earlier moment.
+    """
+    best: datetime | None = None
+    wall = moment + min(_offsets(zone, moment))
+    while True:
+        wall = next_wall(wall)
+        offsets = _offsets(zone, wall)
+        if best is not None and wall - max(offsets) >= best:
+            return best
+        later = [slot for slot in _moments(zone, wall, hourly) if slot > moment]
+        if later and len(offsets) == 1 and best is None:
+            return later[0]
+        best = min([*later, best] if best is not None else later, default=None)
+
+
+def _offsets(zone: tzinfo, about: datetime) -> set[timedelta]:
+    """What the zone's clocks are ahead of UTC around a moment: two values where they are changed."""
+    moments = (about - _CHANGE_NEAR, about, about + _CHANGE_NEAR)
+    return {moment.astimezone(zone).utcoffset() or timedelta(0) for moment in moments}
+
+
+def _moments(zone: tzinfo, wall: datetime, hourly: bool) -> tuple[datetime, ...]:
+    """When the zone's clocks show a wall time, in UTC, as far as a job runs then (see :func:`next_slot`)."""
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first < second:  # shown twice
+        return (first, second) if hourly else (first,)
+    if first > second:  # left out; `first` is by the offset that was in force before
+        return () if hourly else (first,)
+    return (first,)
 
 
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -307,7 +365,7 @@ def due(
         return Due(slot=own.slot, attempt=own.attempt + 1) if own.again_at <= now else None
     following = next_slot(job, timezone)
     if following is not None:
-        return _by_clock(job, own.slot, now, following)
+        return _by_clock(job, own.slot.astimezone(UTC), now.astimezone(UTC), following)
     return _in_chain(job, clocked(jobs), progress)
 
 
@@ -376,7 +434,7 @@ def describe(
                 doc=job.doc,
                 trigger=words,
                 after=job.after,
-                next_at=None if waits or following is None else following(now),
+                next_at=None if waits or following is None else following(now).astimezone(_zone(job, timezone)),
                 paused=job.name in paused,
                 retries=job.retries,
                 timeout=job.timeout,

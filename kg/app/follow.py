@@ -12,14 +12,17 @@ products and the users who did something get their place in the live model. A
 process that was killed before it got there has left marks for the next.
 
 A bad record, and one that the database refuses, goes to a file of rejects with
-its line and offset (:mod:`kg.app.pieces`).
+its line and offset (:mod:`kg.app.pieces`). A file that cannot be read is left out
+for a while; the others go on.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +47,8 @@ log = structlog.get_logger()
 
 POLL_S: Final = 0.2
 """How often it looks whether the files have grown."""
+UNREADABLE_S: Final = 60.0
+"""After how long a file that could not be read is tried again."""
 SUFFIXES: Final = (".jsonl", ".ndjson")
 
 
@@ -101,28 +106,52 @@ class _Following:
         self._batch = settings.batch_size
         self._places: dict[Path, Place] = {}
         self._repeats: dict[Path, Counter[int]] = {}
+        self._unreadable: dict[Path, float] = {}
+        """When files that could not be read are to be tried again, by :func:`time.monotonic`."""
         self._loader = PieceLoader(
             held.store, self._pseudonym, RejectLog(source.rejects), create_missing=source.create_missing
         )
         self._refresher = Refresher(held.store, reader, keep=held.keep)
 
     def until(self, stop: threading.Event) -> None:
-        self._know(self._source.files())
+        self._know(self._files())
         self._loader.rejects.keep_only({str(file): place.bytes for file, place in self._places.items()})
         self._refresher.sweep()
         try:
             while not stop.is_set():
-                try:
-                    files = self._source.files()
-                    self._know([file for file in files if file not in self._places])
-                    moved = [self._step(file) for file in files if file in self._places and not stop.is_set()]
-                except FileNotFoundError:  # taken away since it was listed; the next list lacks it
-                    moved = []
+                files = self._files()
+                self._know([file for file in files if file not in self._places])
+                moved = [self._step(file) for file in files if file in self._places and not stop.is_set()]
                 self._held.keep()
                 if not self._refresher.upkeep() and not any(moved):
                     stop.wait(self._source.poll_s)
         finally:
             self._refresher.close()
+
+    def _files(self) -> tuple[Path, ...]:
+        """Those that are there, but those that are left out for a while."""
+        directory = self._source.directory
+        try:
+            with _reading():
+                files = self._source.files() if self._is_readable(directory) else ()
+        except _UnreadableError as error:
+            self._leave_out(directory, error)
+            return ()
+        return tuple(file for file in files if self._is_readable(file))
+
+    def _is_readable(self, path: Path) -> bool:
+        return self._unreadable.get(path, 0.0) <= time.monotonic()
+
+    def _leave_out(self, path: Path, error: _UnreadableError) -> None:
+        self._places.pop(path, None)  # whatever was counted of it is counted anew
+        if not isinstance(error.why, FileNotFoundError):  # taken away since it was listed; the next list lacks it
+            self._unreadable[path] = time.monotonic() + UNREADABLE_S
+            log.warning(
+                "a file cannot be read; it is left out and tried again",
+                file=str(path),
+                error=error.why.strerror or str(error.why),
+                after_s=UNREADABLE_S,
+            )
 
     def _know(self, files: Sequence[Path]) -> None:
         """Find out how far files have been read; one that was replaced since begins anew."""
@@ -130,11 +159,12 @@ class _Following:
         for file in files:
             place = found[self._source.source_of(file)]
             try:
-                if place.bytes and not corpus.is_same_file(file, place):
+                if not _is_same(file, place):
                     log.warning("a file was replaced; it is read from its beginning", file=str(file))
                     place = Place()
                 self._repeats[file] = self._counted(file, place)
-            except FileNotFoundError:  # taken away since it was listed
+            except _UnreadableError as error:
+                self._leave_out(file, error)
                 continue
             self._places[file] = place
 
@@ -149,16 +179,24 @@ class _Following:
         return repeats
 
     def _step(self, file: Path) -> bool:
-        """Load the next piece of a file, if there is one."""
-        place = self._places[file]
-        if place.bytes and not corpus.is_same_file(file, place):
+        """Load the next piece of a file, if there is one and it can be read."""
+        try:
+            return self._load(file)
+        except _UnreadableError as error:
+            self._leave_out(file, error)
+            return False
+
+    def _load(self, file: Path) -> bool:
+        if not _is_same(file, self._places[file]):
             self._know([file])
-            place = self._places[file]
+            if file not in self._places:
+                return False
+        place = self._places[file]
         found = self._loader.next(
             self._source.source_of(file),
             str(file),
             place,
-            lambda most: corpus.read_piece(file, self._source.kind, place, most_lines=most),
+            lambda most: _piece(file, self._source.kind, place, most),
             most=self._batch,
             repeats=lambda: self._repeats[file],
             recount=lambda: self._repeats.update({file: self._counted(file, place)}),
@@ -172,11 +210,39 @@ class _Following:
         return True
 
 
+class _UnreadableError(Exception):
+    """A file, or the folder, cannot be read now."""
+
+    def __init__(self, why: OSError) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Tells what happens to the files that are followed from what happens to others."""
+    try:
+        yield
+    except OSError as error:
+        raise _UnreadableError(error) from error
+
+
+def _is_same(file: Path, place: Place) -> bool:
+    """Whether what has been read of the file is still its beginning."""
+    with _reading():
+        return not place.bytes or corpus.is_same_file(file, place)
+
+
+def _piece(file: Path, kind: Kind, place: Place, most: int) -> Piece:
+    with _reading():
+        return corpus.read_piece(file, kind, place, most_lines=most)
+
+
 def _size(file: Path) -> int:
     """Zero for one that was taken away since it was read: what was read of it is loaded all the same."""
     try:
         return file.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
@@ -184,7 +250,7 @@ def _pieces(file: Path, kind: Kind, until: Place) -> Iterator[Piece]:
     """What was read before."""
     place = Place()
     while place.lines < until.lines:
-        piece = corpus.read_piece(file, kind, place, most_lines=min(until.lines - place.lines, 10_000))
+        piece = _piece(file, kind, place, min(until.lines - place.lines, 10_000))
         if piece.end == place:
             return
         yield piece

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import threading
@@ -9,9 +10,13 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
+from extraction import corpus
+from extraction.corpus import Piece
 from kg import leases, localdb, streams
 from kg.app.follow import Source, _Following, follow
 from kg.app.pieces import RejectLog
@@ -123,6 +128,41 @@ def test_a_replaced_file_is_read_from_its_beginning(store: GraphStore, followed:
         file.unlink()
         lines(file, {"user": "cleo"})
         wait(lambda: users(store) == ["anna", "ben", "cleo"])
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other(
+    store: GraphStore, followed: tuple[Source, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, settings = followed
+    monkeypatch.setattr("kg.app.follow.UNREADABLE_S", 0.1)
+    lines(source.directory / "a.jsonl", {"user": "anna"})
+    lines(source.directory / "b.jsonl", {"user": "ben"})
+    broken = {source.directory / "a.jsonl"}
+
+    # A disk that fails; the owner's missing permission, which is the same to us, does not stop root.
+    def read(path: Path, *where: Any, **how: Any) -> Piece:
+        if path in broken:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read_piece(path, *where, **how)
+
+    read_piece = corpus.read_piece
+    monkeypatch.setattr(corpus, "read_piece", read)
+    with structlog.testing.capture_logs() as logs, following(follow, store, settings, source):
+        wait(lambda: users(store) == ["ben"])
+        lines(source.directory / "c.jsonl", {"user": "cleo"})
+        wait(lambda: users(store) == ["ben", "cleo"])
+        broken.clear()
+        wait(lambda: users(store) == ["anna", "ben", "cleo"])
+        # And one that was read before.
+        broken.add(source.directory / "b.jsonl")
+        with (source.directory / "b.jsonl").open("a") as more:
+            more.write('{"user": "bea"}\n')
+        lines(source.directory / "d.jsonl", {"user": "dora"})
+        wait(lambda: users(store) == ["anna", "ben", "cleo", "dora"])
+        broken.clear()
+        wait(lambda: users(store) == ["anna", "bea", "ben", "cleo", "dora"])
+    warned = {(Path(e["file"]).name, e["error"]) for e in logs if e["log_level"] == "warning"}
+    assert warned == {("a.jsonl", "Input/output error"), ("b.jsonl", "Input/output error")}
 
 
 def test_a_second_follower_waits_and_takes_over(store: GraphStore, followed: tuple[Source, Settings]) -> None:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from kg import leases
-from kg.errors import LeaseLostError, StoreError
+from kg.errors import ConnectionFailedError, LeaseLostError, StoreError
 from kg.leases import Lease
 from kg.store import GraphStore, Transaction
 
@@ -125,6 +126,26 @@ def test_a_holder_who_is_late_renews_it_as_long_as_nobody_has_expired_it(store: 
     let_its_time_pass(store)
     assert leases.renew(store, lease, TTL)
     assert leases.expire(store, "train") is None
+
+
+@pytest.mark.parametrize(("back", "expired"), [("PT1S", False), ("PT59S", False), ("PT10M", True), ("P1Y", True)])
+def test_a_lease_whose_end_a_clock_set_back_has_put_far_off_is_expired(
+    store: GraphStore, back: str, expired: bool
+) -> None:
+    lease = take(store, "h1")
+    assert leases.renew(store, lease, TTL)
+    # What is left behind by a database's clock that has been set back meanwhile.
+    store.write("MATCH (lease:Lease {name: 'train'}) SET lease.until = lease.until + duration($back)", back=back)
+    assert (leases.expire(store, "train") is not None) is expired
+    assert (leases.take(store, "train", "h2", TTL) is not None) is expired
+
+
+def test_a_lease_of_an_earlier_version_lasts_as_long_as_it_says(store: GraphStore) -> None:
+    take(store, "h1")
+    store.write("MATCH (lease:Lease) SET lease.until = lease.until + duration('PT10M') REMOVE lease.ttl")
+    assert leases.expire(store, "train") is None
+    let_its_time_pass(store)
+    assert leases.expire(store, "train") is not None
 
 
 # --- fencing --------------------------------------------------------------------------------------------------
@@ -247,18 +268,56 @@ def test_a_frozen_holder_loses_the_lock_of_the_lease(store: GraphStore, monkeypa
         assert take(store, "h2").token == 2
 
 
-def test_what_still_runs_in_the_server_for_a_former_holder_is_ended(store: GraphStore) -> None:
-    view = leases.fenced(store, take(store, "h1"))
-    endless = (
+@contextmanager
+def endless(store: GraphStore, holder: str) -> Iterator[None]:
+    """A statement of a holder that commits in parts, and looks for its lease at its beginning alone."""
+    view = leases.fenced(store, take(store, holder))
+    statement = (
         "UNWIND range(1, 1000000000) AS n "
         "CALL (n) { MERGE (b:Brand {key: 'x'}) SET b.name = toString(n) } IN TRANSACTIONS OF 10 ROWS"
     )
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(view.autocommit, endless)
+        running = thread.submit(view.autocommit, statement)
         while not brands(store):
             assert not running.done()
         let_its_time_pass(store)
-        assert leases.expire(store, "train") is not None
+        try:
+            yield
+        finally:
+            store.end_transactions("holder", holder)
         with pytest.raises(LeaseLostError):
             running.result(PATIENCE_S)
-    assert store.read("SHOW TRANSACTIONS YIELD metaData WHERE metaData.holder = 'h1'") == []
+
+
+def running_for(store: GraphStore, holder: str) -> bool:
+    return bool(store.read("SHOW TRANSACTIONS YIELD metaData WHERE metaData.holder = $holder", holder=holder))
+
+
+def test_what_still_runs_in_the_server_for_a_former_holder_is_ended(store: GraphStore) -> None:
+    with endless(store, "h1"):
+        assert leases.expire(store, "train") is not None
+        while running_for(store, "h1"):  # it has been told to end
+            pass
+    assert take(store, "h2").token == 2
+
+
+def test_what_could_not_be_ended_is_ended_before_another_begins(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> int:
+        raise ConnectionFailedError("Neo4j does not answer.")
+
+    done: list[Lease] = []
+    with endless(store, "h1"):
+        with monkeypatch.context() as broken, structlog.testing.capture_logs() as logs:
+            broken.setattr(GraphStore, "end_transactions", away)
+            expired = leases.expire(store, "train", then=lambda _, lease: done.append(lease))
+            assert expired is not None
+            assert leases.expire(store, "train") is None
+        assert done == [expired]
+        assert [entry["log_level"] for entry in logs] == ["warning", "warning"]
+        assert leases.take(store, "train", "h2", TTL) is None
+        assert leases.expire(store, "train") is None
+        while running_for(store, "h1"):
+            pass
+        assert leases.take(store, "train", "h2", TTL) is not None

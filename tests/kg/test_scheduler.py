@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from kg import localdb, runs
 from kg.errors import ConnectionFailedError, ExtractionError, LeaseLostError, SchedulerError
@@ -364,6 +365,37 @@ def test_a_paused_job_waits_until_it_is_resumed(store: GraphStore) -> None:
     assert run.trigger == "schedule"
 
 
+@pytest.mark.parametrize("grace", [None, timedelta(minutes=30)])
+def test_nobody_is_told_of_what_was_left_out_while_a_job_was_paused(store: GraphStore, grace: timedelta | None) -> None:
+    long_known(store, "extract")
+    told: list[JobRun] = []
+    scheduler = Scheduler(store, [replace(slow_clock("extract"), grace=timedelta(hours=1))], alert=told.append)
+    if grace is not None:
+        scheduler.change("extract", Changes(grace=grace))
+    scheduler.pause("extract")
+    scheduler.pause("extract", False)
+    assert scheduler.tick() is None
+    assert (told, history(store)) == ([], ())
+    # The clock goes on from there; and who resumes what is not paused changes nothing.
+    store.write("MATCH (l:Lease {name: 'extract'}) SET l.slot = datetime('2001-01-01')")
+    scheduler.pause("extract", False)
+    assert scheduler.tick() is None
+    assert [run.outcome for run in told] == [Outcome.SKIPPED]
+
+
+def test_a_slot_that_waits_to_be_tried_again_is_tried_though_the_job_was_paused(store: GraphStore) -> None:
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract", fail, backoff=timedelta(0))])
+    first = scheduler.tick()
+    assert first is not None
+    scheduler.change("extract", Changes(grace=timedelta(hours=1)))
+    scheduler.pause("extract")
+    scheduler.pause("extract", False)
+    second = scheduler.tick()
+    assert second is not None
+    assert (second.slot, second.attempt) == (first.slot, 2)
+
+
 def test_a_job_that_is_paused_after_it_was_found_to_be_due_does_not_begin(
     store: GraphStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -485,6 +517,53 @@ def test_an_alert_that_fails_hurts_no_run(store: GraphStore) -> None:
 
     (run,) = Scheduler(store, [job("extract", fail)], alert=dead).trigger("extract")
     assert history(store) == (run,)
+
+
+def test_a_run_keeps_its_lease_while_a_hook_does_not_answer(store: GraphStore) -> None:
+    """Longer than the lease lasts: what would be told of others' runs must not be waited for."""
+    ttl = timedelta(seconds=1)
+    answered, asked = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def silent(run: JobRun) -> None:
+        asked.set()
+        answered.wait(PATIENCE_S)
+        told.append(run.job)
+
+    def long() -> str:
+        store.write("MATCH (l:Lease) WHERE l.name IN ['tidy', 'warm'] SET l.until = datetime.realtime()")
+        assert asked.wait(PATIENCE_S)
+        before = store.read(UNTIL)
+        end = time.monotonic() + PATIENCE_S
+        while store.read(UNTIL) == before and time.monotonic() < end:
+            time.sleep(0.05)
+        renewed = store.read(UNTIL) != before
+        answered.set()
+        return f"renewed: {renewed}"
+
+    UNTIL = "MATCH (l:Lease {name: 'train'}) RETURN l.until AS until"
+    jobs = [job("train", long), job("tidy"), job("warm")]
+    for name in ("tidy", "warm"):
+        assert runs.begin(store, name, ttl=timedelta(minutes=1), trigger="manual", process="shop/1") is not None
+    scheduler = Scheduler(store, jobs, ttl=ttl, alert=silent)
+    (run,) = scheduler.trigger("train")
+    assert (run.outcome, run.detail) == (Outcome.SUCCEEDED, "renewed: True")
+    assert sorted(told) == ["tidy", "warm"]
+
+
+def test_an_alert_that_is_not_sent_in_time_is_logged(store: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kg.scheduler.ALERTS_S", 0.1)
+    answered = threading.Event()
+
+    def silent(_: JobRun) -> None:
+        answered.wait(PATIENCE_S)
+
+    scheduler = Scheduler(store, [job("extract", fail)], alert=silent)
+    with structlog.testing.capture_logs() as logs:
+        (run,) = scheduler.trigger("extract")
+    answered.set()
+    (entry,) = [entry for entry in logs if entry["event"] == "an alert was not sent in time"]
+    assert (entry["run"], entry["error"]) == (run.id, run.error)
 
 
 # --- once at a time -------------------------------------------------------------------------------------------
@@ -718,6 +797,27 @@ def test_the_slot_of_a_killed_process_is_run_again_by_another(store: GraphStore,
         None,
         "Its process died, was frozen or lost the database: nobody renewed its lease.",
     )
+
+
+def test_of_a_run_that_was_abandoned_is_told_though_what_it_left_open_cannot_be_ended(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> int:
+        raise ConnectionFailedError("Neo4j does not answer.")
+
+    long_known(store, "train")
+    told: list[JobRun] = []
+    scheduler = Scheduler(store, [slow_clock("train")], alert=told.append)
+    begun = runs.begin(store, "train", ttl=timedelta(minutes=1), trigger="manual", process="shop/1")
+    assert begun is not None
+    let_time_pass(store)
+    with monkeypatch.context() as broken:
+        broken.setattr(GraphStore, "end_transactions", away)
+        assert scheduler.tick() is None
+    assert [(run.id, run.outcome) for run in told] == [(begun[0].id, "abandoned")]
+    second = scheduler.tick()
+    assert second is not None
+    assert second.outcome is Outcome.SUCCEEDED
 
 
 def test_a_frozen_process_that_wakes_up_writes_nothing(store: GraphStore, database: localdb.Connection) -> None:

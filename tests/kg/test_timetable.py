@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -255,6 +256,71 @@ def test_what_is_no_time_is_said(text: str) -> None:
         duration(text)
 
 
+# --- changes of the clocks ------------------------------------------------------------------------------------
+
+BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
+CHANGES = {  # the hour before the clocks are changed; in 2026 Berlin goes at 01:00 UTC, New York at 02:00 of its own
+    (BERLIN, "autumn"): datetime(2026, 10, 25, 0, tzinfo=UTC),
+    (NEW_YORK, "autumn"): datetime(2026, 11, 1, 5, tzinfo=UTC),
+    (BERLIN, "spring"): datetime(2026, 3, 29, 0, tzinfo=UTC),
+    (NEW_YORK, "spring"): datetime(2026, 3, 8, 6, tzinfo=UTC),
+}
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def slots(cron: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
+    """Each from the one before, as a clock goes on that is never late."""
+    following = next_slot(job("a", trigger=cron, timezone=zone), UTC)
+    assert following is not None
+    found: list[datetime] = []
+    while (slot := following(found[-1] if found else after)) <= until:
+        assert slot > (found[-1] if found else after)
+        found.append(slot)
+    return found
+
+
+@pytest.mark.parametrize(("zone", "season"), CHANGES)
+@pytest.mark.parametrize(("cron", "each"), [("15 * * * *", HOUR), ("*/20 * * * *", HOUR / 3), ("0 */1 * * *", HOUR)])
+def test_what_runs_every_hour_goes_by_the_hours_that_pass(zone: str, season: str, cron: str, each: timedelta) -> None:
+    change = CHANGES[zone, season]
+    found = slots(cron, zone, change - 6 * HOUR, change + 6 * HOUR)
+    assert len(found) == 12 * HOUR / each
+    assert {later - slot for slot, later in pairwise(found)} == {each}
+
+
+@pytest.mark.parametrize(("zone", "season"), CHANGES)
+@pytest.mark.parametrize("hour", range(5))
+@pytest.mark.parametrize("minute", [0, 30])
+def test_a_daily_job_runs_once_in_the_night_of_the_change(zone: str, season: str, hour: int, minute: int) -> None:
+    around = [CHANGES[zone, season].replace(hour=12) + days * DAY for days in (-3, 2)]
+    found = [slot.astimezone(ZoneInfo(zone)) for slot in slots(f"{minute} {hour} * * *", zone, *around)]
+    assert [(slot.date() - found[0].date()).days for slot in found] == [0, 1, 2, 3, 4]
+    left_out = hour == 2 and season == "spring"
+    by_the_clock = {(slot.hour, slot.minute, slot.fold) for slot in found}
+    assert by_the_clock == {(hour, minute, 0)} | ({(3, minute, 0)} if left_out else set())
+
+
+def test_a_time_that_is_left_out_comes_no_later_than_those_after_it() -> None:
+    night = CHANGES[BERLIN, "spring"]
+    # 02:15 and 02:45 are shown nowhere: they are 03:15 and 03:45 by the new clock, of which 03:15 is a slot already.
+    found = slots("15,45 2,3 * * *", BERLIN, night, night + 6 * HOUR)
+    assert found == [night + HOUR + minutes * MINUTE for minutes in (15, 45)]
+    assert slots("45 1,2,3 * * *", BERLIN, night, night + 3 * HOUR) == [night + 45 * MINUTE, night + 105 * MINUTE]
+
+
+def test_what_is_due_is_found_in_the_hour_that_is_shown_twice() -> None:
+    first = CHANGES[BERLIN, "autumn"]
+    hourly = job("a", trigger="15 * * * *", timezone=BERLIN)
+    late = first + 75 * MINUTE + timedelta(seconds=2)
+    assert due_alone(hourly, late, slot=first + 15 * MINUTE) == Due(slot=first + 75 * MINUTE)
+    # As it was kept by versions that counted slots in the job's own timezone.
+    kept = (first + 15 * MINUTE).astimezone(ZoneInfo(BERLIN))
+    assert due_alone(hourly, late, slot=kept) == Due(slot=first + 75 * MINUTE)
+    nightly = job("a", trigger="30 2 * * *", timezone=BERLIN)
+    assert due_alone(nightly, first + 31 * MINUTE, slot=first - DAY) == Due(slot=first + 30 * MINUTE)
+    assert due_alone(nightly, first + 91 * MINUTE, slot=first + 30 * MINUTE) is None
+
+
 # --- the list, and weekdays -----------------------------------------------------------------------------------
 
 
@@ -300,6 +366,11 @@ def test_the_list_tells_when_each_job_is_next() -> None:
         },
     ]
     assert describe(jobs, NOON)[1].next_at == at(18)
+
+
+def test_the_list_tells_the_time_by_the_jobs_own_clock() -> None:
+    (row,) = describe(checked([job("extract", trigger="30 2 * * *", timezone="Europe/Berlin")]), NOON)
+    assert row.as_dict()["next_at"] == "2026-03-02T02:30:00+01:00"
 
 
 @pytest.mark.parametrize(
