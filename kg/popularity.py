@@ -1,8 +1,9 @@
 """How popular each product is: a number of the shop, as it stands, and not of a model.
 
 Like the history and the explicit relations it is what users did, so it has no slots, and no model brings one: the live
-model weighs what stands here. It is counted when events or reviews are loaded before the first model, and after a
-promotion; in between ``kg learn`` follows what users do (:mod:`embeddings.deltas`).
+model weighs what stands here. Before the first model a product comes with 0, and all are counted when events or reviews
+are loaded; they are counted again after each promotion; in between ``kg learn`` follows what users do
+(:mod:`embeddings.deltas`).
 """
 
 from __future__ import annotations

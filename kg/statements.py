@@ -73,6 +73,18 @@ SET p.price_times = CASE WHEN p.prices IS NULL THEN [0] ELSE p.price_times + $at
     p.prices = coalesce(p.prices, []) + row.price
 """
 
+# What has no popularity is not in its index, where recommendations look for what somebody new is shown. Once a model is
+# live a product gets a popularity together with its place in it (embeddings/foldin.py).
+_FIRST_POPULARITY: Final = """
+OPTIONAL MATCH (live:Serving {name: 'model'})
+WITH live
+WHERE live IS NULL
+UNWIND $skus AS sku
+MATCH (p:Product {sku: sku})
+WHERE p.popularity IS NULL
+SET p.popularity = 0.0
+"""
+
 
 # A record that comes again replaces what it said before. Mostly that is the same, or nothing: then neither statement of
 # a pair finds anything. Taking a relationship away locks both its ends, so users whom only the earlier record names are
@@ -211,6 +223,7 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
             {"skus": sorted(p.sku for p in products), "source": schema.CATALOGUE},
         ),
         *node_statements(merged_nodes(graph.nodes)),
+        (_FIRST_POPULARITY, {"skus": sorted(p.sku for p in products)}),
         *relationship_statements(merged_relationships(graph.relationships)),
         shelve_statement(p.sku for p in products if not any(p.categories)),
         (

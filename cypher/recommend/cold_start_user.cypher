@@ -1,10 +1,10 @@
 // title: A first page for somebody new
 // description: Products for a user of whom nothing is known but stated interests, given here or stored with the user,
-//   or not even those. An interest names a shelf by its path, or a brand, or else is looked for in titles and
-//   descriptions; the best hit of each counts 1, others their share of it, and popularity adds a tenth of itself.
-//   Without interests, or where they find nothing, it is the most popular, no more than two of a shelf, so that the
-//   first page shows the breadth of the shop. Nothing that the user bought or rated (unless it is consumed) or regrets
-//   (returned, disliked, hid, or rated below 3), nothing inactive or out of stock.
+//   or not even those. An interest names a shelf by its path, or a brand, however it is spelt, or else is looked for in
+//   titles and descriptions; the best hit of each counts 1, others their share of it, and popularity adds a tenth of
+//   itself. Without interests, or where they find nothing to show, it is the most popular, two of each shelf before the
+//   third of any, so that the first page shows the breadth of the shop. Nothing that the user bought or rated (unless
+//   it is consumed) or regrets (returned, disliked, hid, or rated below 3), nothing inactive or out of stock.
 // param interests: LIST<STRING> = null -- interests in the user's words; null for those stored with the user
 // param user: STRING = null -- the user's id, if there is one
 // param limit: INTEGER = 10 -- most rows to return
@@ -19,19 +19,30 @@ CALL (u) {
   FILTER said <> ''
   WITH said
   LIMIT 20
-  CALL (said) {
+  // The key of a brand of that name, as kg/normalise.py makes it, but for legal forms: without trade marks, accents,
+  // apostrophes and full stops, and with one space for other marks.
+  LET plain = normalize(reduce(text = said, mark IN ['®', '™', '©', '℠'] | replace(text, mark, ' ')), NFKD)
+  LET bare = reduce(
+    text = toLower(plain),
+    mark IN ['\u0300', '\u0301', '\u0302', '\u0303', '\u0304', '\u0306', '\u0307', '\u0308', '\u030A', '\u030B',
+             '\u030C', '\u0327', '\u0328', '\'', '’', '‘', '`', '.'] |
+    replace(text, mark, '')
+  )
+  LET named = [word IN split(bare, [' ', '-', '/', ',', ':', ';', '!', '(', ')']) WHERE word <> '']
+  LET key = trim(reduce(text = '', word IN named | text + ' ' + word))
+  CALL (said, key) {
     // A shelf or a brand by name, and the most popular of it.
     WHEN EXISTS { (:Category {path: said}) } THEN {
       MATCH (c:Category {path: said})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-      WHERE p.active
+      WHERE p.active AND coalesce(p.stock, 1) > 0
       WITH DISTINCT p
       ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
       LIMIT 200
       RETURN p, 1.0 AS hit
     }
-    WHEN EXISTS { (:Brand {key: toLower(said)}) } THEN {
-      MATCH (b:Brand {key: toLower(said)})<-[:MADE_BY]-(p:Product)
-      WHERE p.active
+    WHEN EXISTS { (:Brand {key: key}) } THEN {
+      MATCH (b:Brand {key: key})<-[:MADE_BY]-(p:Product)
+      WHERE p.active AND coalesce(p.stock, 1) > 0
       WITH DISTINCT p
       ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
       LIMIT 200
@@ -52,22 +63,29 @@ CALL (u) {
     }
   }
   FILTER p.active AND coalesce(p.stock, 1) > 0
+  FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
+  FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
   WITH p, sum(hit) AS hits, collect({term: 'INTEREST', part: hit, because: said}) AS because
   ORDER BY hits + 0.1 * coalesce(p.popularity, 0.0) DESC, p.sku
   LIMIT 1000
   RETURN collect({p: p, hits: hits, because: because}) AS wanted
 }
-CALL (wanted) {
+CALL (u, wanted) {
   WHEN size(wanted) > 0 THEN {
     UNWIND wanted AS one
     RETURN one.p AS p, one.hits AS hits, one.because AS because, 0.1 AS weight, null AS shelf
   }
   ELSE {
     MATCH (p:Product)
-    WHERE p.popularity >= 0.0
+    WHERE p.popularity >= 0.0 AND p.active AND coalesce(p.stock, 1) > 0
     WITH p
     ORDER BY p.popularity DESC
-    LIMIT 2000
+    LIMIT 2000 + $limit
+    FILTER NOT EXISTS {
+      MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p)
+      WHERE type(no) <> 'RATED' OR no.rating < 3.0
+    }
+    FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
     LET shelf = COLLECT {
       MATCH (p)-[:IN_CATEGORY]->(c:Category)
       RETURN c.path AS path
@@ -77,16 +95,16 @@ CALL (wanted) {
     RETURN p, 0.0 AS hits, [] AS because, 1.0 AS weight, coalesce(shelf, 'sku ' + p.sku) AS shelf
   }
 }
-FILTER p.active AND coalesce(p.stock, 1) > 0
-FILTER NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(p) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
-FILTER coalesce(p.consumable, false) OR NOT EXISTS { (u)-[:BOUGHT|RATED]->(p) }
 LET popular = weight * coalesce(p.popularity, 0.0)
 LET score = hits + popular
 LET by = CASE WHEN popular > 0.0 THEN [{term: 'POPULARITY', part: popular, because: null}] ELSE [] END
 WITH p, score, shelf, because + by AS reasons
 ORDER BY score DESC, p.sku
 WITH shelf, collect({p: p, score: score, reasons: reasons}) AS found
-UNWIND CASE WHEN shelf IS NULL THEN found ELSE found[..2] END AS one
+UNWIND range(0, size(found) - 1) AS place
+LET one = found[place]
+// Two of each shelf, then the next two; what interests found has no shelf.
+LET turn = CASE WHEN shelf IS NULL THEN 0 ELSE place / 2 END
 RETURN one.p.sku AS sku, one.p.title AS title, one.score AS score, one.reasons AS reasons
-ORDER BY score DESC, sku
+ORDER BY turn, score DESC, sku
 LIMIT $limit

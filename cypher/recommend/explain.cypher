@@ -7,17 +7,18 @@
 //   share is its share of all paths' weights. The sentence says it in English or Chinese, with the surest words of a
 //   text that support it. Evidence counts the places in texts behind the path; give steps as $path to
 //   recommend/explain_path to read them. Terms are those of the score of recommend/for_user for the two, with what each
-//   adds and its share, the same on every row. Drop is by how much that score would fall had the user done nothing with
-//   the path's first product: without its relations and its place in the sequence, the others counting the more, and
-//   the user's vector at the mean of the rest, as folding in places it. Paths that begin with a product which carries
-//   the score, with a drop above 0, come before the others. No row: no explicit path is known.
+//   adds and its share of what speaks for the product, 0 where it speaks against it, the same on every row. Drop is by
+//   how much that score would fall had the user done nothing with the path's first product: without its relations and
+//   its place in the sequence, the others counting the more, and the user's vector at the mean of the rest, as folding
+//   in places it. Paths that begin with a product which carries the score, with a drop above 0, come before the others.
+//   No row: no explicit path is known.
 // param user: STRING -- the user's id
 // param sku: STRING -- the product's sku
 // param language: STRING = 'en' -- of the sentences: 'en' or 'zh'; any other is answered in English
 // param limit: INTEGER = 10 -- most paths to return
 // example: {"user": "ben", "sku": "S1"}
-// returns: kind STRING, path LIST<STRING>, weight FLOAT, share FLOAT, sentence STRING, evidence INTEGER,
-//   facts LIST<STRING>, steps LIST<MAP>, terms LIST<MAP>, drop FLOAT
+// returns: kind STRING, path LIST<STRING>, weight FLOAT, share FLOAT, sentence STRING, evidence INTEGER, facts
+//   LIST<STRING>, steps LIST<MAP>, terms LIST<MAP>, drop FLOAT
 
 CYPHER 25
 MATCH (u:User {id: $user})
@@ -82,12 +83,15 @@ CALL (u, t, live) {
        collect({term: term, because: because, part: coalesce(part, 0.0), onward: onward}) AS found
   CALL (found) {
     UNWIND found AS x
-    WITH x.term AS term, sum(x.part + x.onward) AS part
+    LET part = x.part + x.onward
+    WITH x.term AS term, sum(part) AS part, sum(CASE WHEN part > 0.0 THEN part ELSE 0.0 END) AS speaking
     FILTER part <> 0.0
-    WITH term, part
+    WITH term, part, speaking
     ORDER BY part DESC, term
-    WITH collect({term: term, part: part}) AS summed, sum(part) AS score
-    RETURN [x IN summed | {term: x.term, part: x.part, share: x.part / score}] AS terms
+    WITH collect({term: term, part: part, speaking: speaking}) AS summed, sum(speaking) AS whole
+    RETURN [x IN summed | {
+      term: x.term, part: x.part, share: CASE WHEN whole > 0.0 THEN x.speaking / whole ELSE 0.0 END
+    }] AS terms
   }
   // The score without each product of the history in turn. The relations give Σ interest · weight / √Σ interest, so the
   // rest of them is divided by less; in the sequence all that is older moves up one place; and the user's vector, the

@@ -45,16 +45,20 @@ UNION ALL
            LIMIT $per_step
          } AS evidence
 UNION ALL
-  // Others who took both, counted as recommend/explain counts them.
+  // Others who took both. As in recommend/explain they are counted from the less popular of the two, among 500 of its
+  // takers at most.
   MATCH (a:Product {sku: step.from})
   MATCH (b:Product {sku: step.to})
   WHERE step.type = 'TAKEN_BY_BOTH'
-  CALL (a, b) {
-    MATCH (a)<-[did:BOUGHT|RATED]-(o:User)
+  LET first = COUNT { (a)<-[:BOUGHT|RATED]-() } <= COUNT { (b)<-[:BOUGHT|RATED]-() }
+  LET rare = CASE WHEN first THEN a ELSE b END,
+      other = CASE WHEN first THEN b ELSE a END
+  CALL (rare, other) {
+    MATCH (rare)<-[did:BOUGHT|RATED]-(o:User)
     WHERE coalesce(did.rating, 5.0) >= 3.0
-    WITH DISTINCT o, b
+    WITH DISTINCT o, other
     LIMIT 500
-    MATCH (o)-[also:BOUGHT|RATED]->(b)
+    MATCH (o)-[also:BOUGHT|RATED]->(other)
     WHERE coalesce(also.rating, 5.0) >= 3.0
     RETURN count(DISTINCT o) AS takers
   }

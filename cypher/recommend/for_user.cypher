@@ -4,8 +4,9 @@
 //   popularity, each with the weight that stands on the live ModelVersion. Someone without vector and history gets what
 //   is popular, and so does everyone while no model is live. Left out is what the user bought or rated, unless it is
 //   consumed, what the user regrets (returned, disliked, hid, or rated below 3), and what is inactive or out of stock.
-//   A reason is a term of that sum, its share of the score, and the product of the history because of which it counts,
-//   which is not named where the user regrets it.
+//   A reason is a term of that sum that speaks for the product, its share of all that do (of the score, unless
+//   something speaks against it), and the product of the history because of which it counts, which is not named where
+//   the user regrets it.
 // param user: STRING -- the user's id
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"user": "anna", "limit": 3}
@@ -81,9 +82,9 @@ CALL (u, live, history) {
     }
     RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
   UNION ALL
-    // The most popular.
+    // The most popular of what is sold.
     MATCH (p:Product)
-    WHERE p.popularity >= 0.0
+    WHERE p.popularity >= 0.0 AND p.active AND coalesce(p.stock, 1) > 0
     WITH p
     ORDER BY p.popularity DESC
     LIMIT $limit + 200
@@ -108,10 +109,12 @@ CALL (u, live, history) {
   ORDER BY score DESC, p.sku
   LIMIT $limit
   // The three strongest terms are the reasons.
-  CALL (u, paths, near, popular, score) {
-    UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
-    FILTER reason.part > 0.0
-    WITH reason, score
+  CALL (u, paths, near, popular) {
+    LET terms = paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}]
+    LET all = [one IN terms WHERE one.part > 0.0]
+    LET whole = reduce(s = 0.0, one IN all | s + one.part)
+    UNWIND all AS reason
+    WITH reason, whole
     ORDER BY reason.part DESC, reason.term, reason.product.sku
     LIMIT 3
     // What the user regrets has its share, but is not named.
@@ -121,7 +124,7 @@ CALL (u, live, history) {
       WHERE type(no) <> 'RATED' OR no.rating < 3.0
     }
     RETURN collect({
-             term: reason.term, share: reason.part / score, because: CASE WHEN named THEN h.title END
+             term: reason.term, share: reason.part / whole, because: CASE WHEN named THEN h.title END
            }) AS reasons
   }
   RETURN p.sku AS sku, p.title AS title, score, reasons

@@ -18,7 +18,8 @@
 // param attributes: LIST<STRING> = null -- keys of attribute values, all of which it must have
 // param any_attributes: LIST<STRING> = null -- keys of attribute values, one of which it must have
 // param not_attributes: LIST<STRING> = null -- keys of attribute values that it must not have
-// param fits: STRING = null -- sku of a product with which, or with whose brand or shelf, it must go
+// param fits: STRING = null -- sku of a product with which, or with whose brand or shelf, it must go, unless it is said
+//   not to
 // param pins: LIST<STRING> = null -- skus that stand first
 // param boosts: MAP = {} -- sku to what is added to its score
 // param brand_boosts: MAP = {} -- key of a brand to what is added to the score of its products
@@ -78,6 +79,27 @@ CALL (that) {
   MATCH (that)-[:MADE_BY|IN_CATEGORY]->(kind)
   WITH DISTINCT kind
   RETURN collect(kind) AS kinds, sum(COUNT { (kind)<-[:ACCESSORY_OF|COMPATIBLE_WITH]-() }) AS ofKinds
+}
+// What is said not to fit. What is said of the two products outweighs what is said of a brand or shelf; of two that say
+// the contrary of the same thing the surer counts.
+CALL (that, kinds) {
+  CALL (that, kinds) {
+    MATCH (that)-[no:DOES_NOT_FIT]-(x:Product)
+    WHERE NOT EXISTS {
+      MATCH (that)-[yes:ACCESSORY_OF|COMPATIBLE_WITH]-(x)
+      WHERE coalesce(yes.confidence, 1.0) > coalesce(no.confidence, 1.0)
+    }
+    RETURN x
+  UNION
+    UNWIND kinds AS kind
+    MATCH (kind)<-[no:DOES_NOT_FIT]-(x)
+    WHERE NOT EXISTS { (that)-[:ACCESSORY_OF|COMPATIBLE_WITH]-(x) } AND NOT EXISTS {
+      MATCH (kind)<-[yes:ACCESSORY_OF|COMPATIBLE_WITH]-(x)
+      WHERE coalesce(yes.confidence, 1.0) > coalesce(no.confidence, 1.0)
+    }
+    RETURN x
+  }
+  RETURN collect(x) AS misfits
 }
 LET low = coalesce($min_price, -1.0e300), high = coalesce($max_price, 1.0e300)
 CALL (low, high) {
@@ -315,7 +337,7 @@ CALL (few, shelves) {
   MATCH (shelf)<-[:IN_CATEGORY]-(p)
   RETURN collect(p) AS stocked
 }
-CALL (pool, led, free, without, that, kinds, shelves, few, stocked) {
+CALL (pool, led, free, without, that, kinds, misfits, shelves, few, stocked) {
   // By their own properties first, which are at hand; only what is left is looked at from node to node.
   CALL (pool, led) {
     UNWIND pool + [one IN led | one.p] AS p
@@ -332,6 +354,7 @@ CALL (pool, led, free, without, that, kinds, shelves, few, stocked) {
   FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
   FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
     OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
+  FILTER NOT p IN misfits
   FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
   FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
   RETURN collect(p) AS passed
@@ -403,7 +426,7 @@ CALL (enough, least) {
 }
 LET way = CASE WHEN asPopular < 4 * $exact AND asPopular < entry.n THEN 'popularity' ELSE entry.by END
 CALL (
-  own, live, known, enough, least, way, rarest, low, high, free, without, that, kinds, shelves, few, stocked
+  own, live, known, enough, least, way, rarest, low, high, free, without, that, kinds, misfits, shelves, few, stocked
 ) {
   WHEN enough THEN {
     RETURN [] AS best
@@ -481,6 +504,7 @@ CALL (
     FILTER is.any OR EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $any_attributes }
     FILTER is.fitting OR EXISTS { (p)-[:ACCESSORY_OF]->(that) } OR EXISTS { (p)-[:COMPATIBLE_WITH]-(that) }
       OR EXISTS { MATCH (p)-[:ACCESSORY_OF|COMPATIBLE_WITH]->(kind) WHERE kind IN kinds }
+    FILTER NOT p IN misfits
     FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
     FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
     FILTER NOT p IN known
@@ -514,11 +538,13 @@ LET paths = x.paths, near = x.near, popular = x.popular, lift = x.lift, pin = x.
 ORDER BY coalesce(pin, 1000000), score DESC, p.sku
 LIMIT $limit
 // The three strongest terms are the reasons.
-CALL (u, paths, near, popular, lift, pin, score) {
-  UNWIND reduce(all = [], some IN paths | all + some)
-         + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}, {term: 'BOOST', part: lift}] AS reason
-  FILTER reason.part > 0.0
-  WITH reason, score
+CALL (u, paths, near, popular, lift) {
+  LET parts = reduce(all = [], some IN paths | all + some)
+              + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}, {term: 'BOOST', part: lift}]
+  LET all = [one IN parts WHERE one.part > 0.0]
+  LET whole = reduce(s = 0.0, one IN all | s + one.part)
+  UNWIND all AS reason
+  WITH reason, whole
   ORDER BY reason.part DESC, reason.term, reason.product.sku
   LIMIT 3
   // What the user regrets has its share, but is not named.
@@ -528,7 +554,7 @@ CALL (u, paths, near, popular, lift, pin, score) {
     WHERE type(no) <> 'RATED' OR no.rating < 3.0
   }
   RETURN collect({
-           term: reason.term, share: reason.part / score, because: CASE WHEN named THEN h.title END
+           term: reason.term, share: reason.part / whole, because: CASE WHEN named THEN h.title END
          }) AS terms
 }
 LET reasons = CASE WHEN pin IS NULL THEN [] ELSE [{term: 'PINNED', share: null, because: null}] END + terms

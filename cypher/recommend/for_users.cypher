@@ -76,9 +76,9 @@ CALL (u, live, history) {
     }
     RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
   UNION ALL
-    // The most popular.
+    // The most popular of what is sold.
     MATCH (p:Product)
-    WHERE p.popularity >= 0.0
+    WHERE p.popularity >= 0.0 AND p.active AND coalesce(p.stock, 1) > 0
     WITH p
     ORDER BY p.popularity DESC
     LIMIT $limit + 200
@@ -103,10 +103,12 @@ CALL (u, live, history) {
   ORDER BY score DESC, p.sku
   LIMIT $limit
   // The three strongest terms are the reasons.
-  CALL (u, paths, near, popular, score) {
-    UNWIND paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}] AS reason
-    FILTER reason.part > 0.0
-    WITH reason, score
+  CALL (u, paths, near, popular) {
+    LET terms = paths + [{term: 'EMBEDDING', part: near}, {term: 'POPULARITY', part: popular}]
+    LET all = [one IN terms WHERE one.part > 0.0]
+    LET whole = reduce(s = 0.0, one IN all | s + one.part)
+    UNWIND all AS reason
+    WITH reason, whole
     ORDER BY reason.part DESC, reason.term, reason.product.sku
     LIMIT 3
     // What the user regrets has its share, but is not named.
@@ -116,7 +118,7 @@ CALL (u, live, history) {
       WHERE type(no) <> 'RATED' OR no.rating < 3.0
     }
     RETURN collect({
-             term: reason.term, share: reason.part / score, because: CASE WHEN named THEN h.title END
+             term: reason.term, share: reason.part / whole, because: CASE WHEN named THEN h.title END
            }) AS reasons
   }
   RETURN p.sku AS sku, p.title AS title, score, reasons

@@ -3,7 +3,7 @@
 //   each; products of the same deepest shelf count by what they share with it: half the share of its attribute values
 //   that they have, and half the cosine of the texts. Things looked at together add a quarter. Accessories of the
 //   product are none, and neither is what is inactive or out of stock. Columns say what a buyer compares first: the
-//   difference in price, and the attribute values that differ.
+//   difference in price, null between currencies, and the attribute values that differ.
 // param sku: STRING -- the product's sku
 // param max_price: FLOAT = null -- dearest price
 // param limit: INTEGER = 10 -- most rows to return
@@ -53,5 +53,7 @@ LET differs = COLLECT {
   RETURN DISTINCT v.attribute + ' = ' + v.value AS shown
   ORDER BY shown
 }
-RETURN p.sku AS sku, p.title AS title, score, p.price - this.price AS price_difference, differs, reasons
+LET comparable = coalesce(p.currency, '') = coalesce(this.currency, '')
+RETURN p.sku AS sku, p.title AS title, score, CASE WHEN comparable THEN p.price - this.price END AS price_difference,
+       differs, reasons
 ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, sku

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from extraction.corpus import product_document, review_document
+from kg.catalogue import find, run
 from kg.errors import TooManyRejectsError
 from kg.graph import Document, DocumentKind, Evidence, Extraction, Graph, Node, NodeRef, Relationship
 from kg.intake import load_events, load_products, load_reviews, load_users
@@ -166,6 +167,16 @@ def test_a_newer_file_takes_away_what_it_no_longer_says_but_not_what_others_said
     ]
     (p,) = store.read("MATCH (p:Product {sku: 'G1'}) RETURN p.price AS price, p.popularity AS popularity")
     assert p == {"price": None, "popularity": 0.5}
+
+
+def test_what_has_just_come_stands_on_the_first_page(store: GraphStore) -> None:
+    products(store, GUITAR, STRAP)
+    for name in ("recommend/cold_start_user", "recommend/for_user"):
+        assert {row["sku"] for row in run(store, find(name), {"user": "somebody"})} == {"G1", "S1"}
+    # A live model gives a product the usual popularity when it gives it a place, if it has none.
+    store.write("CREATE (:Serving {name: 'model', version: 'm'})")
+    products(store, replace(GUITAR, sku="G2"))
+    assert store.read("MATCH (p:Product {sku: 'G2'}) RETURN p.popularity AS p") == [{"p": None}]
 
 
 RELATIONS = (

@@ -630,6 +630,18 @@ def test_behind_praise_and_behind_what_a_user_rated_stands_a_review(shop: GraphS
     ]
 
 
+def test_who_took_both_is_counted_from_the_less_popular(shop: GraphStore) -> None:
+    """Of 3,000 buyers of the S-200 two bought the amp, neither of the first nor of the last 500."""
+    shop.write(
+        "MATCH (g:Product {sku: 'G1'}), (x:Product {sku: 'X1'}) UNWIND range(1, 3000) AS n "
+        "CREATE (u:User {id: 'u' + n})-[:BOUGHT]->(g) "
+        "WITH u, n, x WHERE n IN [1500, 1501] CREATE (u)-[:BOUGHT]->(x)"
+    )
+    for first, second in (("G1", "X1"), ("X1", "G1")):
+        step = {"type": "TAKEN_BY_BOTH", "from": first, "to": second}
+        assert [row["step"] for row in answer(shop, "recommend/explain_path", path=[step])] == [1]
+
+
 def test_every_step_of_every_path_can_be_walked_and_what_is_gone_cannot(shop: GraphStore) -> None:
     for user, sku in (("ben", "S1"), ("ben", "G2"), ("anna", "T1"), ("anna", "G2")):
         for row in answer(shop, "recommend/explain", user=user, sku=sku):

@@ -11,8 +11,10 @@ import pytest
 
 from embeddings.evaluation import REPEATS
 from kg.catalogue import load, run
+from kg.normalise import brand_key
 from kg.queries import bind
 from kg.store import GraphStore
+from tests.kg.test_queries import operators
 from tests.kg.test_queries_shelves import MODEL, scores
 
 ALL = load()
@@ -98,6 +100,21 @@ def test_a_bundle_keeps_to_the_budget(shelved: GraphStore) -> None:
     assert skus(shelved, "bundle", sku="G1") == ["S1", "T1"]
 
 
+def test_a_total_is_known_while_every_price_is_and_in_one_currency(shelved: GraphStore) -> None:
+    def totals(**parameters: Any) -> list[tuple[str, float | None]]:
+        return [(row["sku"], row["total"]) for row in answer(shelved, "bundle", sku="G1", **parameters)]
+
+    shelved.write("MATCH (t:Product {sku: 'T1'}) SET t.currency = 'EUR'")
+    assert totals() == [("S1", 523.5), ("T1", None)]
+    assert totals(budget=600.0) == [("S1", 523.5)]
+    shelved.write("MATCH (s:Product {sku: 'S1'}) REMOVE s.price")
+    assert totals() == [("S1", None), ("T1", None)]
+    assert totals(budget=600.0) == []
+    shelved.write("MATCH (p:Product) SET p.price = 10.0, p.currency = 'USD' WITH p WHERE p.sku = 'G1' REMOVE p.price")
+    assert totals() == [("S1", None), ("T1", None)]
+    assert totals(budget=600.0) == []
+
+
 def test_no_bundle_around_what_is_not_sold(shelved: GraphStore) -> None:
     assert answer(shelved, "bundle", sku="X1") == answer(shelved, "bundle", sku="no such thing") == []
 
@@ -126,10 +143,57 @@ def test_interests_stored_with_the_user_count_where_none_are_given(shop: GraphSt
 
 
 def test_without_interests_the_first_page_shows_the_breadth(shop: GraphStore) -> None:
-    # The tuner would be the third of its shelf.
+    # The tuner is the third of its shelf.
+    shop.write("MATCH (t:Product {sku: 'T1'}) SET t.popularity = 0.6")
     for parameters in ({}, {"user": "cleo"}, {"user": "nobody"}, {"interests": ["zither"]}, {"interests": ["", " "]}):
-        assert skus(shop, "cold_start_user", **parameters) == ["G1", "S1", "G2", "S2"]
-    assert skus(shop, "cold_start_user", user="anna") == ["G2", "S2", "T1"]
+        assert skus(shop, "cold_start_user", limit=4, **parameters) == ["G1", "S1", "G2", "T1"]
+        assert skus(shop, "cold_start_user", limit=5, **parameters) == ["G1", "S1", "G2", "T1", "S2"]
+    assert skus(shop, "cold_start_user", user="anna") == ["G2", "T1", "S2"]
+
+
+def test_one_shelf_fills_the_first_page(shop: GraphStore) -> None:
+    shop.write("MATCH (:Product)-[r:IN_CATEGORY]->() DELETE r")
+    shop.write("MATCH (p:Product), (c:Category {path: 'Accessories'}) CREATE (p)-[:IN_CATEGORY]->(c)")
+    assert skus(shop, "cold_start_user") == ["G1", "S1", "G2", "S2", "T1"]
+
+
+def test_interests_that_find_only_what_the_user_has_leave_the_popular(shop: GraphStore) -> None:
+    assert skus(shop, "cold_start_user", user="anna", interests=["Ashdown"]) == ["G2", "S2", "T1"]
+
+
+@pytest.mark.parametrize("said", ["D'Addario", "D’Addario®", "DADDARIO", " d'addário ", "Daddario"])
+def test_an_interest_finds_a_brand_however_it_is_spelt(shop: GraphStore, said: str) -> None:
+    assert brand_key(said) == "daddario"
+    shop.write("MATCH (b:Brand {key: 'cobalt'}) SET b.key = 'daddario', b.name = \"D'Addario\"")
+    assert skus(shop, "cold_start_user", interests=[said]) == ["S2", "T1"]
+
+
+@pytest.mark.parametrize("said", ["J. Rockett™ Audio-Designs", "Peterson & Söhne", "Black/White  Co-op"])
+def test_the_key_of_a_brand_is_that_of_the_catalogue(shop: GraphStore, said: str) -> None:
+    shop.write("MATCH (b:Brand {key: 'cobalt'}) SET b.key = $key", key=brand_key(said))
+    assert skus(shop, "cold_start_user", interests=[said]) == ["S2", "T1"]
+
+
+@pytest.fixture
+def discontinued(store: GraphStore) -> GraphStore:
+    """A shop whose 2,300 most popular products are no longer sold, or sold out."""
+    store.write(
+        "UNWIND range(1, 2300) AS n "
+        "CREATE (:Product {sku: 'old' + n, title: 'Old', active: n % 2 = 0, stock: 0, popularity: 1.0})"
+    )
+    store.write("UNWIND ['b', 'a'] AS sku CREATE (:Product {sku: sku, title: sku, active: true, popularity: 0.5})")
+    return store
+
+
+@pytest.mark.parametrize("name", ["for_user", "for_users", "diverse", "explore", "cold_start_user"])
+def test_what_is_no_longer_sold_hides_nothing_that_is(discontinued: GraphStore, name: str) -> None:
+    user = {"users": ["new"]} if name == "for_users" else {"user": "new"}
+    query = QUERIES[f"recommend/{name}"]
+    assert {row["sku"] for row in run(discontinued, query, user)} == {"a", "b"}
+    # In the order of the index, however much is not sold: nothing is sorted by popularity.
+    ways = list(operators(discontinued.explain(query.text, **bind(query, user))))
+    assert any("(popularity)" in way for way in ways)
+    assert not [way for way in ways if way.startswith(("Top", "Sort", "PartialTop")) and "popularity DESC" in way]
 
 
 @pytest.mark.parametrize("words", ['"', "a AND", "(title:*", "\\", "x~ OR [a TO", "&& || !", "'}) DETACH DELETE (n"])
@@ -354,6 +418,28 @@ def test_every_recommended_row_has_its_reasons(trained: GraphStore) -> None:
     assert strap["reasons"] == [
         {"term": "ACCESSORY_OF", "part": pytest.approx(0.5), "because": "Ashdown S-200 electric guitar"}
     ]
+
+
+@pytest.mark.parametrize("against", [-0.2, -0.9])
+def test_shares_are_of_what_speaks_for_a_product(trained: GraphStore, against: float) -> None:
+    """Whatever speaks against it, down to a score below nothing."""
+    trained.write(
+        "MATCH (m:ModelVersion) SET m.w_popularity = 0.1 "
+        "WITH m MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S1'}) "
+        "SET b.embedding_blue = [1.0] + [i IN range(1, 63) | 0.0], "
+        "    s.embedding_blue = [$c, sqrt(1.0 - $c * $c)] + [i IN range(2, 63) | 0.0]",
+        c=against,
+    )
+    fits = 0.5 / math.sqrt(1.0 + 1.0 + 0.2 * DAY)
+    expected = {"ACCESSORY_OF": fits / (fits + 0.08), "POPULARITY": 0.08 / (fits + 0.08)}
+    for name in ("for_user", "for_users", "diverse", "explore", "for_user_filtered"):
+        user = {"users": ["ben"]} if name == "for_users" else {"user": "ben"}
+        (strap,) = [row for row in answer(trained, name, **user) if row["sku"] == "S1"]
+        assert strap["score"] == pytest.approx(fits + 0.08 + against)
+        assert {reason["term"]: reason["share"] for reason in strap["reasons"]} == pytest.approx(expected), name
+    (explained, *_) = answer(trained, "explain", user="ben", sku="S1")
+    assert {t["term"]: t["share"] for t in explained["terms"]} == pytest.approx(expected | {"EMBEDDING": 0.0})
+    assert sum(t["part"] for t in explained["terms"]) == pytest.approx(fits + 0.08 + against)
 
 
 # --- what is never shown --------------------------------------------------------------------------------------

@@ -63,6 +63,92 @@ def test_a_variant_and_what_is_sold_out_are_no_accessories(shop: GraphStore) -> 
     assert answer(shop, "recommend/accessories", sku="G2") == []
 
 
+def offering(store: GraphStore, sku: str) -> dict[str, bool]:
+    """Which of the queries that say what goes with the S-200 show a product."""
+    asked: dict[str, dict[str, Any]] = {
+        "accessories": {"sku": "G1"},
+        "bundle": {"sku": "G1", "limit": 10},
+        "cart": {"skus": ["G1"]},
+        "for_user_filtered": {"user": "cleo", "fits": "G1", "exact": 2000},
+        "for_user_filtered, over-fetched": {"user": "cleo", "fits": "G1", "exact": 0},
+    }
+    return {
+        name: sku in {row["sku"] for row in answer(store, f"recommend/{name.split(',')[0]}", **given)}
+        for name, given in asked.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "denied",
+    [
+        "(t)-[:DOES_NOT_FIT {confidence: 0.6}]->(g)",
+        "(g)-[:DOES_NOT_FIT {confidence: 0.6}]->(t)",
+        "(t)-[:DOES_NOT_FIT {confidence: 0.95}]->(b)",
+        "(t)-[:DOES_NOT_FIT {confidence: 0.6}]->(c)",
+    ],
+)
+def test_what_is_said_not_to_fit_is_not_sold_with_it(trained: GraphStore, denied: str) -> None:
+    """The tuner is made for the brand, and bought with the guitar; a denial of the two, or a surer one, is stronger."""
+    matched = (
+        "MATCH (g:Product {sku: 'G1'}), (t:Product {sku: 'T1'}), (b:Brand {key: 'ashdown'}), "
+        "(c:Category {path: 'Instruments > Guitars'}) "
+    )
+    trained.write(
+        matched + "CREATE (t)-[:ACCESSORY_OF {source: 'extraction', confidence: 0.9}]->(b), "
+        "(g)-[:BOUGHT_WITH {source: 'bought_together'}]->(t), "
+        "(t)-[:IN_CATEGORY {source: 'catalogue'}]->(:Category {path: 'Accessories > Tuners', name: 'Tuners'})"
+    )
+    assert set(offering(trained, "T1").values()) == {True}
+    trained.write(f"{matched} CREATE {denied}")
+    assert set(offering(trained, "T1").values()) == {False}
+    assert set(offering(trained, "S1").values()) == {True}
+
+
+def test_nothing_is_sold_with_what_says_that_it_does_not_fit_its_shelf(trained: GraphStore) -> None:
+    trained.write("MATCH (g:Product {sku: 'G1'}), (c:Category {path: 'Accessories'}) CREATE (g)-[:DOES_NOT_FIT]->(c)")
+    # The strap fits by its own text.
+    for name, given in (("accessories", {"sku": "G1"}), ("bundle", {"sku": "G1"}), ("cart", {"skus": ["G1"]})):
+        assert [row["sku"] for row in answer(trained, f"recommend/{name}", **given)] == ["S1"], name
+
+
+@pytest.mark.parametrize(
+    "denied",
+    [
+        "(s)-[:DOES_NOT_FIT {confidence: 0.7}]->(g)",  # the strap's text is sure of the contrary to 0.8
+        "(s)-[:DOES_NOT_FIT {confidence: 1.0}]->(b)",
+        "(g)-[:DOES_NOT_FIT {confidence: 1.0}]->(c)",
+    ],
+)
+def test_what_fits_by_its_own_or_a_surer_text_is_sold_with_it(trained: GraphStore, denied: str) -> None:
+    trained.write(
+        "MATCH (g:Product {sku: 'G1'}), (s:Product {sku: 'S1'}), (b:Brand {key: 'ashdown'}), "
+        f"(c:Category {{path: 'Accessories'}}) CREATE {denied}"
+    )
+    assert set(offering(trained, "S1").values()) == {True}
+
+
+def test_in_a_cart_a_product_goes_with_what_it_is_not_denied_to_fit(trained: GraphStore) -> None:
+    trained.write(
+        "MATCH (a:Product {sku: 'G1'}), (b:Product {sku: 'G2'}), (s:Product {sku: 'S1'}) "
+        "CREATE (s)-[:ACCESSORY_OF {confidence: 0.5}]->(b), (s)-[:DOES_NOT_FIT {confidence: 0.9}]->(a)"
+    )
+    (strap,) = [row for row in answer(trained, "recommend/cart", skus=["G1", "G2"]) if row["sku"] == "S1"]
+    assert [reason["because"] for reason in strap["reasons"]] == ["Birch dreadnought acoustic guitar"]
+    assert strap["score"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("relation", ["VARIANT_OF", "SUBSTITUTE_FOR"])
+def test_a_variant_and_a_substitute_go_with_nothing(trained: GraphStore, relation: str) -> None:
+    trained.write(
+        "CYPHER 25 MATCH (g:Product {sku: 'G1'}), (t:Product {sku: 'T1'}) "
+        "CREATE (t)-[:$($relation) {source: 'catalogue'}]->(g), (t)-[:COMPATIBLE_WITH {source: 'catalogue'}]->(g)",
+        relation=relation,
+    )
+    for name, given in (("accessories", {"sku": "G1"}), ("bundle", {"sku": "G1"}), ("cart", {"skus": ["G1"]})):
+        assert [row["sku"] for row in answer(trained, f"recommend/{name}", **given)][:1] == ["S1"], name
+        assert "T1" not in [row["sku"] for row in answer(trained, f"recommend/{name}", **given)], name
+
+
 # --- cart -----------------------------------------------------------------------------------------------------
 
 
@@ -119,6 +205,9 @@ def test_a_substitute_is_of_the_same_shelf_and_no_accessory(shop: GraphStore) ->
         ],
     }
     assert answer(shop, "recommend/substitutes", sku="G1", max_price=200.0) == []
+    shop.write("MATCH (g:Product {sku: 'G2'}) SET g.currency = 'EUR'")
+    (row,) = answer(shop, "recommend/substitutes", sku="G1")
+    assert row["price_difference"] is None
 
 
 def test_a_stated_substitute_outranks_the_shelf(shop: GraphStore) -> None:
@@ -158,6 +247,36 @@ def test_each_shelf_has_its_reason_and_no_product_stands_on_two(trained: GraphSt
     trained.write("MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S1'}) CREATE (b)-[:RETURNED]->(s)")
     (row,) = answer(trained, "recommend/because_you", user="ben")
     assert [p["sku"] for p in row["products"]] == ["S2"]
+
+
+def test_each_product_of_a_shelf_has_a_reason(trained: GraphStore) -> None:
+    # What is looked at together weighs nothing in the live model.
+    trained.write(
+        "MATCH (g:Product {sku: 'G2'}), (s:Product {sku: 'S1'}), (t:Product {sku: 'T1'}) "
+        "MATCH (:Product {sku: 'G1'})-[r:SIMILAR_TO|ACCESSORY_OF]-() DELETE r "
+        "CREATE (g)-[:VIEWED_WITH]->(s), (g)-[:SUBSTITUTE_FOR]->(t)"
+    )
+    rows = answer(trained, "recommend/because_you", user="ben")
+    assert [(row["sku"], [p["sku"] for p in row["products"]]) for row in rows] == [("G2", ["S2"])]
+    assert all(product["reasons"] for row in rows for product in row["products"])
+
+
+def test_a_click_is_interest(trained: GraphStore) -> None:
+    trained.write("MATCH (c:User {id: 'cleo'}), (g:Product {sku: 'G1'}) CREATE (c)-[:CLICKED {strength: 0.3}]->(g)")
+    rows = answer(trained, "recommend/because_you", user="cleo")
+    assert [(row["did"], row["sku"]) for row in rows] == [("CLICKED", "G1")]
+
+
+def test_what_the_first_shelf_has_no_place_for_may_stand_on_the_next(trained: GraphStore) -> None:
+    trained.write("MATCH (g:Product {sku: 'G2'}), (s:Product {sku: 'S1'}) CREATE (s)-[:ACCESSORY_OF]->(g)")
+
+    def shelves(**parameters: Any) -> list[tuple[str, list[str]]]:
+        rows = answer(trained, "recommend/because_you", user="ben", **parameters)
+        return [(row["sku"], [product["sku"] for product in row["products"]]) for row in rows]
+
+    # Strap and strings belong to either guitar.
+    assert shelves() == [("G1", ["S1", "S2"])]
+    assert shelves(limit=1) == [("G1", ["S1"]), ("G2", ["S2"])]
 
 
 # --- search ---------------------------------------------------------------------------------------------------

@@ -164,6 +164,13 @@ def test_a_product_shows_each_fact_with_the_sentence_that_says_so(web: TestClien
     assert "brand Birch" in shown
 
 
+def test_a_product_says_how_many_customers_bought_it(shop: GraphStore) -> None:
+    """Customers, and not purchases: anna bought it three times, ben once."""
+    shop.write("MATCH (:User {id: 'anna'})-[r:BOUGHT]->(:Product {sku: 'G1'}) SET r.count = 3")
+    with client(shop) as web:
+        assert "bought by 2, looked at by 0 · no. G1" in text(web.get("/product?sku=G1"))
+
+
 def test_a_product_without_reviews_says_so(web: TestClient) -> None:
     shown = text(web.get("/product?sku=X1"))
     assert "no longer sold" in shown
