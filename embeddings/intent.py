@@ -445,8 +445,7 @@ def _visit_share(people: Sequence[Events], kind: int) -> float:
 def expect(model: IntentModel, market: Market, past: Events, now: int, days: float) -> np.ndarray:
     """Expected purchases of one user from each shelf, ``[shelves]``, before calibration: the query's own sum."""
     share = np.where(market.active, market.weight, 0.0) / model.share_total
-    bought = past.bought
-    owned = bought[~market.consumable[bought]]
+    owned = past.bought[~market.consumable[past.bought]]
     free = market.active.copy()
     free[owned] = False
     on_shelf = market.shelf >= 0

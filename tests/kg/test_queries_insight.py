@@ -176,7 +176,7 @@ def test_a_hair_less_is_not_fewer_visits(shop: GraphStore) -> None:
     shop.write("MATCH (:User)-[r:BOUGHT]->() DELETE r")
     happened(shop, "anybody", "BOUGHT", "G1", [0, 9, 20])
     (row,) = answer(shop, "insight/churn_risk", category="Instruments")
-    assert row["falling"] == pytest.approx(1 / 20 * 3 * 12**0.5)
+    assert row["falling"] == pytest.approx(1 / 20 * 12**0.5)
     assert row["reasons"] == ["silent for 0 days", "usually back after 10.0 days"]
 
 
