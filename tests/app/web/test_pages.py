@@ -240,7 +240,9 @@ def test_a_trend_stands_beside_what_was_expected_and_what_chance_brings_about_do
         "at: datetime({epochSeconds: $times[-1]}), times: $times}]->(p)",
         times=[first + at * day for at in [20, 40, 85, 90, 95]],
     )
-    found = {r["key"]: r for r in run(shop, QUERIES["insight/trends"], {"category": "Instruments", "days": 28})}
+    found = {
+        r["key"]: r for r in run(shop, QUERIES["insight/trends"], {"category": "Instruments", "days": 28, "least": 3})
+    }
     assert found["X1"]["events"] > found["X1"]["expected"]
     with client(shop) as web:
         page = web.get("/trends?category=Instruments&days=28")
