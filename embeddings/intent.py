@@ -33,7 +33,7 @@ very purchases that would seem to confirm them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -113,11 +113,20 @@ class Events:
     """VIEWED, CARTED or BOUGHT, int8 ``[n]``."""
     product: np.ndarray
     """Rows of the products, int64 ``[n]``."""
+    before: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    """Rows of what was bought before the first of these."""
 
     def until(self, at: int) -> Events:
         """Those up to a moment, the latest :data:`LATEST_EVENTS` of them."""
-        keep = np.flatnonzero(self.at <= at)[-LATEST_EVENTS:]
-        return Events(self.user, self.at[keep], self.kind[keep], self.product[keep])
+        past = np.flatnonzero(self.at <= at)
+        older, keep = past[:-LATEST_EVENTS], past[-LATEST_EVENTS:]
+        before = np.union1d(self.before, self.product[older][self.kind[older] == BOUGHT])
+        return Events(self.user, self.at[keep], self.kind[keep], self.product[keep], before)
+
+    @property
+    def bought(self) -> np.ndarray:
+        """Rows of what was ever bought, each once."""
+        return np.union1d(self.before, self.product[self.kind == BOUGHT])
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +257,8 @@ def fit(market: Market, *, calibrated: bool = True) -> IntentModel | None:
 def known_at(market: Market, cut: int) -> Market:
     """The market as it was: the events until then, and what each product's share of the purchases was.
 
-    What relates products, and which are on sale, is as it is now: the graph does not keep what it was.
+    What relates products, and which are on sale, is as it is now: the graph does not keep what it was. The stock is not
+    looked at, as the query does: what is sold out today was sold in the months that are foretold here.
     """
     users = tuple(past for e in market.users if len((past := e.until(cut)).at))
     bought = np.concatenate([np.unique(e.product[e.kind == BOUGHT]) for e in users]) if users else np.empty(0, np.int64)
@@ -435,7 +445,7 @@ def _visit_share(people: Sequence[Events], kind: int) -> float:
 def expect(model: IntentModel, market: Market, past: Events, now: int, days: float) -> np.ndarray:
     """Expected purchases of one user from each shelf, ``[shelves]``, before calibration: the query's own sum."""
     share = np.where(market.active, market.weight, 0.0) / model.share_total
-    owned = np.unique(past.product[(past.kind == BOUGHT) & ~market.consumable[past.product]])
+    owned = past.bought[~market.consumable[past.bought]]
     free = market.active.copy()
     free[owned] = False
     on_shelf = market.shelf >= 0

@@ -10,6 +10,7 @@ top of it is its contract, read here and shown in ``docs/queries.md``::
     // param days: INTEGER in 1..365 = 30 -- how far back to look
     // param sort: STRING in score|price = 'score' -- what to order by
     // param limit: INTEGER = 10 -- most rows to return
+    // either: sku, category
     // example: {"user": "anna", "limit": 3}
     // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
 
@@ -17,7 +18,9 @@ A parameter without ``= default`` must be given; one whose default is ``null``
 may be null. ``in`` bounds a number or names the texts that may be given;
 without it an INTEGER, which is a count here, may be anything from 0 to a
 million, and ``limit`` from 1 to the most rows allowed. The example's parameters
-count on the test world ``shop`` (``tests/conftest.py``). A blank line, or the
+count on the test world ``shop`` (``tests/conftest.py``). ``either``, which may
+be left out, names parameters of which one may be given and no second: what is
+asked of a product cannot be asked of a shelf at the same time. A blank line, or the
 Cypher itself, ends the header.
 """
 
@@ -98,6 +101,8 @@ class Query:
     returns: tuple[Column, ...]
     text: str
     """The whole file, header included, as any client runs it."""
+    either: tuple[str, ...] = ()
+    """Parameters of which at most one may be given; empty where any may be."""
 
     @property
     def cypher(self) -> str:
@@ -108,7 +113,7 @@ class Query:
 
 # --- the header -----------------------------------------------------------------------------------------------
 
-_KEYS: Final = ("title", "description", "param", "example", "returns")
+_KEYS: Final = ("title", "description", "param", "either", "example", "returns")
 _ENTRY: Final = re.compile(r"//\s?(?P<key>\w+)(?P<subject> \w+)?:\s*(?P<value>.*)")
 _CONTINUATION: Final = re.compile(r"//   \s*(?P<value>\S.*)")
 _PARAM: Final = re.compile(
@@ -159,6 +164,7 @@ def parse(text: str, *, name: str, file: Path | str | None = None) -> Query:
         example=_parse_example(single["example"], where),
         returns=_parse_returns(single["returns"], where),
         text=text,
+        either=_parse_either(single["either"], parameters, where) if "either" in single else (),
     )
     if query.cypher.strip() == "":
         raise _malformed(where, len(text.splitlines()) or 1, "Cypher after the header")
@@ -186,8 +192,8 @@ def _entries(text: str, where: str) -> Iterator[_Entry]:
             raise _malformed(
                 where,
                 number,
-                "'// title:', '// description:', '// param NAME:', '// example:' or '// returns:', or '//   ' "
-                f"and the rest of the line above, or a blank line to end the header; found {line!r}",
+                "'// title:', '// description:', '// param NAME:', '// either:', '// example:' or '// returns:', or "
+                f"'//   ' and the rest of the line above, or a blank line to end the header; found {line!r}",
             )
         if current is not None:
             yield current
@@ -251,6 +257,15 @@ def _parse_example(entry: _Entry, where: str) -> Mapping[str, Any]:
     return example
 
 
+def _parse_either(entry: _Entry, parameters: Mapping[str, Parameter], where: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in entry.value.split(","))
+    if len(names) < 2 or not all(name in parameters and parameters[name].nullable for name in names):
+        raise _malformed(
+            where, entry.line, f"two or more of the parameters above whose default is null; found {entry.value!r}"
+        )
+    return names
+
+
 def _parse_returns(entry: _Entry, where: str) -> tuple[Column, ...]:
     columns = []
     for part in entry.value.split(","):
@@ -298,7 +313,7 @@ def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_
 
     Raises:
         ParameterError: a name is unknown or missing, or a value is not of its type, out of its bounds or too long; a
-            ``limit`` is below 1 or above ``max_rows``.
+            ``limit`` is below 1 or above ``max_rows``; two parameters are given of which the header takes one.
     """
     declared = {p.name: p for p in query.parameters}
     unknown = sorted(given.keys() - declared.keys())
@@ -319,6 +334,8 @@ def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_
         if parameter.name == "limit" and not 1 <= value <= max_rows:
             raise ParameterError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
         bound[parameter.name] = value
+    if len(both := [name for name in query.either if bound[name] is not None]) > 1:
+        raise ParameterError(f"{query.name} takes {' or '.join(query.either)}, not {' and '.join(both)} together.")
     return bound
 
 

@@ -138,7 +138,11 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("title", "STRING", "Its name as customers see it.", required=True),
             Property("description", "STRING", "Its description, cleaned of mark-up."),
             Property("price", "FLOAT", "Price in `currency`."),
-            Property("prices", "LIST<FLOAT>", "The prices that files gave, in order, a new one where it changed."),
+            Property(
+                "prices",
+                "LIST<FLOAT>",
+                "Prices that files gave in `currency`, in order, one where it changed.",
+            ),
             Property("price_times", "LIST<INTEGER>", "Unix seconds when each came in; 0 for the first, of old."),
             Property("currency", "STRING", "ISO 4217 code."),
             Property("active", "BOOLEAN", "Whether it is on sale.", required=True),

@@ -86,6 +86,15 @@ SET p.popularity = 0.0
 """
 
 
+# Prices in two currencies are no change of one. Asked before the product is written, while its old one stands.
+_BEGIN_PRICES_ANEW: Final = """
+UNWIND $rows AS row
+MATCH (p:Product {sku: row.sku})
+WHERE p.prices IS NOT NULL AND p.currency <> row.currency
+SET p.prices = [row.price], p.price_times = [$at]
+"""
+
+
 # A record that comes again replaces what it said before. Mostly that is the same, or nothing: then neither statement of
 # a pair finds anything. Taking a relationship away locks both its ends, so users whom only the earlier record names are
 # locked first, together with those of this one, in the order of all who write to users.
@@ -214,7 +223,16 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
                 relationships.append(Relationship(product, "IN_CATEGORY", NodeRef("Category", path), schema.CATALOGUE))
     graph = Graph(tuple(nodes), tuple(relationships))
     validate(graph)
+    prices = {
+        "rows": [
+            {"sku": sku, "price": float(p.price), "currency": p.currency}
+            for sku, p in sorted({p.sku: p for p in products}.items())
+            if p.price is not None
+        ],
+        "at": at,
+    }
     return [
+        (_BEGIN_PRICES_ANEW, prices),
         (
             "UNWIND $skus AS sku\n"
             "MATCH (:Product {sku: sku})-[r:MADE_BY|IN_CATEGORY]->()\n"
@@ -226,10 +244,7 @@ def product_statements(products: Sequence[ProductRecord], documents: Sequence[Do
         (_FIRST_POPULARITY, {"skus": sorted(p.sku for p in products)}),
         *relationship_statements(merged_relationships(graph.relationships)),
         shelve_statement(p.sku for p in products if not any(p.categories)),
-        (
-            _NOTE_PRICES,
-            {"rows": [{"sku": p.sku, "price": float(p.price)} for p in products if p.price is not None], "at": at},
-        ),
+        (_NOTE_PRICES, prices),
         *_document_statements("Product", [(d.sku, d) for d in documents]),
     ]
 

@@ -1,15 +1,18 @@
 // title: Who would want a product or something of a shelf
 // description: Users most likely to want a product, or what sells most on a shelf (its sub-categories included), for a
 //   campaign. The learned and the explicit relations of the live model are followed from the products back to those who
-//   met what leads to them, with their interest, and the cosine of user and product is added, as recommend/for_user
-//   would score it for them; of a shelf the product with the highest score counts. Left out are those who bought or
-//   rated it (unless it is consumed), those who regret it, and the users of $exclude. A reason is the product because
-//   of which somebody counts most, of those not regretted. What is inactive or out of stock is for nobody.
+//   met what leads to them, with their interest, and the cosine of user and product is added. As in recommend/for_user,
+//   interest is divided by the root of all that the user shows, so that those who do most do not lead every list;
+//   recency and popularity, which for_user adds, do not count. Of a shelf the product with the highest score counts.
+//   Left out are those who bought or rated it (unless it is consumed), those who regret it, and the users of $exclude.
+//   A reason is the product because of which somebody counts most, of those not regretted. What is inactive or out of
+//   stock is for nobody.
 // param sku: STRING = null -- a product's sku
 // param category: STRING = null -- path of a category
 // param exclude: LIST<STRING> = [] -- ids of users who must not be addressed
 // param products: INTEGER in 1..100 = 20 -- how many products of a category stand for it, the most popular
 // param limit: INTEGER = 100 -- most rows to return
+// either: sku, category
 // example: {"sku": "S1", "limit": 3}
 // returns: user STRING, score FLOAT, sku STRING, because STRING, latest ZONED DATETIME
 
@@ -69,9 +72,29 @@ LET cosine = CASE live.slot
                WHEN 'blue' THEN 2.0 * vector.similarity.cosine(u.embedding_blue, this.embedding_blue) - 1.0
                WHEN 'green' THEN 2.0 * vector.similarity.cosine(u.embedding_green, this.embedding_green) - 1.0
              END
-WITH u, this.sku AS sku, through, parts + coalesce(live.w_embedding * cosine, 0.0) AS score
-ORDER BY score DESC, sku
-WITH u, collect({sku: sku, score: score, through: through})[0] AS best
+WITH live, u, collect({
+       sku: this.sku, parts: parts, near: coalesce(live.w_embedding * cosine, 0.0), through: through
+     }) AS found
+// All of a user's interest, of the 200 products that recommend/for_user reads.
+CALL (u, live) {
+  MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
+  WHERE coalesce(did.strength, 1.0) > 0.0
+  LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
+  LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
+  WITH h, sum(coalesce(did.strength, 1.0) * decay) AS interest
+  ORDER BY interest DESC, h.sku
+  LIMIT 200
+  RETURN sum(interest) AS total
+}
+CALL (found, total) {
+  UNWIND found AS x
+  LET score = x.parts / sqrt(total) + x.near
+  WITH x, score
+  ORDER BY score DESC, x.sku
+  LIMIT 1
+  RETURN {sku: x.sku, score: score, through: x.through} AS best
+}
+WITH u, best
 ORDER BY best.score DESC, u.id
 LIMIT $limit
 // What somebody regrets is not named.

@@ -11,9 +11,11 @@
 // param category: STRING = null -- path of a category
 // param weeks: INTEGER in 1..26 = 4 -- how many weeks ahead
 // param past_weeks: INTEGER in 4..104 = 26 -- how many weeks past to learn from
-// param now: ZONED DATETIME = null -- the present; by default the latest purchase of what is looked at
+// param now: ZONED DATETIME = null -- the present; by default the latest event that the job "insight" saw, or the
+//   latest purchase of what is looked at, if later
 // param products: INTEGER in 0..1000 = 10 -- most products of a category that get a forecast of their own
 // param limit: INTEGER = 1000 -- most rows to return
+// either: sku, category
 // example: {"category": "Instruments", "now": "2026-04-05T00:00:00+00:00", "weeks": 1}
 // returns: kind STRING, name STRING, week STRING, forecast FLOAT, low INTEGER, high INTEGER, naive FLOAT,
 //   error FLOAT, naive_error FLOAT, past_units INTEGER, note STRING
@@ -36,8 +38,10 @@ CALL (products) {
   RETURN min(at) AS first, max(at) AS latest
 }
 FILTER latest IS NOT NULL
+// What stopped selling did not stop time: of the shop's latest event the fit of purchases knows.
+OPTIONAL MATCH (m:IntentModel {id: 'purchase'})
 // Seven days make a week, counted back from the present, so that every week is whole. The oldest is the first sale's.
-LET till = coalesce($now.epochSeconds, latest)
+LET till = coalesce($now.epochSeconds, CASE WHEN m.until > latest THEN m.until ELSE latest END)
 LET oldest = CASE WHEN (till - first) / 604800 < $past_weeks THEN (till - first) / 604800 ELSE $past_weeks - 1 END
 // The products that sell most, each with its weeks; then all of the category together.
 CALL (products, till, oldest) {

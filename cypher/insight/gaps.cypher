@@ -2,9 +2,10 @@
 // description: Two kinds of gap. Together: two values of different attributes that the same people meet in the products
 //   of a shelf, though seldom in one product; expected is how many would meet both by chance, p how likely so many are
 //   (normal approximation of a Poisson count with continuity correction, times the number of pairs looked at). Search:
-//   what people searched for and no product on sale has all the words of. Demand is people, offer is products on sale.
-//   Looked at are the 40 values that most people meet among 5,000 products of the shelf, and $searches queries in the
-//   order of their text after $after.
+//   what people searched for and no product on sale has all the words of. Demand is people, offer is products on sale:
+//   active, and in stock where the stock is known, so what is sold out is wanted and not offered. Of a search the
+//   10,000 products that fit it best are looked at. Looked at are the 40 values that most people meet among 5,000
+//   products of the shelf, and $searches queries in the order of their text after $after.
 // param category: STRING = null -- path of a category, its sub-categories included; null for searches alone
 // param least: INTEGER = 2 -- fewest people
 // param after: STRING = '' -- text of a search after which to go on
@@ -60,7 +61,7 @@ CALL () {
     RETURN a, b, count(*) AS both
   }
   LET expected = 1.0 * single[a] * single[b] / size(people),
-      offered = size([x IN values[a].having WHERE x.active AND x IN values[b].having])
+      offered = size([x IN values[a].having WHERE x.active AND coalesce(x.stock, 1) > 0 AND x IN values[b].having])
   WITH collect({
          a: values[a].value, b: values[b].value, people: both, offered: offered, expected: expected
        }) AS pairs
@@ -100,8 +101,11 @@ UNION ALL
   CALL (words) {
     MATCH (p:Product)
       SEARCH p IN (FULLTEXT INDEX product_fulltext FOR '+' + reduce(s = words[0], w IN words[1..] | s + ' +' + w)
-                   LIMIT 100)
-    FILTER p.active
+                   LIMIT 10000)
+    FILTER p.active AND coalesce(p.stock, 1) > 0
+    // One is enough to know.
+    WITH p
+    LIMIT 1
     RETURN count(p) AS offered
   }
   FILTER offered = 0

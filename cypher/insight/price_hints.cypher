@@ -4,10 +4,10 @@
 //   of its shelf, so that a season or a growing shop does not pass for an effect of the price; the fit is a logistic
 //   regression on the logarithm of the price (log odds = a + elasticity × log price), with a weak normal prior of
 //   deviation 5 on the elasticity, that a period without purchases does not send it to infinity. Low and high are its
-//   95 % interval. A hint is given only where the interval lies on one side of −1; with one price, or fewer than
-//   $least purchases of the product or of the rest of the shelf, there is not enough data. Prices come from kg ingest
-//   products, which notes when one changes. It says what happened, not why: a sale that was advertised is more than
-//   its price.
+//   95 % interval. A hint is given only where the interval lies on one side of −1; with one price, or fewer than $least
+//   purchases of the product or of the rest of the shelf, there is not enough data. Prices come from kg ingest
+//   products, which notes when one changes, and begins anew when the currency does. It says what happened, not why: a
+//   sale that was advertised is more than its price.
 // param sku: STRING -- the product's sku
 // param least: INTEGER = 20 -- fewest purchases, of the product and of the rest of the shelf each
 // example: {"sku": "G1"}
@@ -41,10 +41,10 @@ CALL (this, changes) {
     RETURN [] AS rest
   }
 }
-// The first price counts from the beginning: when the shop began to ask it is not known.
+// The first price of all counts from 0, the beginning: when the shop began to ask it is not known.
 CALL (changes, times, own, rest) {
   UNWIND range(0, size(changes) - 1) AS place
-  LET since = CASE WHEN place = 0 THEN 0 ELSE times[place] END,
+  LET since = times[place],
       till = CASE WHEN place + 1 < size(times) THEN times[place + 1] END
   LET mine = size([at IN own WHERE at >= since AND (till IS NULL OR at < till)]),
       others = size([at IN rest WHERE at >= since AND (till IS NULL OR at < till)])
@@ -109,7 +109,7 @@ RETURN this.sku AS sku, this.title AS title, this.price AS price, this.currency 
            'not enough data: purchases are known at one price only'
          WHEN n < $least THEN 'not enough data: ' + n + ' purchases'
          WHEN m < $least THEN 'not enough data: ' + m + ' purchases of the rest of the shelf'
-         WHEN elasticity + half < -1.0 THEN 'a lower price would bring more revenue'
-         WHEN elasticity - half > -1.0 THEN 'a higher price would bring more revenue'
+         WHEN elasticity + half < -1.0 THEN 'sales moved as if a lower price brought more revenue'
+         WHEN elasticity - half > -1.0 THEN 'sales moved as if a higher price brought more revenue'
          ELSE 'the events do not tell'
        END AS hint

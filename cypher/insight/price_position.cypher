@@ -36,14 +36,13 @@ CALL (this, shelf) {
   RETURN collect({product: p, price: p.price, weight: weight, shared: shared}) AS like
 }
 LET total = reduce(s = 0.0, x IN like | s + x.weight)
-LET below = reduce(s = 0.0, x IN like |
-                   s + CASE WHEN x.price < this.price THEN x.weight WHEN x.price = this.price THEN x.weight / 2.0
-                            ELSE 0.0 END)
+LET less = reduce(s = 0.0, x IN like | s + CASE WHEN x.price < this.price THEN x.weight ELSE 0.0 END),
+    more = reduce(s = 0.0, x IN like | s + CASE WHEN x.price > this.price THEN x.weight ELSE 0.0 END)
 // The price at which half of the weight is reached, going up.
 LET usual = reduce(m = {sum: 0.0, price: null}, x IN like |
                    {sum: m.sum + x.weight,
                     price: CASE WHEN m.sum < total / 2.0 THEN x.price ELSE m.price END}).price
-LET percentile = CASE WHEN total > 0.0 THEN below / total END
+LET percentile = CASE WHEN total > 0.0 AND this.price IS NOT NULL THEN (less + (total - less - more) / 2.0) / total END
 CALL (like) {
   UNWIND like AS x
   WITH x
@@ -58,7 +57,7 @@ RETURN this.sku AS sku, this.title AS title, this.price AS price, this.currency 
        CASE
          WHEN this.price IS NULL THEN 'the product has no price'
          WHEN size(like) < $least THEN 'not enough data: ' + size(like) + ' comparable products'
-         WHEN percentile >= 0.8 THEN 'dear: ' + round(100.0 * percentile) + ' % of what is like it costs less'
-         WHEN percentile <= 0.2 THEN 'cheap: ' + round(100.0 * (1.0 - percentile)) + ' % of what is like it costs more'
+         WHEN percentile >= 0.8 THEN 'dear: ' + round(100.0 * less / total) + ' % of what is like it costs less'
+         WHEN percentile <= 0.2 THEN 'cheap: ' + round(100.0 * more / total) + ' % of what is like it costs more'
          ELSE 'usual'
        END AS verdict, nearest

@@ -5,15 +5,17 @@
 //   purchases of the same thing, of what is related to it, and of its shelf, which dies away by half-lives; all of it
 //   by how busy the shop was in the latest weeks. Sizes and half-lives are fitted to the shop's past
 //   and calibrated on its latest months by the job "insight" (embeddings/intent.py), and stand on IntentModel; until it
-//   has run there is no probability and the reason says so. What the user has is bought again only if it is consumed.
+//   has run there is no probability and the reason says so. What the user has is bought again only if it is consumed,
+//   and what is inactive or out of stock not at all.
 //   Expected is the number of purchases before calibration; a reason is a part of it, with the product because of which
-//   it counts most. Read are the user's 500 latest events.
+//   it counts most. Read are the user's 500 latest events, and all that the user bought.
 // param user: STRING -- the user's id
 // param sku: STRING = null -- a product's sku
 // param category: STRING = null -- path of a category
 // param days: INTEGER in 1..365 = 30 -- how far ahead to look
 // param now: ZONED DATETIME = null -- the present; by default the latest event that the fit saw, or the user's, if
 //   later
+// either: sku, category
 // example: {"user": "ben", "category": "Accessories"}
 // returns: user STRING, target STRING, probability FLOAT, expected FLOAT, reasons LIST<MAP>, fitted ZONED DATETIME
 
@@ -33,10 +35,12 @@ LET now = coalesce($now.epochSeconds, CASE WHEN last > m.until THEN last ELSE m.
 CALL (m, target) {
   MATCH (p:Product {sku: $sku})
   WHERE p.sku = target
-  RETURN sum(CASE WHEN p.active THEN (COUNT { (p)<-[:BOUGHT]-() } + 0.5) / m.share_total ELSE 0.0 END) AS share
+  RETURN sum(CASE WHEN p.active AND coalesce(p.stock, 1) > 0 THEN (COUNT { (p)<-[:BOUGHT]-() } + 0.5) / m.share_total
+             ELSE 0.0
+           END) AS share
 UNION ALL
   MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-  WHERE target = $category AND p.active
+  WHERE target = $category AND p.active AND coalesce(p.stock, 1) > 0
   WITH DISTINCT m, p
   RETURN sum((COUNT { (p)<-[:BOUGHT]-() } + 0.5) / m.share_total) AS share
 }
@@ -55,11 +59,19 @@ CALL (u, now, target) {
   RETURN collect({h: h, at: at, what: what, own: own}) AS events
 }
 LET first = reduce(t = now, e IN events | CASE WHEN e.at < t THEN e.at ELSE t END)
-LET owned = [e IN events WHERE e.what = 'BOUGHT' AND NOT coalesce(e.h.consumable, false) | e.h]
-CALL (m, events, owned) {
-  UNWIND events AS e
-  WITH DISTINCT m, owned, e.h AS h, e.own AS own
-  FILTER own AND h.active AND h IN owned
+// What the user has is known from all purchases, however long ago.
+CALL (u, now) {
+  MATCH (u)-[did:BOUGHT]->(h:Product)
+  WHERE NOT coalesce(h.consumable, false)
+    AND (size(coalesce(did.times, [])) = 0 OR any(at IN did.times WHERE at <= now))
+  RETURN collect(h) AS owned
+}
+CALL (m, owned, target) {
+  UNWIND owned AS h
+  WITH m, h, target
+  FILTER h.active AND coalesce(h.stock, 1) > 0 AND (h.sku = target AND $sku IS NOT NULL OR EXISTS {
+    (h)-[:IN_CATEGORY]->(:Category)-[:SUBCATEGORY_OF]->{0,10}(:Category {path: $category})
+  })
   RETURN sum((COUNT { (h)<-[:BOUGHT]-() } + 0.5) / m.share_total) AS closed
 }
 // The user's own rate, purchases a day: those after the first visit, less what waves explain (Gamma prior).
@@ -70,7 +82,7 @@ LET open_share = CASE WHEN share > closed THEN share - closed ELSE 0.0 END
 CALL (m, events, owned, target, now) {
   UNWIND events AS e
   LET h = e.h, dt = (now - e.at - 3600) / 86400.0
-  LET own = e.own, free = h.active AND NOT h IN owned
+  LET own = e.own, free = h.active AND coalesce(h.stock, 1) > 0 AND NOT h IN owned
   CALL (m, e, h, own, free, owned, target) {
     WHEN e.what = 'BOUGHT' THEN {
       WITH m, h, own, free
@@ -81,9 +93,13 @@ CALL (m, events, owned, target, now) {
       WHERE q <> h
       WITH DISTINCT m, q, owned, target
       RETURN 'RELATED' AS term, m.related AS size, m.related_days AS days,
-             sum(CASE WHEN q.active AND NOT q IN owned AND (q.sku = target AND $sku IS NOT NULL OR EXISTS {
-               (q)-[:IN_CATEGORY]->(:Category)-[:SUBCATEGORY_OF]->{0,10}(:Category {path: $category})
-             }) THEN 1.0 ELSE 0.0 END) / count(q) AS part
+             sum(CASE
+                   WHEN q.active AND coalesce(q.stock, 1) > 0 AND NOT q IN owned
+                     AND (q.sku = target AND $sku IS NOT NULL OR EXISTS {
+                       (q)-[:IN_CATEGORY]->(:Category)-[:SUBCATEGORY_OF]->{0,10}(:Category {path: $category})
+                     }) THEN 1.0
+                   ELSE 0.0
+                 END) / count(q) AS part
     UNION ALL
       RETURN 'SHELF' AS term, m.shelf_bought AS size, m.shelf_bought_days AS days, null AS part
     }
@@ -124,7 +140,10 @@ CALL (m, events, owned, target, now) {
     ELSE {
       MATCH (shelf)<-[:IN_CATEGORY]-(q:Product)
       WITH q, COUNT { (q)<-[:BOUGHT]-() } + 0.5 AS weight, owned, target
-      LET mine = CASE WHEN q.sku = target AND q.active AND NOT q IN owned THEN weight ELSE 0.0 END
+      LET mine = CASE
+                   WHEN q.sku = target AND q.active AND coalesce(q.stock, 1) > 0 AND NOT q IN owned THEN weight
+                   ELSE 0.0
+                 END
       RETURN sum(mine) / sum(weight) AS part
     }
   }
@@ -135,7 +154,9 @@ CALL (m, events, owned, target, now) {
 }
 // A visit that is still open: what was looked at or put into the cart in the last hour.
 LET open_visit = 1.0 - reduce(away = 1.0, e IN [
-  e IN events WHERE e.own AND e.at > now - 3600 AND e.what <> 'BOUGHT' AND NOT e.h IN owned
+  e IN events
+  WHERE e.own AND e.at > now - 3600 AND e.what <> 'BOUGHT' AND e.h.active AND coalesce(e.h.stock, 1) > 0
+    AND NOT e.h IN owned
 ] | away * (1.0 - CASE e.what WHEN 'CARTED' THEN m.visit_carted ELSE m.visit_viewed END))
 LET habit = m.level * rate * $days * open_share
 LET expected = habit + reduce(s = 0.0, w IN waves | s + w.expected)

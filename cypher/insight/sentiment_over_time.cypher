@@ -10,6 +10,7 @@
 // param aspect: STRING = null -- key of the one aspect to show; null for all
 // param every: STRING in week|month|quarter|year = 'month' -- length of a period
 // param limit: INTEGER = 1000 -- most rows to return
+// either: sku, brand, category
 // example: {"brand": "birch"}
 // returns: period STRING, aspect STRING, praised INTEGER, criticised INTEGER, share FLOAT, low FLOAT, high FLOAT,
 //   change FLOAT, rating FLOAT, reviews INTEGER

@@ -1,12 +1,13 @@
 // title: What is rising
-// description: Products, shelves and aspects whose events of the latest weeks exceed what their own past and the
-//   shop's present would lead one to expect. An event of a product or a shelf is what a user did, one of an aspect is
-//   a review that speaks of it. Expected is the share of the events before, times all events of the window. The test
-//   for noise is the conditional binomial one: were nothing rising, each event of the window and the past together
-//   would fall into the window with the chance that any event does; p is how likely so many or more do (exactly, or by
-//   the normal approximation where there are thousands), multiplied by the number of things of its kind that were
-//   looked at, so that of many some do not rise by accident; z is that count in standard deviations, with continuity
-//   correction. Only what has at least $least events in the window is shown. The window ends at $now for all kinds.
+// description: Products, shelves and aspects with more events in the latest weeks than their own past and the shop's
+//   present would lead one to expect; p tells which of them chance alone would not bring about. An event of a product
+//   or a shelf is what a user did, one of an aspect is a review that speaks of it. Expected is the share of the events
+//   before, times all events of the window. The test for noise is the conditional binomial one: were nothing rising,
+//   each event of the window and the past together would fall into the window with the chance that any event does; p is
+//   how likely so many or more do (exactly, or by the normal approximation where there are thousands), multiplied by
+//   the number of things of its kind that were looked at, so that of many some do not rise by accident; z is that count
+//   in standard deviations, with continuity correction. Only what has at least $least events in the window, and more
+//   than expected, is shown. The window ends at $now for all kinds.
 // param now: ZONED DATETIME = null -- end of the window; by default the latest event of the category's products
 // param days: INTEGER in 1..366 = 14 -- length of the window
 // param past_days: INTEGER in 1..3660 = 90 -- length of the past before it
@@ -67,6 +68,7 @@ FILTER $kind IS NULL OR kind = $kind
 UNWIND found AS one
 // What has no past is given half an event of it: nothing rises from nothing infinitely.
 LET expected = recent * (one.past + 0.5) / (past + 0.5 * n)
+FILTER one.recent > expected
 LET n_both = one.recent + one.past, q = 1.0 * recent / (recent + past)
 LET z = (one.recent - 0.5 - n_both * q) / sqrt(n_both * q * (1.0 - q))
 CALL (one, n_both, q, z) {

@@ -1,9 +1,9 @@
 // title: Products that may be one
 // description: Pairs of products that carry the same trade item number, the same title, or texts that mean nearly the
 //   same, the most suspicious first: a shared number, then few differences, then the likeness of the texts. What speaks
-//   against a pair stands beside what speaks for it: another maker, another price by more than a half, or another value
-//   of an attribute that is a quantity. Variants are left out. Pages through the products by sku; each pair is shown
-//   with the product whose sku comes first.
+//   against a pair stands beside what speaks for it: another maker, another price by more than a half in the same
+//   currency, or another value of an attribute that is a quantity. Variants are left out. Pages through the products by
+//   sku; each pair is shown with the product whose sku comes first.
 // param least: FLOAT in 0..1 = 0.95 -- least cosine of two texts that arouses suspicion
 // param after: STRING = '' -- sku after which to go on
 // param products: INTEGER = 200 -- most products that are looked at
@@ -70,6 +70,7 @@ CALL (p, q) {
     ORDER BY difference
   UNION ALL
     WITH p, q
+    FILTER coalesce(p.currency, '') = coalesce(q.currency, '')
     FILTER p.price > 1.5 * q.price OR q.price > 1.5 * p.price
     RETURN 'prices: ' + p.price + ' and ' + q.price AS difference
   }

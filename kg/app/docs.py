@@ -185,6 +185,8 @@ def _query_section(query: Query, rows: Rows) -> Iterator[str]:
             ),
         )
         yield ""
+    if query.either:
+        yield from ("Of " + " and ".join(f"`{name}`" for name in query.either) + " one is given.", "")
     yield "Returns " + ", ".join(f"`{column.name} {column.type}`" for column in query.returns) + "."
     yield from ("", "```cypher", query.cypher.rstrip(), "```", "")
     bound = bind(query, query.example)

@@ -158,6 +158,31 @@ def test_what_the_user_has_is_not_bought_again_unless_it_is_consumed(shop: Graph
     assert asked(shop, user="ben", sku="T1")["probability"] == 0.0
 
 
+def test_what_was_bought_before_the_latest_events_is_still_had(shop: GraphStore) -> None:
+    write_intent(shop, MODEL, datetime(2026, 3, 3, tzinfo=UTC))
+    shop.write(
+        "MATCH (b:User {id: 'ben'}), (g:Product {sku: 'G1'}) MERGE (b)-[r:VIEWED]->(g) SET r.times = $times",
+        times=[MODEL.until + n for n in range(500)],
+    )
+    row = asked(shop, user="ben", sku="G1", now=iso(MODEL.until + 7200))
+    assert (row["probability"], row["expected"], row["reasons"]) == (0.0, 0.0, [])
+    (ben,) = [e for e in read_market(shop, np.random.default_rng(0)).users if e.user == "ben"]
+    past = ben.until(MODEL.until + 7200)
+    assert (len(past.at), BOUGHT in past.kind, len(past.bought)) == (500, False, 2)
+
+
+def test_what_is_sold_out_is_not_bought(shop: GraphStore) -> None:
+    write_intent(shop, MODEL, datetime(2026, 3, 3, tzinfo=UTC))
+    shop.write(
+        "MATCH (b:User {id: 'ben'}), (s:Product {sku: 'S1'}) "
+        "CREATE (b)-[:CARTED {count: 1, strength: 0.5, times: [$at]}]->(s)",
+        at=MODEL.until,
+    )
+    assert asked(shop, user="ben", sku="S1")["probability"] > 0.8
+    shop.write("MATCH (s:Product {sku: 'S1'}) SET s.stock = 0")
+    assert asked(shop, user="ben", sku="S1")["probability"] == 0.0
+
+
 def test_in_the_midst_of_a_visit_the_cart_says_most(shop: GraphStore) -> None:
     write_intent(shop, MODEL, datetime(2026, 3, 3, tzinfo=UTC))
     shop.write(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kg import catalogue
 from kg.catalogue import Rows, Tally, find, json_value, load, run, stream, tallies, why_empty
-from kg.errors import QueryError, QueryTimeoutError, StoreError
+from kg.errors import ParameterError, QueryError, QueryTimeoutError, StoreError
 from kg.queries import Column, Parameter, Query, bind, parse
 from kg.store import GraphStore
 
@@ -73,9 +73,26 @@ def test_a_header_is_read(brand_query: Query) -> None:
     assert brand_query.cypher == CYPHER.lstrip()
 
 
+EITHER = HEADER.replace("// example:", "// either: cheaper_than, colour\n// example:").replace(
+    "// param currency", "// param colour: STRING = null -- the one colour\n// param currency"
+)
+
+
+def test_of_two_parameters_that_exclude_each_other_one_is_taken() -> None:
+    query = parse(EITHER + CYPHER, name="product/of_brand")
+    assert query.either == ("cheaper_than", "colour")
+    given = {"brand": "birch", "colour": "red"}
+    assert bind(query, {**given, "cheaper_than": None}) == bind(query, given)
+    with pytest.raises(ParameterError, match=r"^product/of_brand takes cheaper_than or colour, not .* and colour toge"):
+        bind(query, {**given, "cheaper_than": 5})
+
+
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
+        (EITHER.replace("than, colour", "than"), "line 10: expected two or more of the parameters above"),
+        (EITHER.replace("than, colour", "than, currency"), "line 10: .* default is null; found 'cheaper_than, curr"),
+        (EITHER.replace("than, colour", "than, size"), "line 10: expected two or more of the parameters above"),
         (HEADER.replace("// title: Products of a brand\n", ""), "line 1: expected a line '// title: …'"),
         (HEADER.replace("// title:", "// titel:"), "line 1: expected '// title:'.* found '// titel: Products"),
         (HEADER.replace("// title:", "// title x:"), "line 1: expected '// title:'"),

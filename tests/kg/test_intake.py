@@ -75,6 +75,16 @@ def test_a_price_that_changes_leaves_the_one_before(store: GraphStore) -> None:
     assert prices() == ([499.0, 449.0, 499.0], [0, *at])
 
 
+def test_prices_of_another_currency_are_no_change_of_the_price(store: GraphStore) -> None:
+    products(store, replace(GUITAR, price=9000.0, currency="JPY"), now=NOON)
+    products(store, replace(GUITAR, price=9500.0, currency="JPY"), now=NOON)
+    for _ in range(2):
+        products(store, replace(GUITAR, price=60.0, currency="USD"), now=LATER)
+    (row,) = store.read("MATCH (p:Product {sku: 'G1'}) RETURN p.prices AS prices, p.price_times AS times")
+    # What was sold for yen was not sold at this price: it counts from when the currency came.
+    assert row == {"prices": [60.0], "times": [int(LATER.timestamp())]}
+
+
 def test_what_an_experiment_needs_is_kept(store: GraphStore) -> None:
     products(store, GUITAR)
     seen = [

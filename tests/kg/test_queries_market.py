@@ -149,6 +149,24 @@ def test_a_price_is_compared_with_what_is_most_alike(shop: GraphStore) -> None:
     assert answer(shop, "insight/price_position", sku="nothing") == []
 
 
+def test_what_costs_the_same_is_neither_cheaper_nor_dearer(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (c:Category {path: 'Instruments > Guitars'}) WHERE c.path IS NOT NULL "
+        "CREATE (p:Product {sku: 'A', title: 'A', price: 10.0, currency: 'EUR', active: true})"
+        "-[:IN_CATEGORY {source: 'catalogue'}]->(c) WITH c UNWIND range(1, 10) AS n "
+        "CREATE (p:Product {sku: 'N' + n, title: 'N' + n, price: CASE WHEN n <= 3 THEN 10.0 ELSE 20.0 END, "
+        "currency: 'EUR', active: true})-[:IN_CATEGORY {source: 'catalogue'}]->(c)"
+    )
+
+    def verdict() -> tuple[float, str]:
+        (row,) = answer(shop, "insight/price_position", sku="A")
+        return row["percentile"], row["verdict"]
+
+    assert verdict() == (pytest.approx(0.15), "cheap: 70.0 % of what is like it costs more")
+    shop.write("MATCH (p:Product) WHERE p.sku STARTS WITH 'N' AND p.price = 20.0 SET p.price = 5.0")
+    assert verdict() == (pytest.approx(0.85), "dear: 70.0 % of what is like it costs less")
+
+
 def test_an_elasticity_is_found_again(shop: GraphStore) -> None:
     # G1 sells 100 at 500 while its shelf sells 300, then 25 at 1,000 while the shelf sells 300: log(1/4) / log(2) = −2.
     shop.write(
@@ -162,7 +180,7 @@ def test_an_elasticity_is_found_again(shop: GraphStore) -> None:
     assert row["elasticity"] == pytest.approx(-2.0, abs=0.02)
     error = (1 / 100 + 1 / 300 + 1 / 25 + 1 / 300) ** 0.5 / math.log(2)
     assert row["high"] - row["elasticity"] == pytest.approx(1.96 * error, rel=0.02)
-    assert row["hint"] == "a lower price would bring more revenue"
+    assert row["hint"] == "sales moved as if a lower price brought more revenue"
     assert [(x["price"], x["purchases"], x["rest"]) for x in row["prices"]] == [(500.0, 100, 300), (1000.0, 25, 300)]
 
 
@@ -176,7 +194,16 @@ def test_a_season_does_not_pass_for_an_effect_of_the_price(shop: GraphStore) -> 
     sold(shop, "v", "G2", [*(n / 8 for n in range(400)), *(50 + n / 2 for n in range(100))])
     (row,) = answer(shop, "insight/price_hints", sku="G1")
     assert row["elasticity"] == pytest.approx(0.0, abs=1e-6)
-    assert row["hint"] == "a higher price would bring more revenue"
+    assert row["hint"] == "sales moved as if a higher price brought more revenue"
+
+
+def test_sales_before_the_first_price_of_a_currency_are_not_at_that_price(shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'G1'}) SET p.prices = [60.0], p.price_times = [$t]", t=FIRST + 50 * DAY)
+    shop.write("MATCH (:User)-[r:BOUGHT]->() DELETE r")
+    sold(shop, "u", "G1", [10, 20, 60])
+    (row,) = answer(shop, "insight/price_hints", sku="G1")
+    assert row["hint"] == "not enough data: the price has not changed"
+    assert [(x["price"], x["since"], x["purchases"]) for x in row["prices"]] == [(60.0, "2026-04-20T00:00:00Z", 1)]
 
 
 def test_where_the_events_do_not_tell_it_is_said_why(shop: GraphStore) -> None:
@@ -229,6 +256,20 @@ def test_what_people_look_for_and_nobody_sells(shop: GraphStore) -> None:
         for what in ("banjo strap", "practice amp")
     ]
     assert [r["what"] for r in answer(shop, "insight/gaps", after="banjo strap")] == ["practice amp"]
+
+
+def test_what_hundreds_no_longer_sold_hide_is_offered_and_what_is_sold_out_is_not(shop: GraphStore) -> None:
+    # The long text of what is on sale fits worse than each of those that are not.
+    shop.write(
+        "UNWIND range(1, 300) AS n CREATE (:Product {sku: 'N' + n, title: 'banjo', active: false}) "
+        "WITH count(*) AS _ CREATE (:Product {sku: 'B1', title: 'banjo with five strings of steel', active: true}) "
+        "CREATE (q:Query {text: 'banjo'}) WITH q MATCH (u:User) WHERE u.id IN ['anna', 'ben'] "
+        "CREATE (u)-[:SEARCHED {count: 1, strength: 0.0, at: datetime('2026-03-01T00:00:00Z')}]->(q)"
+    )
+    shop.await_indexes()
+    assert answer(shop, "insight/gaps") == []
+    shop.write("MATCH (p:Product {sku: 'B1'}) SET p.stock = 0")
+    assert [(r["what"], r["offered"]) for r in answer(shop, "insight/gaps")] == [("banjo", 0)]
 
 
 def test_values_wanted_together_and_offered_apart(shop: GraphStore) -> None:
@@ -327,6 +368,22 @@ def test_a_shelf_is_forecast_with_its_products_and_the_new_not_at_all(shop: Grap
     (early, *_) = answer(shop, "insight/demand_forecast", sku="G1", now="2026-03-16T00:00:00+00:00")
     assert (early["forecast"], early["note"]) == (None, "not enough data: 3 weeks since the first sale")
     assert answer(shop, "insight/demand_forecast", sku="T1") == []
+
+
+def test_what_stopped_selling_is_forecast_from_the_present(shop: GraphStore) -> None:
+    shop.write("MATCH (:User)-[r:BOUGHT]->() DELETE r")
+    sold(shop, "u", "G1", [7 * week + 1 for week in range(8)], units=2.0)
+
+    def ahead() -> tuple[str, float]:
+        row = answer(shop, "insight/demand_forecast", sku="G1", weeks=1)[0]
+        return row["week"], row["naive"]
+
+    assert ahead() == ("2026-04-20", 2.0)  # nothing is known after its last sale
+    shop.write("CREATE (:IntentModel {id: 'purchase', until: $at})", at=FIRST + 100 * DAY)
+    assert ahead() == ("2026-06-09", 0.0)
+    # What was sold after the fit is later still.
+    sold(shop, "v", "G1", [110])
+    assert ahead() == ("2026-06-19", 1.0)
 
 
 def test_eight_intervals_of_ten_hold_what_comes(shop: GraphStore) -> None:

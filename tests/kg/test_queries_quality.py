@@ -77,6 +77,11 @@ def test_variants_and_other_sizes_are_told_from_duplicates(shop: GraphStore) -> 
     )
     (pair,) = answer(shop, "quality/duplicates")
     assert (pair["sku"], pair["other"], pair["speaks_against"]) == ("S2", "T1", ["values of length"])
+    # Another price speaks against them in one currency alone.
+    shop.write("MATCH (a:Product {sku: 'T1'}) SET a.price = 1500.0, a.currency = 'JPY'")
+    assert answer(shop, "quality/duplicates")[0]["speaks_against"] == ["values of length"]
+    shop.write("MATCH (a:Product {sku: 'T1'}) SET a.currency = 'USD'")
+    assert answer(shop, "quality/duplicates")[0]["speaks_against"][-1].startswith("prices: ")
     shop.write(
         "MATCH (a:Product {sku: 'T1'}), (b:Product {sku: 'S2'}) CREATE (a)-[:VARIANT_OF {source: 'catalogue'}]->(b)"
     )

@@ -40,6 +40,9 @@ LONGEST: Final = 500
 PAGE: Final = 24
 """Products on a page of a search."""
 
+BY_CHANCE: Final = 0.05
+"""What chance alone brings about more often than this is not shown as a trend."""
+
 KEPT_S: Final = 60.0
 """How long the shelves and what they hold are shown as they were counted: a shop of a million takes seconds for it."""
 
@@ -418,7 +421,7 @@ def _trends(reader: Reader, asked: Asked) -> Page:
     if not reader.knows("search/facets", category=category):
         raise Problem(404, "This shop has no shelf of that name. Choose one from the list of shelves.")
     found = reader.rows("insight/trends", category=category, days=days, least=3, limit=50)
-    rising = words.grouped((r for r in found if r["ratio"] > 1.0), "kind")
+    rising = words.grouped((r for r in found if r["p"] <= BY_CHANCE), "kind")
     over_time = reader.rows("insight/sentiment_over_time", category=category, every="quarter")
     by_aspect = words.grouped((r for r in over_time if r["aspect"] is not None), "aspect")
     spoken_of = sorted(by_aspect, key=lambda a: (-sum(r["praised"] + r["criticised"] for r in by_aspect[a]), a))

@@ -228,7 +228,40 @@ def test_an_explanation_goes_down_to_the_sentence_of_a_text(web: TestClient) -> 
 
 def test_trends_show_what_rises_beside_what_was_expected(web: TestClient) -> None:
     shown = text(web.get("/trends?category=Instruments&days=2"))
-    assert "Too little happened here in these days" in shown
+    assert "Nothing rose here in these days beyond what chance brings about" in shown
+
+
+def test_a_trend_stands_beside_what_was_expected_and_what_chance_brings_about_does_not(shop: GraphStore) -> None:
+    day, first = 86_400, 1_772_323_200  # midnight of 1 March 2026
+    shop.write("MATCH (:User)-[r:BOUGHT|VIEWED]->() DELETE r")
+    for sku, days in (("G1", [*range(10, 76), *range(80, 100)]), ("G2", [*range(10, 74, 4), *[90] * 30])):
+        shop.write(
+            "MATCH (u:User {id: 'cleo'}), (p:Product {sku: $sku}) CREATE (u)-[:VIEWED {count: 1, strength: 0.2, "
+            "at: datetime({epochSeconds: $times[-1]}), times: $times}]->(p)",
+            sku=sku,
+            times=[first + at * day for at in days],
+        )
+    # A third that is seen a little more than it was: that may be chance.
+    shop.write(
+        "MATCH (u:User {id: 'cleo'}), (p:Product {sku: 'X1'}) CREATE (u)-[:VIEWED {count: 1, strength: 0.2, "
+        "at: datetime({epochSeconds: $times[-1]}), times: $times}]->(p)",
+        times=[first + at * day for at in [20, 40, 85, 90, 95]],
+    )
+    found = {
+        r["key"]: r for r in run(shop, QUERIES["insight/trends"], {"category": "Instruments", "days": 28, "least": 3})
+    }
+    assert found["X1"]["events"] > found["X1"]["expected"]
+    with client(shop) as web:
+        page = web.get("/trends?category=Instruments&days=28")
+    shown = text(page)
+    assert "What is rising on Instruments Product Product Events Expected By chance Birch dreadnought" in shown
+    assert {"/product?sku=G1", "/product?sku=X1"} & set(read(page).links) == set()
+    assert page.text.count('<svg class="bar both"') == 1
+    expected = found["G2"]["expected"]
+    assert f"acoustic guitar 30 {expected:.1f} <1 %" in shown
+    # Both bars on one scale, of which the longest is 100.
+    assert '<rect width="100.0" height="5"/>' in page.text
+    assert f'<rect class="expected" y="5" width="{round(100 * expected / 30, 2)}" height="3"/>' in page.text
 
 
 def test_what_an_attacker_writes_is_text(web: TestClient, shop: GraphStore) -> None:
