@@ -145,6 +145,19 @@ _QUANTITY = re.compile(
 _WRITTEN = re.compile(rf"\b(?P<number>{'|'.join(_SMALL)})[ -](?P<word>{_WORDY})\b", re.IGNORECASE)
 # "3 in 1", "2 in the box": a bare "in" is the unit only where the text goes on as after a unit.
 _AFTER_IN = re.compile(r"\s*(?:$|[.,;:)x×]|(?:long|wide|high|tall|deep|thick|diameter|in)\b)", re.IGNORECASE)
+# "100 MB/s", "150 g/m²", "12 W per metre": a rate or a density is no amount.
+_RATE = re.compile(
+    r"\s?/\s?(?:s|secs?|second|min|minute|h|hr|hour|day|week|month|year|m|cm|mm|km|m2|m²|m3|m³|sq|kg|g|l|ml|ft|yd|inch|"
+    r"serving|person|use|cycle)(?!\w)|\s(?:[a-z]+\s|of\s[a-z]+\s){0,1}per\s",
+    re.IGNORECASE,
+)
+# "1/4 in" is a fraction, "50/60 Hz" and "128/256 GB" are two values.
+_HALVED: Final = frozenset({2, 3, 4, 8, 16, 32, 64})
+_IN_PARTS: Final = frozenset({"length", "mass", "volume"})
+_JOINING: Final = re.compile(r"\s?(?P<word>to|and|-|–)\s?")
+_BETWEEN: Final = re.compile(r"\bbetween\s\Z", re.IGNORECASE)
+MAX_PACK: Final = 100
+"""Greatest number before an "x" that counts packs, where it cannot be an extent: "2 x 500 ml"."""
 # "the 1970's": a quote mark after such a number is no foot mark.
 _DECADE = re.compile(r"(?:19|20)\d0")
 
@@ -174,11 +187,18 @@ def quantities(text: str) -> Iterator[Quantity]:
 
 
 def _joined(first: Quantity, second: Quantity, text: str) -> Quantity | None:
-    """``3 ft 3 in`` and ``2 lbs 4 oz`` as one quantity in the smaller unit."""
-    pair = (first.unit.symbol, second.unit.symbol)
-    if pair not in (("ft", "in"), ("lb", "oz")) or first.high or second.high or first.more or second.more:
+    """``3 ft 3 in`` and ``2 lbs 4 oz`` as one quantity in the smaller unit; ``50 cm to 150 cm`` as one range."""
+    if first.high or second.high or first.more or second.more:
         return None
-    if text[first.end : second.start].strip() or second.start - first.end > 2:
+    between = text[first.end : second.start]
+    if first.unit is second.unit and (match := _JOINING.fullmatch(between)):
+        # "2 m and 3 m" are two lengths; "between 2 m and 3 m" is one range.
+        is_range = match["word"] != "and" or _BETWEEN.search(text, max(0, first.start - 10), first.start)
+        if is_range and first.number < second.number:
+            return Quantity(first.start, second.end, first.number, first.unit, second.number)
+        return None
+    pair = (first.unit.symbol, second.unit.symbol)
+    if pair not in (("ft", "in"), ("lb", "oz")) or between.strip() or len(between) > 2:
         return None
     number = _exact(second.number) + _exact(first.number) * first.unit.factor / second.unit.factor
     return Quantity(first.start, second.end, float(number), second.unit)
@@ -204,7 +224,14 @@ def _single_quantities(text: str) -> Iterator[Quantity]:
             or (spelling == "G" and attached)
             or (spelling == "A" and not attached)
             or (match["mark"] in ("'", "’") and _DECADE.fullmatch(raw))
+            or _RATE.match(text, match.end())
         ):
+            continue
+        if not match["second"] and not match["high"] and (apart := _alternatives(raw, unit)):
+            start = match.start("number")
+            slash = start + raw.index("/")
+            yield Quantity(start, slash, apart[0], unit)
+            yield Quantity(slash + 1, match.end(), apart[1], unit)
             continue
         number = parse_number(raw)
         if number is None:
@@ -215,7 +242,21 @@ def _single_quantities(text: str) -> Iterator[Quantity]:
             start = match.start("number")
         high = parse_number(match["high"]) if match["high"] else None
         more = tuple(n for g in ("second", "third") if match[g] and (n := parse_number(match[g])) is not None)
+        if more and unit.dimension != "length" and number.is_integer() and number <= MAX_PACK:
+            last = "third" if match["third"] else "second"
+            yield Quantity(match.start(last), match.end(), more[-1], unit, high)
+            continue
         yield Quantity(start, match.end(), number, unit, high, more)
+
+
+def _alternatives(raw: str, unit: Unit) -> tuple[float, float] | None:
+    """The two numbers of ``50/60``; ``None`` where a slash makes a fraction, or there is none."""
+    top, slash, bottom = raw.partition("/")
+    if not slash or not top.isdigit() or not int(bottom):
+        return None
+    if unit.dimension in _IN_PARTS and int(top) < int(bottom) and int(bottom) in _HALVED:
+        return None
+    return float(top), float(bottom)
 
 
 def counts(text: str) -> Iterator[Count]:

@@ -16,26 +16,46 @@ NEGATORS: Final = frozenset(
     {
         *("no", "not", "n't", "n’t", "nt", "never", "without", "w/o", "neither", "nor", "none", "cannot", "cant"),
         *("dont", "doesnt", "isnt", "wont", "didnt", "lacks", "lack", "lacking", "excludes", "excluding", "except"),
-        *("minus", "incompatible", "hardly", "non"),
+        *("minus", "incompatible", "hardly"),
     }
 )
 """Words, lower case as spaCy cuts them, that deny what follows."""
 _REACH: Final = 6
 """How many words a negator reaches over: "does not come with a spare battery" has five between."""
+_FAR: Final = 9
+"""How many words the denial of a verb reaches over: "do not expect this light summer bag to be waterproof"."""
+_OF_VERBS: Final = frozenset({"not", "n't", "n’t", "never", "cannot"})
 _BARRIERS: Final = frozenset({",", ";", ":", "but", "however", "although", "though", "while", "(", ")", "|", "•", "."})
 _AFTER: Final = re.compile(
-    r"[\s-]{0,2}(?:(?:\w+\s){0,2}(?:is|are|was|were)\s)?"
-    r"(?:not (?:included|supplied|provided|required|needed|compatible|supported)|sold separately|"
+    r"[\s-]{0,2}(?:(?:\w+\s){0,2}(?:is|are|was|were|has been|have been)\s)?"
+    r"(?:not (?:included|supplied|provided|required|needed|compatible|supported|used)|sold separately|"
     r"free\b(?! of| shipping))"
+    r"|\s(?:is|are|was|were|has|have)(?:n['’]t|\s(?:not|never))\s(?:been\s)?(?:used|included|supplied|provided)"
+    r"|\s(?:\w+\s){1,2}(?:sold separately|not included)"
     # "Waterproof: no", "Wireless (no)", "waterproof it is not".
     r"|\s?(?:[:=(–-]\s?)(?:no|not|none|n/?a|false)(?=\s*(?:[.,;|•)\n]|\Z))"
     r"|\s(?:it|they|this)\s(?:is|are)(?:n['’]t|\snot)\b",
     re.IGNORECASE,
 )
-_TWO_WORDS: Final = frozenset({("anything", "but"), ("far", "from")})
+_TWO_WORDS: Final = frozenset(
+    {
+        *(("anything", "but"), ("far", "from"), ("free", "of"), ("free", "from"), ("instead", "of")),
+        *(("rather", "than"), ("alternative", "to"), ("alternatives", "to"), ("substitute", "for")),
+    }
+)
 """Denials whose words deny nothing alone: "anything but waterproof"."""
-_SUBJECTS: Final = frozenset({"nobody"})
-"""Subjects that deny what is said of them; they turn no judgement round, as :data:`NEGATORS` do."""
+_NEAR: Final = 3
+"""How many words such a denial reaches over: "instead of leather we use cotton" denies no cotton."""
+_DENYING: Final = frozenset(
+    {"nobody", "zero", "unlike", "eliminate", "eliminates", "eliminating", "avoid", "avoids", "avoiding"}
+)
+"""Words that deny what stands behind them; they turn no judgement round, as :data:`NEGATORS` do."""
+_LIST: Final = 10
+"""Tokens of the longest list whose last member "or" or "nor" joins: "no leather, wool, raw silk or fur"."""
+_FINITE: Final = frozenset({"VB", "VBD", "VBP", "VBZ", "MD"})
+"""Tags of verbs with a subject of their own, which no list of things has."""
+_MEMBER: Final = 3
+"""Words of the longest member of such a list."""
 _PARENTHESIS: Final = 10
 """Tokens of the longest remark between a negator and what it denies: "is not, as many believe, waterproof"."""
 _DENIES: Final = re.compile(
@@ -81,17 +101,38 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
         lower = token.lower_
         if is_verb and lower == "and":
             return False
-        if lower in _SUBJECTS or (i and (doc[i - 1].lower_, lower) in _TWO_WORDS):
+        if lower in _DENYING and seen < reach:
+            return True
+        if seen < _NEAR and i and (doc[i - 1].lower_, lower) in _TWO_WORDS:
             return True
         if lower == "," and _closes_remark(doc, i):
             return True
-        if lower in NEGATORS:
+        if lower in NEGATORS and (seen < reach or lower in _OF_VERBS):
             # "not only X but also Y" asserts X.
             return not (lower == "not" and doc[i + 1].lower_ in ("only", "just", "merely"))
-        if lower in _BARRIERS:
+        if lower == "non" and index - i <= 2:
+            return True  # "non-slip rubber" is rubber
+        # "Do not use while swimming" denies the swimming.
+        passes = _joins(doc, i) if lower == "," else lower == "while" and doc[i + 1].lower_.endswith("ing")
+        if lower in _BARRIERS and not passes:
             return False
         seen += not token.is_punct
-        if seen >= reach:
+        if seen >= max(reach, _FAR):
+            return False
+    return False
+
+
+def _joins(doc: Doc, comma: int) -> bool:
+    """Whether a comma stands in a list whose members "or" joins: what denies the first one denies them all."""
+    words = 0
+    for token in doc[comma + 1 : comma + 1 + _LIST]:
+        if token.is_sent_start or token.tag_ in _FINITE:
+            return False
+        if token.lower_ in ("or", "nor"):
+            return True
+        if token.lower_ == ",":
+            words = 0
+        elif token.lower_ in _BARRIERS or (words := words + 1) > _MEMBER:
             return False
     return False
 

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from extraction.mentions import Claim, Found, Lexicon, Reason
@@ -57,6 +58,38 @@ _FREE: Final = re.compile(r"(?P<what>.+?)[\s-]free", re.IGNORECASE)
 _NO_MEASURE: Final = r"(?![ -](?:quality|end|performance|lasting|life|term|range|variety|bass|tension|output|speed))"
 # What may stand between "for" and a value that counts behind it alone: "for long days of hiking, travel and yoga".
 _BETWEEN: Final = r"(?:[\w'’-]+(?:\s|,\s|\s?[&/]\s?)){0,8}\Z"
+# "Goes with black shoes", "ships in a cardboard box", "for wood floors": colours and materials of other things.
+_OF_OTHERS: Final = re.compile(
+    r"\b(?:go(?:es)? (?:well |great |nicely )?with|pairs? (?:well )?with|match(?:es)?|ships? in|shipped in|packed in|"
+    r"cuts?|removes?|cleans?|polish(?:es)?|protects?|resists?|(?:suitable|ideal|perfect|great|designed|made|meant) for|"
+    r"for use on|replaces?)\b[^.;:!?\n]*\Z",
+    re.IGNORECASE,
+)
+_IMITATION: Final = re.compile(r"\b(?:artificial|imitation(?: of)?|mock|simulated|fake|pretend)[ -]\Z", re.IGNORECASE)
+# "Leather cleaner", "wood glue" and "leather-look polyester" are not of what they name; "Black Friday" has no colour.
+_ANOTHER_HEAD: Final = re.compile(
+    r"[ -](?:look|effect|imitation|substitute|alternative|cleaner|cleaning|glue|polish|conditioner|care|filler|stain|"
+    r"oil|friday|tea|wine)\b",
+    re.IGNORECASE,
+)
+# "Up to 15.6 inches", "for loads of", "withstands a 2 m drop": extents and weights of other things.
+_HELD: Final = re.compile(
+    r"\b(?:for|fits?|holds?|supports?|withstands?|survives?|accommodates?|carr(?:y|ies)|loads?|up to|resistant to|"
+    r"resists?|visible|range|within|away|replaces?|equivalent)\b[^.,;:!?\n]*\Z",
+    re.IGNORECASE,
+)
+_HELD_DIMENSIONS: Final = frozenset({"length", "mass"})
+_REPLACED: Final = re.compile(r"\b(?:replaces?|equivalent to|instead of)\b[^.;:!?\n]*\Z", re.IGNORECASE)
+# "Package weight: 2 kg", "strap length", "weight limit": of a part, of the box, of what it may bear.
+_OF_A_PART: Final = re.compile(
+    r"\b(?P<part>max(?:imum|\.)?|min(?:imum|\.)?|package|packaging|packed|shipping|box|carton|parcel|load|user|rider|"
+    r"gross|strap|handle|lining|cable|cord|chain|heel|inner|case|lid|blade|shaft|sleeve|shipment|recommended)[ -]\Z",
+    re.IGNORECASE,
+)
+_LIMIT: Final = re.compile(r"[ -](?:limit|capacity|rating|range)\b", re.IGNORECASE)
+# The letters beside an extent that name its side: "30 cm (L) x 20 cm (W)".
+_SIDE: Final = re.compile(r"\s?\(?(?P<side>[LWHD])\)?(?![\w-])")
+_SIDES: Final = {"L": "length", "W": "width", "H": "height", "D": "depth"}
 _PLUGS: Final = frozenset({"connector", "compatible mount"})
 # Words of these classes are no colours or materials, whatever they look like ("felt" the verb, "down" the adverb).
 _NEVER_VALUES: Final = frozenset({"ADP", "PRON", "SCONJ", "INTJ"})
@@ -135,15 +168,18 @@ class AttributeRules:
         rejected: list[Rejected] = []
         # The words of a label state nothing themselves: a "waterproof rating" may be none.
         taken = [*names, *(match.span("label") for match in self._labels.finditer(text))]
-        for start, end, named, stated, confidence in self._labelled(text):
+        for start, end, named, stated, confidence in self._labelled(text, title):
             taken.append((start, end))
             objection = self.objection(doc, start, end, questions=questions)
-            if objection is None:
+            if stated is None:
+                objection = Reason.AMBIGUOUS
+            if objection is None and stated is not None:
                 claims.append(_claim(named, stated, start, end, confidence))
-            else:
+            elif objection is not None:
                 detail = f"{named}: {text[start:end]}"
                 rejected.append(Rejected(objection, detail, document, start + offset, end + offset))
-        candidates = [*self._choices(doc, text, is_title), *self._quantities(text, title), *self._counts(text)]
+        measured = self._quantities(text, title, is_title=is_title)
+        candidates = [*self._choices(doc, text, is_title), *measured, *self._counts(text)]
         # One value behind "comes in" is the product's own; several are versions of it.
         offered = Counter(a for s, _, a, *_ in candidates if not is_title and offers_versions(text, s))
         for start, end, attribute, value, confidence in candidates:
@@ -200,12 +236,15 @@ class AttributeRules:
         if (attribute, value) not in readings:
             readings.append((attribute, value))
 
-    def _labelled(self, text: str) -> Iterator[tuple[int, int, str, _Value, float]]:
-        """``Colour: black``, ``Weight: 1.2 kg``."""
+    def _labelled(self, text: str, title: str) -> Iterator[tuple[int, int, str, _Value | None, float]]:
+        """``Colour: black``, ``Weight: 1.2 kg``; no value where it is that of a part: ``Package weight: 2 kg``."""
         for match in self._labels.finditer(text):
             attribute = self._attributes[self._label_of[match["label"].casefold()]]
             raw = match["value"].rstrip(" .?")
             start = match.start("value")
+            if _is_of_a_part(text, match.start("label"), title):
+                yield start, start + len(raw), attribute.name, None, 0.0
+                continue
             if attribute.kind is Kind.QUANTITY:
                 for quantity in quantities(raw):
                     if quantity.unit.dimension == self._units[attribute.name].dimension:
@@ -239,6 +278,9 @@ class AttributeRules:
             near = text[max(0, span.start_char - 25) : span.start_char].casefold()
             named = [r for r in readings if r[0] in near]
             attribute, value = (named or readings)[0]
+            if self._is_of_another(attribute, span, text, is_title=is_title):
+                yield span.start_char, span.end_char, attribute, None, 0.0
+                continue
             confidence = (_IN_TITLE if is_title else _IN_PROSE) - (_SHARED if len(readings) > 1 and not named else 0.0)
             end = span.start_char + len(span.text.rstrip("."))
             yield span.start_char, end, attribute, _Value(value), confidence
@@ -256,29 +298,57 @@ class AttributeRules:
             return False
         return behind.search(text, max(0, span.start_char - 60), span.start_char) is not None
 
-    def _quantities(self, text: str, title: str) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
+    def _is_of_another(self, attribute: str, span: Span, text: str, *, is_title: bool) -> bool:
+        """Whether the words of a list say something of another thing: "goes with black shoes", "leather cleaner"."""
+        start, end = span.start_char, span.end_char
+        if attribute in self._behind:  # what a thing is for
+            return start > 1 and text[start - 1] == "-" and text[start - 2].isalnum()  # "third-party"
+        if _ANOTHER_HEAD.match(text, end) or _IMITATION.search(text, max(0, start - 20), start):
+            return True
+        return not is_title and _OF_OTHERS.search(text, max(0, start - 60), start) is not None
+
+    def _quantities(
+        self, text: str, title: str, *, is_title: bool
+    ) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
         found = list(quantities(text))
+        # "50/60 Hz": what stands around both tells what each of them is.
+        apart = [text[a.end : b.start] != "/" for a, b in pairwise(found)]
         for i, quantity in enumerate(found):
-            left = text[max(0, quantity.start - 35, found[i - 1].end if i else 0) : quantity.start]
-            right = text[quantity.end : min(quantity.end + 30, found[i + 1].start if i + 1 < len(found) else len(text))]
-            attribute, confidence = self._measured(quantity, left, right, title)
+            first = next((n for n in range(i, 0, -1) if apart[n - 1]), 0)
+            last = next((n for n in range(i, len(apart)) if apart[n]), len(found) - 1)
+            begin, end = found[first].start, found[last].end
+            left = text[max(0, begin - 35, found[first - 1].end if first else 0) : begin]
+            right = text[end : min(end + 30, found[last + 1].start if last + 1 < len(found) else len(text))]
+            attribute, confidence = self._measured(quantity, left, right, title, is_title=is_title)
             value = _of_quantity(quantity, self._units[attribute]) if attribute else None
             yield quantity.start, quantity.end, attribute, value, confidence
 
-    def _measured(self, quantity: Quantity, left: str, right: str, title: str) -> tuple[str | None, float]:
+    def _measured(
+        self, quantity: Quantity, left: str, right: str, title: str, *, is_title: bool
+    ) -> tuple[str | None, float]:
         """Which attribute a quantity is a value of, and how sure that is; the nearest word decides."""
         same = [n for n, unit in self._units.items() if unit.dimension == quantity.unit.dimension]
         left = re.split(r"[.;!?\n]\s", left)[-1]
         right = re.split(r"[.;!?\n]\s|,", right)[0]
-        nearest: list[tuple[int, str]] = []
+        side = _SIDE.match(right)
+        if side and _SIDES[side["side"]] in same:
+            return _SIDES[side["side"]], _NAMED_BESIDE
+        # Extents and weights of what it is for, holds or replaces are not its own.
+        held = not is_title and quantity.unit.dimension in _HELD_DIMENSIONS
+        nearest: list[tuple[int, str, bool]] = []
         for name in same:
             for match in self._cues[name].finditer(left):
-                nearest.append((len(left) - match.end() + 2, name))
+                before = left[: match.start()]
+                own = not (_is_of_a_part(left, match.start(), title) or _LIMIT.match(left, match.end()))
+                nearest.append((len(left) - match.end() + 2, name, own and not (held and _HELD.search(before))))
             after = self._cues[name].search(right)
             if after:
-                nearest.append((after.start(), name))
+                nearest.append((after.start(), name, True))
         if nearest:
-            return min(nearest)[1], _NAMED_BESIDE
+            _, name, own = min(nearest)
+            return (name, _NAMED_BESIDE) if own else (None, 0.0)
+        if (held and _HELD.search(left)) or (quantity.unit.dimension == "power" and _REPLACED.search(left)):
+            return None, 0.0
         # "2 m cable", "67 mm filters": the word behind a quantity tells like a word of the title.
         beside = set(map(singular, _LETTERS.findall(right.casefold())[:1]))
         for name in same:
@@ -360,6 +430,13 @@ def _label_pattern(vocabulary: Vocabulary) -> re.Pattern[str]:
         r"(?=\s*(?:[;,|•*()\[\]\n]|\.(?:\s|$)|$|\s[A-Z][\w ]{0,20}:))",
         re.IGNORECASE,
     )
+
+
+def _is_of_a_part(text: str, start: int, title: str) -> bool:
+    """Whether the name of an attribute at ``start`` is that of a part or of the box: "Package weight". The straps of a
+    strap are its own."""
+    part = _OF_A_PART.search(text, max(0, start - 20), start)
+    return part is not None and re.search(rf"\b{re.escape(part['part'])}s?\b", title, re.IGNORECASE) is None
 
 
 def _is_open_value(raw: str) -> bool:

@@ -161,3 +161,83 @@ def test_a_code_behind_a_label_keeps_its_case_and_meets_that_of_the_title(read_p
     shown = {n.key: n.properties["value"] for n in extraction.graph.nodes if n.label == "AttributeValue"}
     assert shown == {"model number=lp-e6n": "LP-E6N", "country of origin=isle of man": "Isle of Man"}
     assert quotes(extraction, "model number=lp-e6n") == ["LP-E6N", "LP-E6N"]
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        # What denies the first of a list denies all that "or" joins, and no more than that.
+        ("No leather, wool or silk was used.", set()),
+        ("Works without USB, HDMI or Bluetooth.", set()),
+        ("Not for hiking, camping or climbing.", set()),
+        ("Do not use while swimming or diving.", set()),
+        ("It is not heavy, comes in red.", {"colour=red"}),
+        ("It is not heavy, waterproof and made of leather.", {"waterproof rating=waterproof", "material=leather"}),
+        # Denials in other words.
+        ("Free of plastic.", set()),
+        ("Zero plastic.", set()),
+        ("Leather is not used.", set()),
+        ("Leather has not been used.", set()),
+        ("Instead of leather we use cotton.", {"material=cotton"}),
+        ("Unlike leather, canvas breathes.", {"material=canvas"}),
+        ("An alternative to leather.", set()),
+        ("Do not expect this light summer bag to be waterproof.", set()),
+        ("Waterproof case sold separately.", set()),
+        # "Non-" denies its own word alone.
+        ("Non-slip rubber feet.", {"material=rubber"}),
+        ("Non-toxic silicone.", {"material=silicone"}),
+        # Colours and materials of other things, and what only looks like them.
+        ("Goes well with black shoes and blue jeans.", set()),
+        ("Ships in a brown cardboard box.", set()),
+        ("Cuts paper, cardboard and plastic.", set()),
+        ("Suitable for wood floors and glass tables.", set()),
+        ("Artificial leather", set()),
+        ("Leather-look polyester", {"material=polyester"}),
+        ("Black Friday deal!", set()),
+    ],
+)
+def test_what_a_text_denies_or_says_of_other_things_is_none_of_it(
+    read_product: Read, description: str, expected: set[str]
+) -> None:
+    assert values(read_product("Lumo thing", description)) == expected
+
+
+@pytest.mark.parametrize(
+    ("title", "description", "expected"),
+    [
+        # A slash makes a fraction of a length, and two values of what shops offer in two.
+        ("Lumo charger", "100-240V, 50/60Hz", {"voltage=100-240 V", "frequency=50 Hz", "frequency=60 Hz"}),
+        ("Lumo card 128/256GB", "", {"storage capacity=128 GB", "storage capacity=256 GB"}),
+        ("Lumo thing", "It is 3/4 in long.", {"length=1.905 cm"}),
+        # Rates and densities are no amounts.
+        ("Lumo card", "Reads up to 100 MB/s.", set()),
+        ("Lumo thing", "150 g/m²", set()),
+        ("Lumo thing", "10 g of sugar per serving.", set()),
+        # Packs, sides and ranges.
+        ("Lumo bottle", "2 x 500 ml", {"capacity=0.5 l"}),
+        ("Lumo box", "Measures 30 cm (L) x 20 cm (W) x 10 cm (H).", {"length=30 cm", "width=20 cm", "height=10 cm"}),
+        ("Lumo box", "10 x 20 x 5 cm", {"size=10 x 20 x 5 cm"}),
+        ("Lumo pole", "Height adjustable from 50 cm to 150 cm.", {"height=50-150 cm"}),
+        ("Lumo strap", "Length between 80 cm and 120 cm.", {"length=80-120 cm"}),
+        # Extents, weights and powers of other things.
+        ("Lumo watch", "Water resistant to 50 m.", {"waterproof rating=water-resistant"}),
+        ("Lumo bag", "Fits laptops up to 15.6 inches.", set()),
+        ("Lumo strap", "Ideal for cameras weighing up to 5 kg.", set()),
+        ("Lumo strap", "A strap for guitars, 120 cm long.", {"length=120 cm"}),
+        ("Lumo lamp", "Replaces a 60 W bulb.", set()),
+        # The label of a part, of the box, of what it may bear; the strap of a strap is the product.
+        ("Lumo chair", "Max. weight: 120 kg", set()),
+        ("Lumo chair", "Weight: 2 kg\nPackage weight: 3 kg", {"weight=2000 g"}),
+        ("Lumo bag", "Strap length: 120 cm", set()),
+        ("Lumo strap", "Strap length: 120 cm", {"length=120 cm"}),
+        ("Lumo bag", "Lining material: silk\nItem weight: 2 kg", {"weight=2000 g"}),
+        ("Lumo chair", "Weight limit 120 kg.", set()),
+        # Heads of another thing in a title.
+        ("Lumo leather cleaner", "", set()),
+        ("Lumo third-party battery", "", set()),
+    ],
+)
+def test_quantities_and_labels_are_the_products_own(
+    read_product: Read, title: str, description: str, expected: set[str]
+) -> None:
+    assert values(read_product(title, description)) == expected
