@@ -32,8 +32,9 @@ EASE_PRODUCTS: Final = 15_000
 GF_CF_DIMENSIONS: Final = 256
 GF_CF_SHARES: Final = (0.0, 0.3, 1.0)
 """Of the ideal low-pass filter beside the linear one; the paper takes 0.3 and, on sparse sets, 0."""
-RP3_ALPHAS: Final = (0.8, 1.2)
-RP3_BETAS: Final = (0.2, 0.5, 0.8)
+RP3_ALPHAS: Final = (0.2, 0.5, 0.8, 1.2)
+RP3_BETAS: Final = (0.0, 0.1, 0.2, 0.4, 0.8)
+"""Where people have met few products small ones are best: .3 and 0 on Musical Instruments, .2 and .1 on Beauty."""
 RP3_WIDTH: Final = 200
 MF_DIMENSIONS: Final = 64
 MF_PENALTIES: Final = (0.05, 0.5)
@@ -117,18 +118,18 @@ def rp3_beta(x: Interactions, validation: Validation | None) -> Baseline:
     From a product to its users and to their products, each step's probability to
     the power α, divided by the goal's users to the power β.
     """
-    chosen = (RP3_ALPHAS[0], RP3_BETAS[1])
+    chosen = (RP3_ALPHAS[2], RP3_BETAS[3])
     if validation is not None:
         inner = validation.train.matrix()
         scored = {}
         for alpha in RP3_ALPHAS:
-            walks = _walks(inner, alpha)
-            for beta in RP3_BETAS:
-                scored[alpha, beta] = validation.score(_walk_ranker(inner, walks, beta))
+            for beta, walks in zip(RP3_BETAS, _walks(inner, alpha, RP3_BETAS), strict=True):
+                scored[alpha, beta] = validation.score(_walk_ranker(inner, walks))
         chosen = max(scored, key=scored.__getitem__)
     alpha, beta = chosen
     met = x.matrix()
-    return Baseline("rp3beta", _walk_ranker(met, _walks(met, alpha), beta), f"alpha {alpha:g}, beta {beta:g}")
+    (walks,) = _walks(met, alpha, (beta,))
+    return Baseline("rp3beta", _walk_ranker(met, walks), f"alpha {alpha:g}, beta {beta:g}")
 
 
 def matrix_factorisation(x: Interactions, validation: Validation | None, seed: int) -> Baseline:
@@ -202,24 +203,25 @@ def _filter_ranker(parts: tuple[sp.csr_matrix, sp.csr_matrix, np.ndarray, np.nda
     return rank
 
 
-def _walks(met: sp.csr_matrix, alpha: float) -> sp.csr_matrix:
-    """From product h over its users to p, ``[n, n]``, :data:`RP3_WIDTH` strongest of each h kept before β."""
+def _walks(met: sp.csr_matrix, alpha: float, betas: Sequence[float]) -> tuple[sp.csr_matrix, ...]:
+    """From product h over its users to p, for each β, ``[n, n]``: the :data:`RP3_WIDTH` strongest of each h."""
     per_user, per_product = (np.asarray(met.sum(axis=a)).ravel() for a in (1, 0))
     onward = (sp.diags(_power(per_user, -alpha)) @ met).tocsr()
     back = (met @ sp.diags(_power(per_product, -alpha))).tocsc()
-    found = []
+    goals = [_power(per_product, -beta) for beta in betas]
+    found: list[list[sp.csr_matrix]] = [[] for _ in betas]
     for begin in range(0, met.shape[1], _BLOCK):
         block = (back[:, begin : begin + _BLOCK].T @ onward).tocoo()
         apart = block.row + begin != block.col
-        block = sp.csr_matrix((block.data[apart], (block.row[apart], block.col[apart])), shape=block.shape)
-        found.append(prune(block, 2 * RP3_WIDTH))
-    return sp.vstack(found).tocsr().astype(np.float32)
+        where = (block.row[apart], block.col[apart])
+        for goal, rows in zip(goals, found, strict=True):
+            weights = sp.csr_matrix((block.data[apart] * goal[where[1]], where), shape=block.shape)
+            rows.append(prune(weights, RP3_WIDTH))
+    return tuple(sp.vstack(rows).tocsr().astype(np.float32) for rows in found)
 
 
-def _walk_ranker(met: sp.csr_matrix, walks: sp.csr_matrix, beta: float) -> Ranker:
-    per_product = np.asarray(met.sum(axis=0)).ravel()
-    weights = prune((walks @ sp.diags(_power(per_product, -beta))).tocsr().astype(np.float32), RP3_WIDTH)
-    return lambda rows: (met[rows] @ weights).toarray().astype(np.float32)
+def _walk_ranker(met: sp.csr_matrix, walks: sp.csr_matrix) -> Ranker:
+    return lambda rows: (met[rows] @ walks).toarray().astype(np.float32)
 
 
 def _power(values: np.ndarray, exponent: float) -> np.ndarray:

@@ -64,9 +64,10 @@ def properties_of(names: Iterable[str]) -> list[str]:
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows at unit length, float32; zero rows stay zero."""
+    """Rows at unit length, float32; zero rows stay zero, and a NaN stays one: whoever writes vectors looks for it."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-12).astype(np.float32)
+    there = ~(length <= 1e-12)
+    unit: np.ndarray = np.divide(vectors, length, out=np.zeros_like(vectors), where=there).astype(np.float32)
     return unit
 
 

@@ -48,7 +48,7 @@ from embeddings.scoring import no_weights, popularity
 from embeddings.shop import Shop
 from embeddings.split import Interactions, interactions
 from embeddings.standing import Behind, export_standing, read_standing
-from kg.errors import CheckpointError
+from kg.errors import CheckpointError, EmbeddingError
 from kg.store import GraphStore
 from kg.streams import mark
 
@@ -348,7 +348,13 @@ class Learner:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        return mine.detach().numpy()
+        learned: np.ndarray = mine.detach().numpy()
+        if not np.isfinite(learned).all():
+            raise EmbeddingError(
+                "Learning from the change gave NaN or infinity. Nothing was written; check text_embedding and strength "
+                "of what changed, or train in full: kg train, kg promote."
+            )
+        return learned
 
 
 class _Picked:

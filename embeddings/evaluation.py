@@ -398,7 +398,7 @@ def index_recall(store: GraphStore, *, sample: int = 1000, seed: int = 0) -> flo
     query = (
         "CYPHER 25\nUNWIND $users AS user\nMATCH (u:User {id: user})\nCALL (u) {\n  MATCH (p:Product)\n"
         f"    SEARCH p IN (VECTOR INDEX product_embedding_{model.slot} FOR u.{vector} WHERE p.active = true "
-        f"LIMIT {_INDEX_DEPTH})\n  RETURN collect(p.sku) AS skus\n}}\nRETURN skus"
+        f"LIMIT {_INDEX_DEPTH})\n  RETURN collect(p.sku) AS skus\n}}\nRETURN user, skus"
     )
     barred = ~data["Product"].active.numpy() | ~products.any(axis=1)
     shares = []
@@ -410,8 +410,11 @@ def index_recall(store: GraphStore, *, sample: int = 1000, seed: int = 0) -> flo
         # Whatever is as near as the 20th is a right answer: ties have no order of their own.
         depth = min(_INDEX_DEPTH, int((~barred).sum()))
         least = np.sort(cosines, axis=1)[:, -depth] - 1e-6
-        for row, answer in enumerate(answers):
+        place = {index.keys["User"][row]: n for n, row in enumerate(some)}
+        for answer in answers:  # none of a user who was deleted meanwhile
+            row = place[answer["user"]]
             got = index.rows("Product", answer["skus"])
+            got = got[got >= 0]  # products that came meanwhile
             shares.append(float((cosines[row, got] >= least[row]).sum()) / depth)
     return float(np.mean(shares))
 

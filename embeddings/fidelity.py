@@ -306,6 +306,10 @@ def evaluate_explanations(
     """
     model = read_model(store)
     data, index = export_subgraph(store, shop_with_supplied(store))
+    if index.keys["User"] != model.index.keys["User"] or index.keys["Product"] != model.index.keys["Product"]:
+        raise BenchmarkError(
+            "Users or products came or went while the graph was read. Try again when nothing is loaded."
+        )
     x = model.interactions
     shop = Shop.of(data, x)
     network = None

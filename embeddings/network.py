@@ -19,7 +19,7 @@ from embeddings.content import unit_rows
 from embeddings.evaluation import BATCH, validation_score
 from embeddings.gcn import HeteroLightGCN, normalised_adjacency, spectral_vectors
 from embeddings.losses import bpr_loss, contrastive_loss, softmax_loss
-from embeddings.settings import HARD_RANKS, TrainSettings
+from embeddings.settings import HARD_RANKS, HARD_SCORES, TrainSettings
 from embeddings.shop import Shop, interacted
 from embeddings.split import Holdout, Interactions
 from kg.errors import EmbeddingError
@@ -268,9 +268,10 @@ def _hard_ranks(model: HeteroLightGCN, users: torch.Tensor, products: torch.Tens
         order = torch.argsort(users)
         met_users, met = users[order].to(ours.device), products[order].to(ours.device)
         found = []
-        for begin in range(0, model.n_users, BATCH):
-            scores = ours[begin : begin + BATCH] @ theirs.T
-            low, high = torch.searchsorted(met_users, torch.tensor([begin, begin + BATCH], device=ours.device))
+        step = max(1, min(BATCH, HARD_SCORES // max(1, model.n_products)))
+        for begin in range(0, model.n_users, step):
+            scores = ours[begin : begin + step] @ theirs.T
+            low, high = torch.searchsorted(met_users, torch.tensor([begin, begin + step], device=ours.device))
             scores[met_users[low:high] - begin, met[low:high]] = -torch.inf
             found.append(scores.topk(ranks, dim=1).indices.cpu())
     return torch.cat(found)

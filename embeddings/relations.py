@@ -72,8 +72,11 @@ def likeness_part(vectors: np.ndarray, of: np.ndarray | None = None) -> sp.csr_m
     n = vectors.shape[0]
     step = max(1, 20_000_000 // max(n, 1))
     if of is None and n > EXACT_TEXTS:
-        heads, tails, weights = [], [], []
-        for rows, candidates in neighbourhoods(vectors):
+        # Those without a vector would all be of one list, and be compared with each other.
+        there = np.flatnonzero(vectors.any(axis=1))
+        heads, tails, weights = [there[:0]], [there[:0]], [np.zeros(0, dtype=np.float32)]
+        for own, near in neighbourhoods(vectors[there]) if len(there) else ():
+            rows, candidates = there[own], there[near]
             for begin in range(0, len(rows), _BLOCK):
                 some = rows[begin : begin + _BLOCK]
                 part = _likeness(vectors, some, candidates).tocoo()

@@ -87,6 +87,8 @@ class TrainSettings:
 
 HARD_RANKS: Final = 50
 """Of the model's own ranking for a user, from which hard negatives are drawn."""
+HARD_SCORES: Final = 50_000_000
+"""Scores of users and products that are in memory at once while these are found: 200 MB."""
 
 
 def changed(settings: TrainSettings, given: Mapping[str, str]) -> TrainSettings:

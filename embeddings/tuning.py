@@ -95,9 +95,11 @@ class Bench:
 
     @property
     def digest(self) -> str:
-        """Of all that users did: trials on another graph are not comparable."""
+        """Of all that users did, and of what is said of the products: trials on another graph are not comparable."""
         found = hashlib.sha256()
-        for array in (self.x.users, self.x.products, np.nan_to_num(self.x.at)):
+        said = [array for edges in self.shop.catalogue for array in (edges.heads, edges.tails)]
+        did = (self.x.users, self.x.products, self.x.strength, np.nan_to_num(self.x.at))
+        for array in (*did, *said, *self.shop.content.blocks.values()):
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()[:12]
 

@@ -134,6 +134,7 @@ def graph_until(data: HeteroData, index: NodeIndex, end: float) -> tuple[HeteroD
     import torch
 
     from embeddings.export import INTERACTIONS, NodeIndex
+    from embeddings.split import latest
 
     part = data.clone()
     there = {label: torch.zeros(int(data[label].num_nodes or 0), dtype=torch.bool) for label in ("User", "Product")}
@@ -143,7 +144,10 @@ def graph_until(data: HeteroData, index: NodeIndex, end: float) -> tuple[HeteroD
         edges.edge_index, edges.at, edges.strength = edges.edge_index[:, kept], edges.at[kept], edges.strength[kept]
         there["User"][edges.edge_index[0]] = True
         there["Product"][edges.edge_index[1]] = True
-    part["User"].last_at = torch.fmin(part["User"].last_at, torch.tensor(end, dtype=torch.float64))
+    users = np.concatenate([part["User", t, "Product"].edge_index[0].numpy() for t in INTERACTIONS])
+    times = np.concatenate([part["User", t, "Product"].at.numpy() for t in INTERACTIONS])
+    last = latest(users, times, len(there["User"]))
+    part["User"].last_at = torch.from_numpy(np.where(np.isnan(last), end, last))
     keys = {
         label: tuple(key for key, kept in zip(names, there[label].tolist(), strict=True) if kept)
         if label in there

@@ -49,7 +49,7 @@ def network(store: GraphStore, settings: Settings, *, seeds: Sequence[int], of: 
     if unknown:
         raise BenchmarkError(f"There is no variant {', '.join(unknown)}; expected {'; '.join(VARIANTS)}.")
     names = [name for name in VARIANTS if not of or name in of or name == "default"]
-    data, _ = export.export_subgraph(store)
+    data, _ = export.export_subgraph(store, export.shop_with_supplied(store))
     found: dict[str, list[tuning.Measured]] = {name: [] for name in names}
     device = training.device_of(settings.device)
     with stage_bar() as report:

@@ -105,7 +105,7 @@ def tune(
     from embeddings import export, training, tuning  # torch takes seconds to import
     from embeddings.settings import TrainSettings
 
-    data, _ = export.export_subgraph(store)
+    data, _ = export.export_subgraph(store, export.shop_with_supplied(store))
     base = TrainSettings()
     with stage_bar() as report:
         bench = tuning.Bench.of(

@@ -27,7 +27,7 @@ def test_of_what_came_later_there_is_no_trace(
 ) -> None:
     data, index = exported(PAIRS)
     data["User", "BOUGHT", "Product"].at = torch.tensor([0.5, 1.0, 2.0, 3.0], dtype=torch.float64)
-    data["User"].last_at = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    data["User"].last_at = torch.tensor([8.0, 2.0, 3.0], dtype=torch.float64)
     related = data["Product", "BOUGHT_WITH", "Product"]
     related.edge_index, related.source = torch.tensor([[0, 0], [1, 2]]), torch.tensor([0, 1])
     related.source_texts = ["bought_together", "also_bought", "catalogue"]
@@ -35,6 +35,8 @@ def test_of_what_came_later_there_is_no_trace(
     assert (names.keys["User"], names.keys["Product"]) == (users, products)
     assert list(map(tuple, part["User", "BOUGHT", "Product"].edge_index.T.tolist())) == pairs
     assert (part["User"].last_at <= end).all()
+    if users:  # as of then: the clock of one who comes back later does not run on
+        assert part["User"].last_at[0] == 1.0
     left = part["Product", "BOUGHT_WITH", "Product"]
     assert left.edge_index.shape[1] == {0: 0, 2: 1, 3: 2}[len(products)]
     assert left.source_texts == ["bought_together", "also_bought", "catalogue"]

@@ -102,7 +102,9 @@ def test_rp3_beta_walks_three_steps() -> None:
     to_product, to_user = r / r.sum(1, keepdims=True), r.T / r.T.sum(1, keepdims=True)
     W = to_user**0.8 @ to_product**0.8 * r.sum(0)[None, :] ** -0.5
     np.fill_diagonal(W, 0.0)
-    assert _walk_ranker(matrix, _walks(matrix, 0.8), 0.5)(np.arange(30)) == pytest.approx(r @ W, abs=1e-4)
+    other, walks = _walks(matrix, 0.8, (0.0, 0.5))
+    assert _walk_ranker(matrix, walks)(np.arange(30)) == pytest.approx(r @ W, abs=1e-4)
+    assert (other != walks).nnz > 0
 
 
 def test_a_half_step_of_als_minimises_the_weighted_squares() -> None:

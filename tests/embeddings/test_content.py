@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from embeddings.content import TEXT, Content, placed, supplied
+from embeddings.content import TEXT, Content, placed, supplied, unit_rows
 from embeddings.export import export_subgraph, shop_with_supplied
 from embeddings.network import Fit, vectors_of
 from embeddings.relations import side_parts
@@ -35,6 +35,12 @@ def test_each_kind_stands_at_unit_length_beside_the_text() -> None:
     together = content.together()
     assert together is not None
     assert together.tolist() == [[1.0, pytest.approx(0.6), pytest.approx(0.8)], [0.0, 0.0, 0.0]]
+
+
+def test_rows_at_unit_length_hide_no_nan() -> None:
+    rows = unit_rows(np.array([[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0]]))
+    assert rows[:2].tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0.0, 0.0]]
+    assert np.isnan(rows[2]).all()
 
 
 def test_what_no_product_has_is_no_content() -> None:

@@ -91,6 +91,15 @@ def test_a_large_catalogue_compares_each_text_with_its_surroundings(monkeypatch:
     assert not near.diagonal().any()
     assert near.nnz == exact.nnz  # as many, and what is not among the nearest is near
     assert (likeness_part(text) != near).nnz == 0
+    # Those without a vector are left out, and not looked through for each other.
+    seen = []
+    monkeypatch.setattr(
+        relations, "neighbourhoods", lambda rows: seen.append(len(rows)) or nearest.neighbourhoods(rows)
+    )
+    text[::2] = 0.0
+    half = likeness_part(text)
+    assert seen == [1500]
+    assert half[1::2].nnz == half[1::2, 1::2].nnz == half.nnz > 0
 
 
 def test_each_text_is_in_one_list_and_among_its_own_candidates() -> None:
