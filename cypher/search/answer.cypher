@@ -1,20 +1,20 @@
 // title: Facts that answer a customer's question
-// description: What the graph knows of products in answer to a question of one of six kinds, each fact with its best
+// description: What the graph knows of products in answer to a question of one of seven kinds, each fact with its best
 //   evidence. fits: whether the products go with the targets, as either's text or the catalogue says, of the target
 //   itself, its brand or its shelf; without skus whatever goes with the targets and has one of the words in its title;
 //   DOES_NOT_FIT means no. value: the attributes named in about, all of them when none is. opinion: praise and blame of
 //   the aspects in about, or of all. offer: price and stock. cheaper: what costs less on the same shelf or is a
-//   substitute, the most like it first; active and in stock. compared: which of skus and targets texts prefer to which,
-//   by name. No row means: not known. `kg ask` makes the parameters
-//   from a question in words and a sentence from the rows.
-// param asks: STRING in fits|value|opinion|offer|cheaper|compared -- the kind of question
+//   substitute, the most like it first; active, in stock, of the same currency; key is the product that costs more.
+//   dearer: likewise what costs as much or more. compared: which of skus and targets texts prefer to which, by name. No
+//   row means: not known. `kg ask` makes the parameters from a question in words and a sentence from the rows.
+// param asks: STRING in fits|value|opinion|offer|cheaper|dearer|compared -- the kind of question
 // param skus: LIST<STRING> -- products that are asked about
 // param targets: LIST<STRING> = [] -- fits: products with which they should go; compared: products beside them
 // param about: LIST<STRING> = [] -- value: attributes; opinion: keys of aspects; fits: words of titles, lower case
 // param limit: INTEGER = 50 -- most rows to return
 // example: {"asks": "fits", "skus": ["S1"], "targets": ["G1"]}
-// returns: sku STRING, title STRING, says STRING, object STRING, key STRING, number FLOAT, texts INTEGER,
-//   confidence FLOAT, source STRING, quote STRING, sentence STRING, document STRING, start INTEGER, end INTEGER
+// returns: sku STRING, title STRING, says STRING, object STRING, key STRING, number FLOAT, texts INTEGER, confidence
+//   FLOAT, source STRING, quote STRING, sentence STRING, document STRING, start INTEGER, end INTEGER
 
 CYPHER 25
 CALL () {
@@ -95,26 +95,28 @@ CALL () {
     }
     RETURN p, null AS f, says, object, null AS key, number, 1.0 AS weight
   }
-  WHEN $asks = 'cheaper' THEN {
+  WHEN $asks IN ['cheaper', 'dearer'] THEN {
     UNWIND $skus AS sku
     MATCH (t:Product {sku: sku})
     CALL (t) {
       MATCH (t)-[:SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
       RETURN p, 1.0 AS nearness
     UNION ALL
-      // The deepest shelf on which the catalogue puts it, or else a text; of a large shelf the most popular products.
+      // The deepest shelf on which the catalogue puts it, or else a text; of what costs less there the most popular.
       MATCH (t)-[on:IN_CATEGORY]->(c:Category)
       WITH c, min(CASE on.source WHEN 'extraction' THEN 1 ELSE 0 END) AS read
       ORDER BY read, size(split(c.path, ' > ')) DESC, c.path
       LIMIT 1
       MATCH (p:Product)-[:IN_CATEGORY]->(c)
+      WHERE p.active AND CASE $asks WHEN 'cheaper' THEN p.price < t.price ELSE p.price >= t.price END
+      AND coalesce(p.currency, '') = coalesce(t.currency, '') AND coalesce(p.stock, 1) > 0 AND p <> t
       WITH DISTINCT p
       ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
       LIMIT 1000
       RETURN p, 0.0 AS nearness
     }
-    FILTER p <> t AND p.active AND coalesce(p.stock, 1) > 0 AND p.price < t.price
-    FILTER coalesce(p.currency, '') = coalesce(t.currency, '')
+    FILTER p.active AND CASE $asks WHEN 'cheaper' THEN p.price < t.price ELSE p.price >= t.price END
+    FILTER coalesce(p.currency, '') = coalesce(t.currency, '') AND coalesce(p.stock, 1) > 0 AND p <> t
     WITH t, p, max(nearness) AS nearness
     RETURN p, null AS f, 'price' AS says, toString(p.price) + coalesce(' ' + p.currency, '') AS object, t.sku AS key,
            p.price AS number,

@@ -1,7 +1,7 @@
 """``kg ask``: a question in words to an answer with evidence, or "not known".
 
-:mod:`extraction.questions` reads the question, ``search/answer.cypher`` fetches
-the facts, and :func:`compose` makes an answer of both: a pure function, and the
+:mod:`extraction.questions` reads the question, ``search/answer.cypher`` and
+``search/extremes.cypher`` fetch the facts, and :func:`compose` makes an answer of both: a pure function, and the
 place where it is decided what counts as yes, as no, and as nothing known.
 """
 
@@ -32,9 +32,11 @@ MOST_WORDS: Final = 60
 """Words of a question that are looked at: Lucene takes a thousand, and nobody asks in so many."""
 SHOWN: Final = 5
 """Facts of an answer."""
+SHELVES: Final = 3
+"""Shelves of a name that many have, as "Accessories", on which is looked."""
 
 Fetch = Callable[..., list[dict[str, Any]]]
-"""Rows of ``search/answer``, called with its parameters."""
+"""Rows of ``search/answer`` or ``search/extremes``, called with its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ class Asker:
         self._store = store
         encoder = encoder_of(settings)
         self._reader = QuestionReader(vocabulary.load(settings.vocabulary), encoder.encode)
-        self._answer, self._by_attributes = (catalogue.find(f"search/{n}") for n in ("answer", "by_attributes"))
+        self._answer, self._by_attributes, self._extremes = (
+            catalogue.find(f"search/{name}") for name in ("answer", "by_attributes", "extremes")
+        )
         self._timeout_s = settings.query_timeout_s
 
     def ask(self, question: str, skus: Sequence[str] = (), *, left_s: Callable[[], float] | None = None) -> Answer:
@@ -92,6 +96,8 @@ class Asker:
             left_s: asked before each query for the seconds that it may take; by default the setting's.
         """
         left_s = left_s or self._limit_s
+        if not _may_be_english(question):
+            return _unknown(Question(question, Asks.NOTHING), "Questions are read in English alone: ask in English.")
 
         def fetch(**parameters: Any) -> list[dict[str, Any]]:
             return list(catalogue.run(self._store, self._answer, parameters, timeout_s=left_s()))
@@ -101,9 +107,12 @@ class Asker:
             given = {"category": category, "attributes": list(values)}
             return [row["sku"] for row in catalogue.run(self._store, self._by_attributes, given, timeout_s=left_s())]
 
+        def extremes(**parameters: Any) -> list[dict[str, Any]]:
+            return list(catalogue.run(self._store, self._extremes, parameters, timeout_s=left_s()))
+
         lexicon = self._lexicon(question, skus, left_s)
         read = self._reader.read(question, lexicon)
-        return answer(read, lexicon, fetch, shelf, skus=[s for s in skus if s in lexicon.products])
+        return answer(read, lexicon, fetch, shelf, extremes, skus=[s for s in skus if s in lexicon.products])
 
     def _limit_s(self) -> float:
         return self._timeout_s
@@ -164,6 +173,12 @@ RETURN p.sku AS sku, p.title AS title, b.key AS brand, b.name AS brand_name, cat
 """
 
 
+def _may_be_english(question: str) -> bool:
+    """Whether at least half the letters are those of English; the rest may be the name of a product."""
+    letters = [c for c in question if c.isalpha()]
+    return 2 * sum(c.isascii() for c in letters) >= len(letters)
+
+
 # --- what is asked of what ------------------------------------------------------------------------------------
 
 
@@ -172,34 +187,36 @@ def answer(
     lexicon: Lexicon,
     fetch: Fetch,
     shelf: Callable[[str, Sequence[str]], list[str]],
+    extremes: Fetch,
     *,
     skus: Sequence[str] = (),
 ) -> Answer:
     """Fetch what a question asks, and compose the answer."""
     named = list(dict.fromkeys(sku for name in question.products for sku in name))
     if question.asks is Asks.NOTHING:
-        return _unknown(question, "I do not understand the question.")
+        return _unknown(question, "I do not understand the question. Questions are read in English.")
     if question.asks is Asks.FITS:
         return _fits(question, lexicon, fetch, skus)
     subjects = named or _of_kind(question.things, skus, lexicon)
-    narrowed = not subjects and bool(question.categories)
-    if narrowed:
-        subjects = [sku for path in question.categories[:3] for sku in shelf(path, question.values)]
+    if question.most and question.asks is Asks.VALUE and (subjects or question.categories):
+        # Of a shelf all that it holds, however much: the graph looks for the extreme.
+        shelves = {"categories": list(question.categories[:SHELVES]), "attributes": list(question.values)}
+        among = {"skus": subjects} if subjects else shelves
+        (quantity,) = question.attributes
+        return _extreme(question, extremes(attribute=quantity, most=question.most > 0, **among))
+    if not subjects and question.categories:
+        subjects = [sku for path in question.categories[:SHELVES] for sku in shelf(path, question.values)]
     if not subjects:
         return _unknown(question, "I do not know which product is meant: name it, or pass its sku.")
     if question.asks is Asks.COMPARE:
         return _compare(question, lexicon, fetch, subjects)
     if question.asks is Asks.CHEAPER:
-        return _cheaper(question, fetch(asks="cheaper", skus=subjects))
+        return _cheaper(question, lexicon, subjects, fetch)
     if question.asks in (Asks.PRICE, Asks.STOCK):
         return _offer(question, fetch(asks="offer", skus=subjects))
     if question.asks is Asks.OPINION:
         return _opinion(question, lexicon, subjects, fetch(asks="opinion", skus=subjects, about=list(question.aspects)))
-    if question.most and "price" in question.attributes:
-        return _extreme(question, [r for r in fetch(asks="offer", skus=subjects) if r["says"] == "price"])
     rows = fetch(asks="value", skus=subjects, about=list(question.attributes), limit=500)
-    if question.most:
-        return _extreme(question, [r for r in rows if r["number"] is not None])
     if question.values:
         return _is_it(question, lexicon, subjects, rows)
     return _value(question, lexicon, subjects, rows)
@@ -299,13 +316,22 @@ def _value(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: 
 
 
 def _extreme(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
-    """Of several products, the one with the greatest or the least of a quantity."""
+    """Of several products, the one with the greatest or the least of a quantity, or those that have equally much.
+
+    Rows come in the order of the quantity. What is stated in another currency or unit has an answer of its own.
+    """
     if not rows:
         return _unknown(question, f"Nothing is known of the {_listed(question.attributes)} of these.")
-    ordered = sorted(rows, key=lambda r: (-question.most * r["number"], r["sku"]))
-    best = ordered[0]
-    text = f"{best['title']}: {best['says']} {best['object']}."
-    return Answer(question.text, question.asks, best["title"], text, _facts(ordered[:SHOWN]))
+    by_unit: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_unit[row["unit"]].append(row)
+    best = [r for of_unit in by_unit.values() for r in of_unit if r["number"] == of_unit[0]["number"]]
+    text = "; ".join(f"{r['title']}: {r['says']} {r['object']}" for r in best)
+    if len(by_unit) > 1:
+        units = "currencies" if best[0]["says"] == "price" else "units"
+        text += f". What is stated in different {units} is not compared"
+    shown = [*best, *(r for r in rows if r not in best)][:SHOWN]
+    return Answer(question.text, question.asks, _listed([r["title"] for r in best]), f"{text}.", _facts(shown))
 
 
 def _opinion(
@@ -339,10 +365,21 @@ def _offer(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
     return Answer(question.text, question.asks, YES if there else NO, f"{text}.", _facts(shown))
 
 
-def _cheaper(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
+def _cheaper(question: Question, lexicon: Lexicon, subjects: Sequence[str], fetch: Fetch) -> Answer:
+    rows = fetch(asks="cheaper", skus=subjects)
     if not rows:
-        # That nothing was found is an answer: the catalogue is complete as to its own prices.
-        return Answer(question.text, question.asks, NO, "No, nothing on its shelf costs less and can be had now.")
+        # The catalogue is complete as to its own prices: that nothing costs less is an answer where there is something
+        # to compare with.
+        alone = next((s for s in subjects if not fetch(asks="dearer", skus=[s], limit=1)), None)
+        if alone is None:
+            return Answer(question.text, question.asks, NO, "No, nothing on its shelf costs less and can be had now.")
+        name = lexicon_title(lexicon, alone)
+        if not any(r["says"] == "price" for r in fetch(asks="offer", skus=[alone])):
+            return _unknown(question, f"The price of {name} is not known, so nothing can be compared with it.")
+        return _unknown(
+            question,
+            f"Nothing else on the shelf of {name} can be had now and has a price in the same currency to compare with.",
+        )
     shown = rows[:SHOWN]
     listed = _listed([f"{r['title']} ({r['object']})" for r in shown])
     return Answer(question.text, question.asks, YES, f"Yes: {listed}.", _facts(shown))

@@ -83,6 +83,76 @@ def test_answers(
     assert answer.text.startswith("Not known.") == (verdict == "not known")
 
 
+def test_the_cheapest_and_the_heaviest_of_a_shelf_are_not_among_the_popular(asker: Asker, shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (c:Category {path: 'Instruments > Guitars'}) UNWIND range(1, 100) AS n "
+        "CREATE (p:Product {sku: 'N' + n, title: 'Larch model ' + n, active: true, popularity: 1.0 - n / 1000.0, "
+        "                   price: CASE n WHEN 50 THEN 20.0 ELSE 600.0 + n END, currency: 'USD'})-[:IN_CATEGORY]->(c) "
+        "CREATE (p)-[:HAS_ATTRIBUTE {source: 'catalogue'}]->(:AttributeValue {key: 'weight=' + n + ' g', "
+        "        attribute: 'weight', value: toString(n), unit: 'g', "
+        "number: CASE n WHEN 60 THEN 9.0e3 ELSE 1.0 * n END})"
+    )
+    cheapest = asker.ask("Which is the cheapest guitar?")
+    assert (cheapest.verdict, cheapest.text) == ("Larch model 50", "Larch model 50: price 20.0 USD.")
+    assert asker.ask("Which is the heaviest guitar?").verdict == "Larch model 60"
+    # What is no longer sold is no answer, nor is it for those shown.
+    shop.write("MATCH (p:Product {sku: 'N50'}) SET p.active = false")
+    assert asker.ask("Which is the cheapest guitar?").verdict == "Birch dreadnought acoustic guitar"
+    assert asker.ask("Which of these is the cheapest?", ["N50", "N70"]).verdict == "Larch model 70"
+
+
+def test_prices_in_different_currencies_are_not_compared(asker: Asker, shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'G2'}) SET p.currency = 'JPY'")
+    answer = asker.ask("Which of these is the cheapest?", ["G1", "G2", "T1"])
+    assert answer.verdict == "Birch dreadnought acoustic guitar, Cobalt clip-on tuner"
+    assert answer.text == (
+        "Birch dreadnought acoustic guitar: price 289.0 JPY; Cobalt clip-on tuner: price 15.0 USD. "
+        "What is stated in different currencies is not compared."
+    )
+
+
+def test_two_that_cost_the_same_are_both_the_cheapest(asker: Asker, shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'G1'}) SET p.price = 289.0")
+    answer = asker.ask("Which of these is the cheapest?", ["G1", "G2"])
+    assert answer.verdict == "Ashdown S-200 electric guitar, Birch dreadnought acoustic guitar"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            "SET p.price = null",
+            "Not known. The price of Ashdown S-200 electric guitar is not known, so nothing can be compared with it.",
+        ),
+        (
+            "SET p.currency = 'JPY'",
+            "Not known. Nothing else on the shelf of Ashdown S-200 electric guitar can be had now and has a price in "
+            "the same currency to compare with.",
+        ),
+    ],
+)
+def test_where_there_is_no_price_to_compare_nothing_is_said_to_cost_less(
+    asker: Asker, shop: GraphStore, change: str, text: str
+) -> None:
+    shop.write("MATCH (p:Product {sku: 'G1'}) " + change)
+    answer = asker.ask("Is there a cheaper one?", ["G1"])
+    assert (answer.verdict, answer.text) == ("not known", text)
+
+
+@pytest.mark.parametrize("question", ["这个背带适合S-200吗？", "最便宜的吉他是哪一把？", "ストラップは？"])
+def test_a_question_in_another_script_is_told_that_questions_are_read_in_english(
+    asker: Asker, shop: GraphStore, question: str
+) -> None:
+    answer = asker.ask(question, ["S1"])
+    said = "Not known. Questions are read in English alone: ask in English."
+    assert (answer.verdict, answer.text) == ("not known", said)
+
+
+def test_a_name_in_another_script_may_stand_in_a_question(asker: Asker, shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product {sku: 'S1'}) SET p.title = '棕色真皮吉他背带'")
+    assert asker.ask("How much is the 棕色真皮吉他背带?", ["S1"]).verdict == "24.5 USD"
+
+
 def test_a_comparison_says_which_one_texts_prefer(asker: Asker, shop_of_facts: GraphStore) -> None:
     shop_of_facts.write(
         "MATCH (g1:Product {sku: 'G1'}), (g2:Product {sku: 'G2'}) "
