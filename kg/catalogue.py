@@ -204,6 +204,8 @@ _NAMED: Final = {
     "users": "User",
     "sku": "Product",
     "skus": "Product",
+    "items": "Product",
+    "fits": "Product",
     "category": "Category",
     "brand": "Brand",
 }

@@ -209,6 +209,8 @@ def test_users_are_known_by_their_pseudonym(shop: GraphStore) -> None:
         ("insight/user_profile?user=nobody", "The graph has no User with the id given as user."),
         ("search/by_attributes?category=Nowhere", "The graph has no Category with the path given as category."),
         ("product/compare?skus=NONE&skus=NEITHER", "The graph has no Product with the sku given as skus."),
+        ("recommend/next_item?items=NONE", "The graph has no Product with the sku given as items."),
+        ("recommend/for_user_filtered?user=anna&fits=NONE", "The graph has no Product with the sku given as fits."),
         ("recommend/substitutes?sku=T1&max_price=0", "Nothing in the graph matches."),
     ],
 )

@@ -18,10 +18,11 @@ from urllib.parse import parse_qs, urlencode
 
 import jinja2
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from kg import catalogue
-from kg.app.api import GRACE_S, Problem, Server, problem_of, time_left
+from kg.app.api import GRACE_S, Problem, Server, problem_of, read_body, time_left
 from kg.app.search import Prepared
 from kg.app.typed import Asking, Searching
 from kg.app.web import charts, words
@@ -36,6 +37,9 @@ _HERE: Final = Path(__file__).parent
 
 LONGEST: Final = 500
 """Letters of a search or a question that are read."""
+
+LONGEST_LOGIN: Final = 4096
+"""Bytes of the form with a key."""
 
 PAGE: Final = 24
 """Products on a page of a search."""
@@ -218,11 +222,10 @@ class Pages:
     async def _login(self, request: Request) -> Response:
         if request.method == "GET":
             return self._response(Page("login.html", {"next": within(request.query_params.get("next", "/"))}))
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > 4096:
-                return self.problem(Problem(413, "That is too long for a key."))
+        try:
+            body = await read_body(request, LONGEST_LOGIN)
+        except (Problem, ClientDisconnect) as error:
+            return self.problem(error if isinstance(error, Problem) else Problem(400, "The request broke off."))
         given = parse_qs(body.decode("utf-8", "replace"))
         key, target = given.get("key", [""])[0].strip(), within(given.get("next", ["/"])[0])
         if not self._door.knows(key):

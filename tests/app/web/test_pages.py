@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections.abc import Iterator
@@ -204,6 +205,9 @@ def test_a_search_shows_the_rows_of_the_query_and_what_was_meant(web: TestClient
     brand = web.get("/search", params={"category": "Accessories", "brand": "cobalt"})
     assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", brand.text) == ["S2", "T1"]
     assert 'name="brand" value="cobalt" checked' in brand.text
+    # One brand at a time can be chosen, and none again.
+    fields = [(f["type"], f["value"], "checked" in f) for f in read(brand).fields if f.get("name") == "brand"]
+    assert fields == [("radio", "", False), ("radio", "cobalt", True), ("radio", "birch", False)]
     cheap = web.get("/search", params={"q": "", "max_price": "15"})
     assert re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", cheap.text) == ["S2", "T1"]
     assert "Nothing fits" in text(web.get("/search", params={"q": "zeppelin"}))
@@ -414,6 +418,28 @@ def test_a_form_of_another_site_cannot_lead_away(shop: GraphStore) -> None:
         answer = web.post("/login", data={"key": KEY, "next": "//evil.example/"})
         assert answer.headers["location"] == "/"
         assert web.post("/login", content=b"k" * 5000).status_code == 413
+
+
+def test_a_login_that_breaks_off_or_does_not_come_is_told_so(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+
+    async def broken() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def silent() -> dict[str, Any]:
+        await asyncio.sleep(60.0)
+        raise AssertionError("waited for ever")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    monkeypatch.setattr("kg.app.api._BODY_S", 0.01)
+    app = application(shop, QUERIES, face=pages(shop, keys=(KEY,)), keys=(KEY,))
+    scope = {"type": "http", "method": "POST", "path": "/login", "query_string": b"", "scheme": "http"}
+    scope |= {"headers": [(b"host", b"127.0.0.1")], "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1)}
+    for receive in (broken, silent):
+        asyncio.run(app({**scope, "http_version": "1.1", "root_path": ""}, receive, send))
+    assert [message["status"] for message in sent if message["type"] == "http.response.start"] == [400, 408]
 
 
 def test_a_form_of_another_site_logs_nobody_in_or_out(shop: GraphStore) -> None:
