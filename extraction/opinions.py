@@ -531,10 +531,11 @@ def _is_alternative(token: Token) -> bool:
     if any(c.dep_ in ("nsubj", "nsubjpass") for c in token.children):
         return False
     # The "or" stands before the last of them alone, each of which hangs on the one before it.
-    while token is not None:
-        if any(c.dep_ == "cc" and c.lower_ in ("or", "nor") for c in token.children):
+    current: Token | None = token
+    while current is not None:
+        if any(c.dep_ == "cc" and c.lower_ in ("or", "nor") for c in current.children):
             return True
-        token = next((c for c in token.children if c.dep_ == "conj"), None)  # type: ignore[assignment]
+        current = next((c for c in current.children if c.dep_ == "conj"), None)
     return False
 
 
