@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extraction.linking import Encode
+from extraction.normalise import quantities
 from extraction.polarity import NEGATORS, is_hypothetical
 from kg.vocabulary import Vocabulary
 
@@ -48,6 +49,18 @@ _HAS: Final = re.compile(
     re.IGNORECASE,
 )
 """What stands before an aspect of which it is only said that it is there: "it has a strap"."""
+_PROMISED: Final = re.compile(
+    r"(?<!as )\bpromise[sd]?\b(?! to)|\badvertised (?:as|to|with)\b|\bhopefully\b|"
+    r"\b(?:they|he|she|seller|maker|who) claim(?:s|ed)?\b",
+    re.IGNORECASE,
+)
+"""What a seller says, or a reviewer hopes, is no opinion."""
+_STATES: Final = re.compile(
+    r"\b(?:weigh(?:s|ed)?(?: in at)?|measures?d?|is|are)\s"
+    r"(?:(?:about|around|approximately|roughly|exactly|at)\s)?(?=\d)",
+    re.IGNORECASE,
+)
+"""What stands before a plain measure: "it weighs 1.2 kg", but not "it weighs only 200 g"."""
 _LEAD: Final = re.compile(
     r"^(?:(?:and|but|so|although|though|while|whereas|however|also|plus|yet|still|because|since|at least|i must say|"
     r"to be fair|what is more|on the other hand|first of all|in short|overall|all in all|for me|honestly|sadly|luckily|"
@@ -96,7 +109,7 @@ def clauses(
         if any(s < end and start < e for s, e in covered):
             continue
         raw = text[start:end]
-        if text[end : end + 1] == "?" or is_hypothetical(raw, len(raw), reach=len(raw)):
+        if text[end : end + 1] == "?" or is_hypothetical(raw, len(raw), reach=len(raw)) or _PROMISED.search(raw):
             continue
         lead = _LEAD.match(raw)
         start += lead.end() if lead else 0
@@ -194,7 +207,10 @@ class ClauseReader:
         ]
 
     def _readings(self, clause: Clause, nearest: Mapping[tuple[str, bool], float], tone: float) -> Iterator[Reading]:
-        tone += 0.4 * vote(clause.text, self._votes)
+        votes = vote(clause.text, self._votes)
+        if not votes and _is_measure(clause.text):
+            return
+        tone += 0.4 * votes
         aspects = clause.aspects
         if not aspects:
             (name, _), score = max(nearest.items(), key=lambda item: item[1])
@@ -211,6 +227,11 @@ class ClauseReader:
                 certainty = 0.2 * min(1.0, abs(sentiment))
                 confidence = (0.55 if clause.aspects else 0.35 + 0.3 * max(good, bad)) + certainty
                 yield Reading(name, sentiment > 0, round(confidence, 4))
+
+
+def _is_measure(text: str) -> bool:
+    """Whether a clause states a measure of the thing itself."""
+    return any(found.end() == quantity.start for found in _STATES.finditer(text) for quantity in quantities(text))
 
 
 def word_votes(vocabulary: Vocabulary) -> dict[str, int]:

@@ -27,6 +27,7 @@ from extraction.benchmarks import MarkedProduct
 from extraction.clauses import Clause, ClauseReader, Reading, clauses
 from extraction.comparisons import ComparisonRules
 from extraction.encoder import Encoder
+from extraction.foreign import foreign_places
 from extraction.linking import GOES_WITH, PARTED, Judge, Likeness, Linker
 from extraction.mentions import Claim, Lexicon, Mention, Question, Reason, words
 from extraction.ner import BrandFinder
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "7"
+CODE_VERSION: Final = "8"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5
@@ -246,10 +247,21 @@ class Extractor:
                 draft.claims += found.claims
                 draft.rejected += found.rejected
                 if named:
-                    self._compare(draft, window, doc, named, self._opinions.aspects(doc), title)
+                    others = self._others(named, title, document.sku)
+                    self._compare(draft, window, doc, named, others, self._opinions.aspects(doc))
             else:
                 aspects = self._opinions.aspects(doc)
-                foreign = self._compare(draft, window, doc, named, aspects, title)
+                others = self._others(named, title, document.sku)
+                foreign = (
+                    *self._compare(draft, window, doc, named, others, aspects),
+                    *foreign_places(
+                        doc,
+                        brands=[_within(m, window) for m in others if m.node.label == "Brand"],
+                        products=[_within(m, window) for m in others if m.node.label != "Brand"],
+                        itself=frozenset(singular(w.text) for w in words(title_head(title))[-1:]),
+                        aspects=aspects,
+                    ),
+                )
                 opinions = self._opinions.find(doc, 0, title=title)
                 for o in opinions:
                     if not is_free(foreign, o.start, o.end):
@@ -259,24 +271,29 @@ class Extractor:
                 draft.reviews.append(_Review(window, doc, title, aspects, foreign, own))
         return draft
 
+    def _others(self, named: Sequence[Mention], title: str, sku: str) -> list[Mention]:
+        """What of the things that are named is neither the product itself nor its brand."""
+        if not named:
+            return []
+        known = self._products.entry(sku)
+        # Whose product it is the catalogue may not say, but the title does.
+        makers = {m.node.key for m in self._brands.mentions(title, words(title))} | {known.brand if known else None}
+        return [m for m in named if m.node.label != "Brand" or m.node.key not in makers]
+
     def _compare(
         self,
         draft: _Draft,
         window: Window,
         doc: Doc,
         named: Sequence[Mention],
+        others: Sequence[Mention],
         aspects: Sequence[tuple[int, int, str]],
-        title: str,
     ) -> tuple[tuple[int, int], ...]:
         """Read what the product is compared with; places of the window that judge the other one."""
         if not named:
             return ()
         sku = draft.document.sku
-        known = self._products.entry(sku)
-        # Whose product it is the catalogue may not say, but the title does.
-        makers = {m.node.key for m in self._brands.mentions(title, words(title))} | {known.brand if known else None}
-        others = [m for m in named if m.node.label != "Brand" or m.node.key not in makers]
-        own = [(m.start - window.offset, m.end - window.offset) for m in named if m not in others]
+        own = [_within(m, window) for m in named if m not in others]
         own += [(n.start, n.end) for n in self._products.find(window.text, words(window.text)) if sku in n.skus]
         found = self._comparisons.find(
             doc, window.offset, document=draft.document.id, named=others, itself=own, aspects=aspects
@@ -457,7 +474,7 @@ class _Review:
     title: str
     aspects: Sequence[tuple[int, int, str]]
     foreign: Sequence[tuple[int, int]]
-    """Places that judge another product."""
+    """Places that judge another product, or anything else that is not the review's."""
     opinions: list[Opinion]
 
 
@@ -475,6 +492,11 @@ class _Draft:
         self.product: list[tuple[Window, Doc]] = []
         """What a product's text was parsed to, where a head reads it as well."""
         self.rejected: list[Rejected] = []
+
+
+def _within(mention: Mention, window: Window) -> tuple[int, int]:
+    """Where a mention stands in its window."""
+    return mention.start - window.offset, mention.end - window.offset
 
 
 def _clause_vectors(

@@ -70,7 +70,8 @@ _ALTERNATIVES: Final = re.compile(
 )
 _HYPOTHESIS: Final = re.compile(
     r"\b(?:if|whether|wish(?:ed)?|hop(?:e|ed|ing)|would(?:n't| not)? have|would|could have|should have|thought|"
-    r"supposed to|expect(?:ed)?|unless|wonder(?:ed|ing)?|wanted|was looking for|assumed|claims? to|in case)\b",
+    r"supposed to|expect(?:ed)?|unless|wonder(?:ed|ing)?|wanted|was looking for|assumed|claims? to|in case|"
+    r"worried|afraid|feared|supposedly|allegedly|so-called)\b",
     re.IGNORECASE,
 )
 
