@@ -36,6 +36,8 @@ _TWO_WORDS: Final = frozenset({("anything", "but"), ("far", "from")})
 """Denials whose words deny nothing alone: "anything but waterproof"."""
 _SUBJECTS: Final = frozenset({"nobody"})
 """Subjects that deny what is said of them; they turn no judgement round, as :data:`NEGATORS` do."""
+_WRAPPED: Final = 50
+"""Least length of a line that may have been broken for want of room: the next one then goes on with a small letter."""
 _PARENTHESIS: Final = 10
 """Tokens of the longest remark between a negator and what it denies: "is not, as many believe, waterproof"."""
 _DENIES: Final = re.compile(
@@ -48,6 +50,31 @@ _ALTERNATIVES: Final = re.compile(
     r"variety of colou?rs|other colou?rs|assorted|options? (?:include|are)|in colou?rs)\b[^.;!?\n]*$",
     re.IGNORECASE,
 )
+_NO_TROUBLE: Final = frozenset({"doubt", "problem", "problems", "trouble", "issue", "issues", "question"})
+"""What is denied where nothing else is: "no doubt it fits", "had no problem fitting it"."""
+# To the end of the clause at whose last place the search ends.
+_SAME_CLAUSE: Final = (
+    r"(?=(?:(?!\b(?:but|although|though|however|yet|and (?:it|this|that|they|these))\b)[^,;:.!?\n])*\Z)"
+)
+_DOUBT: Final = re.compile(
+    r"\b(?:might|(?<!\byou )(?<!\bin )(?<!\blast )(?<!\bsince )may(?! (?:also )?be (?:used|attached|mounted|combined))|"
+    r"(?<!\bno )(?<!\ba )(?<!\bwithout )(?<!n['’]t )(?<!\bnot )doubt(?:s|ed|ful|ing)?|"
+    r"(?:supposed|alleged|presumab|purported|reported|possib)ly|perhaps|maybe|(?:advertised|listed|marketed) as|"
+    r"(?:claimed|said) to|(?:tried|trying|attempted) to)\b,?" + _SAME_CLAUSE,
+    re.IGNORECASE,
+)
+"""Doubt and hearsay, which reach to the end of their clause."""
+_ASKED: Final = re.compile(
+    r"(?:\A|[.!?;:,\n]|\b(?:but|and)\b)[\W_]*(?:(?:so|and|but|please|hi|hello) )?(?:"
+    r"(?:(?:does|did|will|would|can|could|has|is|are|was|were)(?:n['’]t)? "
+    r"(?:it|this|that|these|those|they|there|any(?:one|body)|some(?:one|body)|i|we|you)|"
+    r"(?:does|did|will|would|can|could)(?:n['’]t)? (?:the|my|your|our|his|her|an?)|"
+    r"(?:do|have)(?:n['’]t)? (?:these|those|they|you|i|we|any(?:one|body)))"
+    # "Did it on my X100": who leaves out "I" asks nothing.
+    r" (?!(?:with|on|in|to|for|at|from|and|or|not)\b))" + _SAME_CLAUSE,
+    re.IGNORECASE,
+)
+"""A question that has lost its mark: an auxiliary before its subject opens the clause."""
 _HYPOTHESIS: Final = re.compile(
     r"\b(?:if|whether|wish(?:ed)?|hop(?:e|ed|ing)|would(?:n't| not)? have|would|could have|should have|thought|"
     r"supposed to|expect(?:ed)?|unless|wonder(?:ed|ing)?|wanted|was looking for|assumed|claims? to|in case)\b",
@@ -79,13 +106,15 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
             return False
         token = doc[i]
         lower = token.lower_
-        if is_verb and lower == "and":
+        if (is_verb and lower == "and") or (token.is_space and ends_line(doc, i)):
             return False
         if lower in _SUBJECTS or (i and (doc[i - 1].lower_, lower) in _TWO_WORDS):
             return True
         if lower == "," and _closes_remark(doc, i):
             return True
         if lower in NEGATORS:
+            if lower in ("no", "without") and doc[i + 1].lower_ in _NO_TROUBLE:
+                return False
             # "not only X but also Y" asserts X.
             return not (lower == "not" and doc[i + 1].lower_ in ("only", "just", "merely"))
         if lower in _BARRIERS:
@@ -94,6 +123,18 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
         if seen >= reach:
             return False
     return False
+
+
+def ends_line(doc: Doc, index: int) -> bool:
+    """Whether the blank token at ``index`` ends a statement: a line break does, unless it only wraps a long line."""
+    if "\n" not in doc[index].text:
+        return False
+    if index + 1 == len(doc) or not doc[index + 1].text[:1].islower():
+        return True
+    first = index
+    while first and "\n" not in doc[first - 1].text:
+        first -= 1
+    return doc[index].idx - doc[first].idx < _WRAPPED
 
 
 def _closes_remark(doc: Doc, comma: int) -> bool:
@@ -127,7 +168,12 @@ def offers_versions(text: str, start: int) -> bool:
 def is_hypothetical(sentence: str, start: int, *, reach: int = 60) -> bool:
     """Whether a sentence only asks, wishes or supposes what it says at ``start``, by ``reach`` characters before it."""
     begin = max(0, start - reach, *(sentence.rfind(mark, 0, start) for mark in ";:"))
-    return sentence.rstrip().endswith("?") or bool(_HYPOTHESIS.search(sentence, begin, start))
+    return (
+        sentence.rstrip().endswith("?")
+        or _HYPOTHESIS.search(sentence, begin, start) is not None
+        or _DOUBT.search(sentence, begin, start) is not None
+        or _ASKED.search(sentence, begin, start) is not None
+    )
 
 
 def token_at(doc: Doc, start: int) -> Token | None:
