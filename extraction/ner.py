@@ -36,7 +36,8 @@ _FOR: Final = word_set(
     """
 )
 _BY: Final = frozenset({"by", "from"})
-_SIGNS: Final = re.compile(r"(?<!\w)(?<!ed )(?<!worn )by\s\Z|\s(?:made |manufactured |produced )?by\b", re.IGNORECASE)
+_SIGNED: Final = re.compile(r"\b(?:(?<!ed )(?<!worn )|(?<=manufactured )|(?<=produced ))by\s\Z", re.IGNORECASE)
+_SIGNS: Final = re.compile(r"\s(?:made |manufactured |produced )?by\b", re.IGNORECASE)
 _STYLE: Final = re.compile(
     r"-(?:style|type|compatible|like|look|inspired|fit)\b|\s(?:style|compatible|inspired)\b", re.IGNORECASE
 )
@@ -217,7 +218,7 @@ class BrandFinder:
         if not candidates:
             return None
         # "Ainsley lightning cable by Ardsley": who signs outranks the name that opens, but not "Ainsley by Ardsley …".
-        signed = [m for m in candidates if m.end <= title_end and _SIGNS.search(text, 0, m.start)]
+        signed = [m for m in candidates if m.end <= title_end and _SIGNED.search(text, 0, m.start)]
         if signed and any(m not in signed and _SIGNS.match(text, m.end) for m in candidates):
             signed = []
         candidates = signed or candidates

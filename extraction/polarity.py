@@ -52,15 +52,14 @@ _ALTERNATIVES: Final = re.compile(
 )
 _NO_TROUBLE: Final = frozenset({"doubt", "problem", "problems", "trouble", "issue", "issues", "question"})
 """What is denied where nothing else is: "no doubt it fits", "had no problem fitting it"."""
-# To the end of the clause at whose last place the search ends.
-_SAME_CLAUSE: Final = (
-    r"(?=(?:(?!\b(?:but|although|though|however|yet|and (?:it|this|that|they|these))\b)[^,;:.!?\n])*\Z)"
+_SAME_CLAUSE: Final = re.compile(
+    r"(?:(?!\b(?:but|although|though|however|yet|and (?:it|this|that|they|these))\b)[^,;:.!?\n])*", re.IGNORECASE
 )
 _DOUBT: Final = re.compile(
-    r"\b(?:might|(?<!\byou )(?<!\bin )(?<!\blast )(?<!\bsince )may(?! (?:also )?be (?:used|attached|mounted|combined))|"
+    r"\b(?:might|(?<!\byou )(?<!\bin )(?<!\blast )(?<!\bsince )may(?! (?:also )?be (?:used|attached|mounted|combined)\b)|"
     r"(?<!\bno )(?<!\ba )(?<!\bwithout )(?<!n['’]t )(?<!\bnot )doubt(?:s|ed|ful|ing)?|"
     r"(?:supposed|alleged|presumab|purported|reported|possib)ly|perhaps|maybe|(?:advertised|listed|marketed) as|"
-    r"(?:claimed|said) to|(?:tried|trying|attempted) to)\b,?" + _SAME_CLAUSE,
+    r"(?:claimed|said) to|(?:tried|trying|attempted) to)\b,?",
     re.IGNORECASE,
 )
 """Doubt and hearsay, which reach to the end of their clause."""
@@ -71,7 +70,7 @@ _ASKED: Final = re.compile(
     r"(?:does|did|will|would|can|could)(?:n['’]t)? (?:the|my|your|our|his|her|an?)|"
     r"(?:do|have)(?:n['’]t)? (?:these|those|they|you|i|we|any(?:one|body)))"
     # "Did it on my X100": who leaves out "I" asks nothing.
-    r" (?!(?:with|on|in|to|for|at|from|and|or|not)\b))" + _SAME_CLAUSE,
+    r" (?!(?:with|on|in|to|for|at|from|and|or|not)\b))",
     re.IGNORECASE,
 )
 """A question that has lost its mark: an auxiliary before its subject opens the clause."""
@@ -171,8 +170,11 @@ def is_hypothetical(sentence: str, start: int, *, reach: int = 60) -> bool:
     return (
         sentence.rstrip().endswith("?")
         or _HYPOTHESIS.search(sentence, begin, start) is not None
-        or _DOUBT.search(sentence, begin, start) is not None
-        or _ASKED.search(sentence, begin, start) is not None
+        or any(
+            found.end() <= start and _SAME_CLAUSE.fullmatch(sentence, found.end(), start) is not None
+            for doubt in (_DOUBT, _ASKED)
+            for found in doubt.finditer(sentence, begin)
+        )
     )
 
 
