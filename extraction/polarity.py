@@ -56,7 +56,8 @@ _SAME_CLAUSE: Final = re.compile(
     r"(?:(?!\b(?:but|although|though|however|yet|and (?:it|this|that|they|these))\b)[^,;:.!?\n])*", re.IGNORECASE
 )
 _DOUBT: Final = re.compile(
-    r"\b(?:might|(?<!\byou )(?<!\bin )(?<!\blast )(?<!\bsince )may(?! (?:also )?be (?:used|attached|mounted|combined)\b)|"
+    r"\b(?:might|"
+    r"(?<!\byou )(?<!\bin )(?<!\blast )(?<!\bsince )may(?! (?:also )?be (?:used|attached|mounted|combined)\b)|"
     r"(?<!\bno )(?<!\ba )(?<!\bwithout )(?<!n['’]t )(?<!\bnot )doubt(?:s|ed|ful|ing)?|"
     r"(?:supposed|alleged|presumab|purported|reported|possib)ly|perhaps|maybe|(?:advertised|listed|marketed) as|"
     r"(?:claimed|said) to|(?:tried|trying|attempted) to)\b,?",
