@@ -125,7 +125,11 @@ _SELDOM: Final = re.compile(
     r"(?: (?!and\b|but\b)[\w'’]+){0,5}\s*\Z",
     re.IGNORECASE,
 )
-_VERB: Final = r"(?:support|work|fit|match|connect|pair|function|compatible|suitable|covered|recommended|among)\w*"
+_VERB: Final = (
+    r"(?:support|work|fit|match|connect|pair|function|compatible|suitable|covered|among|"
+    # "Not recommended for beginners" says nothing of what it fits.
+    r"recommended(?!\sfor\b(?!\suse)))\w*"
+)
 # "The X100 does not support fast charging": what is denied is the verb's own object.
 _NO_OBJECT: Final = (
     r"(?![ \t]+(?!(?:with|in|on|into|to|at|by|here|yet|either|too|any ?more|any longer|at all|well|properly|correctly|"
@@ -140,8 +144,8 @@ _DENIED_BEHIND: Final = re.compile(
     rf"(?:(?:won|doesn|don|didn|can|couldn|wouldn)['’]?t|(?:do|does|did|will|would|can|could)[ \t]?not)[ \t]"
     rf"(?:\w+[ \t]){{0,2}}?{_VERB}{_NO_OBJECT}|"
     r"(?:isn|aren|won|doesn|don|didn|can)['’]?t(?=\s*(?:[.,;:!?)\n]|\Z)))"
-    # "Will not work without it", "not recommended for beginners": with it, it does.
-    r"(?![^.;:!?\n]*\bwithout\b)(?![ \t]for\b(?! use))",
+    # "Will not work without it": with it, it does.
+    r"(?![^.;:!?\n]*\bwithout\b)",
     re.IGNORECASE,
 )
 _UNSURE_BEHIND: Final = re.compile(
@@ -517,7 +521,9 @@ def _is_short(text: str) -> bool:
 
 def _is_item(text: str, target: _Target) -> bool:
     """Whether a statement is the item of a list that begins with this target."""
-    return _is_short(text) and _ITEM.fullmatch(text, 0, target.start) is not None
+    if not _is_short(text) or _SUBJECT.match(text, target.end):
+        return False
+    return _ITEM.fullmatch(text, 0, target.start) is not None
 
 
 def _is_subject(text: str, targets: Sequence[_Target], cue: int) -> bool:

@@ -221,6 +221,7 @@ A, C, N = "ACCESSORY_OF", "COMPATIBLE_WITH", "DOES_NOT_FIT"
         ("Not compatible models:\n* X100\n* X200", {(N, "X100"), (N, "X200")}),
         ("Compatible: X100, X200\nNot compatible: S-200", {(C, "X100"), (C, "X200"), (N, "G1")}),
         ("Compatible models:\n\n- X100\n- Q77\n- X200\nIn the box:\nS-200", {(C, "X100"), (C, "X200")}),
+        ("Compatible with:\nX100\nX200 is our bestseller", {(C, "X100")}),
         ("Compatible with:\nX100\n\nThe strap is of leather. Our X200 is a bestseller.", {(C, "X100")}),
         # A long line that is only wrapped goes on.
         ("We are sorry to have to tell you that this battery does not\nfit the X100.", {(N, "X100")}),
@@ -245,6 +246,7 @@ def test_a_statement_ends_with_its_line_and_a_head_governs_its_list(
         ("Your X100 does not support fast charging without it.", False),
         ("The X100 does not support this battery.", True),
         ("The X100 won't work with it.", True),
+        ("The X100 is not suitable for it.", True),
         ("The X100 does not fit.", True),
         # Refusals of any tense.
         ("It refused to work with the X100.", True),
