@@ -65,16 +65,49 @@ _LIKE: Final = re.compile(
     rf"reminds? me of|replaced?){_HIS}\Z",
     re.IGNORECASE,
 )
-_PREDICATE: Final = re.compile(
-    rf"(?:'s|’s)?{_WORDS}{{0,3}}?\s(?:is|are|was|were|sounds?|looks?|feels?|felt|sounded|works?|worked|plays?|played|"
-    r"performs?|fits?|lasts?|lasted|holds?|stays?|has|have|had|offers?|gives?|costs?|wins?)\b",
-    re.IGNORECASE,
+# What belongs to the name itself ("the X200 strap still", "the X200 I had before"): no pronoun, no word that joins.
+_ITS_OWN: Final = (
+    r"(?:\s(?:(?:that|which)\s)?(?:I|we)\s(?:had|have|owned?|used?|bought|tried|got|replaced)"
+    r"(?:\s(?:before|previously|earlier|first))?)?"
+    r"(?:\s(?!(?:i|you|he|she|it|we|they|this|that|these|those|one|the|an?|my|your|our|his|her|its|their|some|any|no|"
+    r"every|each|and|or|but|so|because|since|as|while|if|when|than|then|which|who|whom|whose|where|what|for|with|without|"
+    r"from|to|at|on|in|by|after|before)\b)[\w'’-]+){0,3}?"
 )
+_VERB: Final = (
+    r"\s(?:is|are|was|were|sounds?|looks?|feels?|felt|sounded|works?|worked|plays?|played|"
+    r"performs?|fits?|lasts?|lasted|holds?|stays?|has|have|had|offers?|gives?|costs?|wins?)\b"
+)
+_PREDICATE: Final = re.compile(rf"(?:'s|’s)?{_ITS_OWN}{_VERB}", re.IGNORECASE)
 _WINS: Final = re.compile(
     r"(?:\s(?:still|clearly|easily|simply|just|really|also))?\s(?:beats?|outperforms?|outclass(?:es)?|outlasts?|"
     r"blows?|wins?(?! an?\b))\b",
     re.IGNORECASE,
 )
+# "Compared to my X200 it is better": what follows is said of this one.
+_FRONTED: Final = re.compile(
+    r"(?:\A|,\s)\W*(?:(?:and|but|so|now)\s)?(?:"
+    r"(?P<beside>(?:as\s|when\s)?compar(?:ed|ing)\s(?:(?:it|this|them)\s)?(?:to|with)|in\s(?:comparison|contrast)\s(?:to|with)|"
+    rf"as\sopposed\sto|unlike|next\sto|besides?|against|versus|(?:coming|moving|switching|upgrading)(?:\s\w+)?\sfrom|"
+    rf"(?:after|having){_WORDS}{{0,4}}?)|with|on|in|at|for|by|inside|using|other\sthan|rather\sthan|instead\sof)"
+    rf"{_HIS}\Z",
+    re.IGNORECASE,
+)
+_RELATIVE: Final = re.compile(r",?\s(?:which|that|who)\b[^,]*(?:,|\Z)", re.IGNORECASE)
+# "I own the X200 and this is better", "… and find this one better".
+_THIS_ONE: Final = re.compile(
+    rf"\A(?:,?\s(?:(?:and|because|since|as)\s)?|{_WORDS}{{1,3}}\s(?:and|because|since|as)\s)"
+    r"(?:(?:(?:i|we|he|she)\s)?(?:(?:\w+ly|do|would)\s)?(?:says?|said|thinks?|thought|finds?|found|feels?|considers?)\s"
+    rf"(?:that\s)?)?(?:this|these)(?:\s(?:one|ones|{{noun}}))?(?=\s)".replace(
+        "{noun}", r"[\w-]+(?=\s(?:is|are|was|feels?|has))"
+    ),
+    re.IGNORECASE,
+)
+_UNKNOWN: Final = re.compile(
+    r"\bthan\s(?:my|the|our|an?|his|her)\s(?:(?:old|other|previous|last|former|original|first|current)\s)?"
+    r"(?P<name>(?-i:[A-Z][\w-]*(?:\s[A-Z0-9][\w-]*)*))",
+    re.IGNORECASE,
+)
+"""A name that the graph does not know, behind "than my"."""
 _THAN_THIS: Final = re.compile(r"\bthan\s(?:this|these|it|them)\b", re.IGNORECASE)
 _THAN_ANY: Final = re.compile(r"\bthan\b", re.IGNORECASE)
 # "My old strap was better than the Birch" is not about the product of the review.
@@ -216,6 +249,15 @@ class ComparisonRules:
                     about,
                 )
             )
+        for found in _UNKNOWN.finditer(doc.text):
+            start, end = found.span("name")
+            if any(s < end and start < e for s, e in (*places, *itself)):
+                continue
+            token = token_at(doc, found.start())
+            degree = self._degree(doc, token.sent.start_char, found.start()) if token is not None else None
+            if degree is not None:
+                detail = f"{degree.type}: {found['name']}"[:200]
+                rejected.append(Rejected(Reason.UNKNOWN, detail, document, start + offset, end + offset))
         return Compared(tuple(claims), tuple(rejected), tuple(foreign))
 
     def _verdict(
@@ -230,14 +272,42 @@ class ComparisonRules:
         """How the text's product fares beside what is named at ``[start, end)``; ``None`` where it is not compared."""
         text = doc.text
         left, right = _clause(text, sentence.start_char, sentence.end_char, start, end)
-        if _PREDICATE.match(text, end, right) or _WINS.match(text, end, right):
-            return self._of_subject(doc, start, end, right, others, itself)
         ahead = text[left:start]
-        if any(left <= s < start for s, _ in others) or _ANOTHER.search(ahead):
+        fronted = _FRONTED.search(ahead)
+        if fronted is None and (_PREDICATE.match(text, end, right) or _WINS.match(text, end, right)):
+            return self._of_subject(doc, start, end, right, others, itself)
+        if any(left <= s < start for s, _ in others):
             # "The Gibson is better than the Fender": the text's product is neither.
-            alike = _LIKE.search(ahead)
-            return _Verdict(ALIKE) if alike and not any(left <= s < start for s, _ in others) else None
+            return None
+        if not any(end <= s < right for s, _ in others):
+            if fronted is not None and fronted["beside"]:
+                told = self._told_apart(doc, start, end, right)
+                if told is not None:
+                    return told
+            this = _THIS_ONE.match(text[end:right])
+            if this is not None and not _THAN_ANY.search(text, end, right):
+                told = self._of_this(doc, end + this.end(), right)
+                if told is not None:
+                    return told
         return self._than(doc, left, start) or self._as(doc, ahead, left) or self._phrase(doc, ahead, left)
+
+    def _told_apart(self, doc: Doc, start: int, end: int, right: int) -> _Verdict | None:
+        """ "Compared to the X200 the sound is better": what is said of the text's product behind the other's name."""
+        relative = _RELATIVE.match(doc.text, end, right)
+        begin = relative.end() if relative else end
+        foreign = (start, begin) if relative else None
+        told = None if _THAN_ANY.search(doc.text, begin, right) else self._of_this(doc, begin, right)
+        if told is None:
+            return _Verdict(ALIKE, foreign=foreign) if foreign else None
+        return _Verdict(told.type, told.degree, foreign)
+
+    def _of_this(self, doc: Doc, begin: int, right: int) -> _Verdict | None:
+        """What a comparative in ``[begin, right)`` says of the text's product beside what was named before."""
+        degree = self._degree(doc, begin, right)
+        if degree is None or _ANOTHER.search(doc.text, begin, degree.token.idx):
+            return None
+        denied = negated_before(doc, degree.token.i, is_verb=True)
+        return _Verdict(ALIKE if denied else degree.type, degree)
 
     def _than(self, doc: Doc, left: int, start: int) -> _Verdict | None:
         """ "Much better than my …"."""
@@ -245,7 +315,7 @@ class ComparisonRules:
         if found is None:
             return None
         degree = self._degree(doc, left, found.start())
-        if degree is None:
+        if degree is None or _ANOTHER.search(doc.text, left, degree.token.idx):
             return None
         denied = negated_before(doc, degree.token.i, is_verb=True)
         return _Verdict(ALIKE if denied else degree.type, degree)
@@ -253,7 +323,7 @@ class ComparisonRules:
     def _as(self, doc: Doc, ahead: str, left: int) -> _Verdict | None:
         """ "As good as the …", "not as loud as my …"."""
         found = _AS.search(ahead)
-        if found is None or found["word"].casefold() in _NO_MEASURE:
+        if found is None or found["word"].casefold() in _NO_MEASURE or _ANOTHER.search(ahead, 0, found.start()):
             return None
         token = token_at(doc, left + found.start("word"))
         if token is None or not negated_before(doc, token.i):
@@ -268,7 +338,7 @@ class ComparisonRules:
         """ "Beats my …", "inferior to the …", "similar to the …"."""
         for pattern, type_ in ((_LOSES, WORSE), (_BEATS, BETTER), (_LIKE, ALIKE)):
             found = pattern.search(ahead)
-            if found is None:
+            if found is None or (type_ is not ALIKE and _ANOTHER.search(ahead, 0, found.start())):
                 continue
             if found.group().casefold().startswith("over") and not re.search(
                 r"\b(?:prefer|choose|chose|pick|advantage|improvement)", ahead, re.IGNORECASE

@@ -36,6 +36,8 @@ class Reason(StrEnum):
     """Below the threshold of its kind."""
     SELF_REFERENCE = "self_reference"
     """The product would point to itself."""
+    UNKNOWN = "unknown"
+    """It names something that the graph does not know: "better than my Gibson"."""
     AMBIGUOUS = "ambiguous"
     """It may mean several things that the graph knows, equally well."""
     TOO_LONG = "too_long"

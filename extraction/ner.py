@@ -36,6 +36,23 @@ _FOR: Final = word_set(
     """
 )
 _BY: Final = frozenset({"by", "from"})
+_SIGNED: Final = re.compile(r"\b(?:(?<!ed )(?<!worn )|(?<=manufactured )|(?<=produced ))by\s\Z", re.IGNORECASE)
+_SIGNS: Final = re.compile(r"\s(?:made |manufactured |produced )?by\b", re.IGNORECASE)
+_STYLE: Final = re.compile(
+    r"-(?:style|type|compatible|like|look|inspired|fit)\b|\s(?:style|compatible|inspired)\b", re.IGNORECASE
+)
+_STYLED: Final = re.compile(r"[-\s](?:style|type|compatible|like|look|inspired|fit)\Z", re.IGNORECASE)
+_SENTENCE_END: Final = re.compile(r"[.!?;](?=\s)|\n")
+# "Not made by Ardsley", "better than anything Ardsley makes", "endorsed by Ardsley".
+_NOT_BY: Final = re.compile(
+    r"\b(?:not(?! (?:only|just|merely))|never|nor|neither|no|than|unlike|without)\b|n['’]t\b|"
+    r"\b(?:endorsed|inspired|approved|recommended|used|loved|trusted|licen[cs]ed|sponsored|played|worn) "
+    r"(?:\w+ )?by\s\Z",
+    re.IGNORECASE,
+)
+_TRADEMARK: Final = re.compile(
+    r"[®™]?\s(?:\w+\s){0,6}(?:is|are)\s(?:an?\s)?(?:\w+\s){0,2}(?:trade ?marks?|brand names?)\b", re.IGNORECASE
+)
 _POSSESSIVE: Final = re.compile(r"['’][sS]$")
 # What a brand does in a text without having made the thing.
 _NOT_MAKING: Final = word_set(
@@ -197,6 +214,14 @@ class BrandFinder:
             *self._unseen(text, title, body),
             *self._known_in_body(text, body),
         ]
+        candidates = [m for m in candidates if not _is_style(text, m.start, m.end)]
+        if not candidates:
+            return None
+        # "Ainsley lightning cable by Ardsley": who signs outranks the name that opens, but not "Ainsley by Ardsley …".
+        signed = [m for m in candidates if m.end <= title_end and _SIGNED.search(text, 0, m.start)]
+        if signed and any(m not in signed and _SIGNS.match(text, m.end) for m in candidates):
+            signed = []
+        candidates = signed or candidates
         # The first of equals wins: the list above goes from the surest reading to the least sure.
         return max(candidates, key=lambda m: m.confidence, default=None)
 
@@ -292,6 +317,7 @@ class BrandFinder:
         """The brand that a description names as the maker, or else names most."""
         named = [n for n in self._gazetteer.find(text, body[:400]) if self._looks_like_name(text, n)]
         named = [n for n in named if not self._is_common(text[n.start : n.end]) or " " in text[n.start : n.end]]
+        named = [n for n in named if not _is_told_apart(text, n.start, n.end)]
         for name in named:
             if _before(body, name.first) in _BY or self._acts(text, body, name):
                 yield Mention(self.node(name.key), name.start, name.end, 0.8)
@@ -417,6 +443,17 @@ def _first_word(title: Sequence[Word]) -> int:
 
 def _before(found: Sequence[Word], index: int) -> str:
     return found[index - 1].text.lower() if index else ""
+
+
+def _is_style(text: str, start: int, end: int) -> bool:
+    """Whether a name only tells what the thing is like, or goes with: "Ardsley-style strap"."""
+    return _STYLE.match(text, end) is not None or _STYLED.search(text, start, end) is not None
+
+
+def _is_told_apart(text: str, start: int, end: int) -> bool:
+    """Whether a sentence of a description names a brand to say that it is another's: "not made by Ardsley"."""
+    ahead = _SENTENCE_END.split(text[max(0, start - 100) : start])[-1]
+    return _NOT_BY.search(ahead) is not None or _TRADEMARK.match(text, end) is not None
 
 
 def _is_target(found: Sequence[Word], index: int) -> bool:

@@ -290,7 +290,7 @@ class Extractor:
         aspects: Sequence[tuple[int, int, str]],
     ) -> tuple[tuple[int, int], ...]:
         """Read what the product is compared with; places of the window that judge the other one."""
-        if not named:
+        if not named and " than " not in window.text:
             return ()
         sku = draft.document.sku
         own = [_within(m, window) for m in named if m not in others]

@@ -56,6 +56,8 @@ _FINITE: Final = frozenset({"VB", "VBD", "VBP", "VBZ", "MD"})
 """Tags of verbs with a subject of their own, which no list of things has."""
 _MEMBER: Final = 3
 """Words of the longest member of such a list."""
+_WRAPPED: Final = 50
+"""Least length of a line that may have been broken for want of room: the next one then goes on with a small letter."""
 _PARENTHESIS: Final = 10
 """Tokens of the longest remark between a negator and what it denies: "is not, as many believe, waterproof"."""
 _DENIES: Final = re.compile(
@@ -68,6 +70,31 @@ _ALTERNATIVES: Final = re.compile(
     r"variety of colou?rs|other colou?rs|assorted|options? (?:include|are)|in colou?rs)\b[^.;!?\n]*$",
     re.IGNORECASE,
 )
+_NO_TROUBLE: Final = frozenset({"doubt", "problem", "problems", "trouble", "issue", "issues", "question"})
+"""What is denied where nothing else is: "no doubt it fits", "had no problem fitting it"."""
+_SAME_CLAUSE: Final = re.compile(
+    r"(?:(?!\b(?:but|although|though|however|yet|and (?:it|this|that|they|these))\b)[^,;:.!?\n])*", re.IGNORECASE
+)
+_DOUBT: Final = re.compile(
+    r"\b(?:might|"
+    r"(?<!\byou )(?<!\bin )(?<!\blast )(?<!\bsince )may(?! (?:also )?be (?:used|attached|mounted|combined)\b)|"
+    r"(?<!\bno )(?<!\ba )(?<!\bwithout )(?<!n['’]t )(?<!\bnot )doubt(?:s|ed|ful|ing)?|"
+    r"(?:supposed|alleged|presumab|purported|reported|possib)ly|perhaps|maybe|(?:advertised|listed|marketed) as|"
+    r"(?:claimed|said) to|(?:tried|trying|attempted) to)\b,?",
+    re.IGNORECASE,
+)
+"""Doubt and hearsay, which reach to the end of their clause."""
+_ASKED: Final = re.compile(
+    r"(?:\A|[.!?;:,\n]|\b(?:but|and)\b)[\W_]*(?:(?:so|and|but|please|hi|hello) )?(?:"
+    r"(?:(?:does|did|will|would|can|could|has|is|are|was|were)(?:n['’]t)? "
+    r"(?:it|this|that|these|those|they|there|any(?:one|body)|some(?:one|body)|i|we|you)|"
+    r"(?:does|did|will|would|can|could)(?:n['’]t)? (?:the|my|your|our|his|her|an?)|"
+    r"(?:do|have)(?:n['’]t)? (?:these|those|they|you|i|we|any(?:one|body)))"
+    # "Did it on my X100": who leaves out "I" asks nothing.
+    r" (?!(?:with|on|in|to|for|at|from|and|or|not)\b))",
+    re.IGNORECASE,
+)
+"""A question that has lost its mark: an auxiliary before its subject opens the clause."""
 _HYPOTHESIS: Final = re.compile(
     r"\b(?:if|whether|wish(?:ed)?|hop(?:e|ed|ing)|would(?:n't| not)? have|would|could have|should have|thought|"
     r"supposed to|expect(?:ed)?|unless|wonder(?:ed|ing)?|wanted|was looking for|assumed|claims? to|in case|"
@@ -100,7 +127,7 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
             return False
         token = doc[i]
         lower = token.lower_
-        if is_verb and lower == "and":
+        if (is_verb and lower == "and") or (token.is_space and ends_line(doc, i)):
             return False
         if lower in _DENYING and seen < reach:
             return True
@@ -109,6 +136,8 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
         if lower == "," and _closes_remark(doc, i):
             return True
         if lower in NEGATORS and (seen < reach or lower in _OF_VERBS):
+            if lower in ("no", "without") and doc[i + 1].lower_ in _NO_TROUBLE:
+                return False
             # "not only X but also Y" asserts X.
             return not (lower == "not" and doc[i + 1].lower_ in ("only", "just", "merely"))
         if lower == "non" and index - i <= 2:
@@ -136,6 +165,18 @@ def _joins(doc: Doc, comma: int) -> bool:
         elif token.lower_ in _BARRIERS or (words := words + 1) > _MEMBER:
             return False
     return False
+
+
+def ends_line(doc: Doc, index: int) -> bool:
+    """Whether the blank token at ``index`` ends a statement: a line break does, unless it only wraps a long line."""
+    if "\n" not in doc[index].text:
+        return False
+    if index + 1 == len(doc) or not doc[index + 1].text[:1].islower():
+        return True
+    first = index
+    while first and "\n" not in doc[first - 1].text:
+        first -= 1
+    return doc[index].idx - doc[first].idx < _WRAPPED
 
 
 def _closes_remark(doc: Doc, comma: int) -> bool:
@@ -169,7 +210,15 @@ def offers_versions(text: str, start: int) -> bool:
 def is_hypothetical(sentence: str, start: int, *, reach: int = 60) -> bool:
     """Whether a sentence only asks, wishes or supposes what it says at ``start``, by ``reach`` characters before it."""
     begin = max(0, start - reach, *(sentence.rfind(mark, 0, start) for mark in ";:"))
-    return sentence.rstrip().endswith("?") or bool(_HYPOTHESIS.search(sentence, begin, start))
+    return (
+        sentence.rstrip().endswith("?")
+        or _HYPOTHESIS.search(sentence, begin, start) is not None
+        or any(
+            _SAME_CLAUSE.fullmatch(sentence, found.end(), start) is not None
+            for doubt in (_DOUBT, _ASKED)
+            for found in doubt.finditer(sentence, begin, start)
+        )
+    )
 
 
 def token_at(doc: Doc, start: int) -> Token | None:

@@ -94,3 +94,67 @@ def test_a_hope_compares_nothing(read_review: Read, text: str) -> None:
 
 def test_less_turns_a_judgement_round(read_review: Read) -> None:
     assert facts(read_review("It is less comfortable.")) == {("CRITICISED_FOR", "comfort")}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Behind a name that is only compared with stands what is said of this product.
+        ("Compared to the X200 it is much better.", {("BETTER_THAN", "X200")}),
+        ("Compared to the X200, it is flimsier.", {("WORSE_THAN", "X200")}),
+        ("Compared to the X200 it is no better.", {("COMPARED_WITH", "X200")}),
+        ("Compared with the X200 the sound is better.", {("BETTER_THAN", "X200")}),
+        ("Unlike the X200 this is sturdier.", {("BETTER_THAN", "X200")}),
+        ("Next to the X200 this is sturdier.", {("BETTER_THAN", "X200")}),
+        ("Coming from the X200 this is a better camera.", {("BETTER_THAN", "X200")}),
+        ("After years with the X200 this feels sturdier.", {("BETTER_THAN", "X200")}),
+        ("Unlike the X200, which has a better screen, this one is dim.", {("COMPARED_WITH", "X200")}),
+        # "This" begins anew.
+        ("I own the X200 and this is better.", {("BETTER_THAN", "X200")}),
+        ("I sold the X200 because this is better.", {("BETTER_THAN", "X200")}),
+        ("My friend has the X200 and says this is better.", {("BETTER_THAN", "X200")}),
+        ("Having used the X200 I find this one better.", {("BETTER_THAN", "X200")}),
+        # Which of the two "it" is, nobody knows.
+        ("I had the X200 and it was better.", set()),
+        ("With the X200 sound is better.", set()),
+        # The other one is the subject all the same.
+        ("I think the X200 is better.", {("WORSE_THAN", "X200")}),
+        ("The X200 strap is sturdier.", {("WORSE_THAN", "X200")}),
+        ("The X200 I had before was sturdier.", {("WORSE_THAN", "X200")}),
+        ("The sound of the X200 is better.", {("WORSE_THAN", "X200")}),
+        # "My old" may belong to the one that it is compared with.
+        ("Lighter than my old Ashdown.", {("BETTER_THAN", "ashdown")}),
+        ("Better than my old X200.", {("BETTER_THAN", "X200")}),
+        ("It is much better than my other Lumo X200.", {("BETTER_THAN", "X200")}),
+        ("I went back to my old X200.", {("WORSE_THAN", "X200")}),
+        (
+            "This is better than my old Ashdown but worse than the X200.",
+            {("BETTER_THAN", "ashdown"), ("WORSE_THAN", "X200")},
+        ),
+        ("My other strap is lighter than my old Ashdown.", set()),
+        ("Everything is better than my old Ashdown.", set()),
+    ],
+)
+def test_whose_the_comparative_is(read_review: Read, text: str, expected: set[tuple[str, str]]) -> None:
+    assert facts(read_review(text), *COMPARISONS) == expected
+
+
+def test_what_is_said_behind_a_name_compared_with_is_praise_of_this_one(read_review: Read) -> None:
+    extraction = read_review("Compared with the X200 the sound is better.")
+    assert facts(extraction, "PRAISED_FOR") == {("PRAISED_FOR", "sound")}
+    assert not facts(read_review("Unlike the X200, which has a great screen, this one is black."), "PRAISED_FOR")
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("Much better than my Gibson.", "BETTER_THAN: Gibson"),
+        ("It is lighter than my Zorro Q77.", "BETTER_THAN: Zorro Q77"),
+    ],
+)
+def test_a_name_that_the_graph_does_not_know_is_rejected_with_its_reason(
+    read_review: Read, text: str, detail: str
+) -> None:
+    extraction = read_review(text)
+    assert ("unknown", detail) in reasons(extraction)
+    assert not facts(extraction, *COMPARISONS)

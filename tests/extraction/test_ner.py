@@ -81,6 +81,19 @@ def test_known_brands_are_found_in_any_spelling(music: BrandFinder, text: str, e
         # The description says so.
         ("Leather guitar strap", "On-Stage stitched it by hand.", "on stage"),
         ("Leather guitar strap", "A strap by D'Addario, for any guitar.", "daddario"),
+        # What a description denies, tells apart or only mentions as another's.
+        ("Leather guitar strap", "Not made by D'Addario.", None),
+        ("Leather guitar strap", "This strap is not endorsed by D'Addario.", None),
+        ("Leather guitar strap", "Better than anything D'Addario makes.", None),
+        ("Leather guitar strap", "D'Addario is a registered trademark.", None),
+        ("Leather guitar strap", "Not only made by D'Addario, but tested there.", "daddario"),
+        # What it is like, or goes with.
+        ("D'Addario-style strap", "", None),
+        ("D'Addario compatible winder", "", None),
+        # Who signs outranks the name that opens, unless that is a line of the signer.
+        ("D'Addario string winder by On-Stage", "", "on stage"),
+        ("D'Addario strings, signed by Jim Dunmore", "", "daddario"),
+        ("D'Addario by On-Stage strings", "", "daddario"),
         ("", "", None),
     ],
 )

@@ -202,3 +202,149 @@ def test_reviewers_are_believed_less_than_descriptions(read_product: Read, read_
     ]
     (reviewed,) = [r for r in read_review("Works with the X200.").graph.relationships if r.end.key == "X200"]
     assert reviewed.properties["confidence"] < described.properties["confidence"]
+
+
+A, C, N = "ACCESSORY_OF", "COMPATIBLE_WITH", "DOES_NOT_FIT"
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        # What a line denies it denies of nothing above it.
+        ("Fits X100\nDoes not fit X200", {(A, "X100"), (N, "X200")}),
+        ("Compatible with X100, X200\nNot compatible with S-200", {(C, "X100"), (C, "X200"), (N, "G1")}),
+        ("Fits X100\nX200 does not fit", {(A, "X100"), (N, "X200")}),
+        ("Works with Lumo X100\nDoes not work with bicycles", {(C, "X100")}),
+        # The head of a list governs its items, with marks before them or without, until another head comes.
+        ("Fits:\n- X100\n- X200\nDoes not fit:\n- S-200\n- LB-9", {(A, "X100"), (A, "X200"), (N, "G1"), (N, "LB9")}),
+        ("Fits:\nX100\nX200\nDoes not fit:\nS-200", {(A, "X100"), (A, "X200"), (N, "G1")}),
+        ("Not compatible models:\n* X100\n* X200", {(N, "X100"), (N, "X200")}),
+        ("Compatible: X100, X200\nNot compatible: S-200", {(C, "X100"), (C, "X200"), (N, "G1")}),
+        ("Compatible models:\n\n- X100\n- Q77\n- X200\nIn the box:\nS-200", {(C, "X100"), (C, "X200")}),
+        ("Compatible with:\nX100\nX200 is our bestseller", {(C, "X100")}),
+        ("Compatible with:\nX100\n\nThe strap is of leather. Our X200 is a bestseller.", {(C, "X100")}),
+        # A long line that is only wrapped goes on.
+        ("We are sorry to have to tell you that this battery does not\nfit the X100.", {(N, "X100")}),
+    ],
+)
+def test_a_statement_ends_with_its_line_and_a_head_governs_its_list(
+    read_product: Read, description: str, expected: set[tuple[str, str]]
+) -> None:
+    assert facts(read_product(BATTERY, description), *RELATIONS, "DOES_NOT_FIT") == expected
+
+
+@pytest.mark.parametrize(
+    ("description", "denied"),
+    [
+        # What is not in the box may fit all the same.
+        ("Fits the X100 (X100 not included).", False),
+        ("Compatible with Lumo X100 (X100 camera not included).", False),
+        ("The X100 does not include a battery, so buy this one.", False),
+        # What does not work without it works with it, and what it does not do may be another thing.
+        ("The X100 will not work without it.", False),
+        ("Your X100 won't work without this battery.", False),
+        ("Your X100 does not support fast charging without it.", False),
+        ("The X100 does not support this battery.", True),
+        ("The X100 won't work with it.", True),
+        ("The X100 is not suitable for it.", True),
+        ("The X100 does not fit.", True),
+        # Refusals of any tense.
+        ("It refused to work with the X100.", True),
+        ("It failed to fit the X100.", True),
+        ("It is impossible to fit it on the X100.", True),
+        ("Avoid using it with the X100.", True),
+        ("The lug prevents it from fitting the X100.", True),
+        ("Use with the X100 is not recommended.", True),
+        ("Support for the X100 has been dropped.", True),
+        ("No doubt it fits the X100.", False),
+    ],
+)
+def test_only_what_is_denied_is_asserted_as_a_denial(read_product: Read, description: str, denied: bool) -> None:
+    extraction = read_product(BATTERY, description)
+    assert facts(extraction, "DOES_NOT_FIT") == ({("DOES_NOT_FIT", "X100")} if denied else set())
+    assert bool(facts(extraction, *RELATIONS)) != denied
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Neither a fact nor a denial.
+        "It is unlikely to fit the X200.",
+        "Rarely works with the X200.",
+        "Seldom fits the X200.",
+        "Compatibility with the X200 is not guaranteed.",
+        "Compatibility with the X200 has not been tested.",
+        "Not tested with the X200.",
+        "Using it with the X200 voids your warranty.",
+        "Use with the X200 may damage it.",
+        "Support for the X200 is coming soon.",
+        # Doubt and hearsay.
+        "It might fit the X200.",
+        "May not fit the X200.",
+        "We doubt that it fits the X200.",
+        "Supposedly works with the X200.",
+        "Perhaps it fits the X200.",
+        "Advertised as compatible with the X200. A lie!",
+        "I tried to use it with my X200, but it failed.",
+        # Questions that have lost their mark.
+        "Does it work with X200",
+        "will this fit x200",
+        "is it compatible with the x200",
+        "can i use it with the x200",
+        "I love it, but does it fit the X200",
+        # What is said of another thing.
+        "My friend's strap fits the X200.",
+        "My other battery works with the X200.",
+        "The original battery does not fit the X200.",
+        "No other strap fits the X200 so well.",
+        "The LB-9 works with the X200.",
+        # A clause between, or people.
+        "It goes on where the X200 stops.",
+        "Perfect for those who loved the X200.",
+    ],
+)
+def test_doubt_questions_and_other_things_make_no_fact(read_product: Read, read_review: Read, text: str) -> None:
+    described = read_product(BATTERY, text)
+    for extraction in (described, read_review(text, sku="S1")):
+        assert not {f for f in facts(extraction, *RELATIONS, "DOES_NOT_FIT") if f[1] == "X200"}
+    assert {"negated", "hypothetical", "compared", "low_confidence"} & {reason for reason, _ in reasons(described)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Will fit the X200.",
+        "Is compatible with the X200.",
+        "It may be used with the X200.",
+        "You may use it with the X200.",
+        "It might be small, but it fits the X200.",
+        "I bought it in May and it fits my X200.",
+        "Is light and works with the X200.",
+        "Unlike other straps, it fits the X200.",
+        "It works with my old X200.",
+        "It's made for the X200.",
+        "Fits my wife's X200.",
+        "The first strap that fits the X200.",
+        "Made for owners of the X200.",
+        "This replaces the battery of my X200.",
+    ],
+)
+def test_what_only_sounds_like_doubt_is_a_relation(read_product: Read, read_review: Read, text: str) -> None:
+    for extraction in (read_product(BATTERY, text), read_review(text, sku="S1")):
+        assert "X200" in {key for _, key in facts(extraction, *RELATIONS)}
+        assert not facts(extraction, "DOES_NOT_FIT")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The X100 replaces the X200.",
+        "This replaces my X200.",
+        "Designed for those who loved the X200.",
+        "Made for owners of the X200 who want more.",
+    ],
+)
+def test_what_succeeds_another_is_no_accessory_of_it(read_product: Read, read_review: Read, text: str) -> None:
+    described = read_product("Lumo X100 mirrorless camera", text, sku="X100")
+    for extraction in (described, read_review(text, sku="X100")):
+        assert not facts(extraction, *RELATIONS, "DOES_NOT_FIT")
