@@ -46,10 +46,10 @@ _TWO_WORDS: Final = frozenset(
 """Denials whose words deny nothing alone: "anything but waterproof"."""
 _NEAR: Final = 3
 """How many words such a denial reaches over: "instead of leather we use cotton" denies no cotton."""
-_DENYING: Final = frozenset(
-    {"nobody", "zero", "unlike", "eliminate", "eliminates", "eliminating", "avoid", "avoids", "avoiding"}
-)
+_DENYING: Final = frozenset({"nobody", "eliminate", "eliminates", "eliminating", "avoid", "avoids", "avoiding"})
 """Words that deny what stands behind them; they turn no judgement round, as :data:`NEGATORS` do."""
+_DENYING_NEXT: Final = frozenset({"zero", "unlike"})
+"""The same, no further than :data:`_NEAR`."""
 _LIST: Final = 10
 """Tokens of the longest list whose last member "or" or "nor" joins: "no leather, wool, raw silk or fur"."""
 _FINITE: Final = frozenset({"VB", "VBD", "VBP", "VBZ", "MD"})
@@ -70,6 +70,8 @@ _ALTERNATIVES: Final = re.compile(
     r"variety of colou?rs|other colou?rs|assorted|options? (?:include|are)|in colou?rs)\b[^.;!?\n]*$",
     re.IGNORECASE,
 )
+_BEHIND: Final = 30
+"""Characters that what is behind a word may take to say that it is no doubt: "may be used with"."""
 _NO_TROUBLE: Final = frozenset({"doubt", "problem", "problems", "trouble", "issue", "issues", "question"})
 """What is denied where nothing else is: "no doubt it fits", "had no problem fitting it"."""
 _SAME_CLAUSE: Final = re.compile(
@@ -131,7 +133,7 @@ def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool =
             return False
         if lower in _DENYING and seen < reach:
             return True
-        if seen < _NEAR and i and (doc[i - 1].lower_, lower) in _TWO_WORDS:
+        if seen < _NEAR and (lower in _DENYING_NEXT or (i and (doc[i - 1].lower_, lower) in _TWO_WORDS)):
             return True
         if lower == "," and _closes_remark(doc, i):
             return True
@@ -214,9 +216,9 @@ def is_hypothetical(sentence: str, start: int, *, reach: int = 60) -> bool:
         sentence.rstrip().endswith("?")
         or _HYPOTHESIS.search(sentence, begin, start) is not None
         or any(
-            _SAME_CLAUSE.fullmatch(sentence, found.end(), start) is not None
+            found.end() <= start and _SAME_CLAUSE.fullmatch(sentence, found.end(), start) is not None
             for doubt in (_DOUBT, _ASKED)
-            for found in doubt.finditer(sentence, begin, start)
+            for found in doubt.finditer(sentence, begin, start + _BEHIND)
         )
     )
 
