@@ -508,7 +508,7 @@ def _numbers(path: str) -> list[int]:
     return [int(part) for part in path.replace(">", " ").split() if part.isdecimal()]
 
 
-_FROM_EXAMPLE: Final = frozenset({"asks", "share", "relevance", "weeks", "shelves", "limit"})
+_FROM_EXAMPLE: Final = frozenset({"asks", "attribute", "share", "relevance", "weeks", "shelves", "limit"})
 """Parameters that name nothing of a shop and are asked as the example has them."""
 
 
@@ -539,6 +539,7 @@ def like_example(query: Query, pool: Pool, rng: np.random.Generator) -> dict[str
             "user": some(pool.users, 1)[0],
             "users": some(pool.users, 20),
             "category": category,
+            "categories": [category],
             "brand": brand,
             "attributes": [value],
             "interests": [words, brand],
@@ -553,7 +554,7 @@ def like_example(query: Query, pool: Pool, rng: np.random.Generator) -> dict[str
             made["vector"] = list(some(pool.vectors, 1)[0])
         return made
 
-    if "category" not in said:
+    if not {"category", "categories"} & said.keys():
         return {"products and users": [one("") for _ in range(6)]}
     # The first ten shelves are the largest.
     shelves = pool.shelves[10:14] or pool.shelves[:4]
