@@ -145,10 +145,11 @@ _QUANTITY = re.compile(
 _WRITTEN = re.compile(rf"\b(?P<number>{'|'.join(_SMALL)})[ -](?P<word>{_WORDY})\b", re.IGNORECASE)
 # "3 in 1", "2 in the box": a bare "in" is the unit only where the text goes on as after a unit.
 _AFTER_IN = re.compile(r"\s*(?:$|[.,;:)x×]|(?:long|wide|high|tall|deep|thick|diameter|in)\b)", re.IGNORECASE)
-# "100 MB/s", "150 g/m²", "12 W per metre": a rate or a density is no amount.
+# "100 MB/s", "150 g/m²", "12 W per metre": a rate or a density is no amount; "5 hours per charge" are.
 _RATE = re.compile(
     r"\s?/\s?(?:s|secs?|second|min|minute|h|hr|hour|day|week|month|year|m|cm|mm|km|m2|m²|m3|m³|sq|kg|g|l|ml|ft|yd|inch|"
-    r"serving|person|use|cycle)(?!\w)|\s(?:[a-z]+\s|of\s[a-z]+\s){0,1}per\s",
+    r"serving|person|use|cycle)(?!\w)|"
+    r"\s(?:[a-z]+\s|of\s[a-z]+\s)?per\s(?!(?:full |single )?(?:charge|fill|filling|tank|battery)\b)",
     re.IGNORECASE,
 )
 # "1/4 in" is a fraction, "50/60 Hz" and "128/256 GB" are two values.

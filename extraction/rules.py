@@ -61,7 +61,7 @@ _BETWEEN: Final = r"(?:[\w'’-]+(?:\s|,\s|\s?[&/]\s?)){0,8}\Z"
 # "Goes with black shoes", "ships in a cardboard box", "for wood floors": colours and materials of other things.
 _OF_OTHERS: Final = re.compile(
     r"\b(?:go(?:es)? (?:well |great |nicely )?with|pairs? (?:well )?with|match(?:es)?|ships? in|shipped in|packed in|"
-    r"cuts?|removes?|cleans?|polish(?:es)?|protects?|resists?|(?:suitable|ideal|perfect|great|designed|made|meant) for|"
+    r"cuts|removes?|cleans?|polish(?:es)?|protects?|resists?|(?:suitable|ideal|perfect|great|designed|made|meant) for|"
     r"for use on|replaces?)\b[^.;:!?\n]*\Z",
     re.IGNORECASE,
 )
@@ -301,6 +301,8 @@ class AttributeRules:
     def _is_of_another(self, attribute: str, span: Span, text: str, *, is_title: bool) -> bool:
         """Whether the words of a list say something of another thing: "goes with black shoes", "leather cleaner"."""
         start, end = span.start_char, span.end_char
+        if attribute in _PLUGS:  # "pairs with the V10 through a 3.5 mm jack"
+            return False
         if attribute in self._behind:  # what a thing is for
             return start > 1 and text[start - 1] == "-" and text[start - 2].isalnum()  # "third-party"
         if _ANOTHER_HEAD.match(text, end) or _IMITATION.search(text, max(0, start - 20), start):

@@ -213,6 +213,14 @@ def test_what_a_text_denies_or_says_of_other_things_is_none_of_it(
         ("Lumo card", "Reads up to 100 MB/s.", set()),
         ("Lumo thing", "150 g/m²", set()),
         ("Lumo thing", "10 g of sugar per serving.", set()),
+        (
+            "Lumo lamp",
+            "Five hours per charge, on full 1.5 hours per charge.",
+            {"battery life=5 h", "battery life=1.5 h"},
+        ),
+        # What joins things is the product's own, whatever it is joined to.
+        ("Lumo microphone", "Pairs with the X100 through a coiled 3.5 mm jack.", {"connector=3.5 mm jack"}),
+        ("Lumo collar", "The foot is cut to the Arca-Swiss profile.", {"compatible mount=arca-swiss"}),
         # Packs, sides and ranges.
         ("Lumo bottle", "2 x 500 ml", {"capacity=0.5 l"}),
         ("Lumo box", "Measures 30 cm (L) x 20 cm (W) x 10 cm (H).", {"length=30 cm", "width=20 cm", "height=10 cm"}),
