@@ -161,7 +161,7 @@ def test_what_is_typed_is_searched_for_without_leaving_the_page(address: str, br
     assert page.locator("#found h3").all_text_contents() == ["Cobalt clip-on tuner"]
     assert page.evaluate("window.stayed")
     assert "q=tuner" in page.url
-    page.get_by_role("checkbox", name="Birch").check()
+    page.get_by_role("radio", name="Birch").check()
     page.get_by_text("Nothing fits").wait_for()
     assert page.evaluate("window.stayed")
     page.close()
