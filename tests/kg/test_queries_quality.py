@@ -32,7 +32,7 @@ def test_what_may_be_one_is_shown_with_what_speaks_for_and_against_it(shop: Grap
     assert answer(shop, "quality/duplicates") == []
     shop.write(
         "CREATE (:Product {sku: 'G3', title: ' ashdown S-200 Electric Guitar', price: 450.0, active: true, "
-        "gtin: '42'}), (:Product {sku: 'T2', title: 'Tuner, clips on', price: 45.0, active: true})"
+        "gtin: '42'}), (:Product {sku: 'T2', title: 'Tuner, clips on', price: 45.0, currency: 'USD', active: true})"
         "-[:MADE_BY {source: 'catalogue'}]->(:Brand {key: 'dune', name: 'Dune'}) "
         "WITH 1 AS _ MATCH (g:Product {sku: 'G1'}) SET g.gtin = '42'"
     )
