@@ -22,6 +22,7 @@ here writes it. Nor is the note of a product's shelves a model's: it repeats ``I
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -95,6 +96,7 @@ def write_embeddings(
     if claim.whole:
         return _summary(store, checkpoint, slot)
     mine = store.guarded(_while_claimed(version, claim))
+    _let_end(store)
     _clear(mine, slot, claim.live, report)
     # The slot is empty now, and was its own a moment ago. (A transaction that changes the schema can change no data, so
     # it cannot take the lock of a look.)
@@ -115,6 +117,21 @@ def write_embeddings(
 
 
 # --- the steps -----------------------------------------------------------------------------------------------
+
+PATIENCE_S: Final = 5.0
+"""How long statements that began before a slot is cleared are let end. Recommendations take milliseconds; who reads for
+longer, an export say, holds up no write-back."""
+_OPEN: Final = "SHOW TRANSACTIONS YIELD transactionId\nRETURN collect(transactionId) AS ids"
+
+
+def _let_end(store: GraphStore) -> None:
+    """Wait for what is open now, as long as :data:`PATIENCE_S`: a statement that looked up the model before the last
+    switch may still read the slot."""
+    until = time.monotonic() + PATIENCE_S
+    before = set(store.read(_OPEN)[0]["ids"])
+    while before and time.monotonic() < until:
+        time.sleep(0.02)
+        before &= set(store.read(_OPEN)[0]["ids"])
 
 
 def _check(checkpoint: Checkpoint) -> None:
