@@ -231,7 +231,8 @@ class ClauseReader:
 
 def _is_measure(text: str) -> bool:
     """Whether a clause states a measure of the thing itself."""
-    return any(found.end() == quantity.start for found in _STATES.finditer(text) for quantity in quantities(text))
+    stated = {found.end() for found in _STATES.finditer(text)}
+    return bool(stated) and any(quantity.start in stated for quantity in quantities(text))
 
 
 def word_votes(vocabulary: Vocabulary) -> dict[str, int]:

@@ -349,15 +349,14 @@ class RelationRules:
         self, text: str, cue: _Cue, start: int, limit: int, targets: Sequence[_Target], before: int = 0
     ) -> Iterator[_Said]:
         """What a cue says of the targets in ``[start, limit)``; it begins at ``before``, or heads a list further up."""
-        exceptions = list(_EXCEPTION.finditer(text))
+        targets = [target for target in targets if start <= target.start < limit]
+        exceptions = list(_EXCEPTION.finditer(text, start, limit)) if targets else []
         behind = _denied_behind(text, targets)
         unsure = _denied_behind(text, targets, _UNSURE_BEHIND)
         if cue.text.startswith(("support", "compatib")):
             behind |= _denied_behind(text, targets, _ENDED_BEHIND)
         first = True
         for target in targets:
-            if not start <= target.start < limit:
-                continue
             if target.close and not _CLOSE.fullmatch(text, start, target.start):
                 continue
             if not first and target.start not in behind | unsure and _SUBJECT.match(text, target.end):
