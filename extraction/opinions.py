@@ -14,6 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from extraction.assertion import (
+    denier,
+    is_denied,
+    is_excessive,
+    is_negated,
+    is_negated_before,
+    is_of_denied,
+    is_supposed,
+    is_unsurpassed,
+    is_wished,
+)
 from extraction.linking import Judge, Linker
 from extraction.mentions import Lexicon, Reason, word_set, words
 from extraction.normalise import aspect_key, singular
@@ -58,33 +69,10 @@ _NEUTRAL: Final = word_set(
 _VERBS_OF_DOING: Final = word_set(
     "clean clear smooth secure warm cool balance sharp full tough neat light quiet perfect time last free"
 )
-_WISHES: Final = frozenset({"could", "should", "would", "might"})
-_STATED_WITH_WOULD: Final = frozenset({"recommend", "buy", "purchase", "order", "love", "say", "give", "highly"})
 _LACK: Final = frozenset({"lack", "absence", "loss"})
 _ABSENCE: Final = frozenset(
     {"no", "without", "zero", "free", "eliminates", "eliminate", "eliminated", "removes", "reduces", "less"}
 )
-_DENYING: Final = (
-    *(("by", "no", "means"), ("in", "no", "way"), ("far", "from"), ("anything", "but"), ("less", "than")),
-    *(("nowhere", "near"), ("nothing",), ("not",), ("hardly",), ("scarcely",), ("never",)),
-)
-"""What denies a judgement right behind it: "far from a great screen", "nothing great about it"."""
-_BETWEEN: Final = frozenset({"a", "an", "the", "that", "so", "very", "really", "particularly", "especially", "all"})
-"""What may stand between these and the judgement."""
-_NOBODY: Final = frozenset({"nothing", "nobody", "none", "neither"})
-_SUPPOSES: Final = frozenset(
-    {
-        *("worry", "worried", "fear", "afraid", "expect", "hope", "hop", "want", "look", "search", "need", "promise"),
-        *("advertise", "claim", "suppose", "assume", "wonder", "doubt", "pretend"),
-    }
-)
-"""Lemmas of what is not stated by its clause, or by its object: "I was worried that", "they promise"."""
-_SEEKS: Final = frozenset({"look", "search", "hope", "wish", "ask"})
-"""Verbs that suppose what they are for: "look for a sturdy strap", but "worry about the flimsy strap"."""
-_SUPPOSEDLY: Final = frozenset({"supposedly", "allegedly", "hopefully", "so-called"})
-_CONDITIONS: Final = frozenset({"if", "unless", "whether"})
-_FINDS: Final = frozenset({"find", "ask", "imagine", "want", "wish", "get", "buy", "hope"})
-"""Verbs that praise what they cannot: "couldn't ask for a better strap"."""
 # "No problem with the sound": trouble is no aspect.
 _TROUBLE: Final = word_set(
     """
@@ -177,7 +165,7 @@ class OpinionRules:
                 noun = [tokens[i] for i in one.triplet.aspect]
                 judged = [tokens[i] for i in one.triplet.opinion]
                 positive = one.triplet.sentiment == "POS"
-                if one.triplet.sentiment == "NEU" or any(map(_supposed, judged)):
+                if one.triplet.sentiment == "NEU" or any(map(is_supposed, judged)):
                     continue
                 if positive and any(map(self._not_meant, judged)):
                     continue
@@ -201,17 +189,17 @@ class OpinionRules:
         """
         for token in doc:
             sentiment = self._sentiment(token)
-            too = _too(token)
+            too = is_excessive(token)
             if sentiment is None and not too:
                 continue
             for target, _ in _targets(token):
                 if target.pos_ in ("NOUN", "PROPN") and target is not token:
-                    turned = not _unsurpassed(token) and (_negated(token) or _denied(target) or _wished(token))
+                    turned = not is_unsurpassed(token) and (is_negated(token) or is_denied(target) or is_wished(token))
                     yield target, token, bool(sentiment) != turned and not (too and not turned)
 
     def _not_meant(self, token: Token) -> bool:
         """Whether a word that praises is denied or only wished for."""
-        return self._sentiment(token) is True and not _unsurpassed(token) and (_negated(token) or _wished(token))
+        return self._sentiment(token) is True and not is_unsurpassed(token) and (is_negated(token) or is_wished(token))
 
     def aspects(self, doc: Doc) -> list[tuple[int, int, str]]:
         """Places of a window that name an aspect: start, end and name."""
@@ -234,17 +222,17 @@ class OpinionRules:
                     used.add(span.start)
             else:
                 used.update(t.i for t in span)
-            if _supposed(span.root):
+            if is_supposed(span.root):
                 continue
             inside = any(t.lower_ in NEGATORS for t in span)
-            flipped = _negated_just_before(doc, span.start) or (
-                not inside and (_negated(span.root) or _of_denied(span.root))
+            flipped = is_negated_before(doc, span.start) or (
+                not inside and (is_negated(span.root) or is_of_denied(span.root))
             )
-            if any(map(_unsurpassed, span)):
+            if any(map(is_unsurpassed, span)):
                 positive = praise
-            elif _too(span.root) and len(span) == 1:
+            elif is_excessive(span.root) and len(span) == 1:
                 positive = flipped
-            elif praise and not flipped and _wished(span.root):
+            elif praise and not flipped and is_wished(span.root):
                 positive = False
             else:
                 positive = praise != flipped
@@ -253,17 +241,17 @@ class OpinionRules:
             if token.i in used or token.i in nouns:
                 continue
             sentiment = self._sentiment(token)
-            unsurpassed = _unsurpassed(token)
-            wished, too = _wished(token) and not unsurpassed, _too(token)
+            unsurpassed = is_unsurpassed(token)
+            wished, too = is_wished(token) and not unsurpassed, is_excessive(token)
             if sentiment is None and not too and not (wished and token.tag_ == "JJR") and not _may_judge(token):
                 continue
             if token.dep_ == "advmod" and token.head.pos_ == "VERB" and self._sentiment(token.head) is not None:
                 continue  # "easily damaged": the verb judges
-            if _supposed(token):
+            if is_supposed(token):
                 continue
             done = self._done(token, nouns)
             if done is not None and sentiment is not None and not wished:
-                positive = sentiment != ((_negated(token) and not unsurpassed) or too)
+                positive = sentiment != ((is_negated(token) and not unsurpassed) or too)
                 yield _opinion([token.head, token], done, token.head.text, positive, token.lower_, 0.75)
             for target, strength in _targets(token):
                 if target.lower_ in _TROUBLE or target.i in used:
@@ -272,7 +260,7 @@ class OpinionRules:
                 if known is None and not _may_be_aspect(target, itself):
                     continue
                 span, aspect_name = known or (doc[target.i : target.i + 1], None)
-                flipped = not unsurpassed and (_negated(token) or _denied(target))
+                flipped = not unsurpassed and (is_negated(token) or is_denied(target))
                 place = [*span, token]
                 strength *= 0.85 if aspect_name else 0.7
                 if wished:
@@ -308,12 +296,12 @@ class OpinionRules:
                 continue
             after = doc[span.end : span.end + 2].text.lstrip("- ").casefold()
             absent = (
-                _denied(root)
+                is_denied(root)
                 or after.startswith("free")
                 or any(t.lower_ in _ABSENCE for t in doc[max(sentence.start, span.start - 3) : span.start])
             )
             if absent:
-                yield _opinion([*span, *_denier(root)], name, span.text, True, span.text, 0.75)
+                yield _opinion([*span, *denier(root)], name, span.text, True, span.text, 0.75)
             elif not any(self._sentiment(t) is not None for t in (*root.children, root.head)):
                 yield _opinion([*span], name, span.text, False, span.text, 0.6)
 
@@ -329,7 +317,7 @@ class OpinionRules:
             elif (
                 root.dep_ == "dobj"
                 and any(c.lower_ in ("more", "better", "longer") for c in root.children)
-                and (head.lemma_ == "need" or (head.lemma_ in ("use", "want", "have") and _wished(head)))
+                and (head.lemma_ == "need" or (head.lemma_ in ("use", "want", "have") and is_wished(head)))
             ):
                 yield _opinion([*span, head], name, span.text, False, head.lower_, 0.75)
 
@@ -489,224 +477,7 @@ def _with_conjuncts(noun: Token, strength: float, *, only_bare: bool = False) ->
 
 def _of_defect(token: Token, target: Token, positive: bool) -> bool:
     """Whether a judged fault is praise: "low hum" and "no hum" are, "awful hum" and "nice hum" are not."""
-    return positive and (_denied(target) or token.dep_ != "amod")
-
-
-def _negated(token: Token) -> bool:
-    """Whether a judgement is denied: by itself, by its verb, or by "I don't think that …" above it."""
-    if _beyond_words(token):
-        return False
-    if _denied_right_before(token):
-        return True
-    current = token
-    for _ in range(6):
-        if any(_denies(c) for c in current.children):
-            return True
-        subjects = [c for c in current.children if c.dep_ == "nsubj"]
-        if any(c.lower_ in _NOBODY or any(g.lower_ == "neither" for g in c.children) for c in subjects):
-            return True
-        head = current.head
-        if head is current:
-            return False
-        if (
-            (current.dep_ in ("acomp", "attr", "oprd", "advmod", "xcomp") and head.pos_ in ("VERB", "AUX", "ADJ"))
-            or (
-                current.dep_ == "ccomp" and head.lemma_ in ("think", "believe", "feel", "say", "find", "expect", "call")
-            )
-            or _is_alternative(current)
-        ):
-            current = head
-        else:
-            return False
-    return False
-
-
-def _is_alternative(token: Token) -> bool:
-    """Whether a denial of what a word is joined to denies it as well: "not good, clear or warm"."""
-    head = token.head
-    if token.dep_ != "conj" or any(c.lower_ == "but" for c in head.children):
-        return False
-    if any(c.lower_ in ("or", "nor") for c in head.children):
-        return True
-    if any(c.dep_ in ("nsubj", "nsubjpass") for c in token.children):
-        return False
-    # The "or" stands before the last of them alone, each of which hangs on the one before it.
-    current: Token | None = token
-    while current is not None:
-        if any(c.dep_ == "cc" and c.lower_ in ("or", "nor") for c in current.children):
-            return True
-        current = next((c for c in current.children if c.dep_ == "conj"), None)
-    return False
-
-
-def _denied_right_before(token: Token) -> bool:
-    """Whether a judgement follows a word or phrase that denies it: "by no means a great screen"."""
-    doc, start = token.doc, token.sent.start
-    at = token.i
-    while at > start and doc[at - 1].lower_ in _BETWEEN:
-        at -= 1
-    before = tuple(t.lower_ for t in doc[max(start, at - 3) : at])
-    return any(before[-len(phrase) :] == phrase for phrase in _DENYING)
-
-
-def _beyond_words(token: Token) -> bool:
-    """Whether a verb is denied to say that it is too weak: "can't recommend it enough"."""
-    if token.pos_ != "VERB" or not any(c.dep_ == "aux" and c.lemma_ in ("can", "could", "ca") for c in token.children):
-        return False
-    return any(t.lower_ == "enough" and t.head.pos_ not in ("ADJ", "ADV") for t in token.subtree if t.i > token.i)
-
-
-def _unsurpassed(token: Token) -> bool:
-    """Whether a denial makes a judgement stronger: "never heard better sound", "couldn't find a worse screen"."""
-    if _beyond_words(token):
-        return True
-    if token.tag_ not in ("JJR", "RBR") and not any(c.lower_ == "more" and c.i < token.i for c in token.children):
-        return False
-    current = token
-    for _ in range(5):
-        children = list(current.children)
-        if any(c.lower_ == "never" or (c.dep_ == "nsubj" and c.lower_ in _NOBODY) for c in children):
-            return True
-        if any(c.dep_ == "expl" for c in children) and any(c.lower_ == "no" for c in token.head.children):
-            return True  # "there is no better strap"
-        if any(_denies(c) for c in children):
-            auxiliaries = [c for c in children if c.dep_ == "aux"]
-            perfect = any(c.lemma_ in ("have", "'ve") for c in auxiliaries)
-            return (perfect or (bool(auxiliaries) and current.lemma_ in _FINDS)) and current.lemma_ != "be"
-        if current.dep_ not in ("amod", "dobj", "pobj", "prep", "acomp", "advmod", "attr", "xcomp"):
-            return False
-        current = current.head
-    return False
-
-
-def _supposed(token: Token) -> bool:
-    """Whether a judgement is a condition, a fear, a hope or a promise, and not stated."""
-    current = token
-    for _ in range(10):
-        if any(_is_condition(c) or c.lower_ in _SUPPOSEDLY for c in current.children):
-            return True
-        head = current.head
-        if head == current or current.dep_ in ("advcl", "parataxis"):
-            return False
-        if current.dep_ == "conj":
-            # "I thought it would be flimsy, but it is sturdy" states the latter.
-            if any(c.lower_ == "but" for c in head.children) and _has_subject(current):
-                return False
-        elif _supposes(head, current, token):
-            return True
-        current = head
-    return False
-
-
-def _is_condition(token: Token) -> bool:
-    """Whether a word makes what it hangs on a condition, or what somebody merely calls it: "if", "so-called"."""
-    if token.dep_ == "mark" and token.lower_ in _CONDITIONS:
-        return token.i == 0 or token.nbor(-1).lower_ not in ("as", "even")
-    return token.lower_ == "called" and token.doc[max(0, token.i - 2) : token.i].text.casefold() == "so-"
-
-
-def _supposes(head: Token, part: Token, judged: Token) -> bool:
-    """Whether a word only supposes what its clause or its object says."""
-    lemma = head.lemma_.casefold()
-    if lemma == "think" and part.dep_ == "ccomp":
-        return any(c.dep_ == "aux" and c.lower_ in ("would", "might", "'d") for c in part.children) or any(
-            c.lower_ == "but" for c in head.children
-        )
-    if lemma not in _SUPPOSES or any(_denies(c) or c.lower_ == "no" for c in head.children):
-        return False
-    if lemma == "need" and part.dep_ == "ccomp":
-        return False
-    if part.dep_ == "prep":
-        return (lemma in _SEEKS and part.lower_ == "for") or (lemma == "advertise" and part.lower_ == "as")
-    if judged.tag_ == "JJR" and lemma == "hope":
-        return False  # a wish for more than there is
-    if lemma == "look":
-        return False
-    return part.dep_ in ("ccomp", "xcomp", "dobj", "nsubjpass", "oprd", "advcl") or (
-        part.dep_ == "acomp" and lemma == "advertise"
-    )
-
-
-def _has_subject(verb: Token) -> bool:
-    return any(c.dep_ in ("nsubj", "nsubjpass", "expl") for c in verb.children)
-
-
-def _denies(token: Token) -> bool:
-    if token.lower_ in ("less", "least") and token.dep_ == "advmod" and token.head.pos_ in ("ADJ", "ADV"):
-        return True  # "less comfortable", "least comfortable"
-    if token.lower_ in ("hardly", "scarcely", "never", "nowhere") or (
-        token.lower_ == "neither" and token.dep_ in ("preconj", "cc")
-    ):
-        return True
-    if token.dep_ != "neg" and token.lower_ not in ("not", "n't"):
-        return False
-    after = token.doc[token.i + 1].lower_ if token.i + 1 < len(token.doc) else ""
-    return after not in ("only", "just", "merely")
-
-
-def _negated_just_before(doc: Doc, index: int) -> bool:
-    """Whether a negator stands within three words before a phrase: "not at all easy to use"."""
-    for i in range(index - 1, max(-1, index - 4), -1):
-        if i and (doc[i - 1].lower_, doc[i].lower_) in (("anything", "but"), ("far", "from")):
-            return True
-        if doc[i].is_punct or doc[i].lower_ in ("but", "and"):
-            return False
-        if doc[i].lower_ in NEGATORS:
-            return _denies(doc[i]) or doc[i].lower_ not in ("not", "n't")
-    return False
-
-
-def _denied(noun: Token) -> bool:
-    """Whether a noun is said not to be there: "no hum", "without hum", "doesn't have hum"."""
-    if _denier(noun):
-        return True
-    head = noun.head
-    return noun.dep_ in ("dobj", "attr") and any(_denies(c) for c in head.children)
-
-
-def _of_denied(word: Token) -> bool:
-    """Whether a word describes what is not there: "no comfortable, sturdy or light strap"."""
-    while word.dep_ == "conj" and word.head.pos_ == "ADJ":
-        word = word.head
-    return word.dep_ == "amod" and _denied(word.head)
-
-
-def _denier(noun: Token) -> list[Token]:
-    """The word that denies a noun directly, as a list of none or one."""
-    for child in noun.children:
-        if child.lower_ in ("no", "zero") or (child.lower_ == "any" and child.dep_ == "det"):
-            return [child] if child.lower_ != "any" or any(_denies(c) for c in noun.head.children) else []
-        if child.i < noun.i and child.dep_ != "amod" and _denies(child):
-            return [child]  # "not a great screen"
-    if (
-        noun.dep_ == "pobj"
-        and noun.head.lower_ in ("without", "of")
-        and (noun.head.lower_ == "without" or noun.head.head.lower_ in ("free", "absence", "lack"))
-    ):
-        return [noun.head]
-    return []
-
-
-def _wished(token: Token) -> bool:
-    """Whether a judgement is wished for and not stated: "could be louder", "I wish it were better"."""
-    current = token
-    for _ in range(3):
-        if any(c.dep_ == "aux" and c.lower_ in _WISHES for c in current.children):
-            return current.lemma_ not in _STATED_WITH_WOULD
-        head = current.head
-        if head is current:
-            return False
-        if head.lemma_ in ("wish", "hope") and current.dep_ in ("ccomp", "xcomp"):
-            return True
-        if current.dep_ not in ("acomp", "attr", "oprd", "advmod", "amod", "dobj", "xcomp"):
-            return False
-        current = head
-    return False
-
-
-def _too(token: Token) -> bool:
-    """ "Too heavy", not "heavy too"."""
-    return any(c.lower_ in ("too", "overly") and c.i < token.i and c.dep_ == "advmod" for c in token.children)
+    return positive and (is_denied(target) or token.dep_ != "amod")
 
 
 def _may_judge(token: Token) -> bool:
@@ -740,7 +511,7 @@ def _stands_alone(token: Token, aspects: Mapping[int, object], itself: frozenset
 def _is_judgement(token: Token, form: str) -> bool:
     """Whether a word that has another common use judges here."""
     if form == "like":
-        return token.pos_ == "VERB" and not _wished(token)
+        return token.pos_ == "VERB" and not is_wished(token)
     if form == "well":
         return token.dep_ == "advmod" and token.head.pos_ in ("VERB", "ADJ")
     return token.dep_ in ("acomp", "amod")
