@@ -34,6 +34,8 @@ class Reason(StrEnum):
     """No attribute, aspect or relation of the vocabulary covers it."""
     LOW_CONFIDENCE = "low_confidence"
     """Below the threshold of its kind."""
+    NOT_OF_PRODUCT = "not_of_product"
+    """A review says it, but not of its product, or not as a fact: "my black guitar", "it was 2 inches too long"."""
     SELF_REFERENCE = "self_reference"
     """The product would point to itself."""
     UNKNOWN = "unknown"

@@ -38,6 +38,7 @@ from extraction.relations import RelationRules, bare_mentions, is_free, settle
 from extraction.rules import AttributeRules
 from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
 from extraction.shelves import ShelfRules
+from extraction.stated import is_stated
 from extraction.training import Heads
 from kg.graph import (
     Document,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
 NAME: Final = "shopgraph"
-CODE_VERSION: Final = "8"
+CODE_VERSION: Final = "9"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
 MIN_CONFIDENCE: Final = 0.5
@@ -76,7 +77,7 @@ MODEL_NUMBER: Final = "model number"
 MODEL_CONFIDENCE: Final = 0.75
 """Of a model number so read: that of an open value behind a label."""
 REVIEW_TRUST: Final = 0.8
-"""Factor on what a review says of compatibility: reviewers err more often than descriptions."""
+"""Factor on what a review says of compatibility and attributes: reviewers err more often than descriptions."""
 
 Clock = Callable[[], datetime]
 
@@ -262,6 +263,7 @@ class Extractor:
                         aspects=aspects,
                     ),
                 )
+                self._read_stated(draft, window, doc, title, named, foreign)
                 opinions = self._opinions.find(doc, 0, title=title)
                 for o in opinions:
                     if not is_free(foreign, o.start, o.end):
@@ -270,6 +272,36 @@ class Extractor:
                 own = [o for o in opinions if is_free(foreign, o.start, o.end)]
                 draft.reviews.append(_Review(window, doc, title, aspects, foreign, own))
         return draft
+
+    def _read_stated(
+        self,
+        draft: _Draft,
+        window: Window,
+        doc: Doc,
+        title: str,
+        named: Sequence[Mention],
+        foreign: Sequence[tuple[int, int]],
+    ) -> None:
+        """Attribute values that a review states of its own product."""
+        itself = frozenset(singular(w.text) for w in words(title_head(title))[-1:])
+
+        def is_own(attribute: str, start: int, end: int) -> bool:
+            names, purpose = self._attributes.names(attribute), self._attributes.is_purpose(attribute)
+            return is_free(foreign, start, end) and is_stated(
+                doc, start, end, itself=itself, names=names, purpose=purpose
+            )
+
+        found = self._attributes.find(
+            doc,
+            window.offset,
+            document=draft.document.id,
+            title=title,
+            is_title=False,
+            names=[_within(m, window) for m in named],
+            own=is_own,
+        )
+        draft.claims += [replace(c, confidence=c.confidence * REVIEW_TRUST) for c in found.claims]
+        draft.rejected += found.rejected
 
     def _others(self, named: Sequence[Mention], title: str, sku: str) -> list[Mention]:
         """What of the things that are named is neither the product itself nor its brand."""

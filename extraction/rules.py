@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -154,14 +154,17 @@ class AttributeRules:
         is_title: bool,
         names: Sequence[tuple[int, int]],
         questions: bool = False,
+        own: Callable[[str, int, int], bool] | None = None,
     ) -> Found:
-        """Attribute values that one window of a product's text states.
+        """Attribute values that one window of a text states.
 
         Args:
             offset: where ``doc`` begins in the document; claims carry offsets of the document.
             title: the product's title: it tells what a bare quantity measures.
             names: places in ``doc.text`` that are names of brands or products: "Blue" of Blue Microphones is no colour.
             questions: whether what is asked is what is looked for, and not what is stated: a customer's text.
+            own: whether the text says a value of this attribute, at this place, of the product itself; a description
+                always does. Not asked where a label does.
         """
         text = doc.text
         claims: list[Claim] = []
@@ -190,6 +193,8 @@ class AttributeRules:
             reason = Reason.AMBIGUOUS if attribute is None else self.objection(doc, start, end, questions=questions)
             if reason is None and not is_title and offered[attribute] > 1 and offers_versions(text, start):
                 reason = Reason.ALTERNATIVE
+            if reason is None and own is not None and attribute is not None and not own(attribute, start, end):
+                reason = Reason.NOT_OF_PRODUCT
             if reason is not None or attribute is None or value is None:
                 detail = f"{attribute or 'attribute'}: {text[start:end]}"
                 rejected.append(Rejected(reason or Reason.AMBIGUOUS, detail, document, start + offset, end + offset))
@@ -214,6 +219,15 @@ class AttributeRules:
     def attribute_named(self, name: str) -> str | None:
         """The attribute of the vocabulary with this name or synonym, whatever the case: "Color" is colour."""
         return self._label_of.get(name.casefold())
+
+    def names(self, attribute: str) -> frozenset[str]:
+        """The names of an attribute of the vocabulary, in lower case."""
+        known = self._attributes[attribute]
+        return frozenset(n.casefold() for n in (known.name, *known.synonyms))
+
+    def is_purpose(self, attribute: str) -> bool:
+        """Whether values of an attribute say what a product is for, so that they count behind certain words alone."""
+        return attribute in self._behind
 
     def claim(self, attribute: str, raw: str, start: int, confidence: float) -> Claim | None:
         """What a text states by ``raw`` at ``start`` when it is known to be a value of ``attribute``."""
