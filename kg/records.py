@@ -52,8 +52,15 @@ class ReviewRecord:
     rating: float | None = None
     title: str = ""
     at: datetime | None = None
+    rates: bool = False
+    """Whether its rating is an event as well, a ``rated`` that stands and goes with the review (Amazon's format)."""
     line: int | None = field(default=None, compare=False, repr=False)
     """Where it stands in its file, for messages; not part of what it says."""
+
+    @property
+    def rated(self) -> EventRecord:
+        """The event that the review is as well, where it ``rates``."""
+        return EventRecord(user=self.user, type="rated", sku=self.sku, at=self.at, value=self.rating)
 
 
 EVENT_TYPES: Final = (

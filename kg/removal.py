@@ -20,6 +20,7 @@ from kg import schema
 from kg.errors import InputError
 from kg.normalise import PATH_SEPARATOR
 from kg.provenance import retract_statements
+from kg.statements import INTEREST
 from kg.store import GraphStore, Row, Transaction
 from kg.streams import mark
 from kg.writer import Statement, batched, shelve_statement
@@ -91,6 +92,34 @@ OPTIONAL MATCH (p)<-[:MENTIONS]-(e:Evidence)
 WITH p, collect(DISTINCT review) AS reviews, collect(DISTINCT e) AS evidence
 FOREACH (x IN reviews + evidence | DETACH DELETE x)
 DETACH DELETE p
+"""
+# A review that is a rating as well is counted as if it had never been given: what stands is the latest of the others.
+_TAKE_RATINGS: Final = """
+UNWIND $keys AS key
+MATCH (v:Review {id: key})-[:ABOUT]->(p:Product), (v)<-[:WROTE]-(u:User)-[r:RATED]->(p)
+WHERE v.event IN r.events
+WITH u, r, collect(v.event) AS gone
+WITH u, r, [i IN range(0, size(r.events) - 1) WHERE NOT r.events[i] IN gone] AS kept
+WITH u, r, kept, [i IN kept WHERE r.times[i] >= 0 | r.times[i]] AS times,
+     reduce(
+       best = [-1, null], i IN kept |
+         CASE WHEN isNaN(r.values[i]) OR r.times[i] < best[0] THEN best ELSE [r.times[i], r.values[i]] END
+     )[1] AS rating
+SET u.waiting = $mark
+FOREACH (_ IN CASE WHEN size(kept) > 0 THEN [1] ELSE [] END |
+  SET r.count = size(kept),
+      r.rating = rating,
+      r.strength = $interest / 5 * coalesce(rating, 3.0),
+      r.at = CASE WHEN size(times) > 0 THEN datetime({epochSeconds: reduce(m = -1, t IN times |
+        CASE WHEN t > m THEN t ELSE m END)}) END,
+      r.first_at = CASE WHEN size(times) > 0 THEN datetime({epochSeconds: reduce(m = times[0], t IN times |
+        CASE WHEN t < m THEN t ELSE m END)}) END,
+      r.times = [i IN kept | r.times[i]],
+      r.values = [i IN kept | r.values[i]],
+      r.sessions = CASE WHEN any(i IN kept WHERE r.sessions[i] <> '') THEN [i IN kept | r.sessions[i]] END,
+      r.events = [i IN kept | r.events[i]]
+)
+FOREACH (_ IN CASE WHEN size(kept) = 0 THEN [1] ELSE [] END | DELETE r)
 """
 _LATEST: Final = """
 UNWIND $users AS id
@@ -207,7 +236,7 @@ def _remove_documents(store: GraphStore, ids: Sequence[str]) -> Removed:
 
 
 def _remove_reviews(store: GraphStore, ids: Sequence[str]) -> Removed:
-    keys = sorted(ids)
+    keys, piece = sorted(ids), mark(store.now())
 
     def work(tx: Transaction) -> Removed:
         tx.run(_LOCK_REVIEWED, keys=keys)
@@ -216,8 +245,10 @@ def _remove_reviews(store: GraphStore, ids: Sequence[str]) -> Removed:
         documents = [row["id"] for row in tx.run(_DOCUMENTS_OF_REVIEWS, keys=keys)]
         tx.run_all(
             [
+                (_TAKE_RATINGS, {"keys": keys, "mark": piece, "interest": INTEREST["rated"]}),
                 *_without_documents(documents),
                 (_DELETE_REVIEWS, {"keys": keys}),
+                (_LATEST, {"users": users}),
                 (_FORGET_USERS, {"users": users}),
             ],
         )

@@ -233,6 +233,11 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("rating", "FLOAT", "Stars, 1 to 5."),
             Property("title", "STRING", "Its headline."),
             Property("at", "ZONED DATETIME", "When it was written."),
+            Property(
+                "event",
+                "INTEGER",
+                "Identity of the `rated` event that the review is as well (Amazon's format), which goes with it.",
+            ),
         ),
     ),
     Label(

@@ -289,7 +289,9 @@ def review_statements(
     rows: list[dict[str, Any]] = []
     for r in reviews:
         review, user = NodeRef("Review", r.id), NodeRef("User", pseudonym(r.user))
-        nodes.append(Node("Review", r.id, {"rating": r.rating, "title": r.title or None, "at": r.at}))
+        # Of a rating without a time it cannot be said later which of several it was.
+        event = _event_id(r.rated, user.key, Counter()) if r.rates and r.at is not None else None
+        nodes.append(Node("Review", r.id, {"rating": r.rating, "title": r.title or None, "at": r.at, "event": event}))
         authors.append(Node("User", user.key))
         rows.append({"id": r.id, "user": user.key, "sku": r.sku})
         relationships.append(Relationship(user, "WROTE", review, schema.CATALOGUE))

@@ -6,7 +6,6 @@ values and ``text`` cleans prose; ``native`` and ``amazon`` make records of rows
 a file for evaluation.
 """
 
-from extraction.corpus.amazon import rating_of as amazon_rating
 from extraction.corpus.holdout import HoldoutSummary, split_last
 from extraction.corpus.readers import (
     Format,
@@ -28,7 +27,6 @@ __all__ = [
     "Kind",
     "Piece",
     "Rejects",
-    "amazon_rating",
     "clean_line",
     "clean_text",
     "is_same_file",

@@ -61,12 +61,8 @@ def review(row: Row) -> ReviewRecord:
         rating=rated.value,
         title=fields.title(row, "summary"),
         at=rated.at,
+        rates=True,
     )
-
-
-def rating_of(review: ReviewRecord) -> EventRecord:
-    """The ``rated`` that a review also is."""
-    return EventRecord(user=review.user, type="rated", sku=review.sku, at=review.at, value=review.rating)
 
 
 def _review_id(rated: EventRecord) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from extraction.corpus import (
-    amazon_rating,
     product_document,
     read_events,
     read_products,
@@ -85,9 +84,9 @@ def test_each_review_is_a_rating_and_a_review(tmp_path: Path) -> None:
 
     assert rated == EventRecord(user="R1", type="rated", sku="B1", at=AT, value=5.0)
     assert review_ == ReviewRecord(
-        id=review_.id, user="R1", sku="B1", text='Sounds "warm".', rating=5.0, title="Good", at=AT
+        id=review_.id, user="R1", sku="B1", text='Sounds "warm".', rating=5.0, title="Good", at=AT, rates=True
     )
-    assert rated == amazon_rating(review_)
+    assert rated == review_.rated
 
 
 def test_an_empty_text_is_a_reject_whose_rating_counts(tmp_path: Path) -> None:

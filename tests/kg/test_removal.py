@@ -63,6 +63,14 @@ EVENTS = (
 )
 
 
+RATING = ReviewRecord(id="r3", user="emil", sku="S1", text="Fine.", rating=2.0, at=NOON, rates=True)
+"""A review as Amazon's files have them, which is a rating as well."""
+AGAIN = replace(RATING, id="r4", rating=4.0, at=NOON + timedelta(hours=9))
+"""The same user's second thoughts."""
+ALONE = replace(RATING, id="r5", user="rita")
+"""Of somebody who did nothing else."""
+
+
 def load(
     store: GraphStore,
     products: tuple[ProductRecord, ...],
@@ -130,6 +138,28 @@ def test_what_is_removed_might_never_have_been_loaded(
     assert held(store) == wanted
     assert remove(store, kind, keys).found == 0
     assert held(store) == wanted
+
+
+@pytest.mark.parametrize("gone", [RATING, AGAIN, ALONE], ids=["the earlier", "the later", "all that the user did"])
+def test_a_rating_goes_with_the_review_that_it_is(store: GraphStore, gone: ReviewRecord) -> None:
+    def load_with(*rated: ReviewRecord) -> None:
+        load(store, (GUITAR, STRAP, TUNER), (PRAISE, *rated), (*EVENTS, *(r.rated for r in rated)))
+
+    ratings = (RATING, AGAIN, ALONE)
+    load_with(*(r for r in ratings if r != gone))
+    wanted = held(store)
+    empty(store)
+    load_with(*ratings)
+    assert remove(store, "reviews", [gone.id]).found == 1
+    assert held(store) == wanted
+    assert ("emil" in waiting_users(store)) is (gone.user == "emil")
+
+
+def test_a_review_that_is_no_rating_leaves_what_the_user_rated(store: GraphStore) -> None:
+    plain = replace(RATING, rates=False)
+    load(store, (GUITAR, STRAP, TUNER), (plain,), (plain.rated,))
+    remove(store, "reviews", [plain.id])
+    assert store.read("MATCH (:User {id: 'emil'})-[r:RATED]->() RETURN r.rating AS rating") == [{"rating": 2.0}]
 
 
 def test_a_document_takes_its_facts_along_but_not_what_another_text_says_too(store: GraphStore) -> None:
