@@ -193,8 +193,7 @@ class _Consuming:
                 place = Place()
             if place.bytes < low:
                 if place.lines:
-                    lost = {"partition": partition, "first": place.bytes, "last": low - 1}
-                    log.error("messages were deleted before they were read", topic=self._topic.name, **lost)
+                    self._tell_lost(partition, place.bytes, low - 1)
                 place = Place(low, place.lines)
             places[partition] = replace(place, head=identity)
             starts.append(TopicPartition(self._topic.name, partition, place.bytes))
@@ -203,11 +202,19 @@ class _Consuming:
         consumer.assign(starts)
         return True
 
+    def _tell_lost(self, partition: int, first: int, last: int) -> None:
+        name = self._topic.name
+        log.error(
+            "messages were deleted before they were read", topic=name, partition=partition, first=first, last=last
+        )
+
     def _take(self, consumer: Consumer, partition: int, messages: Sequence[Message]) -> None:
         """Load messages of a partition."""
         if min(map(_offset, messages)) < self._places[partition].bytes:
             # They were read; or the topic is another by now, of which nothing was. The look begins it anew, if so.
             self._look_at = min(self._look_at, self._looked + AGAIN_S)
+        if (lost := lost_before(consumer, self._topic, partition, self._places[partition], messages)) is not None:
+            self._tell_lost(partition, *lost)
         while waiting := [m for m in messages if _offset(m) >= self._places[partition].bytes]:
             place = self._places[partition]
             found = self._loader.next(
@@ -245,6 +252,26 @@ class _Consuming:
                 records.append((offset, found))
         end = Place(_offset(messages[-1]) + 1, start.lines + len(messages), start.head)
         return Piece(tuple(records), tuple(rejects), end)
+
+
+def lost_before(
+    consumer: Consumer, topic: Topic, partition: int, place: Place, messages: Sequence[Message]
+) -> tuple[int, int] | None:
+    """The first and last offset that retention deleted between the place and the first of these messages.
+
+    Where there is a gap the broker is asked: transactions and compaction leave gaps, too, in which nothing is lost.
+    """
+    from confluent_kafka import KafkaException, TopicPartition
+
+    first = min(map(_offset, messages))
+    if first <= place.bytes:
+        return None
+    try:
+        found = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=ANSWER_S)
+    except KafkaException:  # what came is loaded, though nobody can say what did not
+        return None
+    low = found[0] if found else 0
+    return (place.bytes, min(low, first) - 1) if low > place.bytes else None
 
 
 def _behind(consumer: Consumer, topic: Topic, partition: int, end: Place) -> int:

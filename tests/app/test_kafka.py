@@ -20,8 +20,9 @@ from structlog.testing import capture_logs
 from kg import localdb, streams
 from kg.app import jobs
 from kg.app import kafka as kafka_source
-from kg.app.kafka import Topic, follow_topic
+from kg.app.kafka import Topic, follow_topic, lost_before
 from kg.errors import InputError
+from kg.records import Place
 from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.following import following, leave_behind, users
@@ -31,7 +32,7 @@ from tests.faults.processes import context
 from tests.faults.stream import PATIENCE_S, different, plain, shop_with_model, stream_plan, wait
 
 pytest.importorskip("confluent_kafka", reason="the extra kafka is not installed")
-from confluent_kafka import KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 __all__ = ["served"]  # a fixture
@@ -274,6 +275,22 @@ def test_messages_that_were_deleted_unread_do_not_stop_it(
         deleted.result(PATIENCE_S)
     with consuming(store, topic, tmp_path):
         wait(lambda: users(store) == ["anna", "cleo"])
+
+
+def test_a_gap_is_a_loss_only_where_messages_were_deleted(topic: Topic, admin: AdminClient) -> None:
+    send(topic, [user("anna"), user("ben"), user("cleo")])
+    consumer = Consumer({"bootstrap.servers": topic.brokers, "group.id": "test", "log_level": 0})
+    try:
+        consumer.assign([TopicPartition(topic.name, 0, 2)])
+        (third,) = consumer.consume(1, PATIENCE_S)
+        # What compaction leaves looks like this: the place is before the message, and nothing was deleted.
+        assert lost_before(consumer, topic, 0, Place(0), [third]) is None
+        admin.delete_records([TopicPartition(topic.name, 0, 2)])[TopicPartition(topic.name, 0, 2)].result(PATIENCE_S)
+        assert lost_before(consumer, topic, 0, Place(0), [third]) == (0, 1)
+        assert lost_before(consumer, topic, 0, Place(1), [third]) == (1, 1)
+        assert lost_before(consumer, topic, 0, Place(2), [third]) is None
+    finally:
+        consumer.close()
 
 
 def test_a_broker_that_goes_away_is_waited_for(store: GraphStore, kafka: Broker, topic: Topic, tmp_path: Path) -> None:
