@@ -22,19 +22,23 @@ class Kin:
     Args:
         encode: texts to unit vectors; or ``None``: then no attribute is like another.
         kinds: what is known of values by the names of their attributes.
+        descriptions: sentences that say more of some attributes than their names do.
     """
 
     POWER: Final = 4
     """Cosines between any two names are 0.2 to 0.4: the fourth power leaves of that 0.01."""
 
-    def __init__(self, encode: Vectors | None, kinds: Kinds | None = None) -> None:
+    def __init__(
+        self, encode: Vectors | None, kinds: Kinds | None = None, descriptions: Mapping[str, str] | None = None
+    ) -> None:
         self._encode = encode
         self._kinds = kinds
+        self._descriptions = descriptions or {}
         self._seen: dict[str, NDArray[np.float32]] = {}
         self._sum: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 
     def vector(self, attribute: str) -> NDArray[np.float32]:
-        """Vector of an attribute's name."""
+        """Vector of an attribute's name, and of its description where it has one."""
         self.read([attribute])
         return self._seen[attribute]
 
@@ -46,7 +50,11 @@ class Kin:
         if self._encode is None:
             self._seen.update((a, np.zeros(1, dtype=np.float32)) for a in new)
             return
-        self._seen.update(zip(new, self._encode(new), strict=True))
+        self._seen.update(zip(new, self._encode([self._said(a) for a in new]), strict=True))
+
+    def _said(self, attribute: str) -> str:
+        said = self._descriptions.get(attribute)
+        return attribute if said is None else f"{attribute}: {said}"
 
     def prepare(self, texts: Iterable[Text]) -> None:
         """Get ready for questions about these texts: one pass of the encoder instead of one for each text."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -324,9 +324,19 @@ def _adapted(encoder: Encoder, recipe: Recipe) -> AdaptedEncoder:
     )
 
 
-def kin_of(encoder: Encoder, vocabulary: Vocabulary | None = None) -> Kin:
-    """What is known of attributes by their names."""
-    return Kin(encoder.encode, Kinds(vocabulary or load(), encoder.encode, language.lemma_index()))
+def kin_of(
+    encoder: Encoder, vocabulary: Vocabulary | None = None, descriptions: Mapping[str, str] | None = None
+) -> Kin:
+    """What is known of attributes by their names.
+
+    Args:
+        descriptions: of attributes that are not learned from texts; by default of those that the vocabulary wants asked
+            although nothing was marked with them.
+    """
+    known = vocabulary or load()
+    if descriptions is None:
+        descriptions = {a.name: a.description for a in known.attributes if a.ask}
+    return Kin(encoder.encode, Kinds(known, encoder.encode, language.lemma_index()), descriptions)
 
 
 def _sentence(row: dict[str, Any]) -> MarkedSentence:

@@ -193,8 +193,13 @@ def measure(
     vocabulary: Vocabulary,
     recipe: Recipe,
     progress: Callable[[str, int, int], None],
+    descriptions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Learn and ask, part by part; the figures of one line of the table."""
+    """Learn and ask, part by part; the figures of one line of the table.
+
+    Args:
+        descriptions: of attributes; what says more than its name of one that was never seen.
+    """
     recipe = VARIANTS[variant](recipe)
     count, all_asked, later = Count(), Count(), Count()
     sure: list[tuple[float, bool]] = []
@@ -203,7 +208,7 @@ def measure(
         started, busy = time.perf_counter(), time.process_time()
         model = ValueModel.train(
             split.training,
-            kin_of(encoder, vocabulary),
+            kin_of(encoder, vocabulary, _unlearned(split, descriptions or {})),
             None if variant in ("memory alone", *SIGNS_AWAY) else lambda r: _adapted(encoder, r),
             recipe=recipe,
             progress=progress,
@@ -244,6 +249,12 @@ def measure(
         "texts_per_second": round(texts / max(asking, 1e-9)),
         "texts": texts,
     }
+
+
+def _unlearned(split: Split, descriptions: Mapping[str, str]) -> dict[str, str]:
+    """The descriptions of attributes that a split does not learn: of others the texts say what they are."""
+    learned = {a for p in split.training for a in p.targets}
+    return {a: said for a, said in descriptions.items() if a not in learned}
 
 
 def _values(row: Mapping[str, Answer]) -> dict[str, str | None]:

@@ -169,7 +169,7 @@ def _attribute(at: _Place, name: str, body: object) -> Attribute:
         raise at.wrong(f"`kind` must be one of {', '.join(Kind)}, found {fields.get('kind')!r}") from error
     description = fields.get("description")
     if not isinstance(description, str) or not description.strip():
-        raise at.wrong("`description` must be a sentence: the encoder reads it")
+        raise at.wrong("`description` must be a sentence that says what the values are")
     if (kind is Kind.QUANTITY) != ("unit" in fields):
         raise at.wrong("a quantity needs a `unit`, and only a quantity may have one")
     if (kind is Kind.CHOICE) != ("values" in fields):

@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from extraction import corpus
 from extraction.benchmarks import MarkedSentence, Triplet, read_sentences
 from kg import intake, localdb, vocabulary
@@ -194,14 +196,26 @@ def _triplet_row(
 
 
 def extraction_values(
-    settings: Settings, data: Path, *, sets: Sequence[str], variants: Sequence[str], epochs: int | None, parts: int
+    settings: Settings,
+    data: Path,
+    *,
+    sets: Sequence[str],
+    variants: Sequence[str],
+    epochs: int | None,
+    parts: int,
+    descriptions: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The lines of the table of learned attribute values; see :mod:`extraction.valuebench`."""
+    """The lines of the table of learned attribute values; see :mod:`extraction.valuebench`.
+
+    Raises:
+        BenchmarkError: the file of descriptions is not one of names with a sentence each.
+    """
     from extraction import valuebench  # torch takes seconds to import
     from extraction.values import Recipe
 
     encoder = jobs.encoder_of(settings)
     known = vocabulary.load(settings.vocabulary)
+    described = None if descriptions is None else _descriptions(descriptions)
     recipe = Recipe(seed=settings.seed)
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
@@ -209,7 +223,17 @@ def extraction_values(
         yield valuebench.rules_alone(together, known)
         for variant in valuebench.variants(together, variants):
             with stage_bar() as progress:
-                yield valuebench.measure(together, variant, encoder, known, recipe, progress)
+                yield valuebench.measure(together, variant, encoder, known, recipe, progress, described)
+
+
+def _descriptions(path: Path) -> dict[str, str]:
+    try:
+        read = yaml.safe_load(path.read_bytes())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BenchmarkError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(read, dict) or not all(isinstance(x, str) for pair in read.items() for x in pair):
+        raise BenchmarkError(f"{path}: expected names of attributes, each with a sentence that describes it.")
+    return read
 
 
 def _products(count: int) -> Iterator[ProductRecord]:

@@ -105,6 +105,14 @@ def extraction_values(
     parts: Annotated[
         int, typer.Option(min=1, max=5, help="Of what was never seen: how many fifths are held out, each in turn.")
     ] = 5,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file, name to description: of attributes never seen, what the encoder reads beside the name.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """F1 of learned attribute values beside rules, memory alone and ablations; prints a JSON object a line."""
     from extraction.valuebench import RULES, SETS, VARIANTS
@@ -114,7 +122,13 @@ def extraction_values(
         if unknown := sorted(set(given or ()) - set(known)):
             raise KGError(f"{', '.join(unknown)}: expected one of {', '.join(known)}.")
     rows = measured.extraction_values(
-        Settings.load(), data, sets=sets or SETS, variants=variants or tuple(VARIANTS), epochs=epochs, parts=parts
+        Settings.load(),
+        data,
+        sets=sets or SETS,
+        variants=variants or tuple(VARIANTS),
+        epochs=epochs,
+        parts=parts,
+        descriptions=descriptions,
     )
     for row in rows:
         show(row, True)
