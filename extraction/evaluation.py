@@ -250,6 +250,17 @@ def calibration_error(answers: Iterable[tuple[float, bool]], bins: int = 10) -> 
     return sum(gaps) / total if total else 0.0
 
 
+def calibration_error_by_chance(probabilities: Sequence[float], *, draws: int = 200, seed: int = 0) -> float:
+    """What :func:`calibration_error` would be on average were every probability right: few answers are never quite so.
+
+    Consistency resampling (Bröcker and Smith 2007, "Increasing the reliability of reliability diagrams"): each answer
+    is drawn to be right with its own probability, again and again.
+    """
+    rng = random.Random(seed)
+    errors = [calibration_error((p, rng.random() < p) for p in probabilities) for _ in range(draws)]
+    return sum(errors) / draws
+
+
 def triplet_calibration_errors(
     gold: Mapping[str, Sequence[MarkedSentence]], read: Mapping[str, Sequence[Sequence[ReadTriplet]]]
 ) -> tuple[float, float]:

@@ -45,6 +45,8 @@ _LABELLED: Final = 0.97
 _OPEN: Final = 0.75
 _IN_TITLE: Final = 0.8
 _IN_PROSE: Final = 0.7
+_PURPOSE: Final = 0.7
+"""Of what a title says a thing is for: it likes to name more than one purpose."""
 _SHARED: Final = 0.2
 """Taken away where another attribute has the word as well."""
 _NAMED_BESIDE: Final = 0.8
@@ -295,7 +297,8 @@ class AttributeRules:
             if self._is_of_another(attribute, span, text, is_title=is_title):
                 yield span.start_char, span.end_char, attribute, None, 0.0
                 continue
-            confidence = (_IN_TITLE if is_title else _IN_PROSE) - (_SHARED if len(readings) > 1 and not named else 0.0)
+            confidence = (_PURPOSE if self.is_purpose(attribute) else _IN_TITLE) if is_title else _IN_PROSE
+            confidence -= _SHARED if len(readings) > 1 and not named else 0.0
             end = span.start_char + len(span.text.rstrip("."))
             yield span.start_char, end, attribute, _Value(value), confidence
 

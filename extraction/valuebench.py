@@ -30,7 +30,7 @@ from extraction.adapters import AdaptedEncoder
 from extraction.beliefs import Answer
 from extraction.benchmarks import MarkedProduct, read_products
 from extraction.encoder import Encoder
-from extraction.evaluation import Count, calibration_error, score_values
+from extraction.evaluation import Count, calibration_error, calibration_error_by_chance, score_values
 from extraction.mentions import Claim, Lexicon
 from extraction.rules import AttributeRules
 from extraction.training import kin_of
@@ -244,6 +244,7 @@ def measure(
         "f1_all_attributes": round(100 * all_asked.f1, 1),
         "f1_after_corrections": round(100 * later.f1, 1) if later != Count() else None,
         "calibration_error": round(calibration_error(sure), 3),
+        "calibration_error_by_chance": round(calibration_error_by_chance([p for p, _ in sure]), 3),
         "training_seconds": round(training),
         "training_processor_seconds": round(processor),
         "texts_per_second": round(texts / max(asking, 1e-9)),
@@ -304,5 +305,6 @@ def rules_alone(parts: Sequence[Split], vocabulary: Vocabulary) -> dict[str, Any
         "f1": round(100 * count.f1, 1),
         "answers": len(sure),
         "calibration_error": round(calibration_error(sure), 3),
+        "calibration_error_by_chance": round(calibration_error_by_chance([p for p, _ in sure]), 3),
         "texts": len(test),
     }

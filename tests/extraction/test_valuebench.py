@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from extraction.encoder import Encoder
-from extraction.evaluation import calibration_error
+from extraction.evaluation import calibration_error, calibration_error_by_chance
 from extraction.valuebench import (
     SETS,
     SIGNS_AWAY,
@@ -124,3 +125,11 @@ def test_calibration_error_is_the_distance_from_how_often_answers_are_right(
     answers: list[tuple[float, bool]], error: float
 ) -> None:
     assert calibration_error(answers) == pytest.approx(error)
+
+
+def test_few_answers_err_by_chance_and_many_hardly() -> None:
+    few, many = (calibration_error_by_chance([0.75] * n) for n in (20, 5000))
+    # Of one bin the error is the mean distance of a share from its probability, √(2 p (1 - p) / (π n)).
+    assert few == pytest.approx(math.sqrt(2 * 0.75 * 0.25 / (math.pi * 20)), rel=0.2)
+    assert many < 0.01
+    assert calibration_error_by_chance([1.0, 0.0]) == calibration_error_by_chance([]) == 0.0
