@@ -133,8 +133,10 @@ _SPELLINGS = "|".join(
 )
 _WORDY = "|".join(re.escape(s) for s in sorted(_BY_SPELLING, key=len, reverse=True) if s.isalpha() and len(s) > 3)
 _MARKS = "|".join(re.escape(s) for s in _BY_SPELLING if not (s[0].isalpha() or s[0] == "°") and s != "Ω")
-_UNIT = rf"(?:[ \u00a0]?-?(?P<word>{_SPELLINGS}|Ω)(?![A-Za-z0-9])|(?P<mark>{_MARKS})(?!\w))"
-_GAP = r"(?:[ ]?(?:\"|”|'|in\.?|cm|mm)?[ ]?[x×X*][ ]?)"
+_FEET = r"['’](?=\d{1,2}(?:\.\d{1,2})?[\"”])"
+"""A foot mark with its inches right behind it: 6'2"."""
+_UNIT = rf"(?:[ \u00a0]?-?(?P<word>{_SPELLINGS}|Ω)(?![A-Za-z0-9])|(?P<mark>(?:{_MARKS})(?!\w)|{_FEET}))"
+_GAP = r"(?:[ ]?(?:\"|”|'|in\.?|inch(?:es)?|cm|mm)?(?:[ ]?[x×X*][ ]?|[ ]by[ ]))"
 _QUANTITY = re.compile(
     rf"(?<![\w.,/$€£])(?<![A-Za-z\d]-)(?P<sign>[-−](?=\d))?(?P<number>{_VALUE})"
     rf"(?:{_GAP}(?P<second>{_VALUE}))?(?:{_GAP}(?P<third>{_VALUE}))?"

@@ -368,6 +368,8 @@ class AttributeRules:
             return (name, _NAMED_BESIDE) if own else (None, 0.0)
         if (held and _HELD.search(left)) or (quantity.unit.dimension == "power" and _REPLACED.search(left)):
             return None, 0.0
+        if quantity.more:  # several sides are no length of a strap
+            return self._bare(same)
         # "2 m cable", "67 mm filters": the word behind a quantity tells like a word of the title.
         beside = set(map(singular, _LETTERS.findall(right.casefold())[:1]))
         for name in same:
@@ -380,10 +382,11 @@ class AttributeRules:
                 unit = self._units[name]
                 if attribute.least is None or convert(quantity.number, quantity.unit, unit) >= attribute.least:
                     return name, _HINTED
-        for name in same:
-            if self._attributes[name].bare:
-                return name, _BARE
-        return None, 0.0
+        return self._bare(same)
+
+    def _bare(self, same: Sequence[str]) -> tuple[str | None, float]:
+        """Which of some attributes a quantity is a value of where no word tells, and how sure that is."""
+        return next(((n, _BARE) for n in same if self._attributes[n].bare), (None, 0.0))
 
     def _counts(self, text: str) -> Iterator[tuple[int, int, str | None, _Value | None, float]]:
         for count in counts(text):

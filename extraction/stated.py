@@ -32,12 +32,8 @@ _EXTENTS: Final = frozenset({"long", "wide", "tall", "high", "deep", "thick", "h
 _DEGREES: Final = frozenset({"very", "so", "really", "quite", "pretty", "more", "less", "too", "extremely", "how"})
 """What goes with a judgement and with no value."""
 _CONDITIONS: Final = frozenset({"when", "if", "unless", "until", "while"})
-_BEHIND: Final = re.compile(
-    r"(?: inches| in\.?| cm| mm|\")?\s?(?:by|x|×)\s?\d"
-    r"|[\s\w.\"”]{0,8}\s(?:too|short(?:er)?|longer|wider|larger|bigger)\b",
-    re.IGNORECASE,
-)
-"""Behind a quantity, what makes it no measure of the product: another side ("12 inches by 14"), a difference."""
+_DIFFERENCE: Final = re.compile(r"[\s\w.\"”]{0,8}\s(?:too|short(?:er)?|longer|wider|larger|bigger)\b", re.IGNORECASE)
+"""Behind a quantity, what makes it no measure of the product but a distance from another one's."""
 _SUBJECT: Final = ("nsubj", "nsubjpass")
 
 
@@ -57,7 +53,7 @@ def is_stated(
     value = current = span.root
     if any(c.dep_ == "advmod" and c.lower_ in _DEGREES for c in value.children):
         return False  # "a very transparent sound"
-    if _BEHIND.match(doc.text, end):
+    if _DIFFERENCE.match(doc.text, end):
         return False
     prepositions: list[Token] = []
     for _ in range(_MAX_STEPS):

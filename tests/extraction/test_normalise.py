@@ -92,6 +92,10 @@ def test_quantities_are_found_with_their_units(text: str, expected: list[tuple[s
         ("50 min", "h", "0.8333 h", 0.8333),
         ("10 x 20 x 5 cm", "cm", "10 x 20 x 5 cm", None),
         ('16" x 14"', "cm", "40.64 x 35.56 cm", None),
+        ("16 inches by 14 inches", "cm", "40.64 x 35.56 cm", None),
+        ("2 by 4 by 8 in.", "cm", "5.08 x 10.16 x 20.32 cm", None),
+        ("6'2\" tall", "in", "74 in", 74.0),
+        ("raised by 10 cm", "cm", "10 cm", 10.0),
         ("2 years", "month", "24 month", 24.0),
     ],
 )

@@ -24,6 +24,7 @@ def values(read_review: Read, text: str, sku: str) -> set[str]:
         ("This is a nice leather strap.", "material=leather"),
         ("I love that it is leather.", "material=leather"),
         ("The strap is 2 inches wide.", "width=5.08 cm"),
+        ("The strap is 12 inches by 14 inches.", "size=30.48 x 35.56 cm"),
         ("It weighs just over 3 pounds.", "weight=1361 g"),
         ("The colour is black.", "colour=black"),
         ("The colour of this strap is dark brown.", "colour=brown"),
@@ -67,7 +68,6 @@ def test_a_review_states_values_of_its_product(read_review: Read, text: str, val
         "I went hiking with it.",
         "The strap that I returned is leather.",
         "The Ashdown S-200 is red.",
-        "The cloth is 12 inches by 14.",
     ],
 )  # fmt: skip
 def test_what_a_review_says_of_other_things_is_no_value_of_its_product(read_review: Read, text: str) -> None:
