@@ -25,7 +25,7 @@ def make(store: GraphStore, count: int, title: str, price: float, brand: str, ne
         near: cosines of the first and the last product's vector and that of the text; those between lie between.
     """
     cosines = [near[0] + (near[1] - near[0]) * n / count for n in range(count)]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "sku": f"{title} {n:04}",
             "title": f"{title} {n}",
@@ -57,9 +57,9 @@ def plain(store: GraphStore) -> list[str]:
 
     Whatever looks at some of the whole shop, or at the first thousand of the brand, sees none of them.
     """
-    lamps = make(store, 20, "Plain lamp", 16.0, "small", (0.6, 0.5))
     make(store, 1_100, "Walnut lamp", 12.0, "grand", (0.99, 0.8))
     make(store, 500, "Walnut lamp, large", 900.0, "grand", (0.95, 0.7))
+    lamps = make(store, 20, "Plain lamp", 16.0, "small", (0.6, 0.5))
     make(store, 1_400, "Oak chair", 20.0, "small", (0.1, 0.0))
     return lamps
 
