@@ -155,8 +155,8 @@ UNION
   ])
   LET on = size(best) = way.most AND (filtered OR passing < way.most)
            AND (linked OR 4 * passing < way.most OR passing < $limit)
-  CALL (way, best, passing, on, shelves) {
-    CALL (way, best, passing, on) {
+  CALL (way, best, passing, on, linked, shelves) {
+    CALL (way, best, passing, on, linked) {
       WHEN NOT on THEN {
         UNWIND best AS p
         RETURN p
@@ -166,7 +166,7 @@ UNION
         RETURN p
       }
       // The nearest are searched anew, which takes the longer the more there are to be.
-      WHEN passing >= 10 THEN {
+      WHEN passing >= 10 AND NOT linked THEN {
         MATCH (p:Product)
           SEARCH p IN (VECTOR INDEX product_text FOR $vector LIMIT 2000)
         RETURN p
