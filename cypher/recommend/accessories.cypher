@@ -4,15 +4,23 @@
 //   3, and one that the live model expects beside it up to 1; the part behind the integer is the statement's confidence
 //   or the learned weight as a share of the strongest. Nothing inactive or out of stock, neither variants of the
 //   product nor substitutes for it, and nothing that is said not to fit it, its brand or its shelf, unless what is
-//   surer, or said of the two products, says that it does. A reason names the relation and, where a text says so, the
-//   fact whose evidence product/why shows.
+//   surer, or said of the two products, says that it does. With a user, nothing that this user bought or rated (unless
+//   it is consumed) or regrets (returned, disliked, hid, or rated below 3). A reason names the relation and, where a
+//   text says so, the fact whose evidence product/why shows.
 // param sku: STRING -- the product's sku
+// param user: STRING = null -- the user's id, if known
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"sku": "G1", "limit": 3}
 // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
 
 CYPHER 25
 MATCH (this:Product {sku: $sku})
+// What the user has, or does not want; what is consumed is bought again.
+CALL () {
+  MATCH (:User {id: $user})-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(h:Product)
+  WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(h.consumable, false) OR did.rating < 3.0
+  RETURN collect(DISTINCT h) AS known
+}
 CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
 OPTIONAL MATCH (live:ModelVersion {id: version})
 // What is said not to fit: products, brands and shelves. What is said of the two products outweighs what is said of a
@@ -59,6 +67,7 @@ UNION ALL
   RETURN one.product AS p, 'SIMILAR_TO' AS term, one.weight / strongest AS part, null AS fact
 }
 FILTER p <> this AND p.active AND coalesce(p.stock, 1) > 0 AND part > 0.0
+FILTER NOT p IN known
 // Another colour of the product, or what takes its place, does not go with it.
 FILTER NOT EXISTS { (this)-[:VARIANT_OF|SUBSTITUTE_FOR]-(p) }
 FILTER NOT p IN misfits AND (size(misfits) = 0 OR NOT EXISTS {

@@ -2,14 +2,22 @@
 // description: What stands beside a product: the nearest by the live model's vectors, by the text's vectors, by learned
 //   and by explicit relations. The score adds the cosine of the models' vectors, the learned weight as a share of the
 //   strongest, and the strength of each explicit relation. While no model is live, text and explicit relations remain.
-//   A reason is a term of the sum and what it adds.
+//   Nothing inactive or out of stock. With a user, nothing that this user bought or rated (unless it is consumed) or
+//   regrets (returned, disliked, hid, or rated below 3). A reason is a term of the sum and what it adds.
 // param sku: STRING -- the product's sku
+// param user: STRING = null -- the user's id, if known
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"sku": "S1", "limit": 3}
 // returns: sku STRING, title STRING, score FLOAT, reasons LIST<MAP>
 
 CYPHER 25
 MATCH (this:Product {sku: $sku})
+// What the user has, or does not want; what is consumed is bought again.
+CALL () {
+  MATCH (:User {id: $user})-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(h:Product)
+  WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(h.consumable, false) OR did.rating < 3.0
+  RETURN collect(DISTINCT h) AS known
+}
 CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
 OPTIONAL MATCH (live:ModelVersion {id: version})
 CALL (this, live) {
@@ -36,7 +44,9 @@ UNION ALL
     WHEN live.slot = 'blue' AND this.embedding_blue IS NOT NULL THEN {
       MATCH (p:Product)
         SEARCH p IN (
-          VECTOR INDEX product_embedding_blue FOR this.embedding_blue WHERE p.active = true LIMIT $limit + 50
+          VECTOR INDEX product_embedding_blue FOR this.embedding_blue
+          WHERE p.active = true
+          LIMIT $limit + CASE WHEN $user IS NULL THEN 50 ELSE 250 END
         )
         SCORE AS similarity
       RETURN p, similarity
@@ -44,7 +54,9 @@ UNION ALL
     WHEN live.slot = 'green' AND this.embedding_green IS NOT NULL THEN {
       MATCH (p:Product)
         SEARCH p IN (
-          VECTOR INDEX product_embedding_green FOR this.embedding_green WHERE p.active = true LIMIT $limit + 50
+          VECTOR INDEX product_embedding_green FOR this.embedding_green
+          WHERE p.active = true
+          LIMIT $limit + CASE WHEN $user IS NULL THEN 50 ELSE 250 END
         )
         SCORE AS similarity
       RETURN p, similarity
@@ -57,7 +69,10 @@ UNION ALL
   CALL (this) {
     WHEN this.text_embedding IS NOT NULL THEN {
       MATCH (p:Product)
-        SEARCH p IN (VECTOR INDEX product_text FOR this.text_embedding LIMIT $limit + 50)
+        SEARCH p IN (
+          VECTOR INDEX product_text FOR this.text_embedding
+          LIMIT $limit + CASE WHEN $user IS NULL THEN 50 ELSE 250 END
+        )
         SCORE AS similarity
       RETURN p, similarity
     }
@@ -65,6 +80,7 @@ UNION ALL
   RETURN p, 'TEXT' AS term, 2.0 * similarity - 1.0 AS part
 }
 FILTER p <> this AND p.active AND coalesce(p.stock, 1) > 0 AND part > 0.0
+FILTER NOT p IN known
 WITH p, sum(part) AS score, collect({term: term, part: part}) AS parts
 ORDER BY score DESC, p.sku
 LIMIT $limit

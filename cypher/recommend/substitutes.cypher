@@ -2,16 +2,24 @@
 // description: Substitutes, for a product that is out of stock or too dear. Stated substitutes and variants count 1
 //   each; products of the same deepest shelf count by what they share with it: half the share of its attribute values
 //   that they have, and half the cosine of the texts. Things looked at together add a quarter. Accessories of the
-//   product are none, and neither is what is inactive or out of stock. Columns say what a buyer compares first: the
-//   difference in price, null between currencies, and the attribute values that differ.
+//   product are none, and neither is what is inactive or out of stock; with a user, nor is what this user bought or
+//   rated (unless it is consumed) or regrets (returned, disliked, hid, or rated below 3). Columns say what a buyer
+//   compares first: the difference in price, null between currencies, and the attribute values that differ.
 // param sku: STRING -- the product's sku
 // param max_price: FLOAT = null -- dearest price
+// param user: STRING = null -- the user's id, if known
 // param limit: INTEGER = 10 -- most rows to return
 // example: {"sku": "G1", "limit": 3}
 // returns: sku STRING, title STRING, score FLOAT, price_difference FLOAT, differs LIST<STRING>, reasons LIST<MAP>
 
 CYPHER 25
 MATCH (this:Product {sku: $sku})
+// What the user has, or does not want; what is consumed is bought again.
+CALL () {
+  MATCH (:User {id: $user})-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(h:Product)
+  WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(h.consumable, false) OR did.rating < 3.0
+  RETURN collect(DISTINCT h) AS known
+}
 CALL (this) {
   MATCH (this)-[r:SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
   RETURN p, type(r) AS term, max(coalesce(r.confidence, 1.0)) AS part
@@ -40,6 +48,7 @@ UNION ALL
   RETURN p, one.term AS term, one.part AS part
 }
 FILTER p <> this AND p.active AND coalesce(p.stock, 1) > 0 AND part > 0.0
+FILTER NOT p IN known
 FILTER $max_price IS NULL OR p.price <= $max_price
 FILTER NOT EXISTS { (p)-[:ACCESSORY_OF]-(this) }
 WITH this, p, term, part

@@ -1,11 +1,12 @@
 // title: Products for a search
 // description: What a customer typed, answered by words, meaning and the graph together. Candidates come from the
-//   full-text indexes, from the vector index when a vector is given, and from the shelf, brand or attribute that
-//   narrows the search. The score adds the cosine of the vectors and the share of the words that a product has, each
-//   word weighed by its inverse document frequency (Spärck Jones 1972): a word counts whole in the part of the title
-//   that names the thing, half in the rest of the title, the brand or the sku, a quarter in description, attributes and
-//   shelves. Nothing inactive or out of stock. A reason names a term of the sum and what it adds. `kg search` corrects
-//   the spelling and makes the vector; misspelt words without it are looked for by likeness.
+//   full-text indexes and, when a vector is given, from the vector index, which are read on while what they find does
+//   not pass the filters; where no more than a thousand products pass, all are candidates. The score adds the cosine of
+//   the vectors and the share of the words that a product has, each word weighed by its inverse document frequency
+//   (Spärck Jones 1972): a word counts whole in the part of the title that names the thing, half in the rest of the
+//   title, the brand or the sku, a quarter in description, attributes and shelves. Nothing inactive or out of stock. A
+//   reason names a term of the sum and what it adds. `kg search` corrects the spelling and makes the vector; misspelt
+//   words without it are looked for by likeness.
 // param text: STRING -- what was typed
 // param vector: LIST<FLOAT> = null -- the encoder's vector of the text, of unit length; null: words alone
 // param category: STRING = null -- path of a category, its sub-categories included
@@ -55,18 +56,11 @@ CALL (plain) {
                 WHEN spaced THEN stem + '*'
                 ELSE stem
               END
-    CALL (spaced, ask) {
-      WHEN spaced OR size(ask) > 1 THEN {
-        MATCH (p:Product)
-          SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 1000)
-        RETURN count(p) AS n
-      }
-      ELSE {
-        // Single characters stand in the other index.
-        MATCH (p:Product)
-          SEARCH p IN (FULLTEXT INDEX product_fulltext FOR ask LIMIT 1000)
-        RETURN count(p) AS n
-      }
+    // Single characters stand in the other index.
+    LET index = CASE WHEN spaced OR size(ask) > 1 THEN 'product_words' ELSE 'product_fulltext' END
+    CALL (index, ask) {
+      CALL db.index.fulltext.queryNodes(index, ask, {limit: 1000}) YIELD node
+      RETURN count(node) AS n
     }
     RETURN ask, n
   }
@@ -82,81 +76,119 @@ CALL (plain) {
   }) AS terms
 }
 LET total = reduce(t = 0.0, term IN terms | t + term.weight)
-CALL (terms) {
-  WHEN $skus IS NOT NULL THEN {
-    UNWIND $skus AS sku
-    MATCH (p:Product {sku: sku})
-    RETURN DISTINCT p, 1 AS kept
-  }
-  ELSE {
-    CALL (terms) {
-      WHEN size(terms) > 0 THEN {
-        LET ask = reduce(t = '', term IN terms | t + ' ' + term.ask)
-        MATCH (p:Product)
-          SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 200)
-        RETURN p
-      UNION
-        // The stemmer of Lucene knows endings that this text does not.
-        LET ask = reduce(t = '', term IN terms | t + ' ' + replace(btrim(term.begins, ' '), '/', ' '))
-        MATCH (p:Product)
-          SEARCH p IN (FULLTEXT INDEX product_fulltext FOR ask LIMIT 200)
-        RETURN p
-      }
-    }
-    RETURN p, 0 AS kept
-  UNION
-    CALL (terms) {
-      LET ask = reduce(t = '', term IN terms | t + coalesce(' ' + term.like, ''))
-      CALL (ask) {
-        WHEN ask <> '' THEN {
-          MATCH (p:Product)
-            SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 50)
-          RETURN p
-        }
-      }
+CALL () {
+  MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(shelf:Category)
+  RETURN collect(DISTINCT shelf) AS shelves
+}
+// What passes the filters, entered by one of them and counted as far as it matters.
+CALL (shelves) {
+  CALL (shelves) {
+    WHEN $skus IS NOT NULL THEN {
+      UNWIND $skus AS sku
+      MATCH (p:Product {sku: sku})
       RETURN p
     }
-    RETURN p, 1 AS kept
-  UNION
-    CALL () {
-      WHEN $vector IS NOT NULL THEN {
+    WHEN size($attributes) > 0 THEN {
+      MATCH (:AttributeValue {key: $attributes[0]})<-[:HAS_ATTRIBUTE]-(p:Product)
+      RETURN p
+    }
+    WHEN $brand IS NOT NULL THEN {
+      MATCH (:Brand {key: $brand})<-[:MADE_BY]-(p:Product)
+      RETURN p
+    }
+    WHEN $category IS NOT NULL THEN {
+      UNWIND shelves AS shelf
+      MATCH (shelf)<-[:IN_CATEGORY]-(p:Product)
+      RETURN p
+    }
+    WHEN $min_price IS NOT NULL OR $max_price IS NOT NULL THEN {
+      MATCH (p:Product)
+      WHERE coalesce($min_price, -1.0e300) <= p.price <= coalesce($max_price, 1.0e300)
+      RETURN p
+    }
+  }
+  FILTER p.active AND coalesce(p.stock, 1) > 0
+  FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+  FILTER $brand IS NULL OR EXISTS { (p)-[:MADE_BY]->(:Brand {key: $brand}) }
+  FILTER $category IS NULL OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+  FILTER all(key IN $attributes WHERE EXISTS { (p)-[:HAS_ATTRIBUTE]->(:AttributeValue {key: key}) })
+  WITH DISTINCT p
+  LIMIT CASE WHEN $skus IS NULL THEN 1001 ELSE size($skus) + 1 END
+  RETURN collect(p) AS within
+}
+LET linked = $brand IS NOT NULL OR $category IS NOT NULL OR size($attributes) > 0
+LET filtered = linked OR $min_price IS NOT NULL OR $max_price IS NOT NULL
+LET whole = $skus IS NOT NULL OR filtered AND size(within) <= 1000
+CALL (terms, shelves, within, whole, linked, filtered) {
+  // Where no more than a thousand products pass, all are candidates; of more, some, for words that are only the name of
+  // a brand, a shelf or a value.
+  UNWIND CASE WHEN whole THEN within WHEN linked THEN within[..200] ELSE [] END AS p
+  RETURN p, CASE WHEN $skus IS NULL THEN 0 ELSE 1 END AS kept
+UNION
+  // The best of each index; the stemmer of product_fulltext knows endings that this text does not.
+  UNWIND [
+    {by: 'product_words', kept: 0, most: 200, ask: reduce(t = '', term IN terms | t + ' ' + term.ask)},
+    {by: 'product_fulltext', kept: 0, most: 200, ask: reduce(
+      t = '', term IN terms | t + ' ' + replace(btrim(term.begins, ' '), '/', ' ')
+    )},
+    {by: 'product_words', kept: 1, most: 50, ask: reduce(t = '', term IN terms | t + coalesce(' ' + term.like, ''))},
+    {by: 'product_text', kept: 0, most: 200, ask: CASE WHEN $vector IS NULL THEN '' ELSE 'the vector' END}
+  ] AS way
+  FILTER way.ask <> '' AND $skus IS NULL AND (NOT whole OR way.kept = 1)
+  CALL (way) {
+    WHEN way.by = 'product_text' THEN {
+      MATCH (p:Product)
+        SEARCH p IN (VECTOR INDEX product_text FOR $vector LIMIT 200)
+      RETURN collect(p) AS best
+    }
+    ELSE {
+      CALL db.index.fulltext.queryNodes(way.by, way.ask, {limit: way.most}) YIELD node AS p
+      RETURN collect(p) AS best
+    }
+  }
+  // Where too few of these pass, or their neighbours must be seen to know, the index is read on, lazily, until enough
+  // are found: what passes is found however many that do not pass are better.
+  LET passing = size([
+    p IN best
+    WHERE p.active AND coalesce(p.stock, 1) > 0
+      AND ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+  ])
+  LET on = size(best) = way.most AND (filtered OR passing < way.most)
+           AND (linked OR 4 * passing < way.most OR passing < $limit)
+  CALL (way, best, passing, on, linked, shelves) {
+    CALL (way, best, passing, on, linked) {
+      WHEN NOT on THEN {
+        UNWIND best AS p
+        RETURN p
+      }
+      WHEN way.by <> 'product_text' THEN {
+        CALL db.index.fulltext.queryNodes(way.by, way.ask, {limit: 100000}) YIELD node AS p
+        RETURN p
+      }
+      // The nearest are searched anew, which takes the longer the more there are to be.
+      WHEN passing >= 10 AND NOT linked THEN {
         MATCH (p:Product)
-          SEARCH p IN (VECTOR INDEX product_text FOR $vector LIMIT 200)
+          SEARCH p IN (VECTOR INDEX product_text FOR $vector LIMIT 2000)
+        RETURN p
+      }
+      ELSE {
+        // The most that Neo4j gives.
+        MATCH (p:Product)
+          SEARCH p IN (VECTOR INDEX product_text FOR $vector LIMIT 10000)
         RETURN p
       }
     }
-    RETURN p, 0 AS kept
-  UNION
-    // So that a narrow filter leaves more than what happens to be among the best of the whole shop.
-    CALL () {
-      WHEN size($attributes) > 0 THEN {
-        MATCH (:AttributeValue {key: $attributes[0]})<-[:HAS_ATTRIBUTE]-(p:Product)
-        RETURN DISTINCT p
-        LIMIT 1000
-      }
-      WHEN $brand IS NOT NULL THEN {
-        MATCH (:Brand {key: $brand})<-[:MADE_BY]-(p:Product)
-        RETURN DISTINCT p
-        LIMIT 1000
-      }
-      WHEN $category IS NOT NULL THEN {
-        MATCH (:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-        RETURN DISTINCT p
-        LIMIT 1000
-      }
-    }
-    RETURN p, 0 AS kept
+    FILTER p.active AND coalesce(p.stock, 1) > 0
+    FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+    FILTER $brand IS NULL OR EXISTS { (p)-[:MADE_BY]->(:Brand {key: $brand}) }
+    FILTER $category IS NULL OR EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+    FILTER all(key IN $attributes WHERE EXISTS { (p)-[:HAS_ATTRIBUTE]->(:AttributeValue {key: key}) })
+    RETURN p
+    LIMIT CASE WHEN $limit > 200 THEN $limit ELSE 200 END
   }
+  RETURN p, way.kept AS kept
 }
 WITH p, max(kept) AS kept, terms, total
-FILTER p.active AND coalesce(p.stock, 1) > 0
-FILTER all(key IN $attributes WHERE EXISTS { (p)-[:HAS_ATTRIBUTE]->(:AttributeValue {key: key}) })
-FILTER $brand IS NULL OR EXISTS { (p)-[:MADE_BY]->(:Brand {key: $brand}) }
-FILTER $category IS NULL OR EXISTS {
-  (p)-[:IN_CATEGORY]->(:Category)-[:SUBCATEGORY_OF]->{0,10}(:Category {path: $category})
-}
-FILTER $min_price IS NULL OR p.price >= $min_price
-FILTER $max_price IS NULL OR p.price <= $max_price
 // Where each word stands. What names the thing ends where a title goes on to say what it comes with or is for.
 LET head = ' ' + replace(split(toLower(p.title), [',', ' (', ' with ', ' for ', ' in '])[0], '-', ' ')
 LET title = reduce(

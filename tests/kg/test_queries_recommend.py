@@ -488,6 +488,7 @@ CREATE (eve)-[did:$(row[1]) {count: 1, strength: CASE WHEN row[1] IN ['BOUGHT', 
                              rating: row[2]}]->(p)
 """
 FOR_EVE: dict[str, dict[str, Any]] = {
+    "accessories": {"user": "eve", "sku": "guitar"},
     "because_you": {"user": "eve"},
     "bundle": {"user": "eve", "sku": "guitar"},
     "cart": {"user": "eve", "skus": ["guitar"]},
@@ -501,6 +502,8 @@ FOR_EVE: dict[str, dict[str, Any]] = {
     "for_users": {"users": ["eve"]},
     "new_market": {"user": "eve", "category": "Market"},
     "next_item": {"user": "eve", "items": ["guitar"]},
+    "similar_products": {"user": "eve", "sku": "guitar"},
+    "substitutes": {"user": "eve", "sku": "lute"},
 }
 """Queries that know the user, and how they are asked."""
 FOR_ANYONE: dict[str, dict[str, Any]] = {
@@ -508,7 +511,7 @@ FOR_ANYONE: dict[str, dict[str, Any]] = {
     "similar_products": {"sku": "guitar"},
     "substitutes": {"sku": "lute"},
 }
-"""Queries that do not: they keep the rules of the shop alone."""
+"""Queries that may be asked without a user: then they keep the rules of the shop alone."""
 
 
 @pytest.fixture

@@ -55,6 +55,28 @@ def test_what_is_made_for_the_brand_or_the_shelf_goes_with_its_products(shop: Gr
     assert scores(answer(shop, "recommend/accessories", sku="G2")) == [("T1", 2.6), ("S2", 1.5)]
 
 
+def test_what_a_user_has_or_does_not_want_does_not_stand_beside_a_product(trained: GraphStore) -> None:
+    # ben has the tuner, and anna the strap; strings are bought again, until somebody hides them.
+    trained.write(
+        "MATCH (ben:User {id: 'ben'}), (s:Product {sku: 'S2'}), (a:Product {sku: 'G1'}), (b:Product {sku: 'G2'}) "
+        "CREATE (ben)-[:BOUGHT {count: 1}]->(s), (:User {id: 'dora'})-[:HIDDEN]->(s), (a)-[:VIEWED_WITH]->(b)"
+    )
+
+    def beside(name: str, **given: Any) -> list[str]:
+        return [row["sku"] for row in answer(trained, f"recommend/{name}", sku="G1", **given)]
+
+    assert beside("accessories") == beside("accessories", user="nobody") == ["S1", "T1", "S2"]
+    assert beside("accessories", user="ben") == ["S1", "S2"]
+    assert beside("accessories", user="anna") == ["T1", "S2"]
+    assert beside("accessories", user="dora") == ["S1", "T1"]
+    assert beside("similar_products") == ["T1", "G2", "S2", "S1"]
+    assert beside("similar_products", user="ben") == ["G2", "S2", "S1"]
+    assert beside("similar_products", user="dora") == ["T1", "G2", "S1"]
+    assert beside("substitutes") == beside("substitutes", user="ben") == ["G2"]
+    trained.write("MATCH (u:User {id: 'ben'}), (p:Product {sku: 'G2'}) CREATE (u)-[:RETURNED]->(p)")
+    assert beside("substitutes", user="ben") == []
+
+
 def test_a_variant_and_what_is_sold_out_are_no_accessories(shop: GraphStore) -> None:
     shop.write(
         "MATCH (g:Product {sku: 'G2'}), (s:Product {sku: 'S2'}), (t:Product {sku: 'T1'}) SET s.stock = 0 "
