@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from extraction.mentions import Claim, Found, Lexicon, Reason
+from extraction.mentions import Claim, Found, Lexicon, Reason, word_set
 from extraction.normalise import (
     Quantity,
     Unit,
@@ -88,6 +88,15 @@ _OF_A_PART: Final = re.compile(
     r"gross|strap|handle|lining|cable|cord|chain|heel|inner|case|lid|blade|shaft|sleeve|shipment|recommended)[ -]\Z",
     re.IGNORECASE,
 )
+_QUALIFIER: Final = re.compile(r"(?<![\w'’-])(?P<word>[^\W\d_]+)[ -]\Z")
+_OF_THE_WHOLE: Final = word_set(
+    """
+    the its a an this these of and or with in is has at by to from product item article unit overall total outer outside
+    external exterior approximate approximately approx net assembled actual full whole finished open opened standing
+    flat garment size dimensions specifications specs details features color colour material
+    """
+)
+"""Words before the name of a measure that make it no measure of a part."""
 _LIMIT: Final = re.compile(r"[ -](?:limit|capacity|rating|range)\b", re.IGNORECASE)
 # The letters beside an extent that name its side: "30 cm (L) x 20 cm (W)".
 _SIDE: Final = re.compile(r"\s?\(?(?P<side>[LWHD])\)?(?![\w-])")
@@ -258,7 +267,9 @@ class AttributeRules:
             attribute = self._attributes[self._label_of[match["label"].casefold()]]
             raw = match["value"].rstrip(" .?")
             start = match.start("value")
-            if _is_of_a_part(text, match.start("label"), title):
+            if _is_of_a_part(text, match.start("label"), title) or (
+                attribute.kind is Kind.QUANTITY and _is_qualified(text, match.start("label"), title)
+            ):
                 yield start, start + len(raw), attribute.name, None, 0.0
                 continue
             if attribute.kind is Kind.QUANTITY:
@@ -459,6 +470,15 @@ def _is_of_a_part(text: str, start: int, title: str) -> bool:
     strap are its own."""
     part = _OF_A_PART.search(text, max(0, start - 20), start)
     return part is not None and re.search(rf"\b{re.escape(part['part'])}s?\b", title, re.IGNORECASE) is None
+
+
+def _is_qualified(text: str, start: int, title: str) -> bool:
+    """Whether the name of a measure at ``start`` is that of something of which the title does not speak: "Neck width"."""
+    before = _QUALIFIER.search(text, max(0, start - 20), start)
+    if before is None:
+        return False
+    word = before["word"].casefold()
+    return word not in _OF_THE_WHOLE and re.search(rf"\b{re.escape(word)}s?\b", title, re.IGNORECASE) is None
 
 
 def _is_open_value(raw: str) -> bool:

@@ -236,6 +236,8 @@ def test_what_a_text_denies_or_says_of_other_things_is_none_of_it(
         # The label of a part, of the box, of what it may bear; the strap of a strap is the product.
         ("Lumo chair", "Max. weight: 120 kg", set()),
         ("Lumo chair", "Weight: 2 kg\nPackage weight: 3 kg", {"weight=2000 g"}),
+        ("Ashdown guitar", "Neck width: 43 mm, overall length: 1 m", {"length=100 cm"}),
+        ("Lumo desk", "Desk width: 120 cm\nBack width: 40 cm", {"width=120 cm"}),
         ("Lumo bag", "Strap length: 120 cm", set()),
         ("Lumo strap", "Strap length: 120 cm", {"length=120 cm"}),
         ("Lumo bag", "Lining material: silk\nItem weight: 2 kg", {"weight=2000 g"}),
