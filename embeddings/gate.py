@@ -23,9 +23,10 @@ import scipy.sparse as sp
 import torch
 
 from embeddings import finetuning
-from embeddings.choosing import Choice, similar_to
+from embeddings.choosing import Choice
 from embeddings.evaluation import mean_by, targets_of, validation_values
 from embeddings.export import NodeIndex, export_subgraph, shop_with_supplied
+from embeddings.mixture import similar_to
 from embeddings.network import Fit, Report, threads_for, vectors_of
 from embeddings.registry import Checkpoint
 from embeddings.ridge import following_weights, ridge_weights
