@@ -341,9 +341,9 @@ def _panel(
     n = fold.train.n_products
     popular = popularity(fold.train)
     everybodys = np.argpartition(-popular, min(_POOL, n) - 1)[:_POOL]
-    written = {"ridge": weights / ridge.unit, "next": positive(following) / unit, **shop.side}
+    written = {"ridge": (weights / ridge.unit).tocsr(), "next": (positive(following) / unit).tocsr(), **shop.side}
     if mixture is None:
-        written = {name: prune(w.tocsr(), settings.outgoing) for name, w in written.items()}
+        written = {name: prune(w, settings.outgoing) for name, w in written.items()}
     else:
         similar, onward = similar_to(shop, fold.train, weights, following, mixture, 0.0, settings.outgoing)
         kept = (similar + onward).sign()
