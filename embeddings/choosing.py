@@ -1,7 +1,8 @@
 """What a training chooses, on splits of the graph: the mixture, the ridge's penalty, how the network is trained.
 
-Each split takes the last product of some users away (:mod:`embeddings.shop`). Choosing on several guards against
-luck: on small data any single one is won by accident.
+Each split takes the last product, or the last few, of some users away (:mod:`embeddings.shop`). Choosing on several
+guards against luck: on small data any single one is won by accident. Where there is one split, that both kinds of users
+count guards against what is good at one thing only.
 """
 
 from __future__ import annotations
@@ -19,10 +20,8 @@ import torch
 from embeddings import newcomers
 from embeddings.baselines import Ranker
 from embeddings.evaluation import fit_baselines, metrics, rank_all, targets_of
-from embeddings.mixture import Mixture, Ridge, choose_mixture, followings_of, ridges_of
+from embeddings.mixture import Mixture, Ridge, choose_mixture, followings_of, ridges_of, similar_to
 from embeddings.network import Network, Report, choose_network, cosines
-from embeddings.newcomers import lifted
-from embeddings.relations import combine, prune_together
 from embeddings.ridge import ridge_weights
 from embeddings.scoring import Scorer, no_weights, popularity
 from embeddings.settings import TrainSettings
@@ -99,37 +98,13 @@ def choose(
     clock.lap("relations, validation")
     network = choose_network(shop, folds, settings, device, seed, report, logs, large)
     clock.lap("network, validation")
-    ridge, mixture, _ = choose_mixture(folds, shop, ridges, followings, network, settings.recency, report, seed)
+    ridge, mixture, _ = choose_mixture(folds, shop, ridges, followings, network, settings, report, seed)
     clock.lap("mixture")
     lift, lifts = _lift(folds, shop, ridge, mixture, settings, rng) if folds else (newcomers.DEFAULT, {})
     clock.lap("newcomers")
     compared = _compare(folds, shop, ridge, followings, network, mixture, lift, settings, rng) if folds else {}
     clock.lap("baselines, validation")
     return Choice(ridge.penalty, mixture, lift, network, ridge.features, lifts, compared)
-
-
-def similar_to(
-    shop: Shop,
-    x: Interactions,
-    weights: sp.csr_matrix,
-    following: sp.csr_matrix,
-    mixture: Mixture,
-    lift: float,
-    most: int,
-) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """``weight`` and ``next`` of SIMILAR_TO, each ``[n_products, n_products]``, at most ``most`` entries a row.
-
-    Args:
-        weights: the ridge's.
-        following: the sequence's.
-    """
-    parts = {"ridge": combine({"ridge": weights}, mixture.factors)}
-    if shop.side:
-        met = np.asarray(x.matrix().sum(axis=0)).ravel()
-        parts["side"] = lifted(combine(shop.side, mixture.factors), met, lift)
-    similar = combine(parts, dict.fromkeys(parts, 1.0))
-    onward = combine({"next": following, "ridge": weights}, mixture.sequence)
-    return prune_together(similar, onward, mixture.weights.next, most)
 
 
 def _lift(

@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 
 from embeddings import finetuning
-from embeddings.choosing import Choice, similar_to
+from embeddings.choosing import Choice
 from embeddings.content import Content, placed, unit_rows
 from embeddings.export import NodeIndex
 from embeddings.features import Features
@@ -39,6 +39,7 @@ from embeddings.finetuning import met_by
 from embeddings.gcn import normalised_adjacency
 from embeddings.livewrite import Known, LiveChange, Relations, Seen, changes, write_change
 from embeddings.mirror import Mirror, Renewed
+from embeddings.mixture import similar_to
 from embeddings.network import threads_for
 from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, live

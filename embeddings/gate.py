@@ -23,9 +23,10 @@ import scipy.sparse as sp
 import torch
 
 from embeddings import finetuning
-from embeddings.choosing import Choice, similar_to
-from embeddings.evaluation import validation_values
+from embeddings.choosing import Choice
+from embeddings.evaluation import mean_by, targets_of, validation_values
 from embeddings.export import NodeIndex, export_subgraph, shop_with_supplied
+from embeddings.mixture import similar_to
 from embeddings.network import Fit, Report, threads_for, vectors_of
 from embeddings.registry import Checkpoint
 from embeddings.ridge import following_weights, ridge_weights
@@ -190,10 +191,9 @@ def artefact_values(checkpoint: Checkpoint, shop: Shop, folds: Sequence[Holdout]
     scorer = Scorer(*theirs, similar, shop.related, popular, checkpoint.weights, following)
     values = []
     for fold in folds:
-        value = validation_values(scorer.ranker(fold.train), fold).astype(np.float64)
-        order = np.lexsort([fold.products, fold.users])
-        known = known_users[fold.users[order]] & known_products[fold.products[order]]
-        values.append(np.where(known, value, np.nan))
+        targets = targets_of(fold.users, fold.products)
+        known = known_users[targets.users] & (mean_by(targets.owner, known_products[targets.products]) == 1.0)
+        values.append(np.where(known, validation_values(scorer.ranker(fold.train), fold), np.nan))
     return np.concatenate(values)
 
 

@@ -5,6 +5,10 @@ sum, so that trying one costs an addition. The search begins with a mixture that
 has proved itself elsewhere and leaves it, one weight at a time, only for a gain
 that exceeds its own standard error over the users (Breiman et al. 1984, §3.4.3).
 
+What is weighed is what the graph gets: positive relations alone, and of each
+product the strongest of their sum (:func:`similar_to`). A mixture and a penalty
+that were chosen with the whole weights would be chosen by what nobody is served.
+
 On small data the greatest gain is mostly luck, and a rule that takes it gives
 another mixture for each seed. So the search is done for several draws of the
 users with replacement, and the mean of what they choose is taken (bagging, which
@@ -22,13 +26,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from embeddings.baselines import Ranker
-from embeddings.evaluation import validation_values
+from embeddings.evaluation import gains, mean_by, targets_of, validation_values
 from embeddings.network import Network, Report
+from embeddings.newcomers import lifted
+from embeddings.relations import combine, positive, prune_together
 from embeddings.ridge import EXACT_PRODUCTS, following_weights, ridge_weights
-from embeddings.scoring import ScoreWeights, history, popularity, recent
+from embeddings.scoring import ScoreWeights, history, popularity, prune, recent
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop
-from embeddings.split import Holdout
+from embeddings.split import Holdout, Interactions
 
 FACTORS: Final = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights tried for each part beside the ridge weights, in units of a product's strongest ridge weight."""
@@ -66,6 +72,7 @@ class Ridge:
     unit: float
     """Strongest outgoing weight of a product, on average: the scale against which other parts are weighed."""
     weights: tuple[sp.csr_matrix, ...]
+    """Positive ones: the graph gets no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +103,22 @@ def ridges_of(folds: Sequence[Holdout], shop: Shop, settings: TrainSettings, rep
         report("Relations, validation", number, len(tried))
         features = shop.features_times(strength)
         by_fold = zip(*(ridge_weights(fold.train.matrix(), of, features=features) for fold in folds), strict=True)
-        for penalty, weights in zip(of, by_fold, strict=True):
-            half_life = _half_life(folds, weights, settings.half_lives if timed else settings.half_lives[:1])
+        for penalty, whole in zip(of, by_fold, strict=True):
+            weights = tuple(positive(w) for w in whole)
+            half_life = _half_life(folds, weights, settings) if timed else settings.half_lives[0]
             out.append(Ridge(penalty, strength, half_life, unit_of(weights), weights))
     return tuple(out)
 
 
-def _half_life(folds: Sequence[Holdout], weights: Sequence[sp.csr_matrix], tried: Sequence[float]) -> float:
+def _half_life(folds: Sequence[Holdout], weights: Sequence[sp.csr_matrix], settings: TrainSettings) -> float:
     """The first, unless another is surely better: with weights alone, since they are what it is for."""
+    served = [prune(w, settings.outgoing) for w in weights]
     best: tuple[float, np.ndarray] | None = None
-    for half_life in tried:
+    for half_life in settings.half_lives:
         values = np.concatenate(
             [
                 validation_values(through(history(fold.train, half_life), w), fold)
-                for fold, w in zip(folds, weights, strict=True)
+                for fold, w in zip(folds, served, strict=True)
             ]
         )
         if best is None or _surely_better(values, best[1]):
@@ -129,6 +138,30 @@ def followings_of(folds: Sequence[Holdout], settings: TrainSettings) -> tuple[sp
     return tuple(following_weights(fold.train, settings.recency, settings.next_penalty) for fold in folds)
 
 
+def similar_to(
+    shop: Shop,
+    x: Interactions,
+    weights: sp.csr_matrix,
+    following: sp.csr_matrix,
+    mixture: Mixture,
+    lift: float,
+    most: int,
+) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """``weight`` and ``next`` of SIMILAR_TO, each ``[n_products, n_products]``, at most ``most`` entries a row.
+
+    Args:
+        weights: the ridge's.
+        following: the sequence's.
+    """
+    parts = {"ridge": combine({"ridge": weights}, mixture.factors)}
+    if shop.side:
+        met = np.asarray(x.matrix().sum(axis=0)).ravel()
+        parts["side"] = lifted(combine(shop.side, mixture.factors), met, lift)
+    similar = combine(parts, dict.fromkeys(parts, 1.0))
+    onward = combine({"next": following, "ridge": weights}, mixture.sequence)
+    return prune_together(similar, onward, mixture.weights.next, most)
+
+
 def through(past: sp.csr_matrix, weights: sp.csr_matrix) -> Ranker:
     """The history through item–item weights."""
     return lambda rows: np.asarray((past[rows] @ weights).todense(), dtype=np.float32)
@@ -143,11 +176,14 @@ def choose_mixture(
     ridges: Sequence[Ridge],
     followings: Sequence[sp.csr_matrix],
     network: Network,
-    recency: float,
+    settings: TrainSettings,
     report: Report,
     seed: int,
 ) -> tuple[Ridge, Mixture, np.ndarray]:
     """The ridge whose best mixture is surely better than the others', and with it the mean mixture of several draws.
+
+    Of each part the search sees the strongest relations. What it finds is then compared, and the mean of the draws
+    chosen, by those relations alone that the graph would get with it: the strongest of the sum.
 
     Returns:
         The ridge, the mixture, and hit@10 + 2 · NDCG@10 of each user of each split with it.
@@ -158,24 +194,30 @@ def choose_mixture(
     unit = unit_of(followings) if followings else _DEFAULT_UNIT
     default = {n: DEFAULT.get(n, DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
     if not folds:
-        return ridges[0], _mixture(default, ridges[0], unit, recency), np.empty(0)
+        return ridges[0], _mixture(default, ridges[0], unit, settings.recency), np.empty(0)
 
-    def panels_of(ridge: Ridge) -> list[_Panel]:
+    def panels_of(ridge: Ridge, chosen: Mapping[str, float] | None = None) -> list[_Panel]:
+        mixture = None if chosen is None else _mixture(chosen, ridge, unit, settings.recency)
         by_fold = zip(folds, ridge.weights, followings, network.vectors, strict=True)
-        return [_panel(f, shop, w, (next_ / unit).tocsr(), v, ridge, recency) for f, w, next_, v in by_fold]
+        return [_panel(f, shop, w, next_, v, ridge, unit, names, mixture, settings) for f, w, next_, v in by_fold]
 
-    best: tuple[np.ndarray, Ridge] | None = None
+    # The strongest of the ridge weights alone are the same, whatever the mixture.
+    summed = bool(shop.side) or "next" in names
+    best: tuple[np.ndarray, Ridge, dict[str, float]] | None = None
     for number, ridge in enumerate(ridges):
         report("Mixture", number, len(ridges) + 1)
-        values, _ = _search(panels_of(ridge), names, default)
+        values, chosen = _search(panels_of(ridge), names, default)
+        if summed:
+            values = _values(panels_of(ridge, chosen), chosen)
         if best is None or _surely_better(values, best[0]):
-            best = (values, ridge)
+            best = (values, ridge, chosen)
     assert best is not None  # there is at least one ridge
     report("Mixture", len(ridges), len(ridges) + 1)
     # Made again: in a large catalogue the panels of one ridge are as much as may be in memory.
-    ridge, panels = best[1], panels_of(best[1])
+    _, ridge, chosen = best
+    panels = panels_of(ridge, chosen)
     chosen = _bagged(panels, names, default, np.random.default_rng(seed))
-    return ridge, _mixture(chosen, ridge, unit, recency), _values(panels, chosen)
+    return ridge, _mixture(chosen, ridge, unit, settings.recency), _values(panels, chosen)
 
 
 def _bagged(
@@ -256,17 +298,18 @@ class _Panel:
     parts: Mapping[str, np.ndarray]
     """float32 ``[m, c]`` each, in units of the ridge's."""
     own: Mapping[str, np.ndarray]
-    """The same for each user's target, ``[m, 1]``."""
+    """The same for each target, ``[t, 1]``."""
+    owner: np.ndarray
+    """Row of each target's user, ``[t]``, ascending."""
     hidden: np.ndarray
-    """bool ``[m, c]``: known products, doubles and the target itself, which are not ranked against it."""
+    """bool ``[m, c]``: known products, doubles and the user's targets, which are not ranked against a target."""
 
     def values(self, mixed: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Each user's hit@10 + 2 · NDCG@10, ``[m]``."""
-        better = ((mixed > own) & ~self.hidden).sum(1)
-        equal = ((mixed == own) & ~self.hidden).sum(1)
-        ranks = better + equal / 2.0
-        hit = ranks < 10
-        return hit + 2.0 * np.where(hit, 1.0 / np.log2(ranks + 2.0), 0.0)
+        """Each user's hit@10 + 2 · NDCG@10, ``[m]``, as :func:`embeddings.evaluation.validation_values` has it."""
+        shown = ~self.hidden[self.owner]
+        others = mixed[self.owner]
+        better, equal = ((compared(others, own) & shown).sum(1) for compared in (np.greater, np.equal))
+        return mean_by(self.owner, gains(better + equal / 2.0))
 
 
 def _panel(
@@ -276,54 +319,77 @@ def _panel(
     following: sp.csr_matrix,
     vectors: tuple[np.ndarray, np.ndarray],
     ridge: Ridge,
-    recency: float,
+    unit: float,
+    names: Sequence[str],
+    mixture: Mixture | None,
+    settings: TrainSettings,
 ) -> _Panel:
+    """The scores through what the graph would get.
+
+    Args:
+        weights: the ridge's, positive.
+        following: the sequence's.
+        unit: by which these are divided.
+        names: of the parts, but for the ridge's.
+        mixture: it decides which relations are the strongest; without it each part keeps its own.
+    """
+    targets = targets_of(fold.users, fold.products)
     interest = history(fold.train, ridge.half_life_days)
-    latest = recent(fold.train, recency, interest)[fold.users]
-    past = interest[fold.users]
+    latest = recent(fold.train, settings.recency, interest)[targets.users]
+    past = interest[targets.users]
     users, products = vectors
     n = fold.train.n_products
     popular = popularity(fold.train)
-    through_past = {
-        "ridge": (weights / ridge.unit).tocsr(),
-        **shop.side,
-        **{f"type:{t}": r for t, r in shop.related.items()},
-    }
+    everybodys = np.argpartition(-popular, min(_POOL, n) - 1)[:_POOL]
+    written = {"ridge": (weights / ridge.unit).tocsr(), "next": (positive(following) / unit).tocsr(), **shop.side}
+    if mixture is None:
+        written = {name: prune(w, settings.outgoing) for name, w in written.items()}
+    else:
+        similar, onward = similar_to(shop, fold.train, weights, following, mixture, 0.0, settings.outgoing)
+        kept = (similar + onward).sign()
+        written = {name: w.multiply(kept).tocsr() for name, w in written.items()}
+    following = written.pop("next")
+    through_past = {**written, **{f"type:{t}": r for t, r in shop.related.items()}}
 
     def full(begin: int, end: int) -> dict[str, np.ndarray]:
         some = past[begin:end]
         scores = {name: np.asarray((some @ w).todense(), dtype=np.float32) for name, w in through_past.items()}
-        for name, w in (("next", following), ("latest", through_past["ridge"])):
+        for name, w in (("next", following), ("latest", through_past["ridge"])) if "next" in names else ():
             scores[name] = np.asarray((latest[begin:end] @ w).todense(), dtype=np.float32)
-        scores["embedding"] = users[fold.users[begin:end]] @ products.T
+        scores["embedding"] = users[targets.users[begin:end]] @ products.T
         scores["popularity"] = np.broadcast_to(popular, (end - begin, n))
         return scores
 
-    met = fold.train.matrix(known_only=True)[fold.users]
+    met = fold.train.matrix(known_only=True)[targets.users]
+    held = sp.csr_matrix((np.ones(len(targets.owner)), (targets.owner, targets.products)), shape=met.shape)
+    hide = (met + held).tocsr()
     gathered: list[dict[str, np.ndarray]] = []
     own: list[dict[str, np.ndarray]] = []
     hidden = []
     step = max(1, min(_USERS, _ENTRIES // n))
-    for begin in range(0, len(fold.users), step):
-        end = min(begin + step, len(fold.users))
+    for begin in range(0, len(targets.users), step):
+        end = min(begin + step, len(targets.users))
         scores = full(begin, end)
-        target = fold.products[begin:end, None]
+        low, high = np.searchsorted(targets.owner, [begin, end])
+        row, target = targets.owner[low:high] - begin, targets.products[low:high]
         if n <= _SMALL_CATALOGUE:
             pool = np.broadcast_to(np.arange(n), (end - begin, n))
         else:
-            pool = np.concatenate([np.argpartition(-s, _POOL - 1, axis=1)[:, :_POOL] for s in scores.values()], axis=1)
-            pool = np.sort(pool, axis=1)
-        known = np.zeros((end - begin, n), dtype=bool)
-        rows = met[begin:end].tocoo()
-        known[rows.row, rows.col] = True
+            own_parts = [s for name, s in scores.items() if name != "popularity"]
+            pools = [np.argpartition(-s, _POOL - 1, axis=1)[:, :_POOL] for s in own_parts]
+            pool = np.sort(np.hstack([*pools, np.broadcast_to(everybodys, (end - begin, _POOL))]), axis=1)
+        unseen = np.zeros((end - begin, n), dtype=bool)
+        rows = hide[begin:end].tocoo()
+        unseen[rows.row, rows.col] = True
         double = np.zeros(pool.shape, dtype=bool)
         double[:, 1:] = pool[:, 1:] == pool[:, :-1]
-        hidden.append(np.take_along_axis(known, pool, axis=1) | double | (pool == target))
+        hidden.append(np.take_along_axis(unseen, pool, axis=1) | double)
         gathered.append({name: np.take_along_axis(s, pool, axis=1) for name, s in scores.items()})
-        own.append({name: np.take_along_axis(s, target, axis=1) for name, s in scores.items()})
+        own.append({name: s[row, target][:, None] for name, s in scores.items()})
     return _Panel(
         parts={name: np.concatenate([g[name] for g in gathered]) for name in gathered[0]},
         own={name: np.concatenate([o[name] for o in own]) for name in own[0]},
+        owner=targets.owner,
         hidden=np.concatenate(hidden),
     )
 

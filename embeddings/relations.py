@@ -159,20 +159,28 @@ def either_way(index: np.ndarray, n: int) -> sp.csr_matrix:
     return related
 
 
+def positive(weights: sp.csr_matrix) -> sp.csr_matrix:
+    """The positive entries; the matrix itself where it has no others."""
+    if weights.data.min(initial=0.0) >= 0.0:
+        return weights
+    kept = weights.tocsr(copy=True)
+    kept.data[kept.data < 0.0] = 0.0
+    kept.eliminate_zeros()
+    return kept
+
+
 def combine(parts: Mapping[str, sp.csr_matrix], factors: Mapping[str, float]) -> sp.csr_matrix:
-    """Σ factor · part, positive entries only; float32 ``[n, n]``."""
+    """Σ factor · part, of each part the positive entries only; float32 ``[n, n]``."""
     total = None
     for name, part in parts.items():
         factor = factors.get(name, 0.0)
         if factor != 0.0:
-            total = part * np.float32(factor) if total is None else total + part * np.float32(factor)
+            weighed = positive(part) * np.float32(factor)
+            total = weighed if total is None else total + weighed
     if total is None:
         n = next(iter(parts.values())).shape[0]
         return no_weights(n, n)
-    total = total.tocsr()
-    total.data[total.data < 0.0] = 0.0
-    total.eliminate_zeros()
-    return total.astype(np.float32)
+    return total.tocsr().astype(np.float32)
 
 
 def prune_together(

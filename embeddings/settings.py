@@ -58,7 +58,7 @@ class TrainSettings:
     outgoing: int = 60
     """Most SIMILAR_TO relations of a product. On Beauty's validation data 100 were no better."""
     large: int = 100_000
-    """From this many interactions on, one split is made and fewer settings are tried."""
+    """From this many interactions on, one split is made, of two kinds of users, and fewer settings are tried."""
     loss: str = "softmax"
     """``softmax`` or ``bpr`` (:mod:`embeddings.losses`)."""
     hard_negatives: int = 0

@@ -22,6 +22,8 @@ MET: Final = "INTERACTED"
 """Name of the network's edges between users and products: all that a user did with a product is one."""
 _SPLITS: Final = 3
 """Of a graph that is not large."""
+_FIFTH: Final = 0.2
+"""Of every other user's products, where a large graph is split: as much as Gowalla's official test holds out."""
 _FEW: Final = 20
 """With fewer users held out nothing can be chosen, and the default mixture is taken."""
 
@@ -102,7 +104,11 @@ def folds_of(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Ho
     Each takes the latest product of a third of the users (without times a random one) and leaves the others whole, so
     that the graph stays about as dense as the one that will be trained. Where every split took everybody's latest, and
     the next one those before, a graph of five products a user was thinned so far that text and brand seemed to be
-    worth several times what they are. A large graph is split once, by many users.
+    worth several times what they are.
+
+    A large graph is split once, by many users, of whom half lose their latest product and half their latest fifth: one
+    graph is to be learned from, and what is chosen must find what comes next as well as all that comes, also for those
+    of whom much is missing. By single products alone, models that look around a user's past seem better than they are.
     """
     met = np.flatnonzero(np.bincount(x.users, minlength=x.n_users))
     parts = 1 if large else min(_SPLITS, max(1, len(met) // _FEW))
@@ -110,5 +116,6 @@ def folds_of(x: Interactions, rng: np.random.Generator, large: bool) -> tuple[Ho
     for part in np.array_split(rng.permutation(met), parts):
         among = np.zeros(x.n_users, dtype=bool)
         among[part] = True
-        splits.append(hold_out(x, rng, by_time=True, most=VALIDATION_USERS, among=among))
+        share = np.where(rng.random(x.n_users) < 0.5, _FIFTH, 0.0) if large else None
+        splits.append(hold_out(x, rng, by_time=True, most=VALIDATION_USERS, among=among, share=share))
     return tuple(s for s in splits if len(s.users) >= _FEW and len(s.train) > 0)

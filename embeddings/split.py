@@ -1,14 +1,15 @@
 """Who did what, as arrays; and ways of setting a part of it aside for validation.
 
-A hold-out takes one product of each user away, with every trace of it: all
+A hold-out takes products of users away, with every trace of them: all
 relationships between the two go, whatever their type, so that a purchase is not
 predicted from the view that led to it. What the user wrote of the product stays
 among what is said of it: on a product of one or two reviews its praise may
 favour it for its author a little.
 
-Two ways are offered because one is not enough: the last product is what a shop
-wants to know next, and a random product flatters models that look around the
-user's past. A setting that wins in only one of them is an accident.
+Several ways are offered because one is not enough: the last product is what a
+shop wants to know next, a random product flatters models that look around the
+user's past, and whoever lost a fifth of all products has less of a past to look
+around. A setting that wins in only one of them is an accident.
 """
 
 from __future__ import annotations
@@ -90,12 +91,11 @@ class Interactions:
 class Holdout:
     """What a model may see, and the pairs that it should then rank high."""
 
-    name: str
     train: Interactions
     users: np.ndarray
-    """int64 ``[m]``"""
+    """int64 ``[t]``, ascending; once for each product that is held out of the user."""
     products: np.ndarray
-    """int64 ``[m]``"""
+    """int64 ``[t]``"""
 
 
 def latest(users: np.ndarray, at: np.ndarray, n_users: int) -> np.ndarray:
@@ -150,14 +150,17 @@ def hold_out(
     least: int = 2,
     most: int = 20_000,
     among: np.ndarray | None = None,
+    share: np.ndarray | None = None,
 ) -> Holdout:
-    """Set aside one product of each user who has met at least ``least``.
+    """Set aside one product, or a share, of each user who has met at least ``least``.
 
     Args:
-        by_time: the user's latest product, by time and then by row; a user without times gives a random one.
-            Otherwise a random one of each.
+        by_time: the user's latest products, by time and then by row; a user without times gives random ones.
+            Otherwise random ones of each.
         most: users to hold out of; beyond that, a random choice of them.
         among: bool ``[n_users]``, of whom something may be held out; of everybody by default.
+        share: float ``[n_users]``, of the products that each user has met how much is held out, but one at least; one
+            by default.
     """
     # Only what would be recommended is worth predicting: what was bought or rated, where the shop has such.
     eligible = x.known if x.known.any() else np.ones(len(x), dtype=bool)
@@ -181,11 +184,12 @@ def hold_out(
     else:
         order = np.lexsort([chance, pair_user[candidates]])
     ordered = candidates[order]
-    last_of_user = np.ones(len(ordered), dtype=bool)
-    last_of_user[:-1] = pair_user[ordered][1:] != pair_user[ordered][:-1]
-    taken = ordered[last_of_user]
-    if len(taken) > most:
-        taken = np.sort(rng.choice(taken, most, replace=False))
+    owner = pair_user[ordered]
+    after = np.searchsorted(owner, owner, side="right") - 1 - np.arange(len(owner))
+    wanted = 1 if share is None else np.maximum(np.round(share * met), 1)[owner]
+    taken = ordered[after < wanted]
+    users = np.unique(owner)
+    if len(users) > most:
+        taken = taken[np.isin(pair_user[taken], rng.choice(users, most, replace=False))]
     kept = ~np.isin(inverse, taken)
-    name = "last" if by_time else "random"
-    return Holdout(name, x.only(kept), pair_user[taken], pair_product[taken])
+    return Holdout(x.only(kept), pair_user[taken], pair_product[taken])

@@ -3,11 +3,13 @@
 The order of things:
 
 1. export the graph (:mod:`embeddings.export`);
-2. split it several times: the last product of a third of the users each (:mod:`embeddings.shop`);
+2. split it several times: the last product of a third of the users each; a large one once, by the last product of some
+   users and the last fifth of others' (:mod:`embeddings.shop`);
 3. on each split fit what a mixture can be made of: ridge weights, the sequence's weights, text, shared brands,
    explicit relations (:mod:`embeddings.relations`), and the graph network with early stopping
    (:mod:`embeddings.network`);
-4. choose the mixture's weights by their mean over the splits (:mod:`embeddings.choosing`, :mod:`embeddings.mixture`);
+4. choose the penalty and the mixture's weights by the relations that the graph would get with them, in the mean over
+   the users of all splits (:mod:`embeddings.choosing`, :mod:`embeddings.mixture`);
 5. fit everything once more on the whole graph with what was chosen.
 
 With a checkpoint to go on from, 2 to 4 are left out and the network is trained on
@@ -33,10 +35,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from torch_geometric.data import HeteroData
 
 from embeddings import finetuning
-from embeddings.choosing import Clock, choose, similar_to
+from embeddings.choosing import Clock, choose
 from embeddings.export import SHARED, NodeIndex, export_subgraph, shop_with_supplied
 from embeddings.finetuning import Renewal, met_by
 from embeddings.mirror import Mirror
+from embeddings.mixture import similar_to
 from embeddings.network import Report, fit_chosen, threads_for, vectors_of
 from embeddings.prints import product_prints, user_prints
 from embeddings.registry import Checkpoint, environment, new_version, save

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     import optuna
 
 
+_VALUE: Final = b"served, one product or a fifth"
+"""How a trial's value is measured: what an earlier version measured otherwise is not gone on from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What settings gave."""
@@ -89,14 +93,14 @@ class Bench:
         ]
         followings = followings_of(self.folds, settings)
         _, _, mixed = choose_mixture(
-            self.folds, self.shop, self.ridges, followings, network, settings.recency, self.report, self.seed
+            self.folds, self.shop, self.ridges, followings, network, settings, self.report, self.seed
         )
         return Measured(np.concatenate(alone), mixed, time.perf_counter() - begun)
 
     @property
     def digest(self) -> str:
         """Of all that users did, and of what is said of the products: trials on another graph are not comparable."""
-        found = hashlib.sha256()
+        found = hashlib.sha256(_VALUE)
         said = [array for edges in self.shop.catalogue for array in (edges.heads, edges.tails)]
         did = (self.x.users, self.x.products, self.x.strength, np.nan_to_num(self.x.at))
         for array in (*did, *said, *self.shop.content.blocks.values()):

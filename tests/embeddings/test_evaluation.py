@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from embeddings.evaluation import expected_ranks, metrics, rank_all, targets_of
+from embeddings.evaluation import expected_ranks, metrics, rank_all, targets_of, validation_values
+from embeddings.split import hold_out
+from tests.embeddings.worlds import met
 
 
 def slow_metrics(lists: list[list[int]], wanted: list[set[int]], k: int) -> dict[str, float]:
@@ -80,3 +82,23 @@ def test_a_pair_given_twice_is_one_target() -> None:
     targets = targets_of(np.array([3, 1, 3, 3]), np.array([5, 5, 5, 6]))
     assert targets.users.tolist() == [1, 3]
     assert list(zip(targets.owner.tolist(), targets.products.tolist(), strict=True)) == [(0, 5), (1, 5), (1, 6)]
+
+
+def test_the_value_of_a_user_is_the_mean_over_what_is_held_out_each_ranked_as_if_alone() -> None:
+    rng = np.random.default_rng(0)
+    users, products = 12, 40
+    x = met([(u, p) for u in range(users) for p in rng.permutation(products)[:15].tolist()], users, products)
+    fold = hold_out(x, rng, by_time=False, share=np.where(np.arange(users) % 2, 0.4, 0.0))
+    # Whole numbers, so that there are ties.
+    scores = rng.integers(25, size=(users, products)).astype(np.float32)
+    known = fold.train.matrix(known_only=True).toarray().astype(bool)
+    wanted = []
+    for user in range(users):
+        held = fold.products[fold.users == user]
+        others = np.setdiff1d(np.flatnonzero(~known[user]), held)
+        assert len(held) == (6 if user % 2 else 1)
+        ranks = [(scores[user, others] > s).sum() + (scores[user, others] == s).sum() / 2 for s in scores[user, held]]
+        wanted.append(np.mean([1 + 2 / np.log2(rank + 2) if rank < 10 else 0.0 for rank in ranks]))
+    found = validation_values(lambda rows: scores[rows].copy(), fold)
+    assert found == pytest.approx(np.array(wanted))
+    assert len(set(wanted)) > 6

@@ -14,7 +14,7 @@ from embeddings.gate import Refits, artefact_values, judged
 from embeddings.registry import Checkpoint
 from embeddings.scoring import ScoreWeights
 from embeddings.shop import Shop, folds_of
-from embeddings.split import interactions
+from embeddings.split import hold_out, interactions
 from embeddings.training import fit
 from tests.embeddings.worlds import QUICK, checkerboard, exported
 
@@ -74,6 +74,18 @@ def test_a_recipe_without_its_strongest_part_is_worse_and_its_own_memory_is_bett
     assert not judged(measured(poor)[0], recipe, artefact, "live").passed
     # The other way it would be an improvement.
     assert judged(recipe, measured(poor)[0], artefact, "poor").passed
+
+
+def test_several_products_held_out_of_a_user_give_one_value_and_none_where_one_is_unknown(trained: Checkpoint) -> None:
+    data, index = exported(checkerboard()[0])
+    x = interactions(data)
+    fold = hold_out(x, np.random.default_rng(0), by_time=False, share=np.full(x.n_users, 0.3))
+    renamed = replace(trained, products=("gone", *trained.products[1:]))
+    values = artefact_values(renamed, Shop.of(data, x), (fold,), index)
+    met_it = np.unique(fold.users[fold.products == 0])
+    assert len(fold.products) > len(values) == 40
+    assert np.flatnonzero(np.isnan(values)).tolist() == met_it.tolist()
+    assert 0 < len(met_it) < 20
 
 
 @pytest.mark.parametrize("damage", ["vectors", "relations"])

@@ -6,8 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from embeddings.evaluation import validation_values
 from embeddings.features import Features
-from embeddings.mixture import _bagged, _coordinate_search, _Panel, _search, _surely_better, _values, ridges_of
+from embeddings.mixture import (
+    _bagged,
+    _coordinate_search,
+    _mixture,
+    _Panel,
+    _panel,
+    _search,
+    _surely_better,
+    _values,
+    followings_of,
+    ridges_of,
+    similar_to,
+)
+from embeddings.relations import shared_part
+from embeddings.scoring import Scorer, popularity
 from embeddings.settings import TrainSettings
 from embeddings.shop import Shop
 from embeddings.split import hold_out
@@ -24,6 +39,7 @@ def panel(good: float, users: int = 400, seed: int = 0) -> _Panel:
             "side": rng.random((users, 20)).astype(np.float32),
         },
         own={"ridge": rng.random((users, 1)).astype(np.float32), "side": knows.astype(np.float32)},
+        owner=np.arange(users),
         hidden=np.zeros((users, 20), dtype=bool),
     )
 
@@ -52,7 +68,7 @@ def test_a_part_that_knows_is_taken_and_noise_is_left_where_it_was() -> None:
 
 def rows_of(p: _Panel, rows: np.ndarray) -> _Panel:
     parts, own = ({name: values[rows] for name, values in of.items()} for of in (p.parts, p.own))
-    return _Panel(parts, own, p.hidden[rows])
+    return _Panel(parts, own, np.arange(len(rows)), p.hidden[rows])
 
 
 def test_a_draw_counts_each_user_as_often_as_it_was_drawn() -> None:
@@ -85,10 +101,17 @@ def test_what_is_sure_is_chosen_by_every_draw_and_the_mean_changes_less_than_one
 
 
 def test_the_value_is_hit_and_twice_the_gain_with_ties_at_their_expected_place() -> None:
-    p = _Panel(parts={}, own={}, hidden=np.array([[False, False, True]] * 3))
+    p = _Panel(parts={}, own={}, owner=np.arange(3), hidden=np.array([[False, False, True]] * 3))
     mixed = np.array([[0.5, 0.4, 9.0], [2.0, 0.4, 9.0], [1.0, 1.0, 9.0]], dtype=np.float32)
     values = p.values(mixed, np.ones((3, 1), dtype=np.float32))
     assert values == pytest.approx([3.0, 1.0 + 2.0 / np.log2(3.0), 1.0 + 2.0 / np.log2(3.0)])
+
+
+def test_of_several_targets_of_a_user_each_is_ranked_as_if_alone_and_their_mean_counts() -> None:
+    p = _Panel(parts={}, own={}, owner=np.array([0, 0, 1]), hidden=np.array([[False, True], [False, False]]))
+    mixed = np.array([[0.5, 0.9], [0.5, 0.9]], dtype=np.float32)
+    values = p.values(mixed, np.array([[0.7], [0.4], [1.0]], dtype=np.float32))
+    assert values == pytest.approx([(3.0 + 1.0 + 2.0 / np.log2(3.0)) / 2.0, 3.0])
 
 
 def test_each_penalty_and_each_strength_of_what_is_said_is_tried_the_usual_first() -> None:
@@ -110,3 +133,31 @@ def test_each_penalty_and_each_strength_of_what_is_said_is_tried_the_usual_first
     first, *_, without = ridges_of(folds, told, settings, lambda *_: None)
     assert {ridge.half_life_days for ridge in (first, without)} == {365.0}
     assert first.weights[0][0, 1] > without.weights[0][0, 1] > 0.0
+
+
+@pytest.mark.parametrize("outgoing", [3, 60])
+def test_the_panel_of_a_mixture_scores_through_the_relations_that_the_graph_would_get(outgoing: int) -> None:
+    """Products of five makers; everybody stays with one, mostly: ridge weights of both signs, and a sequence."""
+    rng = np.random.default_rng(0)
+    pairs = [
+        (u, p) for u in range(80) for p in sorted({*((u % 5) * 6 + rng.permutation(6)[:4]), *rng.integers(30, size=2)})
+    ]
+    x = met(pairs, 80, 30, at=[float(rng.integers(9)) * 86_400.0 for _ in pairs])
+    fold = hold_out(x, rng, by_time=True, share=np.where(np.arange(80) % 2, 0.4, 0.0))
+    maker = np.arange(30) // 6
+    shop = replace(Shop(80, 30, 110, None, (), {}, {}), side={"made_by": shared_part(np.arange(30), maker, 30, 5)})
+    settings = TrainSettings(penalties=(5.0,), outgoing=outgoing)
+    (ridge,), (following,) = ridges_of((fold,), shop, settings, lambda *_: None), followings_of((fold,), settings)
+    assert (following.data < 0).any()
+    vectors = tuple(rng.standard_normal((n, 4)).astype(np.float32) for n in (80, 30))
+    chosen = {"next": 0.5, "latest": 0.25, "embedding": 0.03, "popularity": 0.1, "made_by": 0.5}
+    mixture = _mixture(chosen, ridge, 0.2, settings.recency)
+
+    panel = _panel(fold, shop, ridge.weights[0], following, vectors, ridge, 0.2, list(chosen), mixture, settings)
+    similar, onward = similar_to(shop, fold.train, ridge.weights[0], following, mixture, 0.0, outgoing)
+    scorer = Scorer(*vectors, similar, {}, popularity(fold.train), mixture.weights, onward)
+    served = validation_values(scorer.ranker(fold.train), fold)
+    assert _values([panel], chosen) == pytest.approx(served)
+
+    own = _panel(fold, shop, ridge.weights[0], following, vectors, ridge, 0.2, list(chosen), None, settings)
+    assert (_values([own], chosen) == pytest.approx(served)) == (outgoing == 60)

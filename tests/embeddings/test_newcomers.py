@@ -28,7 +28,7 @@ def catalogue() -> tuple[Holdout, np.ndarray, Interactions]:
     pairs = [(user, product) for user in range(30) for product in (0, 11 + user % 5, 21 + user % 5)]
     x = met(pairs, 30, 40)
     left, new = without_a_tenth(x, 0)
-    return Holdout("last", x, np.arange(30), np.full(30, 31)), new, left
+    return Holdout(x, np.arange(30), np.full(30, 31)), new, left
 
 
 @pytest.mark.parametrize(("needed", "expected"), [(0.0, 0.0), (4.0, 4.0), (99.0, 0.0)])

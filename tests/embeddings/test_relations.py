@@ -67,6 +67,14 @@ def test_the_sum_keeps_positive_weights_and_the_strongest_of_each_product() -> N
     assert combine(parts, {}).nnz == 0
 
 
+def test_what_speaks_against_a_relation_in_one_part_takes_nothing_from_another() -> None:
+    ridge = sp.csr_matrix(np.array([[0.0, 3.0, -1.0, 0.0]], dtype=np.float32))
+    onward = sp.csr_matrix(np.array([[0.0, -1.0, 2.0, 1.0]], dtype=np.float32))
+    total = combine({"ridge": ridge, "next": onward}, {"ridge": 1.0, "next": 0.5})
+    assert total.toarray() == pytest.approx(np.array([[0.0, 3.0, 1.0, 0.5]]))
+    assert (ridge.nnz, onward.nnz) == (2, 3)
+
+
 def test_weight_and_next_share_the_relations_of_a_product() -> None:
     similar = sp.csr_matrix(np.array([[0.0, 0.5, 0.3, 0.1]], dtype=np.float32))
     following = sp.csr_matrix(np.array([[0.0, -0.5, 0.0, 0.4]], dtype=np.float32))

@@ -29,6 +29,15 @@ def test_without_times_chance_decides() -> None:
     assert all(len(set(fold.products.tolist())) > 1 for fold in folds)
 
 
+def test_a_large_graph_loses_one_product_of_half_of_the_users_and_a_fifth_of_those_of_the_others() -> None:
+    pairs = [(user, product) for user in range(200) for product in range(20)]
+    at = [float(product) for _, product in pairs]
+    (fold,) = folds_of(met(pairs, 200, 20, at), np.random.default_rng(0), large=True)
+    held = [fold.products[fold.users == user].tolist() for user in range(200)]
+    assert {tuple(sorted(products)) for products in held} == {(19,), (16, 17, 18, 19)}
+    assert 70 < sum(len(products) == 1 for products in held) < 130
+
+
 def test_a_large_graph_and_one_of_few_users_are_split_once_and_a_tiny_one_not_at_all() -> None:
     pairs, at = walkers(timed=True)
     assert len(folds_of(met(pairs, 90, 5, at), np.random.default_rng(0), large=True)) == 1

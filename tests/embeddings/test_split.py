@@ -60,6 +60,23 @@ def test_most_limits_the_users() -> None:
     assert len(split.train) == 90 - 7
 
 
+def test_of_whom_a_share_is_wanted_the_latest_share_is_held_out_and_of_others_one() -> None:
+    x = met([(u, p) for u in range(3) for p in range(10)], 3, 10, at=[float(p) for _ in range(3) for p in range(10)])
+    split = hold_out(x, np.random.default_rng(0), by_time=True, share=np.array([0.0, 0.3, 0.2]))
+    assert sorted(zip(split.users.tolist(), split.products.tolist(), strict=True)) == [
+        (0, 9),
+        (1, 7),
+        (1, 8),
+        (1, 9),
+        (2, 8),
+        (2, 9),
+    ]
+    assert split.users.tolist() == [0, 1, 1, 1, 2, 2]
+    assert np.bincount(split.train.users).tolist() == [9, 7, 8]
+    limited = hold_out(x, np.random.default_rng(0), by_time=True, share=np.full(3, 0.3), most=2)
+    assert np.unique(limited.users, return_counts=True)[1].tolist() == [3, 3]
+
+
 def test_interactions_without_positive_strength_show_no_interest() -> None:
     data, _ = exported([("a", "x"), ("a", "y"), ("b", "x")])
     data["User", "BOUGHT", "Product"].strength = torch.tensor([1.0, 0.0, -2.0], dtype=torch.float64)
