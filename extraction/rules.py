@@ -473,7 +473,7 @@ def _is_of_a_part(text: str, start: int, title: str) -> bool:
 
 
 def _is_qualified(text: str, start: int, title: str) -> bool:
-    """Whether the name of a measure at ``start`` is that of something of which the title does not speak: "Neck width"."""
+    """Whether the name of a measure at ``start`` is that of what the title does not speak of: "Neck width"."""
     before = _QUALIFIER.search(text, max(0, start - 20), start)
     if before is None:
         return False
