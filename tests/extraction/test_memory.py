@@ -95,7 +95,9 @@ def test_a_scorer_is_read_as_it_was_written() -> None:
     features = np.random.default_rng(0).random((5, len(FEATURES)), dtype=np.float32)
     for scorer in (fit_scorer(groups, 0, 2), fit_scorer(groups, 0, 0)):
         again = Scorer.of_dict(orjson.loads(orjson.dumps(scorer.as_dict())))
-        assert np.array_equal(again(features), scorer(features))
+        assert again.as_dict() == scorer.as_dict()
+        # The last digit hangs on how a processor multiplies matrices of one layout and another.
+        assert again(features) == pytest.approx(scorer(features), rel=1e-5)
         for part in ("linear", "shift"):
             with pytest.raises(ValueError, match="other features"):
                 Scorer.of_dict({**scorer.as_dict(), part: [0.0]})
