@@ -17,9 +17,9 @@ CYPHER 25
 MATCH (this:Product {sku: $sku})
 // What the user has, or does not want; what is consumed is bought again.
 CALL () {
-  MATCH (:User {id: $user})-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(h:Product)
-  WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(h.consumable, false) OR did.rating < 3.0
-  RETURN collect(DISTINCT h) AS known
+  MATCH (:User {id: $user})-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
+  WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0
+  RETURN collect(DISTINCT p) AS known
 }
 CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
 OPTIONAL MATCH (live:ModelVersion {id: version})

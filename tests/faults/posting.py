@@ -67,6 +67,8 @@ def play(scene: Scene, seed: int) -> Played:
             recovery_s = max(recovery_s, time.monotonic() - killed)
         wait(lambda: client.answered == len(requests))
         wait(lambda: streams.count_waiting(scene.store) == 0)
+    # Where all was answered before the last kill, the process has only just begun, and cannot be asked to go yet.
+    wait(lambda: _answers(port))
     process.terminate()
     process.join(PATIENCE_S)
     found = [] if process.exitcode == 0 else [f"The process that was asked to go ended with {process.exitcode}."]
@@ -139,6 +141,14 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=PATIENCE_S) as answer:
+            return bool(answer.status < 300)
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def _start(connection: localdb.Connection, folder: Path, port: int) -> ForkServerProcess:
