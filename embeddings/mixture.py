@@ -87,12 +87,12 @@ class Mixture:
 
 
 def ridges_of(folds: Sequence[Holdout], shop: Shop, settings: TrainSettings, report: Report) -> tuple[Ridge, ...]:
-    """One for each penalty to choose from, the middle one first: it is kept unless another is surely better.
+    """One for each penalty to choose from; the middle one, of two the smaller, is kept unless another is surely better.
 
     With the middle penalty also one for each other strength of the features.
     """
     penalties = settings.penalties if shop.n_products <= EXACT_PRODUCTS else settings.local_penalties
-    middle = penalties[len(penalties) // 2]
+    middle = penalties[(len(penalties) - 1) // 2]
     first, *others = settings.features if shop.features is not None else (0.0,)
     tried = {first: (middle, *(p for p in penalties if p != middle)), **dict.fromkeys(others, (middle,))}
     if not folds:

@@ -128,6 +128,9 @@ def test_each_penalty_and_each_strength_of_what_is_said_is_tried_the_usual_first
         return [(ridge.features, ridge.penalty) for ridge in ridges_of(folds, shop, settings, lambda *_: None)]
 
     assert tried(silent) == [(0.0, 2.0), (0.0, 1.0), (0.0, 3.0)]
+    settings = replace(settings, penalties=(1.0, 2.0))
+    assert tried(silent) == [(0.0, 1.0), (0.0, 2.0)]  # of two the smaller
+    settings = replace(settings, penalties=(1.0, 2.0, 3.0))
     told = replace(silent, features=made)
     assert tried(told) == [(1.0, 2.0), (1.0, 1.0), (1.0, 3.0), (0.0, 2.0)]
     first, *_, without = ridges_of(folds, told, settings, lambda *_: None)
