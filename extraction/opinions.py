@@ -26,10 +26,10 @@ from extraction.assertion import (
     is_wished,
 )
 from extraction.linking import Judge, Linker
-from extraction.mentions import Lexicon, Reason, word_set, words
+from extraction.mentions import Lexicon, Reason, word_set
 from extraction.normalise import aspect_key, singular
 from extraction.polarity import NEGATORS
-from extraction.products import title_head
+from extraction.products import head_words
 from extraction.relations import sentences
 from kg.graph import Node, Rejected
 from kg.vocabulary import Vocabulary
@@ -132,7 +132,7 @@ class OpinionRules:
             offset: where ``doc`` begins in the document.
             title: title of the product: the noun that it ends with stands for the product itself.
         """
-        itself = frozenset(singular(w.text) for w in words(title_head(title))[-1:])
+        itself = frozenset(head_words(title)[-1:])
         opinions: list[Opinion] = []
         for sentence in sentences(doc):
             if sentence.text.rstrip().endswith("?"):

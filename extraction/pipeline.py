@@ -31,9 +31,8 @@ from extraction.foreign import foreign_places
 from extraction.linking import GOES_WITH, PARTED, Judge, Likeness, Linker
 from extraction.mentions import Claim, Lexicon, Mention, Question, Reason, words
 from extraction.ner import BrandFinder
-from extraction.normalise import singular
 from extraction.opinions import Opinion, OpinionRules, aspect_node, resolve
-from extraction.products import CategoryFinder, ProductFinder, model_number, title_head
+from extraction.products import CategoryFinder, ProductFinder, head_words, model_number
 from extraction.relations import RelationRules, bare_mentions, is_free, settle
 from extraction.rules import AttributeRules
 from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean_of, pieces, vectors_of
@@ -253,17 +252,18 @@ class Extractor:
             else:
                 aspects = self._opinions.aspects(doc)
                 others = self._others(named, title, document.sku)
+                itself = frozenset(head_words(title)[-1:])
                 foreign = (
                     *self._compare(draft, window, doc, named, others, aspects),
                     *foreign_places(
                         doc,
                         brands=[_within(m, window) for m in others if m.node.label == "Brand"],
                         products=[_within(m, window) for m in others if m.node.label != "Brand"],
-                        itself=frozenset(singular(w.text) for w in words(title_head(title))[-1:]),
+                        itself=itself,
                         aspects=aspects,
                     ),
                 )
-                self._read_stated(draft, window, doc, title, named, foreign)
+                self._read_stated(draft, window, doc, title, itself, named, foreign)
                 opinions = self._opinions.find(doc, 0, title=title)
                 for o in opinions:
                     if not is_free(foreign, o.start, o.end):
@@ -279,11 +279,11 @@ class Extractor:
         window: Window,
         doc: Doc,
         title: str,
+        itself: frozenset[str],
         named: Sequence[Mention],
         foreign: Sequence[tuple[int, int]],
     ) -> None:
         """Attribute values that a review states of its own product."""
-        itself = frozenset(singular(w.text) for w in words(title_head(title))[-1:])
 
         def is_own(attribute: str, start: int, end: int) -> bool:
             names, purpose = self._attributes.names(attribute), self._attributes.is_purpose(attribute)
@@ -388,7 +388,7 @@ class Extractor:
             review.window.text,
             covered=[*((o.start, o.end) for o in review.opinions if o.aspect is not None), *review.foreign],
             aspects=review.aspects,
-            nouns=[singular(w.text) for w in words(title_head(review.title))[-2:]],
+            nouns=list(head_words(review.title)[-2:]),
         )
 
     def _ask_heads(self, drafts: Sequence[_Draft]) -> None:

@@ -230,7 +230,7 @@ class ProductFinder:
             *found[name.last : name.last + CONTEXT_WORDS],
         ]
         near = {singular(w.text) for w in around}
-        shared = {s: sum(word in near for word in _head_words(self._title(s))) for s in skus}
+        shared = {s: sum(word in near for word in head_words(self._title(s))) for s in skus}
         best = max(shared.values())
         if best:
             skus = tuple(s for s in skus if shared[s] == best)
@@ -278,7 +278,7 @@ def model_number(title: str, brand: tuple[int, int] | None) -> tuple[int, int] |
 
 
 @lru_cache(maxsize=50_000)
-def _head_words(title: str) -> tuple[str, ...]:
+def head_words(title: str) -> tuple[str, ...]:
     """The words of the head of a title in the singular: looked up again and again where many products share a name."""
     return tuple(singular(w.text) for w in words(title_head(title)))
 
