@@ -8,8 +8,6 @@ linear in the text: no stage looks at more than one window.
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extraction import language
+from extraction.assembly import assemble
 from extraction.beliefs import Answer
 from extraction.benchmarks import MarkedProduct
 from extraction.clauses import Clause, ClauseReader, Reading, clauses
@@ -39,19 +38,14 @@ from extraction.sentences import PlainReader, ReadSentence, SentenceReader, mean
 from extraction.shelves import ShelfRules
 from extraction.stated import is_stated
 from extraction.training import Heads
+from extraction.windows import MAX_TEXT, Window, windows
 from kg.graph import (
     Document,
     DocumentKind,
-    Evidence,
     Extraction,
-    Graph,
-    Node,
-    NodeRef,
     Rejected,
-    Relationship,
 )
 from kg.normalise import PATH_SEPARATOR
-from kg.schema import EXTRACTABLE, EXTRACTION, LABEL, RELATIONSHIP_TYPE
 from kg.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -61,16 +55,6 @@ NAME: Final = "shopgraph"
 CODE_VERSION: Final = "9"
 """Raise it with every change of the rules that changes what they find: documents are then read again."""
 
-MIN_CONFIDENCE: Final = 0.5
-"""Below it a claim is rejected."""
-MAX_WINDOW: Final = 2000
-"""Characters that spaCy parses at once; the parser's memory grows with it."""
-MAX_TEXT: Final = 200_000
-"""Characters of a document that are read: nobody writes more, but a scraper's mistake may be endless."""
-MAX_RUN: Final = 200
-"""Longest run without a space that is left whole: tokenizers take long over endless words."""
-MAX_EVIDENCE: Final = 5
-"""Places kept for one fact of one document."""
 MODEL_NUMBER: Final = "model number"
 """The attribute, if the vocabulary has it, whose value a title says without a label."""
 MODEL_CONFIDENCE: Final = 0.75
@@ -84,15 +68,6 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The time, in UTC."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A piece of a document's text that is read as one."""
-
-    offset: int
-    text: str
-    is_title: bool
 
 
 class Extractor:
@@ -541,133 +516,3 @@ def _clause_vectors(
     starts = np.array([t.idx for tokens, _ in sentences for t in tokens])  # ascending
     first, last = np.searchsorted(starts, [c.start for c in asked]), np.searchsorted(starts, [c.end for c in asked])
     return [mean_of(states, range(a, b)) for a, b in zip(first, last, strict=True)]
-
-
-def windows(document: Document) -> list[Window]:
-    """Cut a document into its title and pieces of its body of at most :data:`MAX_WINDOW` characters.
-
-    Cuts fall between paragraphs, sentences or words, and in endless words anywhere.
-    """
-    # Half a surrogate pair is no character that spaCy could encode; its stand-in has the same length.
-    text = _SURROGATE.sub("\ufffd", document.text[:MAX_TEXT])
-    title_end = min(document.title_end, len(text))
-    pieces = [Window(o, t, True) for o, t in _pieces(text[:title_end], 0)]
-    return pieces + [Window(o, t, False) for o, t in _pieces(text[title_end:], title_end)]
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_ENDLESS = re.compile(rf"\S{{{MAX_RUN},}}")
-_BREAKS: Final = (re.compile(r"\n+"), re.compile(r"[.!?;]\s+"), re.compile(r"\s+"))
-
-
-def _pieces(text: str, offset: int) -> Iterator[tuple[int, str]]:
-    """Pieces of ``text`` with their offsets, without blank ones."""
-    start = 0
-    while start < len(text):
-        end = min(len(text), start + MAX_WINDOW)
-        endless = _ENDLESS.search(text, start, end)
-        if endless and endless.start() == start:
-            end = min(endless.end(), start + MAX_RUN)
-        elif endless:
-            end = endless.start()
-        elif end < len(text):
-            end = _last_break(text, start, end)
-        piece = text[start:end]
-        if piece.strip():
-            yield start + offset, piece
-        start = end
-
-
-def _last_break(text: str, start: int, end: int) -> int:
-    """The best place to cut within the second half of ``[start, end)``."""
-    half = start + (end - start) // 2
-    for pattern in _BREAKS:
-        ends = [match.end() for match in pattern.finditer(text, half, end)]
-        if ends:
-            return ends[-1]
-    return end
-
-
-def assemble(
-    document: Document,
-    claims: Iterable[Claim],
-    mentions: Iterable[Mention],
-    rejected: Iterable[Rejected],
-    *,
-    extractor: str,
-    version: str,
-    at: datetime,
-) -> Extraction:
-    """Put claims and mentions into the schema's form, each with its evidence.
-
-    Claims below :data:`MIN_CONFIDENCE` and claims that the schema does not
-    allow are rejected; equal claims become one relationship with several
-    places. A mention is kept where no claim is about the same thing.
-    """
-    subject = NodeRef("Product", document.sku)
-    dropped = list(rejected)
-    grouped: dict[tuple[str, NodeRef], list[Claim]] = defaultdict(list)
-    nodes: dict[NodeRef, Node] = {}
-    for claim in claims:
-        reason = _objection(claim, subject)
-        if reason is not None:
-            detail = f"{claim.type}: {claim.node.key}"
-            dropped.append(Rejected(reason, detail[:200], document.id, claim.start, claim.end))
-            continue
-        grouped[claim.type, claim.node.ref].append(claim)
-        if claim.node.label != "Product":
-            nodes.setdefault(claim.node.ref, claim.node)
-
-    def evidence(start: int, end: int, confidence: float, fact: str | None, ref: NodeRef) -> Evidence:
-        quote = document.text[start:end]
-        return Evidence(
-            document.id, start, end, quote, round(min(confidence, 1.0), 4), extractor, version, at, fact, ref
-        )
-
-    relationships: list[Relationship] = []
-    proofs: list[Evidence] = []
-    claimed: set[tuple[NodeRef, int]] = set()
-    for (type_, ref), same in grouped.items():
-        best = {(c.start, c.end): c for c in sorted(same, key=lambda c: c.confidence)}
-        places = sorted(best.values(), key=lambda c: (-c.confidence, c.start))[:MAX_EVIDENCE]
-        bare = Relationship(subject, type_, ref, EXTRACTION)
-        confidence = round(places[0].confidence, 4)
-        relationships.append(
-            Relationship(subject, type_, ref, EXTRACTION, {"fact": bare.fact, "confidence": confidence})
-        )
-        proofs += [evidence(c.start, c.end, c.confidence, bare.fact, ref) for c in places]
-        for beside in dict.fromkeys(b for c in places for b in c.about):
-            nodes.setdefault(beside.node.ref, beside.node)
-            proofs.append(evidence(beside.start, beside.end, beside.confidence, bare.fact, beside.node.ref))
-        claimed.update((ref, c.start) for c in same)
-    stated = {ref for _, ref in grouped}
-    seen: dict[NodeRef, int] = defaultdict(int)
-    for mention in mentions:
-        ref = mention.node.ref
-        if (
-            ref in stated
-            or (ref, mention.start) in claimed
-            or mention.confidence < MIN_CONFIDENCE
-            or seen[ref] >= MAX_EVIDENCE
-        ):
-            continue
-        seen[ref] += 1
-        claimed.add((ref, mention.start))
-        if ref.label != "Product":
-            nodes.setdefault(ref, mention.node)
-        proofs.append(evidence(mention.start, mention.end, mention.confidence, None, ref))
-    graph = Graph(tuple(nodes.values()), tuple(relationships), tuple(proofs))
-    return Extraction(document.id, graph, tuple(dict.fromkeys(dropped)))
-
-
-def _objection(claim: Claim, subject: NodeRef) -> Reason | None:
-    """Why a claim may not enter the graph, if so."""
-    if claim.type not in EXTRACTABLE or claim.node.label not in LABEL:
-        return Reason.NOT_IN_SCHEMA
-    if (subject.label, claim.node.label) not in RELATIONSHIP_TYPE[claim.type].between or not claim.node.key:
-        return Reason.NOT_IN_SCHEMA
-    if claim.node.ref == subject:
-        return Reason.SELF_REFERENCE
-    if claim.confidence < MIN_CONFIDENCE:
-        return Reason.LOW_CONFIDENCE
-    return None

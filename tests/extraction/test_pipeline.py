@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from extraction.assembly import assemble
 from extraction.beliefs import Answer
 from extraction.benchmarks import MarkedProduct
 from extraction.encoder import Encoder
 from extraction.mentions import Claim, Lexicon, Mention, ProductEntry, Reason, word_set
-from extraction.pipeline import MAX_TEXT, MAX_WINDOW, Extractor, assemble, windows
+from extraction.pipeline import Extractor
 from extraction.training import Heads
 from extraction.values import ValueModel
+from extraction.windows import MAX_TEXT, MAX_WINDOW, windows
 from kg.graph import Document, DocumentKind, Extraction, Node, NodeRef
 from kg.schema import EXTRACTION, LABEL, RELATIONSHIP_TYPE
 from kg.vocabulary import Vocabulary, parse
