@@ -46,11 +46,12 @@ _STANDARD: Final = re.compile(
     r"a\d{1,2}|b[0-7]|\d+(?:x\d+)+|[2-8]k|uhd\d*|(?:480|576|720|1080|1440|2160|4320)[ip]|usb\d*|hdmi\d?|mp\d|[hx]26\d|"
     r"ip[x\d]{2}[a-z]?|wi-?fi\d?|cat\d[a-z]?|g?ddr\d[a-z]?|pcie?\d|rj\d+|[2-6]g|bt\d|u[1-3]|v[369]0|uhs-?i*\d?|"
     r"(?:x{1,4}|\d)x?[sl]\d?|[cl]r\d{1,4}|18650|802\d*[a-z]*|nd\d+|c\d+h\d+\w*|ps\d|win\d+|ios\d+|[bp]2[bcp]|i[3579]|"
+    r"e(?:14|17|26|27|40)|b(?:15|22)d|b22|gu(?:5|10|24)|mr(?:11|16)|par\d\d|"
     r"\d+in\d+|\d+(?:rpm|fps|dpi|gsm|ply|bit|[mg]hz|k[wv]h?|wh|ah|btu|lm|gal|yd|nm|db|t)",
     re.IGNORECASE,
 )
-# Threads and slots, unless the maker's name stands before them: "M2 screws", "Kestley M2".
-_THREAD: Final = re.compile(r"m\.?\d{1,2}", re.IGNORECASE)
+# Threads, slots and sockets, unless the maker's name stands before them: "M2 screws", "Kestley M2", "G9 bulb".
+_THREAD: Final = re.compile(r"m\.?\d{1,2}|g(?:4|9|13|23|24)[dq]?|e1[012]|t(?:5|8)", re.IGNORECASE)
 LEAST_CODE: Final = 2
 """Characters of the shortest model number that a title gives: "K7"."""
 

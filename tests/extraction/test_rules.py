@@ -30,6 +30,9 @@ def values(extraction: object) -> set[str]:
         ("Lumo cable 18 ft", "", {"length=548.64 cm"}),
         ("Lumo memory card 0.25 TB", "", {"storage capacity=256 GB"}),
         ("Lumo memory card 256GB", "", {"storage capacity=256 GB"}),
+        ("Lumo laptop, 8GB RAM, 256GB SSD", "", {"working memory=8 GB", "storage capacity=256 GB"}),
+        ("Lumo laptop", "RAM: 16 GB DDR4; Storage: 1 TB", {"working memory=16 GB", "storage capacity=1024 GB"}),
+        ("Lumo laptop", "It has 16GB of DDR4 memory and a 512GB drive.", {"working memory=16 GB", "storage capacity=512 GB"}),
         ("Lumo battery 7.2 V, 1200mAh", "", {"voltage=7.2 V", "battery capacity=1200 mAh"}),
         ("Lumo lantern", "Six hours of use on one charge.", {"battery life=6 h"}),
         ("Lumo polariser filter 67 mm", "", {"diameter=67 mm"}),
@@ -145,8 +148,11 @@ def test_a_value_carries_attribute_value_unit_and_number(read_product: Read) -> 
         # Neither sizes nor standards, nor another product's.
         *((f"Lumo {what}", None) for what in ("card 256GB", "bolt 10mm", "4K screen", "1080p screen", "USB3 hub")),
         *((f"Lumo {what}", None) for what in ("IP67 lamp", "MP3 player", "A4 paper", "8x42 binoculars", "12-pack")),
+        *((f"Lumo {what}", None) for what in ("E27 bulb", "GU10 spotlight", "PAR38 lamp")),
         ("Lumo battery for X100", None),
         ("M2 screws", None),
+        ("G9 bulb", None),
+        ("Lumo G9 camera body", "G9"),
         ("Lumo hub H7/H9", None),
     ],
 )
