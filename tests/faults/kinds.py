@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tests.faults import broker_away, disk, network, posting, promotion, restart, world
+from tests.faults import broker_away, disk, network, posting, promotion, restart, rivals, world
 from tests.faults.clock import draw_skews
 from tests.faults.outcome import Played, Scene
 from tests.faults.plan import plan
@@ -87,6 +87,9 @@ KINDS: Final = {
     "post": Kind(posting.play, 20, "an endpoint for posted records killed, while a client sends again"),
     "network": Kind(network.play, 60, "the network cut, mostly at a commit"),
     "promotion": Kind(promotion.play, 60, "training and promotion killed, while readers look"),
+    "rivals": Kind(
+        rivals.play, 20, "two processes that write models back at once, killed and frozen, while readers look"
+    ),
     "disk": Kind(disk.play, 45, "the disk full for checkpoints and rejects"),
     "clock": Kind(clock, 20, "processes whose clocks disagree"),
     "restart": Kind(restart.play, 48, "Neo4j killed, stopped, or its disk full, under load"),
