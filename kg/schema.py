@@ -466,7 +466,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property(
                 "behind", "INTEGER", "Bytes, or messages of a topic, that were there then and are still to be read."
             ),
-            Property("head", "STRING", "Digest of its first bytes, by which a replaced file is known.", required=True),
+            Property("head", "STRING", "Digests of what was read, by which a replaced file is known.", required=True),
             Property("at", "ZONED DATETIME", "When that was.", required=True),
         ),
     ),
