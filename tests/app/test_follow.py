@@ -131,6 +131,34 @@ def test_a_replaced_file_is_read_from_its_beginning(store: GraphStore, followed:
         wait(lambda: users(store) == ["anna", "ben", "cleo"])
 
 
+def test_rejects_of_a_file_outlive_the_one_that_takes_its_place(
+    store: GraphStore, followed: tuple[Source, Settings]
+) -> None:
+    source, settings = followed
+    file = source.directory / "u.jsonl"
+    with following(follow, store, settings, source):
+        lines(file, {"user": "anna"}, {"interests": []}, {"user": "ben"})
+        wait(lambda: users(store) == ["anna", "ben"])
+    lines(file, {"user": "cleo"})
+    for user in ("dora", "emil"):  # what is put right when following begins again does not take them for its own
+        with following(follow, store, settings, source):
+            wait(lambda: "cleo" in users(store))
+            with file.open("a") as more:
+                more.write(json.dumps({"user": user}) + "\n" + json.dumps({"interests": [user]}) + "\n")
+            wait(lambda user=user: user in users(store))  # type: ignore[misc]
+    assert rejects(source.rejects) == [("u.jsonl", 2), ("u.jsonl", 3), ("u.jsonl", 5)]
+
+
+def test_rejects_of_what_was_not_committed_before_another_took_its_place_are_taken_out(tmp_path: Path) -> None:
+    log = RejectLog(tmp_path / "rejects.jsonl")
+    log.write([Reject(file="a.jsonl", line=n, reason="It is bad.", offset=10 * n) for n in (1, 2)])
+    for _ in range(2):
+        log.replaced("a.jsonl", 15)
+    log.write([Reject(file="a.jsonl", line=1, reason="It is bad.", offset=5)])
+    log.keep_only({"a.jsonl": 0})
+    assert rejects(tmp_path / "rejects.jsonl") == [("a.jsonl", 1)]
+
+
 def test_a_file_that_cannot_be_read_holds_up_no_other(
     store: GraphStore, followed: tuple[Source, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
