@@ -443,6 +443,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("attempt", "INTEGER", "Runs begun for that moment."),
             Property("again_at", "ZONED DATETIME", "When that moment is to be tried again; absent when it is not."),
             Property("done", "ZONED DATETIME", "The latest such moment for which the job succeeded."),
+            Property("retimed", "ZONED DATETIME", "When its trigger was changed last."),
             Property("paused", "BOOLEAN", "Whether the clock leaves the job alone."),
             # What `kg schedule set` has set; what is absent is as the job has it.
             Property("cron", "STRING", "Cron fields that start the job, where they were set."),
