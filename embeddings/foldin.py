@@ -51,7 +51,7 @@ CALL (u) {{
   RETURN collect(interest) AS interests, collect(vector(h.embedding_{slot}, {dimensions}, FLOAT32)) AS vectors
 }}
 WITH u, interests, vectors
-FILTER size(interests) > 0
+FILTER size(interests) > 0 OR u.embedding_{slot} IS NOT NULL
 RETURN u.id AS key, interests, vectors
 """
 
@@ -96,6 +96,10 @@ _PLACE: Final = _WHILE_LIVE + (
     "SET n.embedding_{slot} = toFloatList(row.vector)\n"
     "RETURN count(n) AS written"
 )
+# Whose products are all gone has a vector of nothing that is there.
+_TAKE_AWAY: Final = _WHILE_LIVE + (
+    "UNWIND $rows AS row\nMATCH (n:User {{id: row.key}})\n{unless}REMOVE n.embedding_{slot}"
+)
 # Statements of their own, before what is read. A reader without the lock may see in parts what is being committed: the
 # mark of a piece already, and its events not yet.
 _LOCK: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.id = id"
@@ -122,8 +126,8 @@ _RELATE: Final = _WHILE_LIVE + (
 def fold_in_users(store: GraphStore, users: Iterable[str]) -> int:
     """Give users their vectors of the live model: those who have none, and those seen since its training began.
 
-    A user none of whose products has a vector gets none. Either way the user waits no more, unless something happened
-    meanwhile; then nothing of that user is written.
+    A user none of whose products has a vector gets none, and loses one that is of products that are gone. Either way
+    the user waits no more, unless something happened meanwhile; then nothing of that user is written.
 
     Returns:
         How many users were written; 0 while no model is live.
@@ -133,6 +137,7 @@ def fold_in_users(store: GraphStore, users: Iterable[str]) -> int:
         return 0
     cypher = _INTERESTS.format(slot=model.slot, history=HISTORY, dimensions=model.dimensions)
     place = _PLACE.format(label="User", key="id", slot=model.slot, unless=_UNLESS_TOUCHED)
+    take_away = _TAKE_AWAY.format(slot=model.slot, unless=_UNLESS_TOUCHED)
     since = _trained(model)
     waiting = mark(since) if since else ""
     written = 0
@@ -141,17 +146,21 @@ def fold_in_users(store: GraphStore, users: Iterable[str]) -> int:
         locked = store.write_all([(_LOCK, {"users": sorted(batch)}), (_MARKS, {"users": batch})])
         marks = {row["id"]: row["mark"] or "" for row in locked[1]}
         found = store.read(cypher, users=batch, since=since, waiting=waiting, half_life=model.weights.half_life_days)
-        rows = [
-            {"key": row["key"], "vector": vector_parameter(mean), "mark": marks.get(row["key"], "")}
-            for row in found
-            if (mean := _mean(row["vectors"], row["interests"])) is not None
-        ]
+        rows, nowhere = [], []
+        for row in found:
+            mean, at = _mean(row["vectors"], row["interests"]), {"key": row["key"], "mark": marks.get(row["key"], "")}
+            if mean is None:
+                nowhere.append(at)
+            else:
+                rows.append({**at, "vector": vector_parameter(mean)})
         done = [{"key": key, "mark": name} for key, name in sorted(marks.items()) if name]
-        if rows or done:
+        if rows or nowhere or done:
+            touched = sorted({r["key"] for r in (*rows, *nowhere, *done)})
             placed = store.write_all(
                 [
-                    (_LOCK_USERS, {"version": model.version, "users": sorted({r["key"] for r in (*rows, *done)})}),
+                    (_LOCK_USERS, {"version": model.version, "users": touched}),
                     (place, {"version": model.version, "rows": rows}),
+                    (take_away, {"version": model.version, "rows": nowhere}),
                     (_PLACED, {"version": model.version, "rows": done}),
                 ]
             )

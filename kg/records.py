@@ -139,4 +139,4 @@ class Place:
     bytes: int = 0
     lines: int = 0
     head: str = ""
-    """Digest of the file's first bytes, up to there: by it a file that was replaced is known."""
+    """Digests of the first bytes of what was read and of the last: by them a file that was replaced is known."""

@@ -81,6 +81,10 @@ RETURN DISTINCT u.id AS id ORDER BY id
 """
 # In the order of their ids, as whoever loads events takes them.
 _LOCK_USERS: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.id = id"
+# The encoder's vector is of the text alone.
+_FORGET_VECTORS: Final = (
+    "UNWIND $documents AS id\nMATCH (p:Product)-[:HAS_TEXT]->(:Document {id: id})\nREMOVE p.text_embedding"
+)
 _DELETE_DOCUMENTS: Final = "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nDETACH DELETE d"
 _DELETE_REVIEWS: Final = "UNWIND $keys AS key\nMATCH (r:Review {id: key})\nDETACH DELETE r"
 # Other texts may name the product: their evidence of it would point nowhere.
@@ -335,7 +339,8 @@ def _cut(store: GraphStore, source: str) -> Iterator[list[Row]]:
 
 
 def _without_documents(documents: Sequence[str]) -> list[Statement]:
-    return [*retract_statements(documents), (_DELETE_DOCUMENTS, {"documents": list(documents)})]
+    gone = {"documents": list(documents)}
+    return [*retract_statements(documents), (_FORGET_VECTORS, gone), (_DELETE_DOCUMENTS, gone)]
 
 
 def _dropped(alone: dict[str, list[str]]) -> list[Statement]:

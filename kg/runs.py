@@ -161,6 +161,7 @@ def _standing(lease: Row, expired: bool) -> Standing:
             attempt=lease.get("attempt", 0),
             done=_moment(lease.get("done")),
             again_at=_moment(lease.get("again_at")),
+            retimed=_moment(lease.get("retimed")),
             paused=lease.get("paused", False),
         ),
         token=lease["token"],
@@ -395,18 +396,15 @@ def paused(store: GraphStore) -> frozenset[str]:
     return frozenset(row["name"] for row in rows)
 
 
-# As for a pause, the token of a free lease counts up. What was due by the trigger of before is due no more: the first
-# slot of the new one is the next, unless a slot that failed waits to be tried again.
+# As for a pause, the token of a free lease counts up. What was due by the trigger of before is due no more, though a
+# run may be under way: the first slot of the new one is the next, unless a slot that failed waits to be tried again.
 _CHANGE: Final = """
 MATCH (lease:Lease {name: $name})
 SET lease += $changes
+SET lease.retimed = CASE WHEN $retimed THEN datetime.realtime() ELSE lease.retimed END
 WITH lease
 WHERE lease.holder IS NULL
 SET lease.token = lease.token + 1
-WITH lease
-WHERE $retimed AND lease.again_at IS NULL
-SET lease.slot = datetime.realtime(),
-    lease.attempt = 0
 """
 
 

@@ -443,6 +443,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("attempt", "INTEGER", "Runs begun for that moment."),
             Property("again_at", "ZONED DATETIME", "When that moment is to be tried again; absent when it is not."),
             Property("done", "ZONED DATETIME", "The latest such moment for which the job succeeded."),
+            Property("retimed", "ZONED DATETIME", "When its trigger was changed last."),
             Property("paused", "BOOLEAN", "Whether the clock leaves the job alone."),
             # What `kg schedule set` has set; what is absent is as the job has it.
             Property("cron", "STRING", "Cron fields that start the job, where they were set."),
@@ -466,7 +467,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property(
                 "behind", "INTEGER", "Bytes, or messages of a topic, that were there then and are still to be read."
             ),
-            Property("head", "STRING", "Digest of its first bytes, by which a replaced file is known.", required=True),
+            Property("head", "STRING", "Digests of what was read, by which a replaced file is known.", required=True),
             Property("at", "ZONED DATETIME", "When that was.", required=True),
         ),
     ),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -106,6 +106,15 @@ def places(store: GraphStore, sources: Sequence[str]) -> dict[str, Place]:
     )
     found = {row["source"]: Place(row["bytes"], row["lines"], row["head"]) for row in rows}
     return {source: found.get(source, Place()) for source in sources}
+
+
+def begin_anew(store: GraphStore, source: str) -> None:
+    """Nothing has been read of a source that took the place of another."""
+    store.write(
+        "MATCH (o:Offset {source: $source})\nSET o.bytes = $none.bytes, o.lines = $none.lines, o.head = $none.head",
+        source=source,
+        none=asdict(Place()),
+    )
 
 
 def count_waiting(store: GraphStore) -> int:

@@ -101,6 +101,8 @@ class Progress:
     """The latest slot for which it succeeded."""
     again_at: datetime | None = None
     """When the slot last taken is to be tried again; None when it is finished with."""
+    retimed: datetime | None = None
+    """When somebody gave it another trigger: of that one no slot counts that was before."""
     paused: bool = False
 
 
@@ -365,7 +367,8 @@ def due(
         return Due(slot=own.slot, attempt=own.attempt + 1) if own.again_at <= now else None
     following = next_slot(job, timezone)
     if following is not None:
-        return _by_clock(job, own.slot.astimezone(UTC), now.astimezone(UTC), following)
+        last = own.slot if own.retimed is None else max(own.slot, own.retimed)
+        return _by_clock(job, last.astimezone(UTC), now.astimezone(UTC), following)
     return _in_chain(job, clocked(jobs), progress)
 
 

@@ -8,10 +8,11 @@ what stands before.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from extraction.corpus import native
 from extraction.corpus.fields import BadRecord, Row
@@ -28,7 +29,8 @@ _PARSE: Final[dict[Kind, Callable[[Row], Record]]] = {
     "users": native.user,
 }
 _BOM: Final = b"\xef\xbb\xbf"
-_HEAD_BYTES: Final = 4096
+_END_BYTES: Final = 4096
+"""What is looked at of each end of what was read, each time that it is asked whether the file is still the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +69,31 @@ def read_piece(path: Path, kind: Kind, start: Place, *, most_lines: int, most_by
                 else:
                     records.append((at, found))
             at += size
-    head = start.head if start.bytes >= _HEAD_BYTES else head_of(path, at)
+        # Of the file that was read, though another may have its name by now.
+        head = head_of(stream, at) if at > start.bytes else start.head
     return Piece(tuple(records), tuple(rejects), Place(at, lines, head) if at > start.bytes else start)
 
 
-def head_of(path: Path, until: int) -> str:
-    """The digest of a file's first bytes, at most those before ``until``."""
-    with path.open("rb") as stream:
-        return hashlib.sha256(stream.read(min(until, _HEAD_BYTES))).hexdigest()
+def head_of(stream: BinaryIO, until: int) -> str:
+    """What tells a file by what was read of it: the digest of its first bytes, and where there are more, of the last
+    before ``until``, which are others in a new version of the file that begins like the one before.
+    """
+    stream.seek(0)
+    head = hashlib.sha256(stream.read(min(until, _END_BYTES))).hexdigest()
+    if until <= _END_BYTES:
+        return head
+    stream.seek(until - _END_BYTES)
+    return f"{head} {hashlib.sha256(stream.read(_END_BYTES)).hexdigest()}"
 
 
 def is_same_file(path: Path, place: Place) -> bool:
-    """Whether the file still begins as it did when it was read up to ``place``."""
-    return path.stat().st_size >= place.bytes and head_of(path, place.bytes) == place.head
+    """Whether the file still begins, and goes on where it was read up to ``place``, as it did then."""
+    with path.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_size < place.bytes:
+            return False
+        found = head_of(stream, place.bytes)
+    # An earlier version of kg noted the first bytes alone.
+    return place.head in (found, found.partition(" ")[0])
 
 
 def parse_line(name: str, kind: Kind, raw: bytes, line: int, offset: int | None = None) -> Record | Reject | None:

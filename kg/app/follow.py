@@ -161,6 +161,9 @@ class _Following:
             try:
                 if not _is_same(file, place):
                     log.warning("a file was replaced; it is read from its beginning", file=str(file))
+                    # In this order: whoever is killed in between finds it replaced again.
+                    self._loader.rejects.replaced(str(file), place.bytes)
+                    streams.begin_anew(self._held.store, self._source.source_of(file))
                     place = Place()
                 self._repeats[file] = self._counted(file, place)
             except _UnreadableError as error:

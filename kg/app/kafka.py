@@ -190,6 +190,8 @@ class _Consuming:
             low, _high = ends[partition] or (0, 0)
             if place.head and place.head != identity:
                 log.warning("a topic was made anew; it is read from its beginning", topic=self._topic.name)
+                self._loader.rejects.replaced(self._topic.partition(partition), place.bytes)
+                streams.begin_anew(self._held.store, self._topic.source(partition))
                 place = Place()
             if place.bytes < low:
                 if place.lines:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -148,21 +148,44 @@ class RejectLog:
         Raises:
             DiskError: the disk does not take them.
         """
+
+        def kept(reject: dict[str, Any]) -> dict[str, Any] | None:
+            offset = reject.get("offset")
+            stays = offset is None or "replaced" in reject or offset < read.get(reject["file"], 1 << 62)
+            return reject if stays else None
+
+        self._put_right(kept)
+
+    def replaced(self, name: str, read: int) -> None:
+        """Another file has this name by now: what was rejected of the one before, read so far, stays for good.
+
+        Raises:
+            DiskError: the disk does not take them.
+        """
+
+        def kept(reject: dict[str, Any]) -> dict[str, Any] | None:
+            if reject["file"] != name or reject.get("offset") is None or "replaced" in reject:
+                return reject
+            return {**reject, "replaced": True} if reject["offset"] < read else None
+
+        self._put_right(kept)
+
+    def _put_right(self, kept: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Write the file anew, each reject as it is to stay, without those that are not to."""
         if not self._path.exists():
             return
         part = self._path.with_name(self._path.name + ".part")
         with self._room(), self._locked():
-            kept = []
-            for line in self._path.read_bytes().splitlines(keepends=True):
+            lines = []
+            for line in self._path.read_bytes().splitlines():
                 try:
-                    reject = orjson.loads(line)
+                    reject = kept(orjson.loads(line))
                 except orjson.JSONDecodeError:
                     continue
-                offset = reject.get("offset")
-                if offset is None or offset < read.get(reject["file"], 1 << 62):
-                    kept.append(line)
+                if reject is not None:
+                    lines.append(orjson.dumps(reject, option=orjson.OPT_APPEND_NEWLINE))
             with open(part, "wb", opener=_private) as file:
-                file.write(b"".join(kept))
+                file.write(b"".join(lines))
             part.replace(self._path)
 
     def write(self, rejects: Sequence[Reject]) -> None:

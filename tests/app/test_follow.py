@@ -19,9 +19,10 @@ from extraction import corpus
 from extraction.corpus import Piece
 from kg import leases, localdb, streams
 from kg.app.follow import Source, _Following, follow
+from kg.app.held import Held, while_held
 from kg.app.pieces import RejectLog
 from kg.app.session import RejectFile
-from kg.errors import DiskError
+from kg.errors import DiskError, LeaseLostError
 from kg.records import Reject
 from kg.settings import Settings
 from kg.store import GraphStore
@@ -29,7 +30,7 @@ from tests.app.conftest import Kg, lines
 from tests.app.following import following, leave_behind, users
 from tests.embeddings.test_foldin import served
 from tests.faults.proxy import Cut, How, Proxy
-from tests.faults.stream import plain, play_stream, stream_plan, wait
+from tests.faults.stream import PATIENCE_S, plain, play_stream, stream_plan, wait
 
 __all__ = ["served"]  # a fixture
 
@@ -130,6 +131,34 @@ def test_a_replaced_file_is_read_from_its_beginning(store: GraphStore, followed:
         wait(lambda: users(store) == ["anna", "ben", "cleo"])
 
 
+def test_rejects_of_a_file_outlive_the_one_that_takes_its_place(
+    store: GraphStore, followed: tuple[Source, Settings]
+) -> None:
+    source, settings = followed
+    file = source.directory / "u.jsonl"
+    with following(follow, store, settings, source):
+        lines(file, {"user": "anna"}, {"interests": []}, {"user": "ben"})
+        wait(lambda: users(store) == ["anna", "ben"])
+    lines(file, {"user": "cleo"})
+    for user in ("dora", "emil"):  # what is put right when following begins again does not take them for its own
+        with following(follow, store, settings, source):
+            wait(lambda: "cleo" in users(store))
+            with file.open("a") as more:
+                more.write(json.dumps({"user": user}) + "\n" + json.dumps({"interests": [user]}) + "\n")
+            wait(lambda user=user: user in users(store))  # type: ignore[misc]
+    assert rejects(source.rejects) == [("u.jsonl", 2), ("u.jsonl", 3), ("u.jsonl", 5)]
+
+
+def test_rejects_of_what_was_not_committed_before_another_took_its_place_are_taken_out(tmp_path: Path) -> None:
+    log = RejectLog(tmp_path / "rejects.jsonl")
+    log.write([Reject(file="a.jsonl", line=n, reason="It is bad.", offset=10 * n) for n in (1, 2)])
+    for _ in range(2):
+        log.replaced("a.jsonl", 15)
+    log.write([Reject(file="a.jsonl", line=1, reason="It is bad.", offset=5)])
+    log.keep_only({"a.jsonl": 0})
+    assert rejects(tmp_path / "rejects.jsonl") == [("a.jsonl", 1)]
+
+
 def test_a_file_that_cannot_be_read_holds_up_no_other(
     store: GraphStore, followed: tuple[Source, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +206,42 @@ def test_a_second_follower_waits_and_takes_over(store: GraphStore, followed: tup
         store.write("MATCH (l:Lease) SET l.until = datetime.realtime()")
         leases.expire(store, source.name)
         wait(lambda: users(store) == ["anna"])
+
+
+def test_who_is_long_at_one_thing_keeps_the_lease(store: GraphStore) -> None:
+    began: list[str] = []
+    done, ttl = threading.Event(), timedelta(seconds=0.5)
+
+    def work(held: Held) -> None:
+        began.append("")
+        time.sleep(4 * ttl.total_seconds())  # a long text
+        held.store.write("MERGE (:User {id: 'anna'})")
+        done.set()
+
+    with (
+        following(lambda stop: while_held(store, "ingest", work, stop, ttl=ttl, pause_s=0.1)),
+        following(lambda stop: while_held(store, "ingest", work, stop, ttl=ttl, pause_s=0.1)),
+    ):
+        assert done.wait(PATIENCE_S)
+        assert began == [""]
+    assert users(store) == ["anna"]
+
+
+def test_who_does_not_come_by_any_more_loses_the_lease(store: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kg.app.held.STUCK_S", 0.2)
+    ttl, stuck, other = timedelta(seconds=0.5), threading.Event(), threading.Event()
+
+    def hang(held: Held) -> None:
+        stuck.set()
+        other.wait(PATIENCE_S)
+        with pytest.raises(LeaseLostError):
+            held.store.write("MERGE (:User {id: 'anna'})")
+
+    with following(lambda stop: while_held(store, "ingest", hang, stop, ttl=ttl, pause_s=0.1)):
+        assert stuck.wait(PATIENCE_S)
+        with following(lambda stop: while_held(store, "ingest", lambda _: other.set(), stop, ttl=ttl, pause_s=0.1)):
+            assert other.wait(PATIENCE_S)
+    assert users(store) == []
 
 
 @pytest.mark.parametrize("commit", [1, 2, 3])

@@ -13,6 +13,7 @@ from embeddings.foldin import fold_in_products, fold_in_users, unplaced_products
 from embeddings.registry import LiveModel
 from embeddings.writeback import write_embeddings
 from kg.catalogue import load, run
+from kg.removal import remove
 from kg.store import GraphStore
 from tests.embeddings.test_writeback import WIDTH, model
 
@@ -89,6 +90,20 @@ def test_who_was_seen_since_moves_and_who_was_trained_on_stays(served: GraphStor
 def test_a_user_without_any_interest_gets_no_vector(served: GraphStore) -> None:
     assert fold_in_users(served, ["cleo"]) == 0
     assert vector(served, "User", "cleo") is None
+
+
+def test_who_has_nothing_left_of_what_interested_them_loses_the_vector(served: GraphStore) -> None:
+    served.write(
+        "MATCH (u:User {id: 'cleo'}), (p:Product {sku: 'T1'})\n"
+        "SET u.language = 'en'\n"
+        "CREATE (u)-[:BOUGHT {count: 1, strength: 1.0, at: datetime('2026-03-03T10:00:00Z')}]->(p)"
+    )
+    assert fold_in_users(served, ["cleo"]) == 1
+    remove(served, "products", ["T1"])
+    fold_in_users(served, foldin.waiting_users(served))
+    assert vector(served, "User", "cleo") is None
+    assert vector(served, "User", "ben") is not None  # who has something else
+    assert foldin.waiting_users(served) == []
 
 
 def test_a_new_product_is_related_and_recommended(served: GraphStore) -> None:

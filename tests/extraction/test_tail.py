@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,20 @@ def test_a_file_that_was_replaced_is_not_the_same(file: Path) -> None:
     assert not is_same_file(file, end)
     file.write_bytes(b'{"user": "anna"}\n')
     assert not is_same_file(file, end)
+
+
+def test_a_new_version_that_begins_like_the_one_before_is_not_the_same(file: Path) -> None:
+    rows = [b'{"user": "%05d"}\n' % n for n in range(1000)]
+    file.write_bytes(b"".join(rows))
+    _, place = users(file, Place(), most=1000)
+    with file.open("ab") as stream:
+        stream.write(b'{"user": "anna"}\n')
+    assert is_same_file(file, place)
+    file.write_bytes(b"".join([*rows[:600], b'{"user": "ben"}\n', *rows[600:]]))
+    assert not is_same_file(file, place)
+
+
+def test_a_place_that_an_earlier_version_noted_still_stands(file: Path) -> None:
+    file.write_bytes(b'{"user": "anna"}\n' * 1000)
+    _, place = users(file, Place(), most=1000)
+    assert is_same_file(file, replace(place, head=hashlib.sha256(file.read_bytes()[:4096]).hexdigest()))

@@ -174,6 +174,13 @@ def test_a_document_takes_its_facts_along_but_not_what_another_text_says_too(sto
     ]
 
 
+def test_a_document_takes_the_vector_of_its_text_along(store: GraphStore) -> None:
+    load(store, (GUITAR, STRAP), (PRAISE,), ())
+    store.write("MATCH (p:Product) SET p.text_embedding = [1.0, 0.0]")
+    remove(store, "documents", ["product:S1", "review:r1"])
+    assert store.read("MATCH (p:Product) WHERE p.text_embedding IS NOT NULL RETURN p.sku AS sku") == [{"sku": "G1"}]
+
+
 def test_a_review_that_comes_while_its_product_is_removed_goes_with_it(store: GraphStore) -> None:
     load(store, (GUITAR, STRAP), (), ())
     with ThreadPoolExecutor(1) as another:

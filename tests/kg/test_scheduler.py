@@ -683,7 +683,8 @@ def test_what_was_set_holds_in_every_process(store: GraphStore) -> None:
     changed = one.change("extract", Changes(every=timedelta(hours=1), retries=0))
     assert (changed.trigger, changed.retries) == (timedelta(hours=1), 0)
     assert other.tick() is None  # the next slot is to come
-    store.write("MATCH (l:Lease {name: 'extract'}) SET l.slot = l.slot - duration('PT1H')")
+    an_hour = "MATCH (l:Lease) SET l.since = l.since - duration('PT1H'), l.retimed = l.retimed - duration('PT1H')"
+    store.write(an_hour)
     run = other.tick()
     assert run is not None
     assert run.slot is not None
@@ -707,6 +708,19 @@ def test_a_slot_that_was_found_before_the_trigger_was_changed_is_not_run(
     monkeypatch.setattr(runs, "begin", later)
     assert scheduler.tick() is None
     assert history(store) == ()
+
+
+def test_a_trigger_that_is_changed_during_a_run_begins_with_its_next_slot(store: GraphStore) -> None:
+    long_known(store, "extract")
+    other = Scheduler(store, [slow_clock("extract")])
+
+    def run() -> None:
+        other.change("extract", Changes(every=timedelta(days=1000)))
+
+    scheduler = Scheduler(store, [slow_clock("extract", run)])
+    assert scheduler.tick() is not None
+    assert scheduler.tick() is None
+    assert [run.outcome for run in history(store)] == [Outcome.SUCCEEDED]
 
 
 def test_a_trigger_that_is_none_is_not_set(store: GraphStore) -> None:

@@ -148,6 +148,12 @@ def test_a_slot_is_tried_again_before_another_begins() -> None:
     assert due_alone(often, at(12, 5), **failed) == Due(slot=at(12), attempt=3)
 
 
+def test_of_a_new_trigger_no_slot_counts_that_was_before_it() -> None:
+    known = {"slot": at(9), "retimed": at(12, 0, 10)}
+    assert due_alone(job("a", trigger=MINUTE), at(12, 0, 30), **known) is None
+    assert due_alone(job("a", trigger=MINUTE), at(12, 1), **known) == Due(slot=at(12, 1))
+
+
 def test_failures_are_tried_again_at_doubling_distances_and_then_given_up() -> None:
     often = job("a", retries=3, backoff=MINUTE)
     assert [again_after_failure(often, attempt) for attempt in (1, 2, 3, 4)] == [MINUTE, 2 * MINUTE, 4 * MINUTE, None]
