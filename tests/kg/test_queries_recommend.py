@@ -196,6 +196,21 @@ def test_what_is_no_longer_sold_hides_nothing_that_is(discontinued: GraphStore, 
     assert not [way for way in ways if way.startswith(("Top", "Sort", "PartialTop")) and "popularity DESC" in way]
 
 
+@pytest.mark.parametrize("name", ["for_user", "for_users", "diverse", "explore", "for_user_filtered"])
+def test_who_has_hundreds_of_the_most_popular_is_shown_the_next(store: GraphStore, name: str) -> None:
+    store.write(
+        "CREATE (u:User {id: 'eve'}) WITH u UNWIND range(1, 600) AS n "
+        "CREATE (p:Product {sku: 'p' + n, title: 'p', active: true, popularity: 1.0 - n / 1000.0}) "
+        "WITH u, p, n WHERE n <= 400 CREATE (u)-[:BOUGHT {count: 1, strength: 1.0}]->(p)"
+    )
+    user = {"users": ["eve"]} if name == "for_users" else {"user": "eve"}
+    found = [row["sku"] for row in run(store, QUERIES[f"recommend/{name}"], user | {"limit": 3})]
+    if name in ("diverse", "explore"):  # which choose among many
+        assert len(found) == 3
+    else:
+        assert found == ["p401", "p402", "p403"]
+
+
 @pytest.mark.parametrize("words", ['"', "a AND", "(title:*", "\\", "x~ OR [a TO", "&& || !", "'}) DETACH DELETE (n"])
 def test_operators_of_the_full_text_search_are_words(shop: GraphStore, words: str) -> None:
     assert answer(shop, "cold_start_user", interests=[words])
