@@ -272,6 +272,30 @@ def test_what_hundreds_no_longer_sold_hide_is_offered_and_what_is_sold_out_is_no
     assert [(r["what"], r["offered"]) for r in answer(shop, "insight/gaps")] == [("banjo", 0)]
 
 
+def test_what_is_offered_in_other_words_of_the_index_is_no_gap(shop: GraphStore) -> None:
+    shop.write(
+        "UNWIND [['M1', \"Men's rain jacket\", null], ['J1', 'Cable with a 3.5 mm jack', null], "
+        "['Z1', '木吉他', null], ['D1', 'Phosphor strings', 'daddario'], ['E1', 'Flute', 'van doren']] AS row "
+        "CREATE (p:Product {sku: row[0], title: row[1], active: true}) "
+        "WITH p, row WHERE row[2] IS NOT NULL CREATE (p)-[:MADE_BY]->(:Brand {key: row[2], name: row[2]})"
+    )
+    offered = [
+        "men's jacket", "3.5 mm jack", "the jacket.", "木吉他", "吉他", "j1",
+        "d'addario strings", "d'addario", "strings by d'addario", "van doren flute",
+        "with", "the", "?",
+    ]  # fmt: skip
+    wanted = ["2.5 mm jack", "women's jacket", "电吉他", "d'addario flute", "j2"]
+    shop.write(
+        "MATCH (u:User) UNWIND $texts AS text MERGE (q:Query {text: text}) CREATE (u)-[:SEARCHED {count: 1}]->(q)",
+        texts=offered + wanted,
+    )
+    shop.await_indexes()
+    assert sorted(row["what"] for row in answer(shop, "insight/gaps")) == sorted(wanted)
+    shop.write("MATCH (p:Product) WHERE p.sku IN ['D1', 'J1'] SET p.stock = 0")
+    gone = ["3.5 mm jack", "j1", "d'addario strings", "d'addario", "strings by d'addario"]
+    assert sorted(row["what"] for row in answer(shop, "insight/gaps")) == sorted(wanted + gone)
+
+
 def test_values_wanted_together_and_offered_apart(shop: GraphStore) -> None:
     # Forty people met products of leather and products in blue; ten others red ones. Nothing is of blue leather.
     shop.write(
