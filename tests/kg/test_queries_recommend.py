@@ -248,6 +248,37 @@ def test_a_shelf_without_history_is_served_from_the_tastes_of_others(shop: Graph
     assert answer(shop, "new_market", category="no such shelf", user="ben") == []
 
 
+def test_what_a_brand_is_worth_elsewhere_is_found_among_hundreds_that_are_not(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (b:Brand {key: 'birch'}), (c:Category {path: 'Accessories'}) UNWIND range(1, 300) AS n "
+        "CREATE (p:Product {sku: 'b' + n, title: 'b', active: true, popularity: 0.1})-[:MADE_BY]->(b), "
+        "(p)-[:IN_CATEGORY]->(c)"
+    )
+    first = answer(shop, "new_market", category="Accessories", limit=1)[0]
+    assert (first["score"], first["reasons"]) == (0.7, [{"term": "MADE_BY", "part": 0.7, "because": "Birch"}])
+    # What has several such values is worth their sum.
+    shop.write(
+        "MATCH (s:Product {sku: 'S1'}), (g:Product {sku: 'G2'}) "
+        "CREATE (v:AttributeValue {key: 'colour=brown', attribute: 'colour', value: 'brown'}), "
+        "(s)-[:HAS_ATTRIBUTE]->(v), (g)-[:HAS_ATTRIBUTE]->(v)"
+    )
+    assert scores(answer(shop, "new_market", category="Accessories", limit=1)) == [("S1", 1.4)]
+
+
+def test_of_a_category_that_holds_the_whole_shop_nothing_is_elsewhere(shop: GraphStore) -> None:
+    shop.write(
+        "CREATE (s:Category {path: 'Shop', name: 'Shop'}) WITH s MATCH (c:Category) WHERE c.path <> 'Shop' "
+        "CREATE (c)-[:SUBCATEGORY_OF]->(s) WITH DISTINCT s MATCH (x:Product {sku: 'X1'}) CREATE (x)-[:IN_CATEGORY]->(s)"
+    )
+    assert {row["score"] for row in answer(shop, "new_market", category="Shop")} == {0.0}
+    # What stands on no shelf is elsewhere.
+    shop.write(
+        "MATCH (b:Brand {key: 'cobalt'}) "
+        "CREATE (:Product {sku: 'N1', title: 'n', active: true, popularity: 0.2})-[:MADE_BY]->(b)"
+    )
+    assert scores(answer(shop, "new_market", category="Shop", limit=3)) == [("S2", 0.2), ("T1", 0.2), ("G1", 0.0)]
+
+
 def test_texts_carry_a_taste_from_shelf_to_shelf(shop: GraphStore) -> None:
     shop.write(
         "UNWIND [['G1', [1.0, 0.0]], ['S1', [0.0, 1.0]], ['S2', [1.0, 0.0]]] AS row "
