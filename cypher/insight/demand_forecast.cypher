@@ -1,12 +1,13 @@
 // title: What will be sold in the weeks ahead
 // description: Units a week of a product, or of a shelf (its sub-categories included) and of the products that sell
-//   most on it, for the weeks ahead. The forecast is simple exponential smoothing (Brown 1959) of the weeks past;
-//   its weight on the latest week is the one of 0.05 … 0.5 that errs least one week ahead in those weeks. Beside it
-//   stands the naive forecast (the latest week once more), and how much each of the two erred on average one week
-//   ahead. The interval holds 80 % of the probability of a negative binomial count with the forecast as mean and, as
-//   variance, the mean square of the errors, growing with every week ahead, or the mean where that is more. The
-//   weeks count from the first sale of the product, or of the shelf; with fewer than 4 there is no forecast. A
-//   purchase without a time counts in no week.
+//   most on it, for the weeks ahead. The forecast is simple exponential smoothing (Brown 1959) of the weeks past; its
+//   weight on the latest week is the one of 0.05 … 0.5 that errs least one week ahead in those weeks. Beside it stands
+//   the naive forecast (the latest week once more), and how much each of the two erred on average one week ahead. The
+//   interval holds 80 % of the probability of a negative binomial count with the forecast as mean and, as variance,
+//   that of a Student's t whose scale and degrees of freedom are those of the errors (few errors tell little of how
+//   great others may be), growing with every week ahead, or the mean where that is more. The weeks count from the first
+//   sale of the product, or of the shelf; with fewer than 4 there is no forecast. A purchase without a time counts in
+//   no week.
 // param sku: STRING = null -- a product's sku
 // param category: STRING = null -- path of a category
 // param weeks: INTEGER in 1..26 = 4 -- how many weeks ahead
@@ -72,7 +73,9 @@ CALL (products, till, oldest) {
   WITH ago, sum(units) AS units
   RETURN collect({ago: ago, units: units}) AS together
 }
+// Of a present before the first sale nothing can be said, not even how few weeks there are.
 LET things = CASE
+               WHEN till < first THEN []
                WHEN $category IS NULL THEN single
                ELSE [{kind: 'category', name: $category, weeks: together}] + single
              END
@@ -102,7 +105,9 @@ CALL (series, n) {
   RETURN alpha, fit
 }
 LET steps = CASE WHEN n > 1 THEN 1.0 * (n - 1) END
-LET error = fit.error / steps, square = fit.square / steps,
+// Student's t of d degrees of freedom has the variance d / (d − 2) times the square of its scale. Of three errors, the
+// fewest of which there is a forecast, that is three times their mean square.
+LET error = fit.error / steps, square = fit.square / CASE WHEN steps > 2.0 THEN steps - 2.0 ELSE 1.0 END,
     naive_error = reduce(s = 0.0, i IN range(1, n - 1) | s + abs(series[i] - series[i - 1])) / steps
 UNWIND range(1, $weeks) AS ahead
 LET mean = CASE WHEN n >= 4 THEN fit.level END

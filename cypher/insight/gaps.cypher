@@ -2,10 +2,11 @@
 // description: Two kinds of gap. Together: two values of different attributes that the same people meet in the products
 //   of a shelf, though seldom in one product; expected is how many would meet both by chance, p how likely so many are
 //   (normal approximation of a Poisson count with continuity correction, times the number of pairs looked at). Search:
-//   what people searched for and no product on sale has all the words of. Demand is people, offer is products on sale:
-//   active, and in stock where the stock is known, so what is sold out is wanted and not offered. Of a search the
-//   10,000 products that fit it best are looked at. Looked at are the 40 values that most people meet among 5,000
-//   products of the shelf, and $searches queries in the order of their text after $after.
+//   what people searched for and no product on sale has all the words of, of which its sku is one and its maker's name
+//   may be some. Demand is people, offer is products on sale: active, and in stock where the stock is known, so what is
+//   sold out is wanted and not offered. Of a search the 10,000 products that fit it best are looked at. Looked at are
+//   the 40 values that most people meet among 5,000 products of the shelf, and $searches queries in the order of their
+//   text after $after.
 // param category: STRING = null -- path of a category, its sub-categories included; null for searches alone
 // param least: INTEGER = 2 -- fewest people
 // param after: STRING = '' -- text of a search after which to go on
@@ -92,19 +93,58 @@ UNION ALL
   }
   WITH q, people, latest
   FILTER people >= $least
-  // What somebody typed is no query language: all that Lucene might take for an operator becomes a space, its
-  // operators lose their capitals, and every word must be there.
-  LET plain = reduce(s = toLower(q.text), c IN split('+ - & | ! ( ) { } [ ] ^ " ~ * ? : \\ / < > = , ; . \'', ' ') |
+  // What somebody typed is no query language: all that Lucene might take for an operator becomes a space. What stands
+  // within a word ("men's", "3.5") is left to the index, and what that takes apart, as it does Chinese, must stand
+  // together: each word is in quotation marks. Words that the index leaves out say nothing of what is wanted.
+  LET plain = reduce(s = toLower(q.text), c IN split('+ - & | ! ( ) { } [ ] ^ " ~ * ? : \\ / < > = ;', ' ') |
                      replace(s, c, ' '))
-  LET words = [w IN split(plain, ' ') WHERE w <> '']
+  LET words = [
+    w IN [x IN split(plain, ' ') | btrim(x, '.,\'')]
+    WHERE w <> '' AND NOT w IN [
+      'a', 'an', 'and', 'are', 'as', 'at', 'be', 'but', 'by', 'for', 'if', 'in', 'into', 'is', 'it', 'no', 'not', 'of',
+      'on', 'or', 'such', 'that', 'the', 'their', 'then', 'there', 'these', 'they', 'this', 'to', 'was', 'will', 'with'
+    ]
+  ]
   FILTER size(words) > 0
-  CALL (words) {
+  LET all = reduce(s = '', w IN words | s + ' +"' + w + '"')
+  CALL (all) {
     MATCH (p:Product)
-      SEARCH p IN (FULLTEXT INDEX product_fulltext FOR '+' + reduce(s = words[0], w IN words[1..] | s + ' +' + w)
-                   LIMIT 10000)
+      SEARCH p IN (FULLTEXT INDEX product_fulltext FOR all LIMIT 10000)
     FILTER p.active AND coalesce(p.stock, 1) > 0
     // One is enough to know.
     WITH p
+    LIMIT 1
+    RETURN count(p) AS so_called
+  }
+  FILTER so_called = 0
+  // The sku is in the other index, and a maker need not stand in the title.
+  CALL (all, words) {
+    MATCH (p:Product)
+      SEARCH p IN (FULLTEXT INDEX product_words FOR all LIMIT 10000)
+    RETURN p
+  UNION ALL
+    UNWIND range(0, size(words) - 1) AS i
+    UNWIND range(i, i + 2) AS j
+    WITH words, i, j
+    WHERE j < size(words)
+    LET name = reduce(s = words[i], w IN words[i + 1..j + 1] | s + ' ' + w)
+    MATCH (b:Brand {key: replace(replace(name, '\'', ''), '.', '')})
+    LET rest = reduce(s = '', w IN words[..i] + words[j + 1..] | s + ' +"' + w + '"')
+    CALL (b, rest) {
+      WHEN rest = '' THEN {
+        MATCH (b)<-[:MADE_BY]-(p:Product)
+        RETURN p
+      }
+      ELSE {
+        MATCH (p:Product)
+          SEARCH p IN (FULLTEXT INDEX product_fulltext FOR rest LIMIT 10000)
+        FILTER EXISTS { (p)-[:MADE_BY]->(b) }
+        RETURN p
+      }
+    }
+    RETURN p
+  NEXT
+    FILTER p.active AND coalesce(p.stock, 1) > 0
     LIMIT 1
     RETURN count(p) AS offered
   }

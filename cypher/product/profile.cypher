@@ -69,7 +69,7 @@ CALL (p) {
 CALL (p) {
   MATCH (p)<-[fits:ACCESSORY_OF]-(x:Product)
   WITH x, max(fits.confidence) AS confidence
-  ORDER BY x.popularity DESC, x.sku
+  ORDER BY coalesce(x.popularity, 0.0) DESC, x.sku
   LIMIT $limit
   RETURN collect({sku: x.sku, title: x.title, confidence: confidence}) AS accessories
 }
@@ -80,8 +80,12 @@ CALL (p) {
   RETURN rated.rating AS stars
   UNION ALL
   MATCH (p)<-[:ABOUT]-(review:Review)<-[:WROTE]-(author:User)
-  WHERE review.rating IS NOT NULL AND NOT EXISTS { (author)-[:RATED]->(p) }
-  RETURN review.rating AS stars
+  WHERE review.rating IS NOT NULL
+    AND NOT EXISTS { MATCH (author)-[rated:RATED]->(p) WHERE rated.rating IS NOT NULL }
+  WITH author, review
+  ORDER BY coalesce(review.at.epochSeconds, -1) DESC, review.id DESC
+  WITH author, collect(review.rating)[0] AS stars
+  RETURN stars
   NEXT
   RETURN avg(stars) AS rating, count(stars) AS ratings
 }

@@ -29,8 +29,12 @@ LET lacking =
   END +
   CASE WHEN p.text_embedding IS NULL THEN ['no vector of its text: kg extract'] ELSE [] END +
   CASE
-    WHEN EXISTS { (p)<-[:BOUGHT|RATED|CARTED|VIEWED]-(:User) } THEN []
+    WHEN EXISTS { (p)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(:User) } THEN []
     WHEN EXISTS { (p)-[:HAS_ATTRIBUTE|IN_CATEGORY|MADE_BY|ACCESSORY_OF|COMPATIBLE_WITH]->() } THEN []
+    // What others say of it leads to it as well.
+    WHEN EXISTS {
+      (p)-[:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(:Product)
+    } THEN []
     ELSE ['neither events nor facts: a description, a brand or a category would help']
   END
 LET missing = CASE WHEN active THEN lacking ELSE ['inactive: kg ingest products, if it is sold again'] END

@@ -1,7 +1,8 @@
 // title: Nodes that nothing leads to
-// description: Brands, categories, attribute values and aspects of which no product is left, and reviews about nothing.
-//   They do no harm; a curator may want to see them after a large removal. Pages through each label by its key, so that
-//   a call reads at most $limit nodes of each label.
+// description: Brands, categories, attribute values and aspects of which no product is left, and to which none refers
+//   as what it fits, does not fit or is compared with; and reviews about nothing. They do no harm; a curator may want
+//   to see them after a large removal. Pages through each label by its key, so that a call reads at most $limit nodes
+//   of each label.
 // param after: STRING = '' -- key after which to go on, of every label
 // param limit: INTEGER = 1000 -- most nodes of a label that are looked at
 // example: {}
@@ -14,7 +15,9 @@ CALL () {
   WITH b
   ORDER BY b.key
   LIMIT $limit
-  FILTER NOT EXISTS { (b)<-[:MADE_BY|COMPATIBLE_WITH|ACCESSORY_OF]-() }
+  FILTER NOT EXISTS {
+    (b)<-[:MADE_BY|COMPATIBLE_WITH|ACCESSORY_OF|DOES_NOT_FIT|BETTER_THAN|WORSE_THAN|COMPARED_WITH]-()
+  }
   RETURN 'Brand' AS label, b.key AS key, b.name AS name
 UNION ALL
   MATCH (c:Category)
@@ -22,7 +25,9 @@ UNION ALL
   WITH c
   ORDER BY c.path
   LIMIT $limit
-  FILTER NOT EXISTS { (c)<-[:IN_CATEGORY|SUBCATEGORY_OF|COMPATIBLE_WITH|ACCESSORY_OF]-() }
+  FILTER NOT EXISTS {
+    (c)<-[:IN_CATEGORY|SUBCATEGORY_OF|COMPATIBLE_WITH|ACCESSORY_OF|DOES_NOT_FIT]-()
+  }
   RETURN 'Category' AS label, c.path AS key, c.name AS name
 UNION ALL
   MATCH (v:AttributeValue)

@@ -90,6 +90,22 @@ CALL (u, live, history) {
     LIMIT $limit + 200
     RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
   UNION ALL
+    // Somebody may have hundreds of these, and while no model is live little else is found: as many again of the rest.
+    CALL (u, live) {
+      WHEN live IS NULL AND COUNT { (u)-->() } > 200 THEN {
+        MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
+        WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0
+        WITH collect(DISTINCT p) AS had
+        MATCH (p:Product)
+        WHERE p.popularity >= 0.0 AND p.active AND coalesce(p.stock, 1) > 0 AND NOT p IN had
+        WITH p
+        ORDER BY p.popularity DESC
+        LIMIT $limit + 200
+        RETURN p
+      }
+    }
+    RETURN p, 0.0 AS part, null AS term, null AS h, 0 AS known
+  UNION ALL
     // What the user has, or does not want; what is consumed is bought again.
     MATCH (u)-[did:BOUGHT|RATED|DISLIKED|RETURNED|HIDDEN]->(p:Product)
     WHERE NOT type(did) IN ['BOUGHT', 'RATED'] OR NOT coalesce(p.consumable, false) OR did.rating < 3.0

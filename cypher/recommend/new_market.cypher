@@ -3,11 +3,11 @@
 //   elsewhere. What transfers: how near a product's text is to the middle of the texts that the user took (the cosine);
 //   its brand, attribute values and praised aspects, each as its share of the user's interest of that kind; and the
 //   cosine of the live model's vectors, with the model's weight. Without a user, or without history, brands and values
-//   are worth what they are in the rest of the shop: the mean popularity of at most 200 products that have them
-//   elsewhere, the greatest counting. Popularity within the category is not used. The user's own history within it is
-//   not used either, nor anything that the user regrets (returned, disliked, hid, or rated below 3), and that is never
-//   shown, nor what the user bought or rated unless it is consumed, nor what is inactive or out of stock. Of a larger
-//   category the 2,000 newest are looked at.
+//   are worth what they are in the rest of the shop, and add up: the mean popularity of at most 200 products that have
+//   them elsewhere, of the first 1,000 that have them at all. Popularity within the category is not used. The user's
+//   own history within it is not used either, nor anything that the user regrets (returned, disliked, hid, or rated
+//   below 3), and that is never shown, nor what the user bought or rated unless it is consumed, nor what is inactive or
+//   out of stock. Of a larger category the 2,000 newest are looked at.
 // param category: STRING -- path of the category, its sub-categories included
 // param user: STRING = null -- the user's id, if known
 // param limit: INTEGER = 10 -- most rows to return
@@ -63,18 +63,38 @@ CALL (history) {
   UNWIND found AS one
   RETURN collect({term: term, t: one.t, part: one.interest / total}) AS tastes
 }
-// What everybody likes elsewhere, where there is no history to go by.
-CALL (products, history, shelves) {
-  WHEN size(history) = 0 THEN {
+// What everybody likes elsewhere, where there is no history to go by. Outside of a category that holds the whole shop
+// there is nothing, and to look at what has each of its brands and values would take longer than all the rest.
+CALL (history, shelves) {
+  WHEN size(history) > 0 THEN {
+    RETURN false AS elsewhere
+  }
+  WHEN EXISTS {
+    MATCH (c:Category)
+    WHERE c.path >= '' AND NOT c IN shelves AND EXISTS { (c)<-[:IN_CATEGORY]-() }
+  } THEN {
+    RETURN true AS elsewhere
+  }
+  ELSE {
+    UNWIND shelves AS shelf
+    MATCH (shelf)<-[:IN_CATEGORY]-(p:Product)
+    WITH count(DISTINCT p) AS here
+    RETURN here < COUNT { (:Product) } AS elsewhere
+  }
+}
+CALL (products, elsewhere, shelves) {
+  WHEN elsewhere THEN {
     UNWIND products AS p
     MATCH (p)-[r:MADE_BY|HAS_ATTRIBUTE]->(t)
     WITH DISTINCT t, type(r) AS term
     CALL (t, shelves) {
       MATCH (t)<-[:MADE_BY|HAS_ATTRIBUTE]-(other:Product)
       WITH DISTINCT other, shelves
-      LIMIT 200
+      LIMIT 1000
       FILTER other.popularity IS NOT NULL
       FILTER NOT EXISTS { MATCH (other)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
+      WITH other
+      LIMIT 200
       RETURN avg(other.popularity) AS part
     }
     FILTER part > 0.0

@@ -151,6 +151,38 @@ def test_similar_products_know_relations_before_any_model(shop: GraphStore) -> N
     assert rows(shop, "recommend/similar_products", sku="no such thing") == []
 
 
+def test_a_product_is_as_similar_however_many_rows_are_asked_for(live: GraphStore) -> None:
+    """Sixty are nearer by both vectors than a variant, which is more like it than they are by all that counts."""
+    live.write(
+        "MATCH (g:Product {sku: 'G1'}) SET g.embedding_blue = [1.0] + [i IN range(1, 63) | 0.0], "
+        "g.text_embedding = [1.0] + [i IN range(1, 383) | 0.0] "
+        "CREATE (:Product {sku: 'V', title: 'v', active: true, "
+        "  embedding_blue: [0.8, 0.6] + [i IN range(2, 63) | 0.0], "
+        "  text_embedding: [0.6, 0.8] + [i IN range(2, 383) | 0.0]})-[:VARIANT_OF {source: 'catalogue'}]->(g) "
+        "WITH g UNWIND range(1, 90) AS n CREATE (:Product {sku: 'N' + n, title: 'n', active: true, "
+        "  embedding_blue: g.embedding_blue, text_embedding: g.text_embedding})"
+    )
+    live.await_indexes()
+    for limit in (1, 10, 80):
+        first = rows(live, "recommend/similar_products", sku="G1", limit=limit)[0]
+        assert (first["sku"], first["score"]) == ("V", pytest.approx(1.0 + 0.8 + 0.6))
+        assert [reason["term"] for reason in first["reasons"]] == ["VARIANT_OF", "EMBEDDING", "TEXT"]
+
+
+def test_what_is_no_longer_sold_hides_nothing_that_is_like_a_product(store: GraphStore) -> None:
+    store.write(
+        "UNWIND range(1, 400) AS n CREATE (:Product {sku: 'old' + n, title: 'n', active: n % 2 = 0, stock: 0, "
+        "  text_embedding: [1.0, 0.001 * n] + [i IN range(2, 383) | 0.0]})"
+    )
+    store.write(
+        "UNWIND [['a', 0.0], ['b', 0.75]] AS row CREATE (:Product {sku: row[0], title: row[0], active: true, "
+        "  text_embedding: [1.0, row[1]] + [i IN range(2, 383) | 0.0]})"
+    )
+    store.await_indexes()
+    (found,) = rows(store, "recommend/similar_products", sku="a")
+    assert (found["sku"], found["score"]) == ("b", pytest.approx(0.8))
+
+
 # --- measured ------------------------------------------------------------------------------------------------
 
 

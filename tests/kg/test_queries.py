@@ -183,6 +183,26 @@ def test_the_profile_of_the_guitar(shop: GraphStore) -> None:
     assert (guitar["rating"], guitar["ratings"]) == (None, 0)
 
 
+def test_the_most_popular_accessories_come_first_and_what_nobody_met_last(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (g:Product {sku: 'G1'}) "
+        "CREATE (:Product {sku: 'A1', title: 'Case', active: true})-[:ACCESSORY_OF {source: 'catalogue'}]->(g)"
+    )
+    (guitar,) = answer(shop, "product/profile", sku="G1")
+    assert [accessory["sku"] for accessory in guitar["accessories"]] == ["S1", "A1"]
+
+
+def test_who_reviews_twice_rates_once_and_the_latest_stands(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (c:User {id: 'cleo'}), (b:User {id: 'ben'}), (g:Product {sku: 'G1'}) "
+        "UNWIND [[c, 1.0, '2026-01-01T00:00:00Z'], [c, 5.0, '2026-02-01T00:00:00Z'], [b, 3.0, null]] AS row "
+        "WITH g, row[0] AS author, row[1] AS stars, row[2] AS at "
+        "CREATE (author)-[:WROTE]->(:Review {id: author.id + stars, rating: stars, at: datetime(at)})-[:ABOUT]->(g)"
+    )
+    (guitar,) = answer(shop, "product/profile", sku="G1")
+    assert (guitar["rating"], guitar["ratings"], guitar["reviews"]) == (4.0, 2, 3)
+
+
 def test_two_sources_of_one_attribute_are_one_entry(shop: GraphStore) -> None:
     shop.write(
         "MATCH (s:Product {sku: 'S1'}), (v:AttributeValue {key: 'material=leather'}) "

@@ -424,6 +424,16 @@ def test_orphans_are_named_with_their_label(shop: GraphStore) -> None:
     assert [row["key"] for row in answer(shop, "quality/orphans", after="i")] == ["material=leather", "r9"]
 
 
+def test_what_a_text_refers_to_is_no_orphan(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (s:Product {sku: 'S1'}) UNWIND ['DOES_NOT_FIT', 'BETTER_THAN', 'WORSE_THAN', 'COMPARED_WITH'] AS type "
+        "CREATE (s)-[:$(type) {source: 'extraction', fact: type}]->(:Brand {key: type, name: type}) "
+        "WITH DISTINCT s CREATE (s)-[:DOES_NOT_FIT {source: 'extraction', fact: 'f'}]->"
+        "(:Category {path: 'Ukuleles', name: 'Ukuleles'})"
+    )
+    assert answer(shop, "quality/orphans") == []
+
+
 def test_what_cannot_both_be_true_is_shown_with_both_sides(shop: GraphStore) -> None:
     assert answer(shop, "quality/contradictions") == []
     shop.write(
@@ -459,6 +469,25 @@ def test_what_is_said_to_fit_and_not_to_fit_cannot_both_be_true(shop: GraphStore
         ("G1", "fits and does not fit Birch leather guitar strap", [("DOES_NOT_FIT", 1.0), ("ACCESSORY_OF", 0.8)]),
         ("T1", "fits and does not fit Birch", [("COMPATIBLE_WITH", 0.7), ("DOES_NOT_FIT", 0.6)]),
     ]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "(n)-[:BOUGHT_WITH]->(s)", "(n)<-[:VIEWED_WITH]-(s)", "(n)<-[:ACCESSORY_OF]-(s)", "(n)<-[:COMPATIBLE_WITH]-(s)",
+        "(n)-[:SUBSTITUTE_FOR]->(s)", "(n)-[:VARIANT_OF]->(s)", "(n)<-[:CLICKED {model: '', arm: ''}]-(u)",
+    ],
+)  # fmt: skip
+def test_what_a_relation_or_an_event_leads_to_can_be_recommended(shop: GraphStore, link: str) -> None:
+    shop.write("CREATE (:Product {sku: 'N1', title: 'New', active: true})")
+
+    def missing() -> list[str]:
+        (row,) = [row for row in answer(shop, "quality/not_recommendable") if row["sku"] == "N1"]
+        return [what for what in row["missing"] if what.startswith("neither events nor facts")]
+
+    assert len(missing()) == 1
+    shop.write(f"MATCH (n {{sku: 'N1'}}), (s:Product {{sku: 'S1'}}), (u:User {{id: 'anna'}}) CREATE {link}")
+    assert missing() == []
 
 
 def test_why_a_product_cannot_be_recommended(shop: GraphStore) -> None:

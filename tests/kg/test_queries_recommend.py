@@ -196,6 +196,21 @@ def test_what_is_no_longer_sold_hides_nothing_that_is(discontinued: GraphStore, 
     assert not [way for way in ways if way.startswith(("Top", "Sort", "PartialTop")) and "popularity DESC" in way]
 
 
+@pytest.mark.parametrize("name", ["for_user", "for_users", "diverse", "explore", "for_user_filtered"])
+def test_who_has_hundreds_of_the_most_popular_is_shown_the_next(store: GraphStore, name: str) -> None:
+    store.write(
+        "CREATE (u:User {id: 'eve'}) WITH u UNWIND range(1, 600) AS n "
+        "CREATE (p:Product {sku: 'p' + n, title: 'p', active: true, popularity: 1.0 - n / 1000.0}) "
+        "WITH u, p, n WHERE n <= 400 CREATE (u)-[:BOUGHT {count: 1, strength: 1.0}]->(p)"
+    )
+    user = {"users": ["eve"]} if name == "for_users" else {"user": "eve"}
+    found = [row["sku"] for row in run(store, QUERIES[f"recommend/{name}"], user | {"limit": 3})]
+    if name in ("diverse", "explore"):  # which choose among many
+        assert len(found) == 3
+    else:
+        assert found == ["p401", "p402", "p403"]
+
+
 @pytest.mark.parametrize("words", ['"', "a AND", "(title:*", "\\", "x~ OR [a TO", "&& || !", "'}) DETACH DELETE (n"])
 def test_operators_of_the_full_text_search_are_words(shop: GraphStore, words: str) -> None:
     assert answer(shop, "cold_start_user", interests=[words])
@@ -231,6 +246,37 @@ def test_a_shelf_without_history_is_served_from_the_tastes_of_others(shop: Graph
     assert scores(rows) == [("S1", 0.7), ("S2", 0.0), ("T1", 0.0)]
     assert rows[0]["reasons"] == [{"term": "MADE_BY", "part": 0.7, "because": "Birch"}]
     assert answer(shop, "new_market", category="no such shelf", user="ben") == []
+
+
+def test_what_a_brand_is_worth_elsewhere_is_found_among_hundreds_that_are_not(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (b:Brand {key: 'birch'}), (c:Category {path: 'Accessories'}) UNWIND range(1, 300) AS n "
+        "CREATE (p:Product {sku: 'b' + n, title: 'b', active: true, popularity: 0.1})-[:MADE_BY]->(b), "
+        "(p)-[:IN_CATEGORY]->(c)"
+    )
+    first = answer(shop, "new_market", category="Accessories", limit=1)[0]
+    assert (first["score"], first["reasons"]) == (0.7, [{"term": "MADE_BY", "part": 0.7, "because": "Birch"}])
+    # What has several such values is worth their sum.
+    shop.write(
+        "MATCH (s:Product {sku: 'S1'}), (g:Product {sku: 'G2'}) "
+        "CREATE (v:AttributeValue {key: 'colour=brown', attribute: 'colour', value: 'brown'}), "
+        "(s)-[:HAS_ATTRIBUTE]->(v), (g)-[:HAS_ATTRIBUTE]->(v)"
+    )
+    assert scores(answer(shop, "new_market", category="Accessories", limit=1)) == [("S1", 1.4)]
+
+
+def test_of_a_category_that_holds_the_whole_shop_nothing_is_elsewhere(shop: GraphStore) -> None:
+    shop.write(
+        "CREATE (s:Category {path: 'Shop', name: 'Shop'}) WITH s MATCH (c:Category) WHERE c.path <> 'Shop' "
+        "CREATE (c)-[:SUBCATEGORY_OF]->(s) WITH DISTINCT s MATCH (x:Product {sku: 'X1'}) CREATE (x)-[:IN_CATEGORY]->(s)"
+    )
+    assert {row["score"] for row in answer(shop, "new_market", category="Shop")} == {0.0}
+    # What stands on no shelf is elsewhere.
+    shop.write(
+        "MATCH (b:Brand {key: 'cobalt'}) "
+        "CREATE (:Product {sku: 'N1', title: 'n', active: true, popularity: 0.2})-[:MADE_BY]->(b)"
+    )
+    assert scores(answer(shop, "new_market", category="Shop", limit=3)) == [("S2", 0.2), ("T1", 0.2), ("G1", 0.0)]
 
 
 def test_texts_carry_a_taste_from_shelf_to_shelf(shop: GraphStore) -> None:
