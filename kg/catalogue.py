@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -18,7 +19,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from kg import schema
-from kg.errors import QueryError, QueryTimeoutError, WriteRefusedError
+from kg.errors import ParameterError, QueryError, QueryTimeoutError, StatementError, WriteRefusedError
 from kg.queries import COUNTS, DEFAULT_MAX_ROWS, Query, bind, from_json, parse
 from kg.store import GraphStore, Row
 
@@ -168,7 +169,10 @@ def _batches(
 ) -> Generator[Rows, None, None]:
     bound = bind(query, parameters, max_rows=max_rows)
     left = max_rows
-    with closing(store.stream_rows(query.text, timeout_s=timeout_s, fetch_size=BATCH, **bound)) as raw:
+    with (
+        _vectors_taken(query),
+        closing(store.stream_rows(query.text, timeout_s=timeout_s, fetch_size=BATCH, **bound)) as raw,
+    ):
         # One row is held ahead of those that are given, so that the last batch knows whether there was more.
         held = list(islice(raw, 1))
         while True:
@@ -186,8 +190,29 @@ def _run(store: GraphStore, query: Query, parameters: Mapping[str, Any], timeout
     bound = bind(query, parameters, max_rows=max_rows)
     # One row more than allowed is asked for, to know whether there are more; the server computes lazily and the
     # rest is never fetched.
-    raw = store.read(query.text, timeout_s=timeout_s, max_rows=max_rows + 1, **bound)
+    with _vectors_taken(query):
+        raw = store.read(query.text, timeout_s=timeout_s, max_rows=max_rows + 1, **bound)
     return _rows(query, raw[:max_rows], truncated=len(raw) > max_rows)
+
+
+_WIDTH: Final = re.compile(r"dimensionality of (\d+), but the provided vector has dimension (\d+)")
+
+
+@contextmanager
+def _vectors_taken(query: Query) -> Iterator[None]:
+    """How wide the index is, and that it takes no vector of zeros, the server alone knows."""
+    try:
+        yield
+    except StatementError as error:
+        if not any(parameter.name == "vector" for parameter in query.parameters):
+            raise
+        if width := _WIDTH.search(str(error)):
+            told = f"expected {width[1]} numbers, as the graph's vectors have, found {width[2]}"
+        elif "l2-norm" in str(error):
+            told = "expected a vector that points somewhere, found zeros alone or numbers too great"
+        else:
+            raise
+        raise ParameterError(f"{query.name}, parameter vector: {told}.") from error
 
 
 def _rows(query: Query, raw: Sequence[Row], *, truncated: bool) -> Rows:

@@ -1,11 +1,12 @@
 // title: What a user is interested in
 // description: A user's interests by strength, from events, reviews, searches and what the user stated: shelves,
-//   brands, attribute values and aspects of the products met, each as its share of the interest of its kind; what
-//   was searched for; the interests that the user stated; the band of prices in which four fifths of the interest
-//   lie, by currency; and the segment. Interest halves with every half-life before the user's latest event (the live
-//   model's, a year while none is live). A search counts as a look, spread over the three products on sale that its
-//   words find. An aspect counts where reviewers praise it in what the user took, and double where the user's own
-//   review names it. Read are the 1,000 products and the 20 searches of most interest.
+//   brands, attribute values and aspects of the products met, each as its share of the interest of its kind (nothing of
+//   what the user regrets: returned, disliked, hid, or rated below 3); what was searched for; the interests that the
+//   user stated; the band of prices in which four fifths of the interest lie, by currency; and the segment. Interest
+//   halves with every half-life before the user's latest event (the live model's, a year while none is live). A search
+//   counts as a look, spread over the three products on sale that its words find. An aspect counts where reviewers
+//   praise it in what the user took, and double where the user's own review names it. Read are the 1,000 products and
+//   the 20 searches of most interest.
 // param user: STRING -- the user's id
 // param per_kind: INTEGER in 1..100 = 5 -- most interests of a kind
 // example: {"user": "anna"}
@@ -28,6 +29,7 @@ CALL (u, live, searches) {
   CALL (u, live, searches) {
     MATCH (u)-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]->(h:Product)
     WHERE coalesce(did.strength, 1.0) > 0.0
+      AND NOT EXISTS { MATCH (u)-[no:DISLIKED|HIDDEN|RETURNED|RATED]->(h) WHERE type(no) <> 'RATED' OR no.rating < 3.0 }
     LET days = coalesce((u.last_at.epochSeconds - did.at.epochSeconds) / 86400.0, 0.0)
     LET decay = 0.5 ^ (CASE WHEN days > 0.0 THEN days ELSE 0.0 END / coalesce(live.half_life_days, 365.0))
     RETURN h, coalesce(did.strength, 1.0) * decay AS part, did.at AS at

@@ -54,7 +54,8 @@ CALL (u, live, history, place) {
   WITH p, sum(part) AS score,
        collect({term: term, part: part, because: h.title}) AS reasons
   ORDER BY score DESC, coalesce(p.popularity, 0.0) DESC, p.sku
-  LIMIT 50
+  // As many as all shelves before may have taken.
+  LIMIT 20 * $limit
   RETURN collect({product: p, score: score, reasons: reasons[..3]}) AS found
 }
 WITH place, history[place] AS past, found

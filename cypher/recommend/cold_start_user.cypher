@@ -56,10 +56,27 @@ CALL (u) {
         mark IN ['\\', '+', '-', '&', '|', '!', '(', ')', '{', '}', '[', ']', '^', '"', '~', '*', '?', ':', '/'] |
         replace(text, mark, '\\' + mark)
       )
-      CALL db.index.fulltext.queryNodes('product_fulltext', words, {limit: 200}) YIELD node AS p, score
-      WITH collect({p: p, score: score}) AS found, max(score) AS strongest
+      CALL (words) {
+        CALL db.index.fulltext.queryNodes('product_fulltext', words, {limit: 200}) YIELD node AS p, score
+        FILTER p.active AND coalesce(p.stock, 1) > 0
+        RETURN collect({p: p, score: score}) AS near
+      }
+      CALL (words, near) {
+        WHEN size(near) >= 20 THEN {
+          RETURN near AS found
+        }
+        // Hardly anything of that is on sale: the index is read on.
+        ELSE {
+          CALL db.index.fulltext.queryNodes('product_fulltext', words, {limit: 10000}) YIELD node AS p, score
+          FILTER p.active AND coalesce(p.stock, 1) > 0
+          WITH p, score
+          ORDER BY score DESC, p.sku
+          LIMIT 200
+          RETURN collect({p: p, score: score}) AS found
+        }
+      }
       UNWIND found AS one
-      RETURN one.p AS p, one.score / strongest AS hit
+      RETURN one.p AS p, one.score / found[0].score AS hit
     }
   }
   FILTER p.active AND coalesce(p.stock, 1) > 0

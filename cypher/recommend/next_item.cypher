@@ -2,10 +2,10 @@
 // description: What people take right after what was met last: the items of a running session, or else the latest of
 //   the user's history. An item counts by its place from the end, the last 1 and each earlier one less by the live
 //   model's recency; it leads on by the model's next and weight of SIMILAR_TO and by the explicit relations, each with
-//   its weight on the live ModelVersion (1 for explicit relations while none is live). Never one of those items, what
-//   the user bought or rated unless it is consumed, what the user regrets (returned, disliked, hid, or rated below 3),
-//   which in a history leads on to nothing either, or what is inactive or out of stock. A reason is a term of the sum,
-//   what it adds, and the item that leads there.
+//   its weight on the live ModelVersion (1 for explicit relations while none is live). Never an item of the session or
+//   one of those looked at, what the user bought or rated unless it is consumed, what the user regrets (returned,
+//   disliked, hid, or rated below 3), which in a history leads on to nothing either, or what is inactive or out of
+//   stock. A reason is a term of the sum, what it adds, and the item that leads there.
 // param user: STRING = null -- the user's id, if known
 // param items: LIST<STRING> = null -- skus of the session, the last one last; null for the user's history
 // param last: INTEGER = 10 -- most items looked at, counted from the end
@@ -35,7 +35,8 @@ CALL (u) {
     RETURN collect(h) AS all
   }
 }
-LET met = all[..$last]
+// Of a history what was looked at long ago may come again; of a session nothing.
+LET met = all[..$last], barred = CASE WHEN coalesce(size($items), 0) > 0 THEN all ELSE all[..$last] END
 UNWIND range(0, size(met) - 1) AS place
 LET h = met[place], recent = coalesce(live.recency, 0.5) ^ place
 CALL (h, live, recent) {
@@ -59,7 +60,7 @@ UNION ALL
                END
   RETURN p, term, recent * coalesce(weight, 1.0) AS part
 }
-FILTER part > 0.0 AND p.active AND coalesce(p.stock, 1) > 0 AND NOT p IN met
+FILTER part > 0.0 AND p.active AND coalesce(p.stock, 1) > 0 AND NOT p IN barred
 WITH u, p, h, term, part
 ORDER BY part DESC, term, h.sku
 WITH u, p, sum(part) AS score, collect({term: term, part: part, because: h.title})[..3] AS reasons

@@ -1,7 +1,8 @@
 // title: By what a shelf can be narrowed
-// description: For the products of a category and its sub-categories: each attribute with its values and how many
-//   products have each, and brands likewise, so that a page can offer them as filters. A facet that fits every product
-//   or one alone narrows nothing and is left out. Of a larger shelf the 10,000 most popular products are counted.
+// description: For the products on sale in a category and its sub-categories: each attribute with its values and how
+//   many products have each, and brands likewise, so that a page can offer them as filters. A facet that fits every
+//   product or one alone narrows nothing and is left out. Of a larger shelf the 10,000 most popular products are
+//   counted.
 // param category: STRING -- path of a category
 // param values: INTEGER = 10 -- most values of a facet
 // param limit: INTEGER = 20 -- most facets
@@ -10,7 +11,7 @@
 
 CYPHER 25
 MATCH (c:Category {path: $category})<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-WHERE p.active
+WHERE p.active AND coalesce(p.stock, 1) > 0
 WITH DISTINCT p
 ORDER BY coalesce(p.popularity, 0.0) DESC, p.sku
 LIMIT 10000

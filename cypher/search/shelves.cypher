@@ -20,7 +20,7 @@ CALL () {
 }
 CALL (c) {
   MATCH (c)<-[:SUBCATEGORY_OF]-{0,10}(:Category)<-[:IN_CATEGORY]-(p:Product)
-  WHERE p.active
+  WHERE p.active AND coalesce(p.stock, 1) > 0
   RETURN count(DISTINCT p) AS products
 }
 FILTER products > 0

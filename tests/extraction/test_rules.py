@@ -32,7 +32,11 @@ def values(extraction: object) -> set[str]:
         ("Lumo memory card 256GB", "", {"storage capacity=256 GB"}),
         ("Lumo laptop, 8GB RAM, 256GB SSD", "", {"working memory=8 GB", "storage capacity=256 GB"}),
         ("Lumo laptop", "RAM: 16 GB DDR4; Storage: 1 TB", {"working memory=16 GB", "storage capacity=1024 GB"}),
-        ("Lumo laptop", "It has 16GB of DDR4 memory and a 512GB drive.", {"working memory=16 GB", "storage capacity=512 GB"}),
+        (
+            "Lumo laptop",
+            "It has 16GB of DDR4 memory and a 512GB drive.",
+            {"working memory=16 GB", "storage capacity=512 GB"},
+        ),
         ("Lumo battery 7.2 V, 1200mAh", "", {"voltage=7.2 V", "battery capacity=1200 mAh"}),
         ("Lumo lantern", "Six hours of use on one charge.", {"battery life=6 h"}),
         ("Lumo polariser filter 67 mm", "", {"diameter=67 mm"}),

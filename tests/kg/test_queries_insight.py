@@ -51,6 +51,13 @@ def test_interests_are_shares_of_their_kind(shop: GraphStore) -> None:
     assert answer(shop, "insight/user_profile", user="cleo") == []
 
 
+@pytest.mark.parametrize("regret", ["RETURNED", "DISLIKED", "HIDDEN", "RATED {rating: 2.0}"])
+def test_what_is_regretted_is_no_interest(shop: GraphStore, regret: str) -> None:
+    shop.write(f"MATCH (u:User {{id: 'anna'}}), (g:Product {{sku: 'G1'}}) CREATE (u)-[:{regret}]->(g)")
+    brands = [r["name"] for r in answer(shop, "insight/user_profile", user="anna") if r["kind"] == "brand"]
+    assert brands == ["Birch"]
+
+
 def test_an_aspect_that_the_user_wrote_of_counts_double(shop: GraphStore) -> None:
     shop.write(
         "MATCH (s:Product {sku: 'S1'}) CREATE (s)-[:PRAISED_FOR {source: 'extraction', fact: 'f-look', count: 1}]->"

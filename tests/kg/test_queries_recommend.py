@@ -69,6 +69,11 @@ def test_without_a_session_the_history_leads_on(trained: GraphStore) -> None:
     assert answer(trained, "next_item", items=["nothing", "of the kind"]) == []
 
 
+def test_what_a_session_holds_is_not_what_comes_next(trained: GraphStore) -> None:
+    """Also where only the latest of it are looked at."""
+    assert skus(trained, "next_item", items=["S2", "G1", "G2"], last=2) == ["S1", "T1"]
+
+
 def test_before_any_model_stated_relations_lead_on(shop: GraphStore) -> None:
     assert scores(answer(shop, "next_item", items=["G1"])) == [("S1", 1.0)]
 
@@ -120,6 +125,17 @@ def test_no_bundle_around_what_is_not_sold(shelved: GraphStore) -> None:
 
 
 # --- newcomers ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_longer_sold_hides_nothing_of_an_interest(shop: GraphStore) -> None:
+    shop.write(
+        "UNWIND range(1, 250) AS i CREATE (:Product {sku: 'old' + i, title: 'Zither zither', active: false}) "
+        "WITH count(*) AS _ "
+        "CREATE (:Product {sku: 'Z1', title: 'Concert zither of Ashdown in a wooden case', active: true})"
+    )
+    shop.await_indexes()
+    (row,) = answer(shop, "cold_start_user", interests=["zither"])
+    assert (row["sku"], row["score"]) == ("Z1", 1.0)
 
 
 def test_stated_interests_are_shelves_brands_or_words(shop: GraphStore) -> None:
@@ -464,6 +480,15 @@ def test_every_recommended_row_has_its_reasons(trained: GraphStore) -> None:
     assert strap["reasons"] == [
         {"term": "ACCESSORY_OF", "part": pytest.approx(0.5), "because": "Ashdown S-200 electric guitar"}
     ]
+
+
+def test_a_shelf_holds_as_many_as_are_asked_for(trained: GraphStore) -> None:
+    trained.write(
+        "MATCH (g:Product {sku: 'G1'}) UNWIND range(1, 80) AS i "
+        "CREATE (:Product {sku: 'case' + i, title: 'Case', active: true})-[:ACCESSORY_OF {source: 'x'}]->(g)"
+    )
+    shelves = {r["sku"]: r["products"] for r in answer(trained, "because_you", user="ben", limit=70, least=60)}
+    assert {sku: len(products) for sku, products in shelves.items()} == {"G1": 70}
 
 
 @pytest.mark.parametrize("against", [-0.2, -0.9])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kg import schema
-from kg.catalogue import folder, load, run
+from kg.catalogue import folder, load, run, stream
 from kg.errors import ParameterError
 from kg.store import GraphStore, Row
 
@@ -166,6 +166,21 @@ def test_chinese_is_found_by_pairs_of_characters(shop: GraphStore, text: str, ex
 
 
 # --- personalised ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("vector", "told"),
+    [
+        ([1.0, 0.0], "parameter vector: expected 384 numbers, as the graph's vectors have, found 2"),
+        ([0.0] * 384, "parameter vector: expected a vector that points somewhere, found zeros"),
+    ],
+)
+def test_a_vector_that_no_index_takes_is_refused(meaning: GraphStore, vector: list[float], told: str) -> None:
+    parameters = {"text": "strap", "vector": vector}
+    with pytest.raises(ParameterError, match=told):
+        run(meaning, QUERIES["search/products"], parameters)
+    with pytest.raises(ParameterError, match=told):
+        list(stream(meaning, QUERIES["search/products"], parameters))
 
 
 def test_a_user_with_a_vector_gets_the_search_in_their_own_order(shop: GraphStore) -> None:

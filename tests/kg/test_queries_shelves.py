@@ -338,6 +338,15 @@ def test_a_facet_that_narrows_nothing_is_left_out(shop: GraphStore) -> None:
     ]
 
 
+def test_what_is_sold_out_is_on_no_shelf(shop: GraphStore) -> None:
+    """As ``search/products`` does not find it either."""
+    shop.write("MATCH (t:Product {sku: 'T1'}) SET t.stock = 0")
+    (facet,) = answer(shop, "search/facets", category="Accessories")
+    assert [(one["value"], one["products"]) for one in facet["values"]] == [("Birch", 1), ("Cobalt", 1)]
+    counted = {row["category"]: row["products"] for row in answer(shop, "search/shelves")}
+    assert counted == {"Accessories": 2, "Instruments": 2}
+
+
 def test_products_stand_side_by_side_in_the_order_asked(shop: GraphStore) -> None:
     shop.write(
         "MATCH (g:Product {sku: 'G1'}), (v:AttributeValue {key: 'material=leather'}) CREATE (g)-[:HAS_ATTRIBUTE]->(v)"
