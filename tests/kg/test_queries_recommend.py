@@ -12,7 +12,7 @@ import pytest
 from embeddings.evaluation import REPEATS
 from kg.catalogue import load, run
 from kg.normalise import brand_key
-from kg.queries import bind
+from kg.queries import Query, bind
 from kg.store import GraphStore
 from tests.kg.test_queries import operators
 from tests.kg.test_queries_shelves import MODEL, scores
@@ -37,6 +37,39 @@ def answer(store: GraphStore, name: str, **parameters: Any) -> list[dict[str, An
 
 def skus(store: GraphStore, name: str, **parameters: Any) -> list[str]:
     return [row["sku"] for row in answer(store, name, **parameters)]
+
+
+# --- all of them ----------------------------------------------------------------------------------------------
+
+SCORED = {
+    query.name: query
+    for query in QUERIES.values()
+    if "limit" in {parameter.name for parameter in query.parameters}
+    and {"sku", "score"} <= {column.name for column in query.returns}
+    # Of which a share is drawn by chance, the more the more are asked for.
+    and query.name != "recommend/explore"
+}
+
+
+def test_there_are_scored_queries() -> None:
+    assert {"recommend/for_user", "recommend/similar_products", "recommend/cart"} <= SCORED.keys()
+
+
+@pytest.mark.parametrize("query", SCORED.values(), ids=SCORED)
+def test_a_score_is_the_same_however_many_rows_are_asked_for(trained: GraphStore, query: Query) -> None:
+    parameters = dict(query.example)
+
+    def rows(limit: int) -> list[tuple[Any, ...]]:
+        found = run(trained, query, {**parameters, "limit": limit})
+        return [(row.get("user"), row["sku"], pytest.approx(row["score"])) for row in found]
+
+    many = rows(50)
+    assert many
+    for limit in (1, 2):
+        few = rows(limit)
+        # Of several users each has as many.
+        kept = [[row for row in many if row[0] == user][:limit] for user in dict.fromkeys(row[0] for row in many)]
+        assert few == [row for some in kept for row in some]
 
 
 # --- next_item ------------------------------------------------------------------------------------------------
