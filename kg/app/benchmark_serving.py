@@ -522,7 +522,7 @@ def like_example(query: Query, pool: Pool, rng: np.random.Generator) -> dict[str
         BenchmarkError: the example has a parameter for which there is nothing here: say what to ask for.
     """
     said = {k: v for k, v in query.example.items() if k not in ("now", "since", "model", "least", "days", "max_price")}
-    takes = {p.name for p in query.parameters}
+    takes = {p.name: p for p in query.parameters}
 
     def some(of: Sequence[Any], count: int) -> list[Any]:
         return [of[int(i)] for i in rng.integers(len(of), size=count)]
@@ -550,7 +550,7 @@ def like_example(query: Query, pool: Pool, rng: np.random.Generator) -> dict[str
         if unknown := sorted(said.keys() - values.keys() - _FROM_EXAMPLE):
             raise BenchmarkError(f"The benchmark knows nothing to ask {query.name} for as {', '.join(unknown)}.")
         made = said | {k: v for k, v in values.items() if k in said}
-        if {"text", "vector"} <= takes and pool.vectors:
+        if {"text", "vector"} <= takes.keys() and pool.vectors:
             made["vector"] = list(some(pool.vectors, 1)[0])
         return made
 
@@ -558,11 +558,14 @@ def like_example(query: Query, pool: Pool, rng: np.random.Generator) -> dict[str
         return {"products and users": [one("") for _ in range(6)]}
     # The first ten shelves are the largest.
     shelves = pool.shelves[10:14] or pool.shelves[:4]
-    return {
+    asked = {
         "a shelf": [one(path) for path in shelves],
         "a department": [one(path) for path in pool.departments[:4]],
         "everything": [one(powerlaw.ROOT) for _ in range(3)],
     }
+    if "user" in said and takes["user"].nullable:
+        asked["a department, for nobody"] = [r | {"user": None} for r in asked["a department"]]
+    return asked
 
 
 _OF_TEXTS: Final = frozenset({"product/why", "product/reviews_summary"})

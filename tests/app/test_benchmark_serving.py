@@ -74,6 +74,8 @@ def test_a_search_has_a_vector_and_what_should_fit_is_said_to() -> None:
     assert (first("search/answer")["skus"], first("search/answer")["targets"]) == (["p4"], ["p5"])
     assert set(first("recommend/next_item")["items"]) <= {"p1", "p2"}
     assert first("product/why")["sku"] == first("product/reviews_summary")["sku"] == "p3"
+    market = like_example(QUERIES["recommend/new_market"], POOL, np.random.default_rng(0))
+    assert {request["user"] for request in market["a department, for nobody"]} == {None}
     # A shop of a million is written without vectors of texts.
     assert (
         "vector"
