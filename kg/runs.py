@@ -360,6 +360,19 @@ def pass_over(store: GraphStore, job: str, *, process: str, due: Due, seen: int)
     return _run_of(recorded[0]["run"]) if recorded else None
 
 
+def unread(job: str, error: str, *, process: str, at: datetime) -> JobRun:
+    """A job that a process does not start because it cannot read when: to be told of, and not recorded."""
+    return JobRun(
+        id=uuid.uuid4().hex,
+        job=job,
+        outcome=Outcome.SKIPPED,
+        at=at,
+        trigger="schedule",
+        process=process,
+        error=error[:ERROR_LENGTH],
+    )
+
+
 def refuse(store: GraphStore, job: str, *, trigger: str, process: str) -> JobRun:
     """Record that a run did not begin because another had the lease."""
     run = _begun(uuid.uuid4().hex, job, Outcome.SKIPPED, trigger, process, None)

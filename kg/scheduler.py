@@ -26,7 +26,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta, tzinfo
@@ -58,7 +58,7 @@ log = structlog.get_logger()
 Timer = Callable[[], float]
 """Seconds since some fixed moment, never running backwards."""
 Alert = Callable[[JobRun], None]
-"""Told of each run that failed, was abandoned, or was left out because its time had passed."""
+"""Told of each run that failed, was abandoned, or was left out: its time had passed, or its trigger cannot be read."""
 
 TTL: Final = timedelta(seconds=15)
 """How long a lease outlives its holder. With a look every :data:`TICK` a dead process is replaced within 20 s, or 27 s
@@ -124,6 +124,8 @@ class Scheduler:
         self._clock: threading.Thread | None = None
         self._prune_at = 0.0
         """When records are to be deleted next, by :func:`time.monotonic`; at once when the clock starts."""
+        self._unread: dict[str, str] = {}
+        """Jobs whose trigger this process cannot read, and why, as it was said."""
 
     # -- by hand
 
@@ -172,10 +174,9 @@ class Scheduler:
             SchedulerError: there is no such job, or with the changes the jobs do not fit together.
         """
         job = self._known(name)
-        now = runs.changes(self._store)
-        before = now.get(name, UNCHANGED)
-        others = [now.get(other.name, UNCHANGED).of(other) for other in self.jobs.values() if other.name != name]
-        checked([*others, changed := changes.of(job)])
+        before = runs.changes(self._store).get(name, UNCHANGED)
+        # What is set of the others decides nothing here, and one whose trigger cannot be read is no hindrance.
+        checked([*(other for other in self.jobs.values() if other.name != name), changed := changes.of(job)])
         timing = (before.cron, before.every, before.timezone) != (changes.cron, changes.every, changes.timezone)
         runs.change(self._store, name, changes, retimed=timing)
         return changed
@@ -261,7 +262,7 @@ class Scheduler:
         jobs = look.changed(self.jobs)
         for job in jobs.values():
             if look.standings[job.name].holder is None:
-                wanted = due(job, jobs, look.progress, look.now, self._timezone)
+                wanted = self._due(job, jobs, look)
                 if wanted is not None:
                     found.append((wanted, job))
         for wanted, job in sorted(found, key=lambda pair: pair[0].slot):
@@ -283,6 +284,20 @@ class Scheduler:
             if begun is not None:
                 return self._carry_out(job, *begun)
         return None
+
+    def _due(self, job: Job, jobs: Mapping[str, Job], look: Look) -> Due | None:
+        """What is due of a job. Of one whose trigger this process cannot read nothing, and that is said once."""
+        try:
+            wanted = due(job, jobs, look.progress, look.now, self._timezone)
+        except SchedulerError as error:
+            # A process with newer timezones, or of another version, may read it and run the job: nothing is recorded.
+            if self._unread.get(job.name) != str(error):
+                self._unread[job.name] = str(error)
+                log.error("a job is not run: what was set of it cannot be read", job=job.name, error=str(error))
+                self._tell(runs.unread(job.name, str(error), process=self._process, at=look.now))
+            return None
+        self._unread.pop(job.name, None)
+        return wanted
 
     # -- either
 

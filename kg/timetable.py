@@ -131,6 +131,8 @@ class Scheduled:
     paused: bool
     retries: int
     timeout: timedelta
+    problem: str | None = None
+    """Why the clock of such a process as this does not start it: what was set of it cannot be read."""
 
     def as_dict(self) -> dict[str, Any]:
         """As a row of ``kg schedule list --json``."""
@@ -359,6 +361,9 @@ def due(
     """What the clock wants of a job at the moment ``now``; None for nothing.
 
     A slot that was taken is finished, by success or by its last failure, before another one begins.
+
+    Raises:
+        SchedulerError: this process cannot read the job's trigger, which another may have set.
     """
     own = progress[job.name]
     if own.paused:
@@ -424,23 +429,29 @@ def describe(
     """What ``kg schedule list`` shows: each job, and when the clock starts it next."""
     rows = []
     for job in jobs.values():
-        following = next_slot(job, timezone)
-        if following is None:
+        if job.trigger is None:
             words = "by hand or in a chain"
         else:
             words = f"every {job.trigger}" if isinstance(job.trigger, timedelta) else str(job.trigger)
             words += f" ({job.timezone})" if job.timezone and isinstance(job.trigger, str) else ""
-        waits = following is None or job.name in paused
+        next_at, problem = None, None
+        try:
+            following = next_slot(job, timezone)
+            if following is not None:
+                next_at = following(now).astimezone(_zone(job, timezone))
+        except SchedulerError as error:
+            problem = str(error)
         rows.append(
             Scheduled(
                 name=job.name,
                 doc=job.doc,
                 trigger=words,
                 after=job.after,
-                next_at=None if waits or following is None else following(now).astimezone(_zone(job, timezone)),
+                next_at=None if job.name in paused else next_at,
                 paused=job.name in paused,
                 retries=job.retries,
                 timeout=job.timeout,
+                problem=problem,
             )
         )
     return tuple(rows)

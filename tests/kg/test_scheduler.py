@@ -732,6 +732,27 @@ def test_a_trigger_that_is_none_is_not_set(store: GraphStore) -> None:
     assert runs.changes(store) == {}
 
 
+def test_a_job_whose_trigger_cannot_be_read_here_is_told_of_once_and_the_others_go_on(store: GraphStore) -> None:
+    long_known(store, "a", "b")
+    told: list[JobRun] = []
+    jobs = [job("a", trigger="0 2 * * *"), slow_clock("b")]
+    scheduler = Scheduler(store, jobs, alert=told.append)
+    store.write("MATCH (l:Lease {name: 'a'}) SET l.timezone = 'Mars/Olympus'")
+    with structlog.testing.capture_logs() as logs:
+        assert [scheduler.tick() is None for _ in range(3)] == [False, True, True]
+    assert [run.job for run in history(store)] == ["b"]
+    assert [(run.job, run.outcome) for run in told] == [("a", "skipped")]
+    assert "found 'Mars/Olympus'" in (told[0].error or "")
+    assert [entry["job"] for entry in logs if "cannot be read" in entry["event"]] == ["a"]
+    assert scheduler.change("b", Changes(every=timedelta(hours=1))).trigger == timedelta(hours=1)
+    # Whoever sets it anew has it run again, and would be told again.
+    scheduler.change("a", Changes(timezone="Europe/Berlin"))
+    assert scheduler.tick() is None
+    store.write("MATCH (l:Lease {name: 'a'}) SET l.timezone = 'Mars/Olympus'")
+    scheduler.tick()
+    assert [run.job for run in told] == ["a", "a"]
+
+
 # --- processes that died or froze -----------------------------------------------------------------------------
 
 CHILD = """
