@@ -282,7 +282,7 @@ class Scheduler:
                 seen=seen,
             )
             if begun is not None:
-                return self._carry_out(job, *begun)
+                return self._carry_out(job, *begun, failures=wanted.failures)
         return None
 
     def _due(self, job: Job, jobs: Mapping[str, Job], look: Look) -> Due | None:
@@ -312,8 +312,12 @@ class Scheduler:
                 self._tell(run)
         return runs.look(self._store, tuple(self.jobs)) if expired else look
 
-    def _carry_out(self, job: Job, run: JobRun, lease: Lease) -> JobRun:
-        """Run the callable in a thread, keep the lease alive meanwhile, and settle the run."""
+    def _carry_out(self, job: Job, run: JobRun, lease: Lease, *, failures: int = 0) -> JobRun:
+        """Run the callable in a thread, keep the lease alive meanwhile, and settle the run.
+
+        Args:
+            failures: of the same slot before.
+        """
         log.info("job begins", job=job.name, run=run.id, attempt=run.attempt, token=lease.token)
         lost = threading.Event()
         work = _Work(job, leases.fenced(self._store, lease, lost), self._timer)
@@ -326,12 +330,12 @@ class Scheduler:
                     break
         except BaseException as interruption:  # Ctrl-C: to be recorded, and then to take its course
             lost.set()
-            self._settle(job, _interrupted(run, interruption), lease)
+            self._settle(job, _interrupted(run, interruption), lease, failures)
             raise
         if work.interruption is not None:
-            self._settle(job, _interrupted(run, work.interruption), lease)
+            self._settle(job, _interrupted(run, work.interruption), lease, failures)
             raise work.interruption
-        return self._settle(job, work.ended(run), lease, unreachable=work.unreachable)
+        return self._settle(job, work.ended(run), lease, failures, unreachable=work.unreachable)
 
     def _keep(self, lease: Lease, stage: Stage | None) -> bool:
         """Renew a lease, note how far its run is, and see to those that nobody renews; False when it is lost."""
@@ -344,18 +348,22 @@ class Scheduler:
             log.warning("a lease could not be renewed; it is tried again", lease=lease.name, error=str(error))
         return True
 
-    def _settle(self, job: Job, run: JobRun, lease: Lease, *, unreachable: bool = False) -> JobRun:
+    def _settle(self, job: Job, run: JobRun, lease: Lease, failures: int, *, unreachable: bool = False) -> JobRun:
         """Record how a run ended.
 
         Args:
+            failures: of the same slot before.
             unreachable: it failed because the database went away, as runs are lost with their process: that says
                 nothing of the job, and it is tried again as soon.
         """
         failed = run.outcome is Outcome.FAILED
         again = None
-        if failed and run.slot is not None:
-            again = again_after_abandonment(run.attempt) if unreachable else again_after_failure(job, run.attempt)
-        if not self._end(run, lease, again):
+        if failed and unreachable:
+            again = again_after_abandonment(run.attempt)
+        elif failed:
+            failures += 1
+            again = again_after_failure(job, failures)
+        if not self._end(run, lease, again, failures):
             log.error("a run lost its lease; what it wrote since then was refused", job=job.name, run=run.id)
             return settled(run, Outcome.ABANDONED, error=runs.ABANDONED)
         log.info("job ended", job=job.name, run=run.id, outcome=str(run.outcome), seconds=run.seconds)
@@ -363,12 +371,12 @@ class Scheduler:
             self._tell(run)
         return run
 
-    def _end(self, run: JobRun, lease: Lease, again: timedelta | None) -> bool:
+    def _end(self, run: JobRun, lease: Lease, again: timedelta | None, failures: int) -> bool:
         """Give the lease back with the run's record, if need be when the database answers again."""
         deadline = time.monotonic() + SETTLE_S
         while True:
             try:
-                return runs.end(self._store, run, lease, again=again)
+                return runs.end(self._store, run, lease, again=again, failures=failures)
             except StoreError as error:
                 if time.monotonic() > deadline or self._stopping.wait(AGAIN_S):  # who is asked to go tries once
                     raise

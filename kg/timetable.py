@@ -97,6 +97,8 @@ class Progress:
     """The slot last taken; at first, the moment at which the job became known."""
     attempt: int = 0
     """Runs begun for that slot."""
+    failures: int = 0
+    """Those of them that failed by the job's own fault: they use up its retries."""
     done: datetime | None = None
     """The latest slot for which it succeeded."""
     again_at: datetime | None = None
@@ -113,6 +115,8 @@ class Due:
     slot: datetime
     attempt: int = 1
     """Counts the runs of this slot, from 1."""
+    failures: int = 0
+    """Those before that failed."""
     too_late: datetime | None = None
     """The slot and all others up to this moment are late by more than the grace: they are not run."""
 
@@ -369,7 +373,8 @@ def due(
     if own.paused:
         return None
     if own.again_at is not None:
-        return Due(slot=own.slot, attempt=own.attempt + 1) if own.again_at <= now else None
+        again = Due(slot=own.slot, attempt=own.attempt + 1, failures=own.failures)
+        return again if own.again_at <= now else None
     following = next_slot(job, timezone)
     if following is not None:
         last = own.slot if own.retimed is None else max(own.slot, own.retimed)
@@ -407,9 +412,13 @@ def _in_chain(job: Job, started_by_clock: frozenset[str], progress: Mapping[str,
     return Due(slot=min(slots))
 
 
-def again_after_failure(job: Job, attempt: int) -> timedelta | None:
-    """How long to wait until a slot is tried again that has just failed; None when it is given up."""
-    return job.backoff * 2 ** (attempt - 1) if attempt <= job.retries else None
+def again_after_failure(job: Job, failures: int) -> timedelta | None:
+    """How long to wait until a slot is tried again that has just failed; None when it is given up.
+
+    Args:
+        failures: of that slot, this one among them; runs that were lost with their process are none.
+    """
+    return job.backoff * 2 ** (failures - 1) if failures <= job.retries else None
 
 
 def again_after_abandonment(attempt: int) -> timedelta | None:

@@ -26,7 +26,7 @@ from kg.progress import Stage, teller
 from kg.runs import JobRun, Outcome, history
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
-from kg.timetable import Changes, Job
+from kg.timetable import Changes, Job, due
 
 PATIENCE_S = 60
 """How long a test waits for something that must happen; nothing is asserted of how long it took."""
@@ -287,6 +287,30 @@ def test_a_failed_slot_is_tried_again_and_then_given_up(store: GraphStore) -> No
     assert [(run.attempt, run.outcome) for run in told] == [(1, "failed"), (2, "failed"), (3, "failed")]
     assert len({run.slot for run in told}) == 1
     assert history(store) == tuple(reversed(told))
+
+
+def test_runs_that_were_lost_with_their_process_use_up_no_retries(store: GraphStore) -> None:
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract", fail, retries=2, backoff=timedelta(0))])
+    for _ in range(2):
+        standing = runs.look(store, ("extract",)).standings["extract"]
+        wanted = due(scheduler.jobs["extract"], scheduler.jobs, {"extract": standing.progress}, datetime.now(UTC))
+        begun = runs.begin(
+            store, "extract", ttl=timedelta(0), trigger="schedule", process="killed", due=wanted, seen=standing.token
+        )
+        assert begun is not None
+        assert runs.abandon(store, "extract") is not None
+    assert [scheduler.tick() is None for _ in range(4)] == [False, False, False, True]
+    assert [(run.attempt, run.outcome) for run in reversed(history(store))] == [
+        (1, "abandoned"),
+        (2, "abandoned"),
+        (3, "failed"),
+        (4, "failed"),
+        (5, "failed"),
+    ]
+    # The next slot begins with none.
+    store.write("MATCH (l:Lease {name: 'extract'}) SET l.slot = datetime('2001-01-01')")
+    assert [scheduler.tick() is None for _ in range(4)] == [False, False, False, True]
 
 
 def test_a_retry_waits(store: GraphStore) -> None:

@@ -156,7 +156,7 @@ def test_of_a_new_trigger_no_slot_counts_that_was_before_it() -> None:
 
 def test_failures_are_tried_again_at_doubling_distances_and_then_given_up() -> None:
     often = job("a", retries=3, backoff=MINUTE)
-    assert [again_after_failure(often, attempt) for attempt in (1, 2, 3, 4)] == [MINUTE, 2 * MINUTE, 4 * MINUTE, None]
+    assert [again_after_failure(often, failures) for failures in (1, 2, 3, 4)] == [MINUTE, 2 * MINUTE, 4 * MINUTE, None]
     assert again_after_failure(job("a", retries=0), 1) is None
 
 
