@@ -34,6 +34,8 @@ from kg.writer import batched
 OUTGOING: Final = 60
 """Most relations that a product is given in each direction."""
 _BATCH: Final = 200
+_ASKED: Final = 10_000
+"""Users who are asked for at once."""
 
 _INTERESTS: Final = """
 CYPHER 25
@@ -178,6 +180,18 @@ def waiting_users(store: GraphStore, *, before: str = "~") -> list[str]:
         "MATCH (u:User)\nWHERE u.waiting < $before\nRETURN u.id AS id ORDER BY u.waiting, id", before=before
     )
     return [row["id"] for row in rows]
+
+
+def unplaced_users(store: GraphStore, users: Iterable[str]) -> list[str]:
+    """Those among ``users`` who have no vector of the live model, or wait for another."""
+    model = live(store)
+    if model is None:
+        return []
+    cypher = (
+        "UNWIND $users AS id\nMATCH (u:User {id: id})\n"
+        f"WHERE u.embedding_{model.slot} IS NULL OR u.waiting IS NOT NULL\nRETURN id"
+    )
+    return [row["id"] for batch in batched(users, _ASKED) for row in store.read(cypher, users=batch)]
 
 
 def users_behind(store: GraphStore) -> list[str]:

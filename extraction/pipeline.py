@@ -263,7 +263,7 @@ class Extractor:
         def is_own(attribute: str, start: int, end: int) -> bool:
             names, purpose = self._attributes.names(attribute), self._attributes.is_purpose(attribute)
             return is_free(foreign, start, end) and is_stated(
-                doc, start, end, itself=itself, names=names, purpose=purpose
+                doc, window.text, start, end, itself=itself, names=names, purpose=purpose
             )
 
         found = self._attributes.find(
@@ -420,7 +420,7 @@ class Extractor:
         for window, doc in draft.product:
             start, end = claim.start - window.offset, claim.end - window.offset
             if start >= 0 and end <= len(window.text):
-                return self._attributes.objection(doc, start, end)
+                return self._attributes.objection(doc, window.text, start, end)
         return None
 
     def _finish(self, draft: _Draft) -> Extraction:

@@ -184,7 +184,7 @@ class AttributeRules:
         taken = [*names, *(match.span("label") for match in self._labels.finditer(text))]
         for start, end, named, stated, confidence in self._labelled(text, title):
             taken.append((start, end))
-            objection = self.objection(doc, start, end, questions=questions)
+            objection = self.objection(doc, text, start, end, questions=questions)
             if stated is None:
                 objection = Reason.AMBIGUOUS
             if objection is None and stated is not None:
@@ -201,7 +201,9 @@ class AttributeRules:
                 continue
             if attribute in _PLUGS:
                 taken.append((start, end))  # the inches of a 1/4" jack are no length of the product
-            reason = Reason.AMBIGUOUS if attribute is None else self.objection(doc, start, end, questions=questions)
+            reason = (
+                Reason.AMBIGUOUS if attribute is None else self.objection(doc, text, start, end, questions=questions)
+            )
             if reason is None and not is_title and offered[attribute] > 1 and offers_versions(text, start):
                 reason = Reason.ALTERNATIVE
             if reason is None and own is not None and attribute is not None and not own(attribute, start, end):
@@ -214,13 +216,13 @@ class AttributeRules:
         moved = tuple(Claim(c.type, c.node, c.start + offset, c.end + offset, c.confidence) for c in claims)
         return Found(moved, tuple(rejected))
 
-    def objection(self, doc: Doc, start: int, end: int, *, questions: bool = False) -> Reason | None:
+    def objection(self, doc: Doc, text: str, start: int, end: int, *, questions: bool = False) -> Reason | None:
         """Why a text does not state the value that stands at ``[start, end)`` in it; ``None`` if it does.
 
         Args:
+            text: ``doc.text``, which spaCy would put together anew at each call.
             questions: as for :meth:`find`.
         """
-        text = doc.text
         if denial(text[start:end]) is not None or is_negated(doc, text, start, end):
             return Reason.NEGATED
         if (not questions and is_asked(text, end)) or _SIMILE.search(text, max(0, start - 12), start):

@@ -38,11 +38,12 @@ _SUBJECT: Final = ("nsubj", "nsubjpass")
 
 
 def is_stated(
-    doc: Doc, start: int, end: int, *, itself: Collection[str], names: Collection[str], purpose: bool
+    doc: Doc, text: str, start: int, end: int, *, itself: Collection[str], names: Collection[str], purpose: bool
 ) -> bool:
     """Whether the parse of a review asserts the value at ``[start, end)`` of the review's own product.
 
     Args:
+        text: ``doc.text``, which spaCy would put together anew at each call.
         itself: nouns that stand for the product, singular and in lower case.
         names: names of the attribute in lower case: "the colour is black" is said of the product.
         purpose: whether the value says what the product is for.
@@ -53,7 +54,7 @@ def is_stated(
     value = current = span.root
     if any(c.dep_ == "advmod" and c.lower_ in _DEGREES for c in value.children):
         return False  # "a very transparent sound"
-    if _DIFFERENCE.match(doc.text, end):
+    if _DIFFERENCE.match(text, end):
         return False
     prepositions: list[Token] = []
     for _ in range(_MAX_STEPS):

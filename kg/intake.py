@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from kg.graph import Document, Relationship
 from kg.privacy import Pseudonym
@@ -27,7 +28,7 @@ from kg.statements import (
     review_statements,
     user_statements,
 )
-from kg.store import GraphStore
+from kg.store import GraphStore, Transaction
 from kg.writer import (
     BATCH_SIZE,
     Pipeline,
@@ -64,6 +65,14 @@ class IntakeSummary:
             self.sync_left_out or other.sync_left_out,
         )
 
+
+# Before the first model there is no vector that could be made anew.
+_USERS_WAIT: Final = """
+MATCH (:Serving {name: 'model'})
+UNWIND $users AS id
+MATCH (u:User {id: id})
+SET u.waiting = $mark
+"""
 
 Refuse = Callable[[ReviewRecord | EventRecord, str], None]
 """Called with a record that cannot be loaded and the reason, in one sentence."""
@@ -182,6 +191,7 @@ def load_events(
     refuse: Refuse,
     pseudonym: Pseudonym,
     create_missing: bool = False,
+    mark: Callable[[], str] | None = None,
     batch_size: int = 5 * BATCH_SIZE,
     progress: Progress | None = None,
 ) -> IntakeSummary:
@@ -194,13 +204,24 @@ def load_events(
     Args:
         refuse: called for an event whose product the catalogue lacks.
         create_missing: make such products instead, their title their sku.
+        mark: a new name for each batch (:func:`kg.streams.mark`), put on the users who did something that was not
+            counted before: while a model is live, their vector waits to be made anew.
     """
     repeats: Counter[int] = Counter()
     loaded = 0
     added: list[int] = []
 
     def commit(statements: list[Statement], rows: int) -> None:
-        added.append(sum(row["added"] for result in store.write_all(statements) for row in result))
+        name = mark() if mark is not None else None
+
+        def work(tx: Transaction) -> int:
+            rows = [row for result in tx.run_all(statements) for row in result]
+            acting = sorted({user for row in rows for user in row["acting"]})
+            if name is not None and acting:
+                tx.run(_USERS_WAIT, users=acting, mark=name)
+            return sum(row["added"] for row in rows)
+
+        added.append(store.transact(work))
         if progress is not None:
             progress(rows)
 

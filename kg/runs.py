@@ -159,6 +159,7 @@ def _standing(lease: Row, expired: bool) -> Standing:
         progress=Progress(
             slot=_moment(lease.get("slot") or lease["since"]),
             attempt=lease.get("attempt", 0),
+            failures=lease.get("failures", 0),
             done=_moment(lease.get("done")),
             again_at=_moment(lease.get("again_at")),
             retimed=_moment(lease.get("retimed")),
@@ -208,12 +209,14 @@ _TAKE_SLOT: Final = """
 MATCH (lease:Lease {name: $name})
 SET lease.slot = $slot,
     lease.attempt = $attempt,
+    lease.failures = $failures,
     lease.again_at = NULL
 """
 
 _SETTLE_SLOT: Final = """
 MATCH (lease:Lease {name: $name})
-SET lease.again_at = datetime.realtime() + $again,
+SET lease.failures = coalesce($failures, lease.failures),
+    lease.again_at = datetime.realtime() + $again,
     lease.done = CASE WHEN $succeeded THEN $slot ELSE lease.done END
 """
 
@@ -294,7 +297,7 @@ def begin(
         run = _begun(id, job, Outcome.RUNNING, trigger, process, due) | {"token": lease.token}
         recorded[:] = tx.run(_RECORD, run=run)
         if due is not None:
-            tx.run(_TAKE_SLOT, name=job, slot=due.slot, attempt=due.attempt)
+            tx.run(_TAKE_SLOT, name=job, slot=due.slot, attempt=due.attempt, failures=due.failures)
 
     lease = leases.take(store, job, id, ttl, seen=seen, then=record)
     return None if lease is None else (_run_of(recorded[0]["run"]), lease)
@@ -310,15 +313,18 @@ def keep(store: GraphStore, lease: Lease, ttl: timedelta, stage: Stage | None = 
     return leases.renew(store, lease, ttl, then=note)
 
 
-def end(store: GraphStore, run: JobRun, lease: Lease, *, again: timedelta | None = None) -> bool:
+def end(
+    store: GraphStore, run: JobRun, lease: Lease, *, again: timedelta | None = None, failures: int | None = None
+) -> bool:
     """Record how a run ended and give its lease back; False, and nothing is recorded, when it had lost the lease.
 
     May be called again when the connection broke off and it is not known whether it was done.
 
     Args:
         again: after how long the slot is to be tried again, if it is.
+        failures: how often the slot has failed by now; None where that is as it was.
     """
-    if leases.release(store, lease, then=lambda tx, _: _settle(tx, run, again)):
+    if leases.release(store, lease, then=lambda tx, _: _settle(tx, run, again, failures)):
         return True
     # Whoever takes a lease away records the run as abandoned: as it ended here, only this process records it.
     return bool(store.read(_ENDED, id=run.id, outcome=str(run.outcome)))
@@ -354,10 +360,23 @@ def pass_over(store: GraphStore, job: str, *, process: str, due: Due, seen: int)
         error = f"Missed: it was due at {due.slot.isoformat()}, and nobody ran it until {due.too_late}."
         run = _begun(uuid.uuid4().hex, job, Outcome.SKIPPED, "schedule", process, due)
         recorded[:] = tx.run(_RECORD, run=run | {"error": error})
-        tx.run(_TAKE_SLOT, name=job, slot=due.too_late, attempt=0)
+        tx.run(_TAKE_SLOT, name=job, slot=due.too_late, attempt=0, failures=0)
 
     leases.change(store, job, seen=seen, then=record)
     return _run_of(recorded[0]["run"]) if recorded else None
+
+
+def unread(job: str, error: str, *, process: str, at: datetime) -> JobRun:
+    """A job that a process does not start because it cannot read when: to be told of, and not recorded."""
+    return JobRun(
+        id=uuid.uuid4().hex,
+        job=job,
+        outcome=Outcome.SKIPPED,
+        at=at,
+        trigger="schedule",
+        process=process,
+        error=error[:ERROR_LENGTH],
+    )
 
 
 def refuse(store: GraphStore, job: str, *, trigger: str, process: str) -> JobRun:
@@ -463,8 +482,8 @@ def _begun(id: str, job: str, outcome: Outcome, trigger: str, process: str, due:
     }
 
 
-def _settle(tx: Transaction, run: JobRun, again: timedelta | None) -> None:
+def _settle(tx: Transaction, run: JobRun, again: timedelta | None, failures: int | None = None) -> None:
     tx.run(_RECORD, run={**asdict(run), "outcome": str(run.outcome)})
     if run.slot is not None:
         succeeded = run.outcome is Outcome.SUCCEEDED
-        tx.run(_SETTLE_SLOT, name=run.job, slot=run.slot, again=again, succeeded=succeeded)
+        tx.run(_SETTLE_SLOT, name=run.job, slot=run.slot, again=again, succeeded=succeeded, failures=failures)

@@ -26,7 +26,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta, tzinfo
@@ -58,7 +58,7 @@ log = structlog.get_logger()
 Timer = Callable[[], float]
 """Seconds since some fixed moment, never running backwards."""
 Alert = Callable[[JobRun], None]
-"""Told of each run that failed, was abandoned, or was left out because its time had passed."""
+"""Told of each run that failed, was abandoned, or was left out: its time had passed, or its trigger cannot be read."""
 
 TTL: Final = timedelta(seconds=15)
 """How long a lease outlives its holder. With a look every :data:`TICK` a dead process is replaced within 20 s, or 27 s
@@ -124,6 +124,8 @@ class Scheduler:
         self._clock: threading.Thread | None = None
         self._prune_at = 0.0
         """When records are to be deleted next, by :func:`time.monotonic`; at once when the clock starts."""
+        self._unread: dict[str, str] = {}
+        """Jobs whose trigger this process cannot read, and why, as it was said."""
 
     # -- by hand
 
@@ -172,10 +174,9 @@ class Scheduler:
             SchedulerError: there is no such job, or with the changes the jobs do not fit together.
         """
         job = self._known(name)
-        now = runs.changes(self._store)
-        before = now.get(name, UNCHANGED)
-        others = [now.get(other.name, UNCHANGED).of(other) for other in self.jobs.values() if other.name != name]
-        checked([*others, changed := changes.of(job)])
+        before = runs.changes(self._store).get(name, UNCHANGED)
+        # What is set of the others decides nothing here, and one whose trigger cannot be read is no hindrance.
+        checked([*(other for other in self.jobs.values() if other.name != name), changed := changes.of(job)])
         timing = (before.cron, before.every, before.timezone) != (changes.cron, changes.every, changes.timezone)
         runs.change(self._store, name, changes, retimed=timing)
         return changed
@@ -261,7 +262,7 @@ class Scheduler:
         jobs = look.changed(self.jobs)
         for job in jobs.values():
             if look.standings[job.name].holder is None:
-                wanted = due(job, jobs, look.progress, look.now, self._timezone)
+                wanted = self._due(job, jobs, look)
                 if wanted is not None:
                     found.append((wanted, job))
         for wanted, job in sorted(found, key=lambda pair: pair[0].slot):
@@ -281,8 +282,22 @@ class Scheduler:
                 seen=seen,
             )
             if begun is not None:
-                return self._carry_out(job, *begun)
+                return self._carry_out(job, *begun, failures=wanted.failures)
         return None
+
+    def _due(self, job: Job, jobs: Mapping[str, Job], look: Look) -> Due | None:
+        """What is due of a job. Of one whose trigger this process cannot read nothing, and that is said once."""
+        try:
+            wanted = due(job, jobs, look.progress, look.now, self._timezone)
+        except SchedulerError as error:
+            # A process with newer timezones, or of another version, may read it and run the job: nothing is recorded.
+            if self._unread.get(job.name) != str(error):
+                self._unread[job.name] = str(error)
+                log.error("a job is not run: what was set of it cannot be read", job=job.name, error=str(error))
+                self._tell(runs.unread(job.name, str(error), process=self._process, at=look.now))
+            return None
+        self._unread.pop(job.name, None)
+        return wanted
 
     # -- either
 
@@ -297,8 +312,12 @@ class Scheduler:
                 self._tell(run)
         return runs.look(self._store, tuple(self.jobs)) if expired else look
 
-    def _carry_out(self, job: Job, run: JobRun, lease: Lease) -> JobRun:
-        """Run the callable in a thread, keep the lease alive meanwhile, and settle the run."""
+    def _carry_out(self, job: Job, run: JobRun, lease: Lease, *, failures: int = 0) -> JobRun:
+        """Run the callable in a thread, keep the lease alive meanwhile, and settle the run.
+
+        Args:
+            failures: of the same slot before.
+        """
         log.info("job begins", job=job.name, run=run.id, attempt=run.attempt, token=lease.token)
         lost = threading.Event()
         work = _Work(job, leases.fenced(self._store, lease, lost), self._timer)
@@ -311,12 +330,12 @@ class Scheduler:
                     break
         except BaseException as interruption:  # Ctrl-C: to be recorded, and then to take its course
             lost.set()
-            self._settle(job, _interrupted(run, interruption), lease)
+            self._settle(job, _interrupted(run, interruption), lease, failures)
             raise
         if work.interruption is not None:
-            self._settle(job, _interrupted(run, work.interruption), lease)
+            self._settle(job, _interrupted(run, work.interruption), lease, failures)
             raise work.interruption
-        return self._settle(job, work.ended(run), lease, unreachable=work.unreachable)
+        return self._settle(job, work.ended(run), lease, failures, unreachable=work.unreachable)
 
     def _keep(self, lease: Lease, stage: Stage | None) -> bool:
         """Renew a lease, note how far its run is, and see to those that nobody renews; False when it is lost."""
@@ -329,18 +348,22 @@ class Scheduler:
             log.warning("a lease could not be renewed; it is tried again", lease=lease.name, error=str(error))
         return True
 
-    def _settle(self, job: Job, run: JobRun, lease: Lease, *, unreachable: bool = False) -> JobRun:
+    def _settle(self, job: Job, run: JobRun, lease: Lease, failures: int, *, unreachable: bool = False) -> JobRun:
         """Record how a run ended.
 
         Args:
+            failures: of the same slot before.
             unreachable: it failed because the database went away, as runs are lost with their process: that says
                 nothing of the job, and it is tried again as soon.
         """
         failed = run.outcome is Outcome.FAILED
         again = None
-        if failed and run.slot is not None:
-            again = again_after_abandonment(run.attempt) if unreachable else again_after_failure(job, run.attempt)
-        if not self._end(run, lease, again):
+        if failed and unreachable:
+            again = again_after_abandonment(run.attempt)
+        elif failed:
+            failures += 1
+            again = again_after_failure(job, failures)
+        if not self._end(run, lease, again, failures):
             log.error("a run lost its lease; what it wrote since then was refused", job=job.name, run=run.id)
             return settled(run, Outcome.ABANDONED, error=runs.ABANDONED)
         log.info("job ended", job=job.name, run=run.id, outcome=str(run.outcome), seconds=run.seconds)
@@ -348,12 +371,12 @@ class Scheduler:
             self._tell(run)
         return run
 
-    def _end(self, run: JobRun, lease: Lease, again: timedelta | None) -> bool:
+    def _end(self, run: JobRun, lease: Lease, again: timedelta | None, failures: int) -> bool:
         """Give the lease back with the run's record, if need be when the database answers again."""
         deadline = time.monotonic() + SETTLE_S
         while True:
             try:
-                return runs.end(self._store, run, lease, again=again)
+                return runs.end(self._store, run, lease, again=again, failures=failures)
             except StoreError as error:
                 if time.monotonic() > deadline or self._stopping.wait(AGAIN_S):  # who is asked to go tries once
                     raise

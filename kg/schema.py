@@ -441,6 +441,7 @@ LABELS: Final[tuple[Label, ...]] = (
             Property("lock", "BOOLEAN", "Of no meaning: set to take the node's lock."),
             Property("slot", "ZONED DATETIME", "The moment for which the job was last started by the clock."),
             Property("attempt", "INTEGER", "Runs begun for that moment."),
+            Property("failures", "INTEGER", "Those of them that failed, and were not lost with their process."),
             Property("again_at", "ZONED DATETIME", "When that moment is to be tried again; absent when it is not."),
             Property("done", "ZONED DATETIME", "The latest such moment for which the job succeeded."),
             Property("retimed", "ZONED DATETIME", "When its trigger was changed last."),

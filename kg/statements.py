@@ -387,7 +387,8 @@ FOREACH (_ IN CASE WHEN size(fresh) > 0 THEN [1] ELSE [] END |
       r.first_at = CASE WHEN row.earliest IS NULL OR r.first_at.epochSeconds <= row.earliest THEN r.first_at
                         ELSE datetime({{epochSeconds: row.earliest}}) END
 )
-RETURN sum(CASE WHEN r IS NULL THEN size(row.events) ELSE size(fresh) END) AS added
+RETURN sum(CASE WHEN r IS NULL THEN size(row.events) ELSE size(fresh) END) AS added,
+       collect(DISTINCT CASE WHEN $acts AND (r IS NULL OR size(fresh) > 0) THEN u.id END) AS acting
 """
 
 
@@ -432,7 +433,10 @@ _MEASURE_OTHERS: Final = _Measure(
 
 
 def event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeats: Counter[int]) -> list[Statement]:
-    """The statements that add ``events``; those of interactions return how many were ``added``."""
+    """The statements that add ``events``.
+
+    Those of interactions return how many were ``added``, and which users are ``acting``: they did one of these.
+    """
     groups: dict[str, dict[tuple[str, ...], list[tuple[int, int, float, str]]]] = defaultdict(lambda: defaultdict(list))
     last: dict[str, int] = {}
     for e in events:
@@ -486,7 +490,8 @@ def event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeat
             also=measure.also,
         )
         groups_of = [{"user": user, "rows": rows} for user, rows in rows_of.items()]
-        statements.append((cypher, {"groups": groups_of, "interest": INTEREST[type_]}))
+        # As above, what the shop shows is nothing that the user did.
+        statements.append((cypher, {"groups": groups_of, "interest": INTEREST[type_], "acts": type_ != "exposed"}))
     return statements
 
 

@@ -97,6 +97,8 @@ class Progress:
     """The slot last taken; at first, the moment at which the job became known."""
     attempt: int = 0
     """Runs begun for that slot."""
+    failures: int = 0
+    """Those of them that failed by the job's own fault: they use up its retries."""
     done: datetime | None = None
     """The latest slot for which it succeeded."""
     again_at: datetime | None = None
@@ -113,6 +115,8 @@ class Due:
     slot: datetime
     attempt: int = 1
     """Counts the runs of this slot, from 1."""
+    failures: int = 0
+    """Those before that failed."""
     too_late: datetime | None = None
     """The slot and all others up to this moment are late by more than the grace: they are not run."""
 
@@ -131,6 +135,8 @@ class Scheduled:
     paused: bool
     retries: int
     timeout: timedelta
+    problem: str | None = None
+    """Why the clock of such a process as this does not start it: what was set of it cannot be read."""
 
     def as_dict(self) -> dict[str, Any]:
         """As a row of ``kg schedule list --json``."""
@@ -359,12 +365,16 @@ def due(
     """What the clock wants of a job at the moment ``now``; None for nothing.
 
     A slot that was taken is finished, by success or by its last failure, before another one begins.
+
+    Raises:
+        SchedulerError: this process cannot read the job's trigger, which another may have set.
     """
     own = progress[job.name]
     if own.paused:
         return None
     if own.again_at is not None:
-        return Due(slot=own.slot, attempt=own.attempt + 1) if own.again_at <= now else None
+        again = Due(slot=own.slot, attempt=own.attempt + 1, failures=own.failures)
+        return again if own.again_at <= now else None
     following = next_slot(job, timezone)
     if following is not None:
         last = own.slot if own.retimed is None else max(own.slot, own.retimed)
@@ -402,9 +412,13 @@ def _in_chain(job: Job, started_by_clock: frozenset[str], progress: Mapping[str,
     return Due(slot=min(slots))
 
 
-def again_after_failure(job: Job, attempt: int) -> timedelta | None:
-    """How long to wait until a slot is tried again that has just failed; None when it is given up."""
-    return job.backoff * 2 ** (attempt - 1) if attempt <= job.retries else None
+def again_after_failure(job: Job, failures: int) -> timedelta | None:
+    """How long to wait until a slot is tried again that has just failed; None when it is given up.
+
+    Args:
+        failures: of that slot, this one among them; runs that were lost with their process are none.
+    """
+    return job.backoff * 2 ** (failures - 1) if failures <= job.retries else None
 
 
 def again_after_abandonment(attempt: int) -> timedelta | None:
@@ -424,23 +438,29 @@ def describe(
     """What ``kg schedule list`` shows: each job, and when the clock starts it next."""
     rows = []
     for job in jobs.values():
-        following = next_slot(job, timezone)
-        if following is None:
+        if job.trigger is None:
             words = "by hand or in a chain"
         else:
             words = f"every {job.trigger}" if isinstance(job.trigger, timedelta) else str(job.trigger)
             words += f" ({job.timezone})" if job.timezone and isinstance(job.trigger, str) else ""
-        waits = following is None or job.name in paused
+        next_at, problem = None, None
+        try:
+            following = next_slot(job, timezone)
+            if following is not None:
+                next_at = following(now).astimezone(_zone(job, timezone))
+        except SchedulerError as error:
+            problem = str(error)
         rows.append(
             Scheduled(
                 name=job.name,
                 doc=job.doc,
                 trigger=words,
                 after=job.after,
-                next_at=None if waits or following is None else following(now).astimezone(_zone(job, timezone)),
+                next_at=None if job.name in paused else next_at,
                 paused=job.name in paused,
                 retries=job.retries,
                 timeout=job.timeout,
+                problem=problem,
             )
         )
     return tuple(rows)

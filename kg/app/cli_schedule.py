@@ -13,6 +13,7 @@ from kg.store import GraphStore
 
 if TYPE_CHECKING:
     from kg.scheduler import Scheduler
+    from kg.timetable import Scheduled
 
 # Everything heavy is imported by the command that needs it, as in kg.app.cli.
 
@@ -42,9 +43,14 @@ def list_jobs(json: Json = False) -> None:
     settings = Settings.load()
     with open_store(settings) as store:
         paused, changes = runs.paused(store), runs.changes(store)
-    set_now = [changes.get(job.name, UNCHANGED).of(job) for job in jobs.scheduled_jobs(settings)]
-    described = describe(checked(set_now), datetime.now(UTC), paused=paused)
-    show([item.as_dict() for item in described], json)
+    set_now = {
+        name: changes.get(name, UNCHANGED).of(job) for name, job in checked(jobs.scheduled_jobs(settings)).items()
+    }
+    described = describe(set_now, datetime.now(UTC), paused=paused)
+    show([_row(item, json) for item in described], json)
+    for item in described:
+        if item.problem is not None:
+            err.print(f"{item.name} is not run here. {item.problem} Set it anew: kg schedule set.", markup=False)
 
 
 @app.command("trigger")
@@ -114,7 +120,7 @@ def set_job(
         before = UNCHANGED if default else runs.changes(store).get(job, UNCHANGED)
         changed = scheduler.change(job, replace(before, **named))
         paused = runs.paused(store)
-    show([item.as_dict() for item in describe({job: changed}, datetime.now(UTC), paused=paused)], json)
+    show([_row(item, json) for item in describe({job: changed}, datetime.now(UTC), paused=paused)], json)
 
 
 @app.command("history")
@@ -134,6 +140,11 @@ def _scheduler(store: GraphStore, settings: Settings) -> Scheduler:
 
     logs.configure()
     return Scheduler(store, jobs.scheduled_jobs(settings), alert=alerts.hook(settings))
+
+
+def _row(job: Scheduled, json: bool) -> dict[str, Any]:
+    """A problem is a sentence, which has no room in a table: it is said below."""
+    return {name: value for name, value in job.as_dict().items() if json or name != "problem"}
 
 
 def _pause(job: str, paused: bool) -> None:

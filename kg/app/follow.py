@@ -13,7 +13,9 @@ process that was killed before it got there has left marks for the next.
 
 A bad record, and one that the database refuses, goes to a file of rejects with
 its line and offset (:mod:`kg.app.pieces`). A file that cannot be read is left out
-for a while; the others go on.
+for a while; the others go on. Where log rotation gave a file another name
+(``x.jsonl`` became ``x.jsonl.1``), its rest is read from there before its
+successor is begun.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -160,6 +162,11 @@ class _Following:
             place = found[self._source.source_of(file)]
             try:
                 if not _is_same(file, place):
+                    begun = _size(file) > 0  # asked first: whoever writes has let go of the one before only then
+                    place = self._finish_renamed(file, place)
+                    if not begun:
+                        self._places.pop(file, None)
+                        continue
                     log.warning("a file was replaced; it is read from its beginning", file=str(file))
                     # In this order: whoever is killed in between finds it replaced again.
                     self._loader.rejects.replaced(str(file), place.bytes)
@@ -170,6 +177,19 @@ class _Following:
                 self._leave_out(file, error)
                 continue
             self._places[file] = place
+
+    def _finish_renamed(self, file: Path, place: Place) -> Place:
+        """Load the rest of what had this name and has another now, if it is found; how far that has been read."""
+        renamed = _renamed(file, place)
+        if renamed is None or _size(renamed) <= place.bytes:
+            return place
+        self._loader.rejects.keep_only({str(file): place.bytes})
+        self._repeats[file] = self._counted(renamed, place)
+        self._places[file] = place
+        log.info("a file has another name; its rest is read", file=str(file), now=str(renamed))
+        while self._load_next(file, renamed):
+            pass
+        return self._places[file]
 
     def _counted(self, file: Path, until: Place) -> Counter[int]:
         """Events without a time are told apart by their number: those read before are counted once more."""
@@ -194,17 +214,21 @@ class _Following:
             self._know([file])
             if file not in self._places:
                 return False
+        return self._load_next(file, file)
+
+    def _load_next(self, file: Path, present: Path) -> bool:
+        """Load the next piece of a file, which has its ``present`` name by now."""
         place = self._places[file]
         found = self._loader.next(
             self._source.source_of(file),
             str(file),
             place,
-            lambda most: _piece(file, self._source.kind, place, most),
+            lambda most: _named(_piece(present, self._source.kind, place, most), str(file)),
             most=self._batch,
             repeats=lambda: self._repeats[file],
-            recount=lambda: self._repeats.update({file: self._counted(file, place)}),
+            recount=lambda: self._repeats.update({file: self._counted(present, place)}),
             keep=self._held.keep,
-            behind=lambda end: max(_size(file) - end.bytes, 0),
+            behind=lambda end: max(_size(present) - end.bytes, 0),
         )
         if found is None:
             return False
@@ -236,9 +260,28 @@ def _is_same(file: Path, place: Place) -> bool:
         return not place.bytes or corpus.is_same_file(file, place)
 
 
+def _renamed(file: Path, place: Place) -> Path | None:
+    """The file beside it that was read under its name up to ``place``, the one that was written to last if several.
+
+    Those that are followed themselves are not among them: they are read whole.
+    """
+    found = []
+    with _reading():
+        for other in file.parent.iterdir():
+            with suppress(OSError):  # it is none that was read, or is so no longer
+                if other.suffix not in SUFFIXES and other.is_file() and corpus.is_same_file(other, place):
+                    found.append((other.stat().st_mtime, other))
+    return max(found, default=(0.0, None))[1]
+
+
 def _piece(file: Path, kind: Kind, place: Place, most: int) -> Piece:
     with _reading():
         return corpus.read_piece(file, kind, place, most_lines=most)
+
+
+def _named(piece: Piece, name: str) -> Piece:
+    """The piece of a file that had this name: its rejects stand under that."""
+    return replace(piece, rejects=tuple(replace(reject, file=name) for reject in piece.rejects))
 
 
 def _size(file: Path) -> int:

@@ -20,7 +20,7 @@ from extraction.encoder import Encoder
 from extraction.mentions import KnownValue, Lexicon, ProductEntry
 from extraction.pipeline import NAME
 from extraction.workers import ExtractorSpec, Workers
-from kg import intake, provenance, runs, schema, vocabulary, writer
+from kg import intake, provenance, runs, schema, streams, vocabulary, writer
 from kg.app import alerts, models
 from kg.app.session import Advance, RejectFile, progress_bar, pseudonym_of, stage_bar
 from kg.errors import ExtractionError, PromotionRefusedError
@@ -128,7 +128,7 @@ def _follow(store: GraphStore, users: set[str]) -> int:
         return 0
     from embeddings import foldin  # torch takes seconds to import
 
-    return foldin.fold_in_users(store, sorted(users))
+    return foldin.fold_in_users(store, foldin.unplaced_users(store, sorted(users)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +201,7 @@ class _Loader:
             refuse=refuse,
             pseudonym=self._noting(),
             create_missing=self.create_missing,
+            mark=lambda: streams.mark(self.store.now()),
             batch_size=5 * self.settings.batch_size,
             progress=self.advance,
         )

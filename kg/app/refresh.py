@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,6 +43,10 @@ log = structlog.get_logger()
 
 CHUNK: Final = 64
 """Texts that are read at once: about a second of work, after which a lease can be renewed."""
+CHARACTERS: Final = 50_000
+"""Of all texts of a chunk together, but a text that is longer alone: some six seconds of work, where reviews take a
+tenth of a second for a thousand (docs/benchmark.md). Longer texts are left to upkeep, one at a time, so that the source
+goes on in between."""
 MOST_PHRASES: Final = 400
 """Names looked for in texts at once: Lucene takes 1,024 clauses, and each is two, in titles and descriptions."""
 USERS: Final = 1000
@@ -62,7 +66,12 @@ RETURN d.id AS id, d.kind AS kind, d.text AS text, d.sku AS sku, d.title_end AS 
 ORDER BY d.id
 """
 _WAITING_SINCE: Final = (
-    "MATCH (d:Document)\nWHERE d.waiting < $before\nRETURN d.id AS id ORDER BY d.waiting, d.id LIMIT $limit"
+    "MATCH (d:Document)\nWHERE d.waiting < $before\nRETURN d.id AS id, size(d.text) AS characters\n"
+    "ORDER BY d.waiting, d.id LIMIT $limit"
+)
+_LENGTHS: Final = (
+    "UNWIND $documents AS id\nMATCH (d:Document {id: id})\nWHERE d.waiting IS NOT NULL\n"
+    "RETURN id, size(d.text) AS characters"
 )
 # Without the lock a reader may see a piece that is being committed in parts: its mark already, its text not yet.
 _LOCK_DOCUMENTS: Final = "UNWIND $rows AS row\nMATCH (d:Document {id: row.id})\nSET d.id = row.id"
@@ -110,8 +119,11 @@ class Refresher:
         """What a look has found, piece by piece."""
 
     def after(self, loaded: Loaded) -> None:
-        """Do what a piece that was just loaded asks for."""
-        self._texts(loaded.documents)
+        """Do what a piece that was just loaded asks for, but for long texts: they are left to :meth:`upkeep`."""
+        if self._reader and loaded.documents:
+            rows = self._store.read(_LENGTHS, documents=loaded.documents)
+            short = [row for row in rows if row["characters"] <= CHARACTERS]
+            self._texts(list(_chunks(short)))
         self._users(loaded.users)
 
     def sweep(self, *, older: timedelta = timedelta(0)) -> None:
@@ -158,7 +170,8 @@ class Refresher:
         before = streams.mark(self._store.now() - older)
         yield from self._follow_model()
         while self._reader and (rows := self._store.read(_WAITING_SINCE, before=before, limit=CHUNK)):
-            self._texts([row["id"] for row in rows])
+            # The rest is found again, after what came meanwhile.
+            self._texts([next(_chunks(rows))])
             yield
         if self._is_live():
             from embeddings import foldin
@@ -183,10 +196,9 @@ class Refresher:
     def _is_live(self) -> bool:
         return bool(self._store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version"))
 
-    def _texts(self, ids: Sequence[str]) -> None:
-        """Serve these documents, if there is a reader. A chunk is read while what the last one said is written."""
+    def _texts(self, parts: Sequence[Sequence[str]]) -> None:
+        """Serve chunks of documents, if there is a reader. One is read while what the last one said is written."""
         reader = self._reader
-        parts = list(batched(ids, CHUNK))
         if reader is None or not parts:
             return
         with ThreadPoolExecutor(1, thread_name_prefix="reader") as ahead:
@@ -279,6 +291,24 @@ class Refresher:
             foldin.fold_in_users(self._store, part)
             self._keep()
             yield
+
+
+def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[str]]:
+    """The ids of documents, in their order, as many at a time as are read at once.
+
+    Args:
+        rows: each with ``id`` and ``characters``.
+    """
+    chunk: list[str] = []
+    characters = 0
+    for row in rows:
+        if chunk and (len(chunk) == CHUNK or characters + row["characters"] > CHARACTERS):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(row["id"])
+        characters += row["characters"]
+    if chunk:
+        yield chunk
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,31 @@ def test_a_replaced_file_is_read_from_its_beginning(store: GraphStore, followed:
         wait(lambda: users(store) == ["anna", "ben", "cleo"])
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_the_rest_of_a_file_that_was_rotated_is_read_before_its_successor(
+    store: GraphStore, followed: tuple[Source, Settings], away: bool
+) -> None:
+    source, settings = followed
+    file, rotated = source.directory / "u.jsonl", source.directory / "u.jsonl.1"
+    lines(source.directory / "u.jsonl.2", {"user": "zoe"})  # one that nobody has read
+    with following(follow, store, settings, source):
+        lines(file, {"user": "anna"}, {"interests": []})
+        wait(lambda: users(store) == ["anna"])
+        if not away:
+            rotated.write_bytes(file.read_bytes())
+            file.write_bytes(b"")  # empty, while the one before is still written to
+            with rotated.open("a") as more:
+                more.write('{"user": "ben"}\n')
+            wait(lambda: users(store) == ["anna", "ben"])
+    with rotated.open("w") as more:
+        more.write('{"user": "anna"}\n{"interests": []}\n{"user": "ben"}\n{"user": "cleo"}\n{"interests": [1]}\n')
+    with following(follow, store, settings, source):
+        lines(file, {"user": "dora"}, {"interests": [2]})
+        wait(lambda: users(store) == ["anna", "ben", "cleo", "dora"])
+    assert rejects(source.rejects) == [("u.jsonl", 2), ("u.jsonl", 2), ("u.jsonl", 5)]
+    assert store.read("MATCH (o:Offset) RETURN o.lines AS lines") == [{"lines": 2}]
+
+
 def test_rejects_of_a_file_outlive_the_one_that_takes_its_place(
     store: GraphStore, followed: tuple[Source, Settings]
 ) -> None:

@@ -220,9 +220,9 @@ def test_sync_of_anything_but_products_is_refused(kg: Kg, tmp_path: Path) -> Non
     assert (answer.code, "--sync" in answer.err) == (1, True)
 
 
-def test_while_a_model_is_live_a_newcomer_gets_a_place_in_it_at_once(kg: Kg, store: GraphStore, tmp_path: Path) -> None:
+def three_straps_with_a_model(kg: Kg, store: GraphStore, folder: Path) -> None:
     old = [{"sku": f"P{n}", "title": f"Cotton strap {n}", "brand": "Birch"} for n in range(3)]
-    kg("ingest", "products", lines(tmp_path / "old.jsonl", *old))
+    kg("ingest", "products", lines(folder / "old.jsonl", *old))
     checkpoint = Checkpoint(
         version="m1",
         users=(),
@@ -237,6 +237,9 @@ def test_while_a_model_is_live_a_newcomer_gets_a_place_in_it_at_once(kg: Kg, sto
     write_embeddings(store, checkpoint)
     promote(store, "m1")
 
+
+def test_while_a_model_is_live_a_newcomer_gets_a_place_in_it_at_once(kg: Kg, store: GraphStore, tmp_path: Path) -> None:
+    three_straps_with_a_model(kg, store, tmp_path)
     new = lines(tmp_path / "new.jsonl", {"sku": "N1", "title": "Cotton strap, green", "brand": "Birch"})
     assert kg("ingest", "products", new).code == 0
     assert kg("extract", "--json").json["placed"] == 1
@@ -245,3 +248,31 @@ def test_while_a_model_is_live_a_newcomer_gets_a_place_in_it_at_once(kg: Kg, sto
     (row,) = kg("query", "recommend/for_user", "--param", "user=anna", "--param", "limit=1", "--json").json
     assert row["sku"] == "N1"
     assert {reason["term"] for reason in row["reasons"]} >= {"SIMILAR_TO", "EMBEDDING"}
+
+
+@pytest.mark.parametrize("at", [None, "2001-01-01T00:00:00Z"])
+def test_whoever_did_something_new_moves_whenever_it_was_and_once(
+    kg: Kg, store: GraphStore, tmp_path: Path, at: str | None
+) -> None:
+    def load(name: str, *events: dict[str, str | None]) -> int:
+        return int(kg("ingest", "events", lines(tmp_path / name, *events), "--json").json["users_placed"])
+
+    def places() -> list[list[float]]:
+        vector = "coalesce(u.embedding_blue, u.embedding_green)"
+        return [row["v"] for row in store.read(f"MATCH (u:User) RETURN {vector} AS v ORDER BY u.id")]
+
+    three_straps_with_a_model(kg, store, tmp_path)
+    first = [{"user": user, "sku": "P2", "type": "bought", "at": at} for user in ("anna", "ben")]
+    assert load("first.jsonl", *first) == 2
+    more = [
+        {"user": "anna", "sku": "P0", "type": "bought", "at": at},
+        {"user": "ben", "sku": "P2", "type": "bought", "at": at},  # as in the first file
+        {"user": "ben", "sku": "P0", "type": "exposed", "at": at},  # what he is shown is nothing that he did
+    ]
+    before = places()
+    assert load("more.jsonl", *more) == 1
+    after = places()
+    assert [was == now for was, now in zip(before, after, strict=True)].count(False) == 1
+    assert load("more.jsonl", *more) == 0
+    assert places() == after
+    assert store.read("MATCH (u:User) WHERE u.waiting IS NOT NULL RETURN u.id") == []

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from embeddings import foldin, registry
 from embeddings.writeback import write_embeddings
 from extraction.corpus import product_document, review_document
 from kg import streams
+from kg.app import refresh
 from kg.app.refresh import CHUNK, Reader, Refresher
 from kg.catalogue import load, run
 from kg.records import EventRecord, ProductRecord, Record, ReviewRecord
@@ -111,6 +113,28 @@ def test_of_many_texts_each_is_served_once(served: GraphStore, reader: Reader) -
         "MATCH (d:Document)<-[:FROM]-(e:Evidence) WHERE d.id STARTS WITH 'review:m'\nRETURN count(DISTINCT d) AS read"
     )
     assert counted["read"] == len(said)
+
+
+def test_long_texts_are_read_one_at_a_time_and_keep_nothing_waiting_that_came_with_them(
+    served: GraphStore, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh, "CHARACTERS", 100)
+    monkeypatch.setattr(refresh, "SWEEP_S", 0.0)
+    left: list[list[str]] = []
+    refresher = Refresher(served, reader, keep=lambda: left.append(waiting(served)))
+    long, half = "The strap is very comfortable. " * 5, "The strap is very comfortable, and it looks good."
+    texts = {"m1": long, "m2": half, "m3": long, "m4": half, "m5": half}
+    refresher.after(load_piece(served, *(ReviewRecord(id=n, user="ben", sku="S1", text=t) for n, t in texts.items())))
+    assert left == [
+        ["review:m1", "review:m3", "review:m5"],  # two are as long as a chunk may be
+        ["review:m1", "review:m3"],
+    ]
+    turns = [waiting(served)]
+    while turns[-1] and len(turns) < 20:
+        refresher.upkeep()
+        turns.append(waiting(served))
+    # One a turn, between which the source has its own.
+    assert [now for now, _ in groupby(turns)] == [["review:m1", "review:m3"], ["review:m3"], []]
 
 
 def test_who_met_a_newcomer_before_it_had_a_place_is_placed_with_it(served: GraphStore, reader: Reader) -> None:

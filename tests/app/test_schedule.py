@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kg.store import GraphStore
 from tests.app.conftest import Kg
 
 
@@ -41,3 +42,15 @@ def test_when_a_job_runs_is_set_and_shown(kg: Kg) -> None:
         assert said in " ".join(refused.err.split())
     (default,) = kg("schedule", "set", "learn", "--default", "--json").json
     assert (default["trigger"], default["retries"]) == ("15 * * * *", 2)
+
+
+def test_a_job_whose_trigger_cannot_be_read_stands_in_the_list_with_the_others(kg: Kg, store: GraphStore) -> None:
+    kg("schedule", "set", "learn", "--cron", "0 5 * * *")
+    store.write("MATCH (l:Lease {name: 'learn'}) SET l.timezone = 'Mars/Olympus'")
+    problems = {row["name"]: row["problem"] for row in kg("schedule", "list", "--json").json}
+    assert "found 'Mars/Olympus'" in problems.pop("learn")
+    assert set(problems.values()) == {None}
+    said = kg("schedule", "list")
+    assert said.code == 0
+    assert "learn is not run here." in " ".join(said.err.split())
+    assert kg("schedule", "set", "extract", "--every", "1h").code == 0

@@ -26,7 +26,7 @@ from kg.progress import Stage, teller
 from kg.runs import JobRun, Outcome, history
 from kg.scheduler import Scheduler
 from kg.store import GraphStore
-from kg.timetable import Changes, Job
+from kg.timetable import Changes, Job, due
 
 PATIENCE_S = 60
 """How long a test waits for something that must happen; nothing is asserted of how long it took."""
@@ -287,6 +287,30 @@ def test_a_failed_slot_is_tried_again_and_then_given_up(store: GraphStore) -> No
     assert [(run.attempt, run.outcome) for run in told] == [(1, "failed"), (2, "failed"), (3, "failed")]
     assert len({run.slot for run in told}) == 1
     assert history(store) == tuple(reversed(told))
+
+
+def test_runs_that_were_lost_with_their_process_use_up_no_retries(store: GraphStore) -> None:
+    long_known(store, "extract")
+    scheduler = Scheduler(store, [slow_clock("extract", fail, retries=2, backoff=timedelta(0))])
+    for _ in range(2):
+        standing = runs.look(store, ("extract",)).standings["extract"]
+        wanted = due(scheduler.jobs["extract"], scheduler.jobs, {"extract": standing.progress}, datetime.now(UTC))
+        begun = runs.begin(
+            store, "extract", ttl=timedelta(0), trigger="schedule", process="killed", due=wanted, seen=standing.token
+        )
+        assert begun is not None
+        assert runs.abandon(store, "extract") is not None
+    assert [scheduler.tick() is None for _ in range(4)] == [False, False, False, True]
+    assert [(run.attempt, run.outcome) for run in reversed(history(store))] == [
+        (1, "abandoned"),
+        (2, "abandoned"),
+        (3, "failed"),
+        (4, "failed"),
+        (5, "failed"),
+    ]
+    # The next slot begins with none.
+    store.write("MATCH (l:Lease {name: 'extract'}) SET l.slot = datetime('2001-01-01')")
+    assert [scheduler.tick() is None for _ in range(4)] == [False, False, False, True]
 
 
 def test_a_retry_waits(store: GraphStore) -> None:
@@ -730,6 +754,27 @@ def test_a_trigger_that_is_none_is_not_set(store: GraphStore) -> None:
     with pytest.raises(SchedulerError, match="has a trigger and follows extract"):
         scheduler.change("train", Changes(every=timedelta(hours=1)))
     assert runs.changes(store) == {}
+
+
+def test_a_job_whose_trigger_cannot_be_read_here_is_told_of_once_and_the_others_go_on(store: GraphStore) -> None:
+    long_known(store, "a", "b")
+    told: list[JobRun] = []
+    jobs = [job("a", trigger="0 2 * * *"), slow_clock("b")]
+    scheduler = Scheduler(store, jobs, alert=told.append)
+    store.write("MATCH (l:Lease {name: 'a'}) SET l.timezone = 'Mars/Olympus'")
+    with structlog.testing.capture_logs() as logs:
+        assert [scheduler.tick() is None for _ in range(3)] == [False, True, True]
+    assert [run.job for run in history(store)] == ["b"]
+    assert [(run.job, run.outcome) for run in told] == [("a", "skipped")]
+    assert "found 'Mars/Olympus'" in (told[0].error or "")
+    assert [entry["job"] for entry in logs if "cannot be read" in entry["event"]] == ["a"]
+    assert scheduler.change("b", Changes(every=timedelta(hours=1))).trigger == timedelta(hours=1)
+    # Whoever sets it anew has it run again, and would be told again.
+    scheduler.change("a", Changes(timezone="Europe/Berlin"))
+    assert scheduler.tick() is None
+    store.write("MATCH (l:Lease {name: 'a'}) SET l.timezone = 'Mars/Olympus'")
+    scheduler.tick()
+    assert [run.job for run in told] == ["a", "a"]
 
 
 # --- processes that died or froze -----------------------------------------------------------------------------

@@ -156,7 +156,7 @@ def test_of_a_new_trigger_no_slot_counts_that_was_before_it() -> None:
 
 def test_failures_are_tried_again_at_doubling_distances_and_then_given_up() -> None:
     often = job("a", retries=3, backoff=MINUTE)
-    assert [again_after_failure(often, attempt) for attempt in (1, 2, 3, 4)] == [MINUTE, 2 * MINUTE, 4 * MINUTE, None]
+    assert [again_after_failure(often, failures) for failures in (1, 2, 3, 4)] == [MINUTE, 2 * MINUTE, 4 * MINUTE, None]
     assert again_after_failure(job("a", retries=0), 1) is None
 
 
@@ -349,6 +349,7 @@ def test_the_list_tells_when_each_job_is_next() -> None:
             "paused": False,
             "retries": 2,
             "timeout": "12:00:00",
+            "problem": None,
         },
         {
             "name": "warm",
@@ -359,6 +360,7 @@ def test_the_list_tells_when_each_job_is_next() -> None:
             "paused": True,
             "retries": 2,
             "timeout": "12:00:00",
+            "problem": None,
         },
         {
             "name": "train",
@@ -369,9 +371,19 @@ def test_the_list_tells_when_each_job_is_next() -> None:
             "paused": False,
             "retries": 2,
             "timeout": "12:00:00",
+            "problem": None,
         },
     ]
     assert describe(jobs, NOON)[1].next_at == at(18)
+
+
+def test_the_list_says_of_which_job_the_trigger_cannot_be_read() -> None:
+    jobs = {name: job(name, trigger="0 2 * * *", timezone=zone) for name, zone in (("a", "Mars/Olympus"), ("b", None))}
+    a, b = describe(jobs, NOON)
+    assert (a.trigger, a.next_at) == ("0 2 * * * (Mars/Olympus)", None)
+    assert a.problem is not None
+    assert a.problem.endswith("such as Europe/Berlin; found 'Mars/Olympus'.")
+    assert (b.next_at, b.problem) == (at(2, day=2), None)
 
 
 def test_the_list_tells_the_time_by_the_jobs_own_clock() -> None:
