@@ -113,7 +113,7 @@ def play(scene: Scene, seed: int) -> Played:
 
 def _write_on(connection: localdb.Connection, number: int, switched: Any, taken: Any) -> None:
     """Write back and switch for ever, from this number on every second one."""
-    rng = random.Random(number)
+    rng, losses = random.Random(number), 0
     with GraphStore.connect(connection.uri, connection.username, connection.password) as store:
         while True:
             number += 2
@@ -122,7 +122,10 @@ def _write_on(connection: localdb.Connection, number: int, switched: Any, taken:
                 registry.promote(store, f"m{number}")
             except EmbeddingError:
                 taken.value += 1
-                # Whoever comes takes the slot: two that came back at once, as no job does, would never end.
-                time.sleep(rng.uniform(0, 1))
+                # Whoever comes takes the slot: two that came back at once would never end. As a job does, each waits
+                # the longer the oftener it lost, until there is time for the other to end on a slow machine.
+                losses += 1
+                time.sleep(rng.uniform(0, min(0.5 * 2**losses, 16.0)))
             else:
                 switched.value += 1
+                losses = 0

@@ -37,7 +37,7 @@ def scene(store: GraphStore, database: localdb.Connection, tmp_path: Path) -> Sc
         *(("network", 3), ("network", 6), ("network", 16), ("promotion", 1), ("disk", 1), ("disk", 2), ("clock", 1)),
         ("promotion", 2),  # one that trains is killed
         ("post", 0),
-        ("rivals", 0),
+        ("rivals", 3),
     ],
 )
 def test_nothing_is_lost_doubled_or_mixed(scene: Scene, kind: str, seed: int) -> None:
