@@ -177,7 +177,7 @@ def recent(x: Interactions, recency: float, past: sp.csr_matrix) -> sp.csr_matri
     users, products, place = places(x)
     weights = np.power(recency, place)
     whole = sp.csr_matrix((weights, (users, products)), shape=(x.n_users, x.n_products))
-    # Wherever there is an entry: an interest of long ago is less than a float32 can say, and has its place all the same.
+    # Wherever there is an entry: an interest of long ago may be less than a float32 can say, and still has its place.
     there = sp.csr_matrix((np.ones_like(past.data), past.indices, past.indptr), shape=past.shape)
     return whole.multiply(there).tocsr().astype(np.float32)
 
