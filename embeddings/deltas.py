@@ -28,7 +28,6 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 
 from embeddings import finetuning
 from embeddings.choosing import Choice
@@ -36,7 +35,7 @@ from embeddings.content import Content, placed, unit_rows
 from embeddings.export import NodeIndex
 from embeddings.features import Features
 from embeddings.finetuning import met_by
-from embeddings.gcn import normalised_adjacency
+from embeddings.gcn import normalised_adjacency, unit
 from embeddings.livewrite import Known, LiveChange, Relations, Seen, changes, write_change
 from embeddings.mirror import Mirror, Renewed
 from embeddings.mixture import similar_to
@@ -281,7 +280,9 @@ class Learner:
         known = content.together()
         if self._project is not None and known is not None:
             said[of_products] = known @ placed(self._project, self._layout, content.layout).T
-        trained = np.concatenate([acted + of_users.start, new + of_products.start])
+        # Whoever is met by nobody has nothing to be trained by: they stand where what is said of them has put them.
+        taken = new[np.isin(new, self._met.indices)]
+        trained = np.concatenate([acted + of_users.start, taken + of_products.start])
         if len(trained):
             with threads_for(0, self._settings):  # one: of so few vectors a second thread has nothing to do
                 free[trained] = self._train(x, passing, free, said, trained)
@@ -323,8 +324,10 @@ class Learner:
         wanted = (place[met.row] >= 0) | (place[met.col + n_users] >= 0)
         users, of = np.unique(met.row[wanted], return_inverse=True)
         own = met.col[wanted].astype(np.int64)
-        n = x.n_products
-        others = np.arange(n) if n <= settings.all_negatives else self._rng.integers(n, size=settings.all_negatives)
+        # Of what somebody has met, as in a full training: nothing speaks against a product that nobody knows.
+        others = np.unique(met.col).astype(np.int64)
+        if len(others) > settings.all_negatives:
+            others = self._rng.choice(others, size=settings.all_negatives)
         # The positives stand before the negatives that all share; a positive's own column is counted once.
         targets, own_at = np.unique(own, return_inverse=True)
         columns = np.concatenate([targets, np.setdiff1d(others, targets)]) + n_users
@@ -339,7 +342,7 @@ class Learner:
             for constant in around:
                 layer = torch.sparse.mm(inner, layer) + constant
                 total = total + layer
-            out = F.normalize(total, dim=1)
+            out = unit(total)
             logits = of_users.of(out) @ of_columns.of(out).T / self._choice.network.temperature
             up = logits[of_pairs, own_at_pairs]
             down = torch.logsumexp(logits.masked_fill(~counted, -torch.inf), 1)[of_pairs]

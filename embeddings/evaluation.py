@@ -189,7 +189,8 @@ def validation_values(rank: baselines.Ranker, holdout: Holdout) -> np.ndarray:
             some = slice(part, part + step)
             others = scores[row[some]]
             better, equal = ((compared(others, own[some, None])).sum(axis=1) for compared in (np.greater, np.equal))
-            values[low:high][some] = gains(better + equal / 2.0)
+            # NaN is no less than anything, and would stand before all.
+            values[low:high][some] = gains(np.where(np.isnan(own[some]), np.inf, better + equal / 2.0))
     return mean_by(targets.owner, values)
 
 

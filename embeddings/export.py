@@ -13,7 +13,7 @@ types stacked into one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -24,7 +24,7 @@ from torch_geometric.data import HeteroData
 
 from embeddings.content import SUPPLIED, supplied
 from kg import schema
-from kg.errors import EmbeddingError
+from kg.errors import EmbeddingError, StatementError
 from kg.store import GraphStore
 
 EdgeType = tuple[str, str, str]
@@ -183,7 +183,7 @@ def export_subgraph(store: GraphStore, spec: SubgraphSpec = SHOP) -> tuple[Heter
     end row, and its properties likewise.
 
     Raises:
-        EmbeddingError: a list property has different widths on different nodes.
+        EmbeddingError: a list property has different widths on different nodes, or a number is NaN or infinite.
     """
     data = HeteroData()
     keys: dict[str, tuple[str, ...]] = {}
@@ -206,6 +206,19 @@ def export_subgraph(store: GraphStore, spec: SubgraphSpec = SHOP) -> tuple[Heter
 def _readers() -> ThreadPoolExecutor:
     """Neo4j Community runs a query on one processor: with two under way it reads one page while another is decoded."""
     return ThreadPoolExecutor(_READERS, thread_name_prefix="export")
+
+
+def _finite(rows: Iterator[Sequence[Any]], owner: str, properties: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """The rows; Neo4j refuses to pack what is no finite float, and does not say whose it is."""
+    try:
+        yield from rows
+    except StatementError as error:
+        if "coordinates must be finite" not in str(error):
+            raise
+        raise EmbeddingError(
+            f"A number of {owner} is NaN, infinite or greater than a float32 can be: one of {', '.join(properties)}. "
+            f"Find it (MATCH of {owner} WHERE isNaN(…) or abs(…) > 3.4e38), set it right, and try again."
+        ) from error
 
 
 # --- nodes ---------------------------------------------------------------------------------------------------
@@ -259,7 +272,8 @@ def _read_nodes(
     names: list[str] = []
     ids: list[np.ndarray] = []
     chunks: list[list[Any]] = [[] for _ in columns]
-    for page_names, page_ids, *page_columns in store.stream(cypher, fetch_size=4, **spec.parameters):
+    rows = _finite(store.stream(cypher, fetch_size=4, **spec.parameters), label, properties)
+    for page_names, page_ids, *page_columns in rows:
         names += page_names
         ids.append(page_ids.to_numpy().astype(np.int64))
         for column, chunk, value in zip(columns, chunks, page_columns, strict=True):
@@ -315,7 +329,8 @@ def _read_edges(
     def page_from(begin: int) -> _EdgePage:
         ids = rows[start].ids[begin : begin + PAGE].tolist()
         page = _EdgePage([], [], [[] for _ in columns])
-        for a, b, *values in store.stream(cypher, fetch_size=32, ids=ids, **spec.parameters):
+        found = store.stream(cypher, fetch_size=32, ids=ids, **spec.parameters)
+        for a, b, *values in _finite(found, type_, spec.edges[edge]):
             head, tail = rows[start].of(a.to_numpy().astype(np.int64)), rows[end].of(b.to_numpy().astype(np.int64))
             kept = (head >= 0) & (tail >= 0)
             page.heads.append(head[kept])

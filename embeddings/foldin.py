@@ -82,7 +82,11 @@ CALL (p) {{
   ORDER BY weight DESC, h.sku
   LIMIT {outgoing}
   RETURN collect({{sku: h.sku, weight: weight, vector: vector(h.embedding_{slot}, {dimensions}, FLOAT32),
-                  met: COUNT {{ (h)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-() }}}}) AS others
+                  met: COUNT {{
+                    MATCH (h)<-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User)
+                    WHERE coalesce(did.strength, 1.0) > 0.0
+                    RETURN DISTINCT u
+                  }}}}) AS others
 }}
 WITH p, others
 FILTER size(others) > 0

@@ -212,15 +212,15 @@ class HeteroLightGCN(nn.Module):
         for t in range(1, len(self.types)):
             around = SymmetricProduct.apply(getattr(self, f"adjacency_{t}"), alone)
             x = x + weights[t] * around
-        return _unit(x[before:end])
+        return unit(x[before:end])
 
     def forward(self, *, noise: float = 0.0, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Unit vectors of users ``[n_users, d]`` and products ``[n_products, d]``; with ``noise`` a view of them."""
-        out = _unit(self.propagate(self.inputs(), noise=noise, generator=generator))
+        out = unit(self.propagate(self.inputs(), noise=noise, generator=generator))
         return out[: self.n_users], out[self.n_users : self.n_users + self.n_products]
 
 
-def _unit(x: Tensor) -> Tensor:
+def unit(x: Tensor) -> Tensor:
     """Rows at unit length; what is nearly zero (no text, no neighbour) stays so, and its gradient stays bounded.
 
     With the floor of ``F.normalize``, 1e-12, such a row has a gradient of 1e12, of which Adam's second moment does not

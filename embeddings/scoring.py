@@ -177,7 +177,9 @@ def recent(x: Interactions, recency: float, past: sp.csr_matrix) -> sp.csr_matri
     users, products, place = places(x)
     weights = np.power(recency, place)
     whole = sp.csr_matrix((weights, (users, products)), shape=(x.n_users, x.n_products))
-    return whole.multiply(past > 0).tocsr().astype(np.float32)
+    # Wherever there is an entry: an interest of long ago may be less than a float32 can say, and still has its place.
+    there = sp.csr_matrix((np.ones_like(past.data), past.indices, past.indptr), shape=past.shape)
+    return whole.multiply(there).tocsr().astype(np.float32)
 
 
 def places(x: Interactions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
@@ -9,6 +10,30 @@ from typing import Any, Final
 from kg.errors import SettingsError
 
 LOSSES: Final = ("softmax", "bpr")
+_LIMITS: Final = (
+    (
+        ("dimensions", "epochs", "steps", "evaluate_every", "outgoing", "batch", "negatives"),
+        1,
+        "at least 1",
+    ),
+    (
+        (
+            *("half_lives", "temperatures", "learning_rate"),
+            *("penalties", "local_penalties", "next_penalty"),
+        ),
+        math.ulp(0.0),
+        "more than 0",
+    ),
+    (
+        (
+            *("layers", "large", "large_steps", "finishing", "patience", "all_negatives", "hard_negatives"),
+            *("decay", "newcomers", "features", "edge_half_life", "contrast", "noise"),
+        ),
+        0,
+        "0 or more",
+    ),
+)
+"""Names of settings, their least value, and how that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +103,17 @@ class TrainSettings:
             raise SettingsError(f"loss is {self.loss!r}; expected one of {', '.join(LOSSES)}.")
         if not 0.0 <= self.edge_dropout < 1.0:
             raise SettingsError(f"edge_dropout is {self.edge_dropout}; expected a share from 0 to below 1.")
-        for name in ("dimensions", "epochs", "steps", "evaluate_every", "outgoing"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}; expected at least 1.")
-        if not self.temperatures or min(self.temperatures) <= 0.0:
-            raise SettingsError(f"temperatures are {self.temperatures}; expected numbers above 0.")
+        for names, least, wanted in _LIMITS:
+            for name in names:
+                given = getattr(self, name)
+                values = given if isinstance(given, tuple) else (given,)
+                # Asked so that NaN, which is no less than anything, does not pass.
+                if not values or not all(value >= least and math.isfinite(value) for value in values):
+                    raise SettingsError(f"{name} is {_written(given) or 'empty'}; expected {wanted}.")
+        if not 0.0 <= self.recency <= 1.0:
+            raise SettingsError(f"recency is {self.recency}; expected a share from 0 to 1.")
+        if len(self.batch) != 2 or self.batch[0] > self.batch[1]:
+            raise SettingsError(f"batch is {_written(self.batch)}; expected the least and the most, such as 1024,8192.")
 
 
 HARD_RANKS: Final = 50

@@ -88,7 +88,7 @@ CALL (u, live) {
 }
 CALL (found, total) {
   UNWIND found AS x
-  LET score = x.parts / sqrt(total) + x.near
+  LET score = CASE WHEN total > 0.0 THEN x.parts / sqrt(total) ELSE 0.0 END + x.near
   WITH x, score
   ORDER BY score DESC, x.sku
   LIMIT 1

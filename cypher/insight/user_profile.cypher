@@ -109,5 +109,6 @@ ORDER BY part DESC, name
 WITH kind, sum(part) AS total, collect({name: name, part: part, products: products, latest: latest}) AS found
 UNWIND found[..$per_kind] AS one
 LET order = ['category', 'brand', 'attribute', 'aspect', 'price', 'search', 'stated', 'segment']
-RETURN kind, one.name AS name, one.part / total AS strength, one.products AS products, one.latest AS latest
+RETURN kind, one.name AS name, CASE WHEN total > 0.0 THEN one.part / total ELSE 0.0 END AS strength,
+       one.products AS products, one.latest AS latest
 ORDER BY [i IN range(0, size(order) - 1) WHERE order[i] = kind][0], strength DESC, name

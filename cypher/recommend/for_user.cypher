@@ -36,7 +36,9 @@ CALL (u, live) {
   ORDER BY x.interest DESC, x.product.sku
   LIMIT 200
   WITH collect({product: x.product, interest: x.interest, recent: recent}) AS past, sum(x.interest) AS total
-  RETURN [x IN past | {product: x.product, interest: x.interest / sqrt(total), recent: x.recent}] AS history
+  // After centuries nothing is left of an interest: then all are nothing, and so is their sum.
+  LET whole = CASE WHEN total > 0.0 THEN sqrt(total) ELSE 1.0 END
+  RETURN [x IN past | {product: x.product, interest: x.interest / whole, recent: x.recent}] AS history
 }
 CALL (u, live, history) {
   // Candidates, each with one part of its score. What the history leads to comes completely, so the sum of a

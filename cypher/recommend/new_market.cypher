@@ -61,7 +61,7 @@ CALL (history) {
   WITH term, t, sum(interest) AS interest
   WITH term, collect({t: t, interest: interest}) AS found, sum(interest) AS total
   UNWIND found AS one
-  RETURN collect({term: term, t: one.t, part: one.interest / total}) AS tastes
+  RETURN collect({term: term, t: one.t, part: CASE WHEN total > 0.0 THEN one.interest / total ELSE 0.0 END}) AS tastes
 }
 // What everybody likes elsewhere, where there is no history to go by. Outside of a category that holds the whole shop
 // there is nothing, and to look at what has each of its brands and values would take longer than all the rest.

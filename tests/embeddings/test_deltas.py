@@ -76,6 +76,16 @@ def test_new_users_and_a_new_product_find_their_place(live: GraphStore, trained:
     assert Learner(live, trained).learn(live) == Learned(0, 0, 0, 0)
 
 
+def test_who_comes_drives_nothing_away_that_nobody_has_met(live: GraphStore, trained: Checkpoint) -> None:
+    """Of a product without a word and without a taker nothing is known, whatever others take: it stands nowhere."""
+    learner = Learner(live, trained)
+    come(live)
+    live.write("CREATE (:Product {sku: 'p20', active: true, title: 'Product 20'})")
+    assert learner.learn(live, NEW_USERS, [NEW_PRODUCT, "p20"]).products == 2
+    found = live.read("MATCH (p:Product) WHERE p.sku IN ['p19', 'p20'] RETURN p.sku AS sku, p.embedding_blue AS v")
+    assert {row["sku"]: row["v"] is None for row in found} == {"p19": False, "p20": True}
+
+
 def test_where_nothing_changed_all_stays_as_it_was(live: GraphStore, trained: Checkpoint) -> None:
     before = read_model(live).scorer
     assert Learner(live, trained).learn(live, ["u00"], ["p00"]).relations == 0

@@ -102,3 +102,8 @@ def test_the_value_of_a_user_is_the_mean_over_what_is_held_out_each_ranked_as_if
     found = validation_values(lambda rows: scores[rows].copy(), fold)
     assert found == pytest.approx(np.array(wanted))
     assert len(set(wanted)) > 6
+
+
+def test_a_score_that_is_no_number_foretells_nothing() -> None:
+    fold = hold_out(met([(0, 0), (0, 1), (0, 2)], 1, 30), np.random.default_rng(0), by_time=True)
+    assert validation_values(lambda rows: np.full((len(rows), 30), np.nan, dtype=np.float32), fold).tolist() == [0.0]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from embeddings import export
-from embeddings.export import NodeIndex, SubgraphSpec, export_subgraph
+from embeddings.export import NodeIndex, SubgraphSpec, export_subgraph, shop_with_supplied
 from kg.errors import EmbeddingError
 from kg.store import GraphStore
 
@@ -144,6 +144,19 @@ def test_vectors_of_two_widths_are_refused(shop: GraphStore) -> None:
     shop.write("MATCH (p:Product) SET p.text_embedding = CASE p.sku WHEN 'S1' THEN [1.0] ELSE [1.0, 0.0] END")
     with pytest.raises(EmbeddingError, match="1 and 2 numbers"):
         export_subgraph(shop, SubgraphSpec({"Product": ("text_embedding",)}, {}))
+
+
+@pytest.mark.parametrize(
+    ("cypher", "message"),
+    [
+        ("MATCH (:User {id: 'anna'})-[r:BOUGHT]->() SET r.strength = 0.0 / 0.0", "of BOUGHT is NaN.* strength, at"),
+        ("MATCH (p:Product {sku: 'S1'}) SET p.vector_image = [1.0, 1e300]", "of Product is NaN.* vector_image"),
+    ],
+)
+def test_what_is_no_finite_number_is_refused_by_name(shop: GraphStore, cypher: str, message: str) -> None:
+    shop.write(cypher)
+    with pytest.raises(EmbeddingError, match=message):
+        export_subgraph(shop, shop_with_supplied(shop))
 
 
 @pytest.mark.parametrize(

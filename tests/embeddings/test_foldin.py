@@ -126,6 +126,18 @@ def test_a_new_product_is_related_and_recommended(served: GraphStore) -> None:
     assert strap["reasons"][0]["term"] == "SIMILAR_TO"
 
 
+def test_a_relation_onto_another_is_lifted_by_the_users_who_met_it_and_not_by_what_they_did(served: GraphStore) -> None:
+    add_strap(served)
+    served.write(
+        "MATCH (anna:User {id: 'anna'}), (ben:User {id: 'ben'}), (p:Product {sku: 'S1'})\n"
+        "CREATE (anna)-[:VIEWED {count: 9, strength: 0.5}]->(p), (anna)-[:CARTED {count: 1, strength: 1.0}]->(p),\n"
+        "       (ben)-[:VIEWED {count: 1, strength: 0.0}]->(p)"
+    )
+    fold_in_products(served, ["S3"])
+    (onto,) = [weight for a, b, weight in relations(served, "S3") if (a, b) == ("S3", "S1")]
+    assert onto == round(0.5 / 3**0.5 * (1 + 4 / 2), 4)  # anna alone
+
+
 def test_praise_brings_products_together_where_three_reviews_agree(served: GraphStore) -> None:
     served.write(
         "CREATE (n:Product {sku: 'N1', title: 'New', active: true}), (a:Aspect {key: 'sound'})\n"

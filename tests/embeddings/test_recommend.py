@@ -236,6 +236,27 @@ def test_neo4j_and_numpy_compute_the_same_scores(board: tuple[GraphStore, list[t
         assert found == pytest.approx(shown, abs=1e-5)
 
 
+def test_a_date_of_the_far_future_leaves_a_user_recommendations_by_the_rest_of_the_score(
+    board: tuple[GraphStore, list[tuple[str, str]]],
+) -> None:
+    """Some write 9999 for "never". By then nothing is left of any interest, and nothing is no number to divide by."""
+    store, _ = board
+    store.write(
+        "MATCH (u:User {id: 'u00'})-[r:BOUGHT]->() SET r.at = datetime('2024-01-01T00:00:00Z'), "
+        "u.last_at = datetime('9999-12-31T00:00:00Z')"
+    )
+    exact = read_model(store)
+    row, skus_ = exact.index.row("User", "u00"), exact.index.keys["Product"]
+    scores = exact.ranker()(np.array([row]))[0]
+    for query in (FOR_USER, "recommend/diverse"):
+        found = {r["sku"]: r["score"] for r in rows(store, query, user="u00", limit=50)}
+        assert found == pytest.approx({sku: scores[skus_.index(sku)] for sku in found}, abs=1e-5)
+        assert len(found) == 11
+    audience = rows(store, "insight/audience", sku="p00", limit=50)
+    assert all(row["score"] is not None for row in audience)
+    assert "u00" in {row["user"] for row in audience}
+
+
 def test_without_the_known_filter_nothing_is_hidden(board: tuple[GraphStore, list[tuple[str, str]]]) -> None:
     store, _ = board
     known = [(row["u"], row["p"]) for row in store.read("MATCH (u:User)-[:BOUGHT]->(p) RETURN u.id AS u, p.sku AS p")]

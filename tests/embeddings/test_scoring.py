@@ -91,6 +91,13 @@ def test_the_sequence_goes_by_each_products_latest_time_and_leaves_out_what_has_
     assert recent(x, 0.5, sp.csr_matrix(np.array([[1.0, 0, 0, 0], [0] * 4]))).toarray()[0].tolist() == [0.5, 0, 0, 0]
 
 
+def test_what_was_met_ages_ago_has_its_place_in_the_sequence_though_nothing_is_left_of_the_interest() -> None:
+    x = met([(0, 0), (0, 1)], 1, 2, at=[0.0, 60 * 365.0 * DAY])
+    past = history(x, 90.0)
+    assert past.toarray().tolist() == [[0.0, 1.0]]  # 2 ** -243 is no float32
+    assert recent(x, 0.5, past).toarray().tolist() == [[0.5, 1.0]]
+
+
 def test_popularity_is_the_logarithm_of_users_not_of_events() -> None:
     x = met([(0, 0), (1, 0), (2, 0), (0, 1), (0, 1), (0, 1)], 3, 2)
     assert popularity(x) == pytest.approx([1.0, math.log(2) / math.log(4)])
