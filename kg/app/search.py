@@ -20,7 +20,7 @@ from extraction.querytext import corrected, halves, is_near, rewritten, tidied, 
 from kg import catalogue
 from kg.app.files import json_rows
 from kg.app.jobs import check_text_width, encoder_of
-from kg.errors import StoreError
+from kg.errors import ParameterError, StoreError
 from kg.settings import Settings
 from kg.store import GraphStore
 
@@ -81,7 +81,7 @@ class Searcher:
         given = {**prepared.parameters, **filters, **({} if user is None else {"user": user})}
         try:
             return catalogue.run(self._store, query, given, timeout_s=(left_s or self._limit_s)())
-        except StoreError:
+        except (ParameterError, StoreError):
             # Asked only now: it hardly ever is the reason, and another encoder may have been set at any time.
             if prepared.vector is not None:
                 check_text_width(self._store, len(prepared.vector))

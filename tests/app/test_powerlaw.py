@@ -105,7 +105,8 @@ def test_the_graph_is_the_arrays_and_can_be_asked(store: GraphStore) -> None:
     for query in queries.values():
         for one in (one for some in like_example(query, pool, rng).values() for one in some):
             for name in NAMED.keys() & one.keys():
-                asked.setdefault(NAMED[name], set()).update(one[name] if isinstance(one[name], list) else [one[name]])
+                named = one[name] if isinstance(one[name], list) else [one[name]]
+                asked.setdefault(NAMED[name], set()).update(key for key in named if key is not None)
     for label, keys in asked.items():
         key = schema.LABEL[label].key
         found = store.read(f"UNWIND $keys AS key MATCH (n:{label} {{{key}: key}}) RETURN n.{key} AS key", keys=[*keys])
