@@ -20,6 +20,7 @@ from kg.privacy import Pseudonym
 from kg.records import EventRecord, ProductRecord, ReviewRecord, UserRecord
 from kg.statements import (
     RELATED,
+    USERS_WAIT,
     event_statements,
     placeholder_statement,
     product_statements,
@@ -67,12 +68,7 @@ class IntakeSummary:
 
 
 # Before the first model there is no vector that could be made anew.
-_USERS_WAIT: Final = """
-MATCH (:Serving {name: 'model'})
-UNWIND $users AS id
-MATCH (u:User {id: id})
-SET u.waiting = $mark
-"""
+_WHILE_LIVE: Final = "MATCH (:Serving {name: 'model'})\n"
 
 Refuse = Callable[[ReviewRecord | EventRecord, str], None]
 """Called with a record that cannot be loaded and the reason, in one sentence."""
@@ -218,7 +214,7 @@ def load_events(
             rows = [row for result in tx.run_all(statements) for row in result]
             acting = sorted({user for row in rows for user in row["acting"]})
             if name is not None and acting:
-                tx.run(_USERS_WAIT, users=acting, mark=name)
+                tx.run(_WHILE_LIVE + USERS_WAIT, users=acting, mark=name)
             return sum(row["added"] for row in rows)
 
         added.append(store.transact(work))

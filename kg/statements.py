@@ -432,6 +432,10 @@ _MEASURE_OTHERS: Final = _Measure(
 )
 
 
+USERS_WAIT: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.waiting = $mark"
+"""Marks users whose vectors are to be made anew; by the mark whoever does so knows that nothing happened meanwhile."""
+
+
 def event_statements(events: Sequence[EventRecord], pseudonym: Pseudonym, repeats: Counter[int]) -> list[Statement]:
     """The statements that add ``events``.
 

@@ -24,6 +24,7 @@ from kg.graph import Document
 from kg.privacy import Pseudonym
 from kg.records import EventRecord, Place, ProductRecord, Record, ReviewRecord, UserRecord
 from kg.statements import (
+    USERS_WAIT,
     count_repeats,
     event_statements,
     placeholder_statement,
@@ -50,8 +51,6 @@ SET place.bytes = $bytes,
     place.head = $head,
     place.at = datetime.realtime()
 """
-
-_USERS_WAIT: Final = "UNWIND $users AS id\nMATCH (u:User {id: id})\nSET u.waiting = $mark"
 
 # A product whose price changed has nothing new to read.
 _TEXTS_WAIT: Final = """
@@ -245,7 +244,7 @@ class _Parts:
             statements += user_statements(users, pseudonym)
         piece = mark(now)
         if acting:
-            statements.append((_USERS_WAIT, {"users": list(acting), "mark": piece}))
+            statements.append((USERS_WAIT, {"users": list(acting), "mark": piece}))
         if texts:
             statements.append((_TEXTS_WAIT, {"documents": sorted(texts), "mark": piece}))
         return cls(statements, acting, tuple(sorted(texts)), counted)
