@@ -34,6 +34,8 @@ from kg.writer import batched
 OUTGOING: Final = 60
 """Most relations that a product is given in each direction."""
 _BATCH: Final = 200
+KNOWN: Final = 200
+"""Relationships from which on the users who met a product are not told apart: a lift of a hundredth at most."""
 _ASKED: Final = 10_000
 """Users who are asked for at once."""
 
@@ -81,12 +83,20 @@ CALL (p) {{
   FILTER h <> p AND weight > 0.0 AND h.embedding_{slot} IS NOT NULL
   ORDER BY weight DESC, h.sku
   LIMIT {outgoing}
+  // Users are counted where they are few. How many a well-known product has makes no difference to its lift, and the
+  // number of its relationships, which Neo4j knows without reading them, will do.
+  CALL (h) {{
+    WHEN COUNT {{ (h)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-() }} > {known} THEN {{
+      RETURN COUNT {{ (h)<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-() }} AS met
+    }}
+    ELSE {{
+      MATCH (h)<-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User)
+      WHERE coalesce(did.strength, 1.0) > 0.0
+      RETURN count(DISTINCT u) AS met
+    }}
+  }}
   RETURN collect({{sku: h.sku, weight: weight, vector: vector(h.embedding_{slot}, {dimensions}, FLOAT32),
-                  met: COUNT {{
-                    MATCH (h)<-[did:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-(u:User)
-                    WHERE coalesce(did.strength, 1.0) > 0.0
-                    RETURN DISTINCT u
-                  }}}}) AS others
+                  met: met}}) AS others
 }}
 WITH p, others
 FILTER size(others) > 0
@@ -221,7 +231,12 @@ def fold_in_products(store: GraphStore, skus: Iterable[str]) -> int:
         return 0
     shared = "\n".join(_shared_part(type_) for type_, _ in SHARED)
     cypher = _LIKENESS.format(
-        slot=model.slot, near=PART_WIDTH + 1, shared=shared, outgoing=OUTGOING, dimensions=model.dimensions
+        slot=model.slot,
+        near=PART_WIDTH + 1,
+        shared=shared,
+        outgoing=OUTGOING,
+        dimensions=model.dimensions,
+        known=KNOWN,
     )
     place = _PLACE.format(label="Product", key="sku", slot=model.slot, unless="")
     relate = _RELATE.format()

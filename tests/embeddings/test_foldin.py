@@ -138,6 +138,22 @@ def test_a_relation_onto_another_is_lifted_by_the_users_who_met_it_and_not_by_wh
     assert onto == round(0.5 / 3**0.5 * (1 + 4 / 2), 4)  # anna alone
 
 
+def test_who_met_a_well_known_product_is_not_counted_one_by_one(
+    served: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each newcomer would read all the relationships of the products like it."""
+    add_strap(served)
+    served.write(
+        "MATCH (anna:User {id: 'anna'}), (p:Product {sku: 'S1'}) "
+        "UNWIND range(1, 4) AS _ CREATE (anna)-[:VIEWED {count: 1, strength: 0.5}]->(p)"
+    )
+    met = served.read("RETURN COUNT { (:Product {sku: 'S1'})<-[:BOUGHT|RATED|CARTED|CLICKED|VIEWED]-() } AS n")[0]["n"]
+    monkeypatch.setattr(foldin, "KNOWN", met - 1)
+    fold_in_products(served, ["S3"])
+    (onto,) = [weight for a, b, weight in relations(served, "S3") if (a, b) == ("S3", "S1")]
+    assert onto == round(0.5 / 3**0.5 * (1 + 4 / (1 + met)), 4)
+
+
 def test_praise_brings_products_together_where_three_reviews_agree(served: GraphStore) -> None:
     served.write(
         "CREATE (n:Product {sku: 'N1', title: 'New', active: true}), (a:Aspect {key: 'sound'})\n"
