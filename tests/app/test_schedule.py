@@ -1,4 +1,4 @@
-"""``kg schedule``: what the commands print; what they do is told in tests/kg/test_scheduler.py."""
+"""``kg schedule``: what the commands print; what they do is told in tests/kg/test_scheduler*.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Suspected duplicates, and vectors that disagree with relations: rows on small changes of the named shop."""
+"""``quality/``: facts without evidence, suspected duplicates, vectors that disagree with relations …, on small
+changes of the named shop."""
 
 from __future__ import annotations
 
@@ -23,6 +24,69 @@ def axis(n: int, width: int, lean: float = 0.0) -> list[float]:
     vector[n % width] = (1.0 - lean**2) ** 0.5
     vector[(n + 1) % width] = lean
     return vector
+
+
+# --- facts ----------------------------------------------------------------------------------------------------
+
+
+def test_facts_without_evidence_are_found(shop: GraphStore) -> None:
+    assert answer(shop, "quality/facts_without_evidence") == []
+    shop.write("MATCH (e:Evidence {id: 'e2'}) DETACH DELETE e")  # gone altogether
+    shop.write("MATCH (:Evidence {id: 'e1'})-[from:FROM]->() DELETE from")  # hangs on no document
+    shop.write(
+        "MATCH (g:Product {sku: 'G2'}), (b:Brand {key: 'cobalt'}) CREATE (g)-[:MADE_BY {source: 'extraction'}]->(b)"
+    )
+    expected = [
+        {"sku": "G2", "facts": [{"type": "MADE_BY", "object": "cobalt", "fact": None}]},
+        {
+            "sku": "S1",
+            "facts": [
+                {"type": "ACCESSORY_OF", "object": "G1", "fact": "fact-fits"},
+                {"type": "HAS_ATTRIBUTE", "object": "material=leather", "fact": "fact-leather"},
+            ],
+        },
+    ]
+    assert answer(shop, "quality/facts_without_evidence") == expected
+    assert answer(shop, "quality/facts_without_evidence", limit=1) == expected[:1]
+    assert answer(shop, "quality/facts_without_evidence", after="G2") == expected[1:]
+    # No more is looked at than was asked for, whether or not it gives a row: G1 and G2, then S1 alone.
+    assert answer(shop, "quality/facts_without_evidence", products=2) == expected[:1]
+    assert answer(shop, "quality/facts_without_evidence", products=1) == []
+    assert answer(shop, "quality/facts_without_evidence", after="G2", products=1) == expected[1:]
+
+
+def test_quotes_that_differ_are_found(shop: GraphStore) -> None:
+    assert answer(shop, "quality/quotes_that_differ") == []
+    shop.write("MATCH (d:Document {id: 'product:S1'}) SET d.text = replace(d.text, 'Brown', 'Tan')")
+    assert answer(shop, "quality/quotes_that_differ") == [
+        {"evidence": "e1", "document": "product:S1", "start": 34, "end": 41, "quote": "leather", "text": "ather. "},
+        {
+            "evidence": "e2",
+            "document": "product:S1",
+            "start": 52,
+            "end": 65,
+            "quote": "Ashdown S-200",
+            "text": "hdown S-200.",
+        },
+    ]
+    assert [row["evidence"] for row in answer(shop, "quality/quotes_that_differ", after="e1")] == ["e2"]
+    assert [row["evidence"] for row in answer(shop, "quality/quotes_that_differ", evidence=1)] == ["e1"]
+    assert answer(shop, "quality/quotes_that_differ", after="e2", evidence=1) == []
+
+
+def test_products_without_facts_are_found(shop: GraphStore) -> None:
+    shop.write("MATCH (:Product {sku: 'T1'})-[r:MADE_BY|IN_CATEGORY]->() DELETE r")
+    rows = answer(shop, "quality/products_without_facts")
+    # The strap lacks nothing, and the amp (X1), which lacks a category, is not on sale.
+    assert [(row["sku"], row["lacks"]) for row in rows] == [
+        ("G1", ["attributes"]),
+        ("G2", ["attributes"]),
+        ("S2", ["attributes"]),
+        ("T1", ["brand", "category", "attributes"]),
+    ]
+    # The strap (S1) is looked at too, and gives no row.
+    assert [row["sku"] for row in answer(shop, "quality/products_without_facts", products=3)] == ["G1", "G2"]
+    assert [row["sku"] for row in answer(shop, "quality/products_without_facts", after="S1", products=1)] == ["S2"]
 
 
 # --- duplicates -------------------------------------------------------------------------------------------------
