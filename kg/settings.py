@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch computes.")
     precision: Literal["auto", "float32"] = Field(
         default="auto",
-        description="How texts are encoded: in bfloat16 where the processor computes it, which is faster, or in "
-        "float32 on any processor.",
+        description="How texts are encoded: in bfloat16 where the processor has tiles for it (AMX), which is faster, "
+        "or in float32 on any processor.",
     )
     workers: int | None = Field(
         default=None, ge=1, le=64, description="Processes that read texts; by default one a core, at most 4."

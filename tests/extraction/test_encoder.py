@@ -20,6 +20,15 @@ def test_vectors_have_unit_length_whatever_the_text(encoder: Encoder) -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(6), abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("avx512_bf16 amx_bf16 amx_tile", True), ("avx512_bf16 avx512_fp16", False), ("avx2", False)],
+)
+def test_bf16_is_computed_in_tiles_alone(monkeypatch: pytest.MonkeyPatch, flags: str, expected: bool) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"processor\t: 0\nflags\t\t: fpu {flags}\n")
+    assert module.computes_bf16.__wrapped__() is expected
+
+
 def test_no_texts_give_no_vectors(encoder: Encoder) -> None:
     assert encoder.encode([]).shape == (0, 384)
 
