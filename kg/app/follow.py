@@ -125,7 +125,7 @@ class _Following:
                 self._know([file for file in files if file not in self._places])
                 moved = [self._step(file) for file in files if file in self._places and not stop.is_set()]
                 self._held.keep()
-                if not self._refresher.upkeep() and not any(moved):
+                if not self._refresher.upkeep(idle=not any(moved)) and not any(moved):
                     stop.wait(self._source.poll_s)
         finally:
             self._refresher.close()

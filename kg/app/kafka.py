@@ -157,7 +157,7 @@ class _Consuming:
                 for partition in sorted({m.partition() or 0 for m in messages}):
                     self._take(consumer, partition, [m for m in messages if (m.partition() or 0) == partition])
                 self._held.keep()
-                if not self._refresher.upkeep() and not self._places:
+                if not self._refresher.upkeep(idle=not messages) and not self._places:
                     stop.wait(self._topic.poll_s)
         finally:
             consumer.close()

@@ -370,7 +370,7 @@ class _Behind(threading.Thread):
                 with self._news:
                     self.waiting -= len(taken)
         self._more = False  # unless the next line says so: one that fails has found nothing to go on with
-        self._more = refresher.upkeep()
+        self._more = refresher.upkeep(idle=not came)
 
     def _count(self) -> None:
         """Look how many texts wait: some may have come before this process began, or to another."""

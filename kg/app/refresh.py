@@ -117,6 +117,8 @@ class Refresher:
         self._swept = 0.0
         self._sweeping: Iterator[None] | None = None
         """What a look has found, piece by piece."""
+        self._again: dict[str, None] = {}
+        """Documents that this process marked to be read again, in that order."""
 
     def after(self, loaded: Loaded) -> None:
         """Do what a piece that was just loaded asks for, but for long texts: they are left to :meth:`upkeep`."""
@@ -135,17 +137,24 @@ class Refresher:
         for _ in self._sweep(older):
             pass
 
-    def upkeep(self) -> bool:
+    def upkeep(self, *, idle: bool = False) -> bool:
         """Now and then look for what others left, for another model and for new names, however much comes meanwhile.
 
         To be called after each piece, and when nothing comes. One call does a chunk of what was found, so that a stream
         that never pauses and what is found take turns.
+
+        Args:
+            idle: nothing comes: texts that this process has marked to be read again are, and need not be looked for.
+                While more comes they wait, since it may name them again.
 
         Returns:
             Whether more was found, to be done by the next call.
         """
         if self._reader is not None:
             self._reader.renew(self._store)
+        if idle and self._again:
+            self._texts([self._marked()])
+            return bool(self._again)
         if self._sweeping is None:
             if time.monotonic() - self._swept <= SWEEP_S:
                 return False
@@ -193,6 +202,14 @@ class Refresher:
             yield from self._place_users(foldin.users_behind(self._store))
         self._version = version
 
+    def _marked(self) -> list[str]:
+        """A chunk of the documents that are to be read again, and still wait."""
+        some = list(self._again)[:CHUNK]
+        rows = self._store.read(_LENGTHS, documents=some)
+        for gone in {*some} - {row["id"] for row in rows}:
+            del self._again[gone]
+        return next(_chunks(rows), [])
+
     def _is_live(self) -> bool:
         return bool(self._store.read("MATCH (s:Serving {name: 'model'}) RETURN s.version"))
 
@@ -230,9 +247,11 @@ class Refresher:
                 unread.append(document)
             if document.kind is DocumentKind.PRODUCT and document.text and row["encoded"] != _done(document, encoding):
                 unencoded.append(document)
-        with one_thread():
+        # The encoder computes without Python most of the time, and spaCy in it.
+        with one_thread(), ThreadPoolExecutor(1, thread_name_prefix="encoder") as beside:
+            coming = beside.submit(extractor.encoder.encode, [d.text for d in unencoded])
             extractions = list(extractor.extract_all(unread))
-            vectors = extractor.encoder.encode([d.text for d in unencoded])
+            vectors = coming.result()
         return_memory()
         return _Read(rows, extractor, came, unread, extractions, encoding, unencoded, vectors)
 
@@ -254,6 +273,8 @@ class Refresher:
         self._place([row["sku"] for row in read.rows if row["kind"] == DocumentKind.PRODUCT])
         marks = [{"id": row["id"], "mark": row["mark"]} for row in read.rows]
         self._store.write_all([(_LOCK_DOCUMENTS, {"rows": marks}), (_SERVED, {"rows": marks})])
+        for row in marks:
+            self._again.pop(row["id"], None)
 
     def _read_again(self, read: _Read) -> None:
         """Mark texts of products that name those that came with these: when they were read, nobody knew the names.
@@ -268,8 +289,10 @@ class Refresher:
             rows = self._store.read(_HOLDING, phrases=phrases, skus=read.came, limit=4 * CHUNK)
             found |= {row["id"] for row in rows if came & extractor.named_in(row["text"])}
         if found:
-            again = [{"id": id} for id in sorted(found)[:CHUNK]]
-            self._store.write(_READ_AGAIN, rows=again, mark=streams.mark(self._store.now()))
+            again = sorted(found)[:CHUNK]
+            rows = [{"id": id_} for id_ in again]
+            self._store.write(_READ_AGAIN, rows=rows, mark=streams.mark(self._store.now()))
+            self._again |= dict.fromkeys(again)
 
     def _place(self, skus: Sequence[str]) -> None:
         if not skus or not self._is_live():

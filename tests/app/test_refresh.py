@@ -230,6 +230,28 @@ def test_a_text_is_linked_to_a_product_that_came_after_it(served: GraphStore, re
     assert waiting(served) == []  # those that name one another do not call for one another again and again
 
 
+def test_texts_that_are_to_be_read_again_are_as_soon_as_nothing_comes(
+    served: GraphStore, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresher = Refresher(served, reader)
+    refresher.sweep()
+    bag = product("V2", "Ashdown canvas case", "Fits the Ashdown V-700.")
+    amp = product("V3", "Ashdown bass amp", "It is no Ashdown V-700.")
+    refresher.after(load_piece(served, bag, amp))
+    refresher.after(load_piece(served, product("V1", "Ashdown V-700 guitar")))
+    assert waiting(served) == ["product:V2", "product:V3"]
+    # It is too early for another look.
+    assert not refresher.upkeep()
+    assert waiting(served) == ["product:V2", "product:V3"]
+    monkeypatch.setattr(refresh, "CHUNK", 1)
+    assert refresher.upkeep(idle=True)
+    assert waiting(served) == ["product:V3"]
+    # What is gone, or done by another process, is not waited for.
+    served.write("MATCH (d:Document {id: 'product:V3'}) REMOVE d.waiting")
+    assert not refresher.upkeep(idle=True)
+    assert goes_with(served, "V2") == {"V1"}
+
+
 def test_of_what_other_processes_brought_reviews_know_the_product(served: GraphStore, reader: Reader) -> None:
     load_piece(served, product("K1", "Ashdown K-300 guitar"))
     loaded = load_piece(served, ReviewRecord(id="k1", user="ben", sku="K1", text="The K-300 has a very good sound."))
