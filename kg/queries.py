@@ -306,14 +306,15 @@ _INT64: Final = 2**63
 
 
 def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_ROWS) -> dict[str, Any]:
-    """The parameters to send: ``given`` checked against the header, the rest from its defaults.
+    """The parameters to send: ``given`` checked against the header, the rest from its defaults, ``limit`` at most
+    ``max_rows``.
 
     Text is read by the declared type, so that values may come from a command
     line: ``"5"`` for an INTEGER, JSON for lists and maps, ISO 8601 for times.
 
     Raises:
         ParameterError: a name is unknown or missing, or a value is not of its type, out of its bounds or too long; a
-            ``limit`` is below 1 or above ``max_rows``; two parameters are given of which the header takes one.
+            ``limit`` is given below 1 or above ``max_rows``; two parameters are given of which the header takes one.
     """
     declared = {p.name: p for p in query.parameters}
     unknown = sorted(given.keys() - declared.keys())
@@ -331,8 +332,11 @@ def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_
             value = _checked(value, parameter)
         except ValueError as error:
             raise ParameterError(f"{query.name}, parameter {parameter.name}: {error}. {_signature(query)}") from None
-        if parameter.name == "limit" and not 1 <= value <= max_rows:
-            raise ParameterError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
+        if parameter.name == "limit":
+            if "limit" not in given:
+                value = min(value, max_rows)  # a default is nobody's mistake
+            elif not 1 <= value <= max_rows:
+                raise ParameterError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
         bound[parameter.name] = value
     if len(both := [name for name in query.either if bound[name] is not None]) > 1:
         raise ParameterError(f"{query.name} takes {' or '.join(query.either)}, not {' and '.join(both)} together.")

@@ -173,6 +173,27 @@ def test_the_greatest_limit_that_is_described_is_taken(api: TestClient) -> None:
     assert api.get(path, params={"user": "anna", "limit": 2400}, headers=NDJSON).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["recommend/for_user", "product/why", "insight/sentiment_over_time"])
+def test_who_names_no_limit_gets_no_more_than_the_server_gives(shop: GraphStore, name: str) -> None:
+    """The headers' defaults are made for the usual settings, and an operator may allow less."""
+    example = as_text(QUERIES[name])
+    example.pop("limit", None)
+    with client(shop, limits=Limits(max_rows=1)) as api:
+        answer = api.get(f"/query/{name}", params=example)
+        assert (answer.status_code, len(answer.json()["rows"])) == (200, 1), answer.text
+        described = api.get("/openapi.json").json()["paths"][f"/query/{name}"]["get"]["parameters"]
+        (limit,) = (p["schema"] for p in described if p["name"] == "limit")
+        assert (limit["maximum"], limit["default"]) == (1, 1)
+
+
+def test_a_stream_may_be_as_long_as_is_allowed(shop: GraphStore) -> None:
+    with client(shop, limits=Limits(max_stream_rows=3_000_000)) as api:
+        for user in ("anna", "nobody"):
+            path = f"/query/recommend/for_user?user={user}&limit=2000000"
+            answer = api.get(path, headers=NDJSON)
+            assert (answer.status_code, "_end" in answer.text) == (200, True), answer.text
+
+
 def test_lists_come_by_name_again_or_as_json(api: TestClient) -> None:
     path = "/query/product/compare"
     one = api.post(path, json={"skus": ["G1", "G2"]}).json()

@@ -307,6 +307,13 @@ def test_an_absurd_limit_is_refused(brand_query: Query, limit: Any) -> None:
         bind(brand_query, {"brand": "birch", "limit": limit})
 
 
+def test_a_default_limit_is_no_greater_than_what_is_allowed(brand_query: Query) -> None:
+    assert bind(brand_query, {"brand": "birch"}, max_rows=5)["limit"] == 5
+    assert bind(brand_query, {"brand": "birch"}, max_rows=50)["limit"] == 10
+    with pytest.raises(QueryError, match="expected 1 to 5, found 10"):
+        bind(brand_query, {"brand": "birch", "limit": 10}, max_rows=5)
+
+
 # --- running --------------------------------------------------------------------------------------------------
 
 

@@ -300,9 +300,11 @@ class Reader:
         return self._server.pseudonym is str
 
     def rows(self, name: str, **given: Any) -> Rows:
-        """The rows of a query."""
+        """The rows of a query, no more than the server gives."""
         query, given = self._prepared(name, given)
         most = self._server.limits.max_rows
+        if "limit" in given:
+            given["limit"] = min(given["limit"], most)
         return catalogue.run(self._server.store, query, given, timeout_s=self.left_s(), max_rows=most)
 
     def kept(self, name: str, **given: str | int | None) -> Rows:

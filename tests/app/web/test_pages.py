@@ -337,6 +337,12 @@ def test_without_a_key_for_pseudonyms_customers_are_named(shop: GraphStore) -> N
         assert "Strummers" in text(web.get("/user"))
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_shows_what_a_server_gives_that_gives_little(shop: GraphStore, path: str) -> None:
+    with client(shop, limits=Limits(max_rows=2)) as web:
+        assert web.get(path).status_code == (404 if "nothing" in path else 200), text(web.get(path))
+
+
 # --- what a page costs ----------------------------------------------------------------------------------------
 
 
