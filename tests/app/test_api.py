@@ -401,6 +401,36 @@ def test_a_wrong_parameter_is_refused_in_one_sentence(door: TestClient, given: d
         assert (by_url.status_code, words in sentence(by_url)) == (422, True), by_url.text
 
 
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        # What no driver can send, or what packs it cannot, is refused wherever it stands.
+        ("product/compare", {"skus": '["\\ud800", "G1"]'}),
+        ("recommend/for_users", {"users": '["\\udfff"]'}),
+        ("recommend/for_user_filtered", {"user": "anna", "boosts": f'{{"G1": {10**30}}}'}),
+        ("recommend/for_user_filtered", {"user": "anna", "boosts": '{"G1": NaN}'}),
+        ("recommend/for_user_filtered", {"user": "anna", "boosts": f'{{"G1": {"[" * 900}{"]" * 900}}}'}),
+        ("recommend/explain_path", {"path": f'[{{"from": {10**30}}}]'}),
+        ("insight/trends", {"category": "Instruments", "now": "0001-01-01T00:00:00+10:00"}),
+    ],
+)
+def test_what_cannot_be_sent_to_neo4j_is_refused_in_one_sentence(door: TestClient, path: str, given: Any) -> None:
+    for answer in (door.post(f"/query/{path}", json=given), door.get(f"/query/{path}", params=given)):
+        assert (answer.status_code, "expected" in sentence(answer)) == (422, True), answer.text
+
+
+def test_a_list_that_is_no_json_for_its_length_is_refused_in_one_sentence() -> None:
+    with client(Away(AssertionError("Neo4j was asked"))) as door:
+        answer = door.post("/query/recommend/for_users", json={"users": f"[{'9' * 5000}]"})
+    assert (answer.status_code, "expected LIST<STRING>" in sentence(answer)) == (422, True)
+
+
+def test_an_offset_that_neo4j_does_not_know_is_a_moment_like_any_other(api: TestClient) -> None:
+    path = "/query/insight/trends"
+    given = {"category": "Instruments", "least": 1, "days": 2, "now": "2026-03-04T23:59:00+23:59"}
+    assert api.get(path, params=given).json() == api.get(path, params=given | {"now": "2026-03-04T00:00:00Z"}).json()
+
+
 @pytest.mark.parametrize("body", [b"[1]", b"null", b"{", b'"x"', b"\xff\xfe", b"[" * 4000, b'{"user": NaN}'])
 def test_a_body_that_is_no_object_is_refused(door: TestClient, body: bytes) -> None:
     answer = door.post("/query/recommend/for_user", content=body)
