@@ -113,6 +113,33 @@ def test_every_page_fits_and_can_be_read(address: str, browser: Any, home: Path,
     context.close()
 
 
+CLOSED = """() => {
+  const never = [];
+  const look = (rules, asked) => {
+    for (const rule of rules) {
+      const known = asked || (rule instanceof CSSSupportsRule && rule.conditionText.includes('::details-content'));
+      if (!known && rule.selectorText === '.filters summary' && rule.style.display === 'none') never.push(rule.cssText);
+      if (rule.cssRules) look(rule.cssRules, known);
+    }
+  };
+  for (const sheet of document.styleSheets) look(sheet.cssRules, false);
+  return never;
+}"""
+"""Rules that hide what opens the filters though a browser may not know how to show them opened."""
+
+
+def test_filters_stand_open_on_a_desk_and_can_be_opened_where_a_browser_cannot_do_that(
+    address: str, browser: Any
+) -> None:
+    """Firefox before 143 and Safari before 18.4 have no ``::details-content``."""
+    page = browser.new_page()
+    page.goto(f"{address}/search?category=Accessories")
+    assert page.get_by_role("radio", name="Birch").is_visible()
+    assert not page.get_by_text("Narrow down").is_visible()
+    assert page.evaluate(CLOSED) == []
+    page.close()
+
+
 FOCUS = """() => {
   const e = document.activeElement, s = getComputedStyle(e), around = e.closest('.product');
   const outlined = s.outlineStyle !== 'none' || (around && getComputedStyle(around).outlineStyle !== 'none');
