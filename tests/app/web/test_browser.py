@@ -194,6 +194,23 @@ def test_what_is_typed_is_searched_for_without_leaving_the_page(address: str, br
     page.close()
 
 
+def test_what_goes_wrong_meanwhile_is_told(address: str, browser: Any) -> None:
+    """Products of the search before would be taken for those of this one."""
+    page = browser.new_page()
+    page.goto(f"{address}/search?q=strap")
+    page.evaluate("window.stayed = true")
+    page.get_by_label("What are you looking for?").fill("everything")
+    page.get_by_role("alert").get_by_text("took longer than").wait_for()
+    assert page.evaluate("window.stayed")
+    assert page.locator("#found").count() == 0
+    assert (page.locator("main").count(), page.locator("h1").all_text_contents()) == (1, ["That did not work"])
+    # And on from there.
+    page.get_by_label("What are you looking for?").fill("tuner")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Cobalt clip-on tuner").wait_for()
+    page.close()
+
+
 def test_a_reason_opens_beside_its_product(address: str, browser: Any) -> None:
     page = browser.new_page()
     page.goto(f"{address}/user?user=ben")
