@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 import jinja2
 from fastapi import FastAPI, Request, Response
@@ -474,4 +474,9 @@ def _templates(*, locked: bool, scripted: bool) -> jinja2.Environment:
 
 
 def _moved(target: str) -> Response:
-    return Response(status_code=303, headers={**HEADERS, "Location": target})
+    # A header is Latin-1, and a link that somebody wrote may hold any letters.
+    return Response(status_code=303, headers={**HEADERS, "Location": quote(target, safe=_OF_URLS)})
+
+
+_OF_URLS: Final = "%/?#[]@!$&'()*+,;=:~"
+"""Characters that a URL holds as they are; what is escaped already is one of them."""
