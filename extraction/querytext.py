@@ -34,6 +34,11 @@ _SPELLINGS: Final[Mapping[str, str]] = {
 
 SHORTEST: Final = 4
 """Letters of the shortest word that is corrected: of a shorter one, too much else is one letter away."""
+LONGEST: Final = 32
+"""Letters of the longest: of a longer one nobody knows what it was to be, and of thousands of letters the halves alone
+would fill a memory."""
+MOST: Final = 32
+"""Words that are corrected: as many as ``search/products`` looks for."""
 LONG: Final = 6
 """From so many letters on two slips are forgiven, else one."""
 _SLIP: Final = 3.0
@@ -62,8 +67,9 @@ def tidied(text: str) -> str:
 
 
 def unknown_words(text: str) -> list[str]:
-    """Words of a text that may be corrected, lower case: letters alone, not too short."""
-    return list(dict.fromkeys(w for m in _WORD.finditer(text) if len(w := m.group().casefold()) >= SHORTEST))
+    """The first words of a text that may be corrected, lower case: letters alone, not too short and not too long."""
+    words = (m.group().casefold() for m in _WORD.finditer(text))
+    return list(dict.fromkeys(w for w in words if SHORTEST <= len(w) <= LONGEST))[:MOST]
 
 
 def halves(word: str) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from kg import schema
 from kg.errors import ParameterError, QueryError, QueryTimeoutError, StatementError, WriteRefusedError
-from kg.queries import COUNTS, DEFAULT_MAX_ROWS, Query, bind, from_json, parse
+from kg.queries import DEFAULT_MAX_ROWS, Query, bind, from_json, parse
 from kg.store import GraphStore, Row
 
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -246,7 +247,7 @@ def why_empty(store: GraphStore, query: Query, parameters: Mapping[str, Any], *,
 
     Values are not repeated in it: a user may stand in the graph, and here, under a pseudonym.
     """
-    bound = bind(query, parameters, max_rows=COUNTS[1])
+    bound = bind(query, parameters, max_rows=sys.maxsize)
     for name, label in _NAMED.items():
         asked, found = _named(store, bound.get(name), label, timeout_s)
         if asked and found == 0:
@@ -266,7 +267,7 @@ def notice(
     """
     if not rows:
         return why_empty(store, query, parameters, timeout_s=timeout_s)
-    bound = bind(query, parameters, max_rows=COUNTS[1])
+    bound = bind(query, parameters, max_rows=sys.maxsize)
     for name in ("user", "users"):
         asked, found = _named(store, bound.get(name), _NAMED[name], timeout_s)
         if asked and found == 0:

@@ -32,7 +32,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +52,9 @@ MOST_ITEMS: Final = 5_000
 
 MOST_CHARACTERS: Final = 10_000
 """Longest text that is taken."""
+
+DEEPEST: Final = 10
+"""How deep lists and maps may stand in each other: nothing here is deeper than three, and packing them is recursive."""
 
 _RESERVED: Final = frozenset({"timeout_s", "max_rows"})
 """Names that the store takes for itself; a query parameter must not be called so."""
@@ -306,19 +309,22 @@ _INT64: Final = 2**63
 
 
 def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_ROWS) -> dict[str, Any]:
-    """The parameters to send: ``given`` checked against the header, the rest from its defaults.
+    """The parameters to send: ``given`` checked against the header, the rest from its defaults, ``limit`` at most
+    ``max_rows``.
 
     Text is read by the declared type, so that values may come from a command
     line: ``"5"`` for an INTEGER, JSON for lists and maps, ISO 8601 for times.
 
     Raises:
         ParameterError: a name is unknown or missing, or a value is not of its type, out of its bounds or too long; a
-            ``limit`` is below 1 or above ``max_rows``; two parameters are given of which the header takes one.
+            ``limit`` is given below 1 or above ``max_rows``; two parameters are given of which the header takes one.
     """
     declared = {p.name: p for p in query.parameters}
     unknown = sorted(given.keys() - declared.keys())
     if unknown:
-        raise ParameterError(f"{query.name} has no parameter {', '.join(unknown)}. {_signature(query)}")
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        names = ", ".join(name if len(name) <= 60 else f"{name[:60]}…" for name in unknown[:3])
+        raise ParameterError(f"{query.name} has no parameter {names}{more}. {_signature(query)}")
     bound = {}
     for parameter in query.parameters:
         if parameter.name not in given:
@@ -331,8 +337,11 @@ def bind(query: Query, given: Mapping[str, Any], *, max_rows: int = DEFAULT_MAX_
             value = _checked(value, parameter)
         except ValueError as error:
             raise ParameterError(f"{query.name}, parameter {parameter.name}: {error}. {_signature(query)}") from None
-        if parameter.name == "limit" and not 1 <= value <= max_rows:
-            raise ParameterError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
+        if parameter.name == "limit":
+            if "limit" not in given:
+                value = min(value, max_rows)  # a default is nobody's mistake
+            elif not 1 <= value <= max_rows:
+                raise ParameterError(f"{query.name}, parameter limit: expected 1 to {max_rows}, found {value}.")
         bound[parameter.name] = value
     if len(both := [name for name in query.either if bound[name] is not None]) > 1:
         raise ParameterError(f"{query.name} takes {' or '.join(query.either)}, not {' and '.join(both)} together.")
@@ -372,15 +381,31 @@ def _checked(value: Any, parameter: Parameter) -> Any:
     return value
 
 
-def _require_modest(value: Any) -> None:
-    """Refuse what is too long, at any depth: it would be sent, parsed and kept in memory before a limit cut it."""
-    if isinstance(value, str) and len(value) > MOST_CHARACTERS:
-        raise ValueError(f"expected at most {MOST_CHARACTERS} characters, found {len(value)}")
-    if isinstance(value, list | tuple | Mapping):
+def _require_modest(value: Any, depth: int = 0) -> None:
+    """Refuse, at any depth, what is too long, and what no client can send to Neo4j or no query reckon with.
+
+    What is too long would be sent, parsed and kept in memory before a limit cut it.
+    """
+    if isinstance(value, str):
+        if len(value) > MOST_CHARACTERS:
+            raise ValueError(f"expected at most {MOST_CHARACTERS} characters, found {len(value)}")
+        if not value.isascii() and _SURROGATE.search(value):
+            raise ValueError(f"expected whole characters, found half of one in {_shown(value)}")
+    elif isinstance(value, int) and not -_INT64 <= value < _INT64:
+        raise ValueError("expected whole numbers of at most 64 bits, found a greater one")
+    elif isinstance(value, float) and math.isnan(value):
+        raise ValueError("expected numbers, found NaN")
+    elif isinstance(value, list | tuple | Mapping):
         if len(value) > MOST_ITEMS:
             raise ValueError(f"expected at most {MOST_ITEMS} items, found {len(value)}")
-        for item in value.values() if isinstance(value, Mapping) else value:
-            _require_modest(item)
+        if depth == DEEPEST:
+            raise ValueError(f"expected lists and maps at most {DEEPEST} deep, found deeper ones")
+        for item in (*value, *value.values()) if isinstance(value, Mapping) else value:
+            _require_modest(item, depth + 1)
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""JSON can write half of a character, UTF-8 cannot."""
 
 
 def _coerce(value: Any, type_: str) -> Any:
@@ -418,7 +443,8 @@ def _coerce_scalar(value: Any, type_: str) -> Any:
         if type_ == "ZONED DATETIME" and isinstance(value, str | datetime):
             moment = datetime.fromisoformat(value) if isinstance(value, str) else value
             if moment.tzinfo is not None:
-                return moment
+                # Neo4j knows no offset beyond 18 hours, and its driver no moment that in UTC is beyond its years.
+                return moment.astimezone(UTC)
     except (ValueError, OverflowError):  # int("five"), float(10**400): told below in the same words as any other misfit
         pass
     raise _wrong(value, type_)
@@ -430,7 +456,7 @@ def from_json(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except (json.JSONDecodeError, RecursionError):  # the latter for a thousand brackets
+    except (ValueError, RecursionError):  # a number of thousands of digits, too; the latter for a thousand brackets
         return value
 
 

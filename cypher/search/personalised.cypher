@@ -34,7 +34,7 @@ CALL (plain) {
   // have no spaces: every pair of neighbouring characters is a word, and so is every character.
   LET spaced = NOT w =~ '.*[\\u3040-\\u30ff\\u3400-\\u9fff\\uac00-\\ud7af].*'
   UNWIND CASE
-           WHEN spaced THEN [w]
+           WHEN spaced THEN [left(w, 64)]
            ELSE [i IN range(0, size(w) - 2) | substring(w, i, 2)] + [i IN range(0, size(w) - 1) | substring(w, i, 1)]
          END AS part
   LET stem = CASE
@@ -68,8 +68,9 @@ CALL (plain) {
     begins: CASE WHEN spaced THEN ' ' + stem ELSE stem END,
     // In the index a beginning scores its boost, so that the order of its hits is that of the words' weights.
     ask: ask + '^' + round(rare, 2),
-    // A word that no title has may be misspelt: what is like it is looked for.
-    like: CASE WHEN n = 0 AND spaced AND size(part) > 3 AND NOT part CONTAINS '/' THEN part + '~' END,
+    // A word that no title has may be misspelt: what is like it is looked for. The longer it is, the longer Lucene
+    // takes for it, and the more memory: of thousands of letters, minutes, and more than a server has.
+    like: CASE WHEN n = 0 AND spaced AND 3 < size(part) <= 32 AND NOT part CONTAINS '/' THEN part + '~' END,
     weight: rare
   }) AS terms
 }

@@ -16,7 +16,7 @@ LET plain = reduce(
   c IN split('+ - & | ! ( ) { } [ ] ^ " ~ * ? : \\ / , ;', ' ') | replace(t, c, '')
 )
 CALL (plain) {
-  WHEN plain <> '' THEN {
+  WHEN 0 < size(plain) <= 64 THEN {
     LET ask = '"' + plain + '"'
     MATCH (p:Product)
       SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 1000)
@@ -27,7 +27,8 @@ CALL (plain) {
   }
 }
 CALL (plain, products) {
-  WHEN products = 0 AND $near AND size(plain) > 3 THEN {
+  // Of a longer word Lucene would need minutes, and more memory than a server has.
+  WHEN products = 0 AND $near AND 3 < size(plain) <= 32 THEN {
     LET ask = plain + '~'
     MATCH (p:Product)
       SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 50)

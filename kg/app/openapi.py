@@ -66,7 +66,7 @@ def parameter_schema(parameter: Parameter, max_rows: int) -> Json:
     elif parameter.type.startswith("LIST<"):
         schema["maxItems"] = MOST_ITEMS
     if not parameter.required:
-        schema["default"] = parameter.default
+        schema["default"] = min(parameter.default, max_rows) if parameter.name == "limit" else parameter.default
     return schema
 
 

@@ -173,6 +173,27 @@ def test_the_greatest_limit_that_is_described_is_taken(api: TestClient) -> None:
     assert api.get(path, params={"user": "anna", "limit": 2400}, headers=NDJSON).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["recommend/for_user", "product/why", "insight/sentiment_over_time"])
+def test_who_names_no_limit_gets_no_more_than_the_server_gives(shop: GraphStore, name: str) -> None:
+    """The headers' defaults are made for the usual settings, and an operator may allow less."""
+    example = as_text(QUERIES[name])
+    example.pop("limit", None)
+    with client(shop, limits=Limits(max_rows=1)) as api:
+        answer = api.get(f"/query/{name}", params=example)
+        assert (answer.status_code, len(answer.json()["rows"])) == (200, 1), answer.text
+        described = api.get("/openapi.json").json()["paths"][f"/query/{name}"]["get"]["parameters"]
+        (limit,) = (p["schema"] for p in described if p["name"] == "limit")
+        assert (limit["maximum"], limit["default"]) == (1, 1)
+
+
+def test_a_stream_may_be_as_long_as_is_allowed(shop: GraphStore) -> None:
+    with client(shop, limits=Limits(max_stream_rows=3_000_000)) as api:
+        for user in ("anna", "nobody"):
+            path = f"/query/recommend/for_user?user={user}&limit=2000000"
+            answer = api.get(path, headers=NDJSON)
+            assert (answer.status_code, "_end" in answer.text) == (200, True), answer.text
+
+
 def test_lists_come_by_name_again_or_as_json(api: TestClient) -> None:
     path = "/query/product/compare"
     one = api.post(path, json={"skus": ["G1", "G2"]}).json()
@@ -378,6 +399,36 @@ def test_a_wrong_parameter_is_refused_in_one_sentence(door: TestClient, given: d
     if not isinstance(whole.get("user"), dict | None) and "expected INTEGER" not in words:
         by_url = door.get("/query/recommend/for_user", params=whole)
         assert (by_url.status_code, words in sentence(by_url)) == (422, True), by_url.text
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        # What no driver can send, or what packs it cannot, is refused wherever it stands.
+        ("product/compare", {"skus": '["\\ud800", "G1"]'}),
+        ("recommend/for_users", {"users": '["\\udfff"]'}),
+        ("recommend/for_user_filtered", {"user": "anna", "boosts": f'{{"G1": {10**30}}}'}),
+        ("recommend/for_user_filtered", {"user": "anna", "boosts": '{"G1": NaN}'}),
+        ("recommend/for_user_filtered", {"user": "anna", "boosts": f'{{"G1": {"[" * 900}{"]" * 900}}}'}),
+        ("recommend/explain_path", {"path": f'[{{"from": {10**30}}}]'}),
+        ("insight/trends", {"category": "Instruments", "now": "0001-01-01T00:00:00+10:00"}),
+    ],
+)
+def test_what_cannot_be_sent_to_neo4j_is_refused_in_one_sentence(door: TestClient, path: str, given: Any) -> None:
+    for answer in (door.post(f"/query/{path}", json=given), door.get(f"/query/{path}", params=given)):
+        assert (answer.status_code, "expected" in sentence(answer)) == (422, True), answer.text
+
+
+def test_a_list_that_is_no_json_for_its_length_is_refused_in_one_sentence() -> None:
+    with client(Away(AssertionError("Neo4j was asked"))) as door:
+        answer = door.post("/query/recommend/for_users", json={"users": f"[{'9' * 5000}]"})
+    assert (answer.status_code, "expected LIST<STRING>" in sentence(answer)) == (422, True)
+
+
+def test_an_offset_that_neo4j_does_not_know_is_a_moment_like_any_other(api: TestClient) -> None:
+    path = "/query/insight/trends"
+    given = {"category": "Instruments", "least": 1, "days": 2, "now": "2026-03-04T23:59:00+23:59"}
+    assert api.get(path, params=given).json() == api.get(path, params=given | {"now": "2026-03-04T00:00:00Z"}).json()
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"null", b"{", b'"x"', b"\xff\xfe", b"[" * 4000, b'{"user": NaN}'])

@@ -84,6 +84,13 @@ def test_two_words_that_lack_a_space_are_parted() -> None:
     assert corrected("bathroomvanity", {"bathroom": 900, "vanity": 2}) == "bathroomvanity"
 
 
+def test_what_is_corrected_is_bounded_in_length_and_number() -> None:
+    """Of a word of thousands of letters the halves alone are a hundred megabytes."""
+    assert unknown_words(f"strp {'x' * 32} {'y' * 33} {'z' * 10_000}") == ["strp", "x" * 32]
+    many = [f"{a}{b}zz" for a in "abcdefgh" for b in "abcdefgh"]
+    assert unknown_words(" ".join(many)) == many[:32]
+
+
 def test_only_words_of_letters_are_corrected_and_the_rest_stays() -> None:
     assert unknown_words("Frnch door 3/4in x200 abc door") == ["frnch", "door"]
     assert rewritten("Frnch 3/4 DOOR!", {"frnch": "french"}) == "french 3/4 DOOR!"

@@ -242,6 +242,14 @@ def test_an_integer_survives_the_command_line(number: int) -> None:
     assert bind(q, {"v": str(number)}) == bind(q, {"v": number}) == {"v": number}
 
 
+def nested(depth: int) -> Any:
+    """A map of maps."""
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
 @pytest.mark.parametrize(
     ("declared", "allowed", "refused", "expected"),
     [
@@ -253,6 +261,23 @@ def test_an_integer_survives_the_command_line(number: int) -> None:
         ("LIST<MAP> = []", [[{"a": []}]], [[{"a": ["b"] * 10_000}]], "at most 5000 items, found 10000"),
         ("STRING = ''", ["a" * 10_000], ["a" * 10_001], "at most 10000 characters, found 10001"),
         ("LIST<STRING> = []", [[]], ["[" * 100_000], r"as a JSON array, found '\[+… \(100002 characters\)"),
+        (
+            "LIST<STRING> = []",
+            ['["\\ud83d\\ude00"]'],
+            ['["\\ud83d"]', ["\ud83d"]],
+            "whole characters, found half of one",
+        ),
+        ("LIST<STRING> = []", [[]], [f"[{'9' * 5000}]"], r"as a JSON array, found '\[9+… \(5004 characters\)"),
+        ("MAP = {}", [{"a": 2**63 - 1}], [{"a": 2**63}, {"a": [-(2**63) - 1]}], "at most 64 bits"),
+        ("MAP = {}", ['{"a": Infinity}'], ['{"a": NaN}', {"a": {"b": math.nan}}], "expected numbers, found NaN"),
+        ("MAP = {}", [{"a" * 10_000: 1}], [{"a" * 10_001: 1}], "at most 10000 characters, found 10001"),
+        ("MAP = {}", [nested(10)], [nested(11), nested(990)], "at most 10 deep"),
+        (
+            "ZONED DATETIME = null",
+            ["0001-01-01T10:00:00+10:00", "2026-03-01T00:00:00+23:59"],
+            ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"],
+            "as ISO 8601 with an offset",
+        ),
     ],
 )
 def test_what_is_beyond_its_bounds_is_refused_in_one_sentence(
@@ -297,6 +322,8 @@ def test_unknown_and_missing_names_are_told_with_the_known_ones(brand_query: Que
     signature = r'It takes: brand STRING, limit INTEGER = 10, cheaper_than FLOAT = null, currency STRING = "USD"'
     with pytest.raises(QueryError, match=f"has no parameter brnad. {signature}"):
         bind(brand_query, {"brnad": "birch"})
+    with pytest.raises(QueryError, match=f"has no parameter aa, bb, c{{60}}… and 1 more. {signature}"):
+        bind(brand_query, {"d": 1, "c" * 100: 1, "aa": 1, "bb": 1})
     with pytest.raises(QueryError, match=f"needs the parameter brand. {signature}"):
         bind(brand_query, {})
 
@@ -305,6 +332,13 @@ def test_unknown_and_missing_names_are_told_with_the_known_ones(brand_query: Que
 def test_an_absurd_limit_is_refused(brand_query: Query, limit: Any) -> None:
     with pytest.raises(QueryError, match="parameter limit: expected 1 to 10000, found"):
         bind(brand_query, {"brand": "birch", "limit": limit})
+
+
+def test_a_default_limit_is_no_greater_than_what_is_allowed(brand_query: Query) -> None:
+    assert bind(brand_query, {"brand": "birch"}, max_rows=5)["limit"] == 5
+    assert bind(brand_query, {"brand": "birch"}, max_rows=50)["limit"] == 10
+    with pytest.raises(QueryError, match="expected 1 to 5, found 10"):
+        bind(brand_query, {"brand": "birch", "limit": 10}, max_rows=5)
 
 
 # --- running --------------------------------------------------------------------------------------------------

@@ -216,6 +216,24 @@ def test_both_searches_score_alike() -> None:
 # --- words ----------------------------------------------------------------------------------------------------
 
 
+def test_a_word_too_long_to_be_a_slip_is_looked_for_as_it_stands(shop: GraphStore) -> None:
+    """What is like a word of 10,000 letters took Lucene minutes to look for, and a server all its memory."""
+    long, longest = "abcdefghij" * 4, "klmnopqrst" * 20
+    shop.write("MATCH (p:Product {sku: 'T1'}) SET p.title = $title", title=f"Tuner {long} {long[:30]} {longest}")
+    for name, given in (("products", {}), ("personalised", {"user": "anna"})):
+        for text, found in (
+            (long, ["T1"]),
+            (longest, ["T1"]),
+            (longest + "x" * 9_000, ["T1"]),  # the beginning is what it is known by
+            (f"x{long[1:30]}", ["T1"]),
+            (f"x{long[1:]}", []),
+        ):
+            assert [row["sku"] for row in answer(shop, name, text=text, **given)] == found, (name, text[:50])
+    assert answer(shop, "words", words=[f"x{long[1:30]}"]) != []
+    assert answer(shop, "words", words=[f"x{long[1:]}", f"x{longest[1:]}"]) == []
+    assert answer(shop, "words", words=["x" * 10_000]) == []
+
+
 def test_which_words_the_catalogue_knows(shop: GraphStore) -> None:
     rows = answer(shop, "words", words=["guitar", "leathr", 'le"a~', "ab", ""])
     assert [(row["word"], row["products"]) for row in rows] == [("guitar", 3), ("leathr", 0)]

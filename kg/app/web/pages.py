@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 import jinja2
 from fastapi import FastAPI, Request, Response
@@ -300,9 +300,11 @@ class Reader:
         return self._server.pseudonym is str
 
     def rows(self, name: str, **given: Any) -> Rows:
-        """The rows of a query."""
+        """The rows of a query, no more than the server gives."""
         query, given = self._prepared(name, given)
         most = self._server.limits.max_rows
+        if "limit" in given:
+            given["limit"] = min(given["limit"], most)
         return catalogue.run(self._server.store, query, given, timeout_s=self.left_s(), max_rows=most)
 
     def kept(self, name: str, **given: str | int | None) -> Rows:
@@ -472,4 +474,9 @@ def _templates(*, locked: bool, scripted: bool) -> jinja2.Environment:
 
 
 def _moved(target: str) -> Response:
-    return Response(status_code=303, headers={**HEADERS, "Location": target})
+    # A header is Latin-1, and a link that somebody wrote may hold any letters.
+    return Response(status_code=303, headers={**HEADERS, "Location": quote(target, safe=_OF_URLS)})
+
+
+_OF_URLS: Final = "%/?#[]@!$&'()*+,;=:~"
+"""Characters that a URL holds as they are; what is escaped already is one of them."""

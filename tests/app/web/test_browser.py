@@ -113,6 +113,33 @@ def test_every_page_fits_and_can_be_read(address: str, browser: Any, home: Path,
     context.close()
 
 
+CLOSED = """() => {
+  const never = [];
+  const look = (rules, asked) => {
+    for (const rule of rules) {
+      const known = asked || (rule instanceof CSSSupportsRule && rule.conditionText.includes('::details-content'));
+      if (!known && rule.selectorText === '.filters summary' && rule.style.display === 'none') never.push(rule.cssText);
+      if (rule.cssRules) look(rule.cssRules, known);
+    }
+  };
+  for (const sheet of document.styleSheets) look(sheet.cssRules, false);
+  return never;
+}"""
+"""Rules that hide what opens the filters though a browser may not know how to show them opened."""
+
+
+def test_filters_stand_open_on_a_desk_and_can_be_opened_where_a_browser_cannot_do_that(
+    address: str, browser: Any
+) -> None:
+    """Firefox before 143 and Safari before 18.4 have no ``::details-content``."""
+    page = browser.new_page()
+    page.goto(f"{address}/search?category=Accessories")
+    assert page.get_by_role("radio", name="Birch").is_visible()
+    assert not page.get_by_text("Narrow down").is_visible()
+    assert page.evaluate(CLOSED) == []
+    page.close()
+
+
 FOCUS = """() => {
   const e = document.activeElement, s = getComputedStyle(e), around = e.closest('.product');
   const outlined = s.outlineStyle !== 'none' || (around && getComputedStyle(around).outlineStyle !== 'none');
@@ -164,6 +191,23 @@ def test_what_is_typed_is_searched_for_without_leaving_the_page(address: str, br
     page.get_by_role("radio", name="Birch").check()
     page.get_by_text("Nothing fits").wait_for()
     assert page.evaluate("window.stayed")
+    page.close()
+
+
+def test_what_goes_wrong_meanwhile_is_told(address: str, browser: Any) -> None:
+    """Products of the search before would be taken for those of this one."""
+    page = browser.new_page()
+    page.goto(f"{address}/search?q=strap")
+    page.evaluate("window.stayed = true")
+    page.get_by_label("What are you looking for?").fill("everything")
+    page.get_by_role("alert").get_by_text("took longer than").wait_for()
+    assert page.evaluate("window.stayed")
+    assert page.locator("#found").count() == 0
+    assert (page.locator("main").count(), page.locator("h1").all_text_contents()) == (1, ["That did not work"])
+    # And on from there.
+    page.get_by_label("What are you looking for?").fill("tuner")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Cobalt clip-on tuner").wait_for()
     page.close()
 
 

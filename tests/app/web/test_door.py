@@ -17,6 +17,14 @@ def test_a_cookie_opens_while_its_key_is_one_of_the_keys() -> None:
     assert not Door([]).admits(header)
 
 
+@pytest.mark.parametrize(
+    "other", ['prefs={"a": 1}', "theme=dark mode", "a[b]=1", "flag", "path=/", "名=1", f"{COOKIE}=old"]
+)
+def test_whatever_others_set_beside_it_is_no_hindrance(other: str) -> None:
+    for header in (f"{other}; {COOKIE}={digest(KEY)}", f"{COOKIE}={digest(KEY)}; {other}"):
+        assert Door([KEY]).admits(header)
+
+
 @pytest.mark.parametrize("value", ["", KEY, digest(KEY)[:-1], digest(KEY).upper(), digest(OTHER)])
 def test_nothing_else_opens(value: str) -> None:
     assert not Door([KEY]).admits(f"{COOKIE}={value}")

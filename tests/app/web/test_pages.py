@@ -337,6 +337,12 @@ def test_without_a_key_for_pseudonyms_customers_are_named(shop: GraphStore) -> N
         assert "Strummers" in text(web.get("/user"))
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_shows_what_a_server_gives_that_gives_little(shop: GraphStore, path: str) -> None:
+    with client(shop, limits=Limits(max_rows=2)) as web:
+        assert web.get(path).status_code == (404 if "nothing" in path else 200), text(web.get(path))
+
+
 # --- what a page costs ----------------------------------------------------------------------------------------
 
 
@@ -405,6 +411,14 @@ def test_without_a_key_every_page_leads_to_the_form_and_back(shop: GraphStore) -
         assert web.get("/metrics").status_code == 401
         web.post("/logout")
         assert web.get("/").status_code == 303
+
+
+def test_a_link_in_chinese_is_followed_after_signing_in(shop: GraphStore) -> None:
+    with client(shop, keys=(KEY,)) as web:
+        answer = web.post("/login", data={"key": KEY, "next": "/search?q=吉他 背带&brand=a%2Fb"})
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/search?q=%E5%90%89%E4%BB%96%20%E8%83%8C%E5%B8%A6&brand=a%2Fb"
+        assert web.get(answer.headers["location"]).status_code == 200
 
 
 def test_the_cookie_is_kept_to_https_where_a_proxy_says_so(shop: GraphStore) -> None:
