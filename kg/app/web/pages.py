@@ -106,12 +106,17 @@ class Asked:
         return cls(found)
 
     def one(self, name: str) -> str | None:
-        """The value, cut where nobody would write on; the last where a form sent two."""
-        return self.values[name][-1][:LONGEST] if name in self.values else None
+        """The value; the last where a form sent two."""
+        return self.values[name][-1] if name in self.values else None
 
-    def many(self, name: str) -> list[str]:
+    def many(self, name: str) -> Sequence[str]:
         """Every value."""
-        return [value[:LONGEST] for value in self.values.get(name, ())]
+        return self.values.get(name, [])
+
+    def typed(self, name: str) -> str | None:
+        """What somebody wrote, cut where nobody would write on."""
+        value = self.one(name)
+        return None if value is None else value[:LONGEST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +249,7 @@ class Pages:
     # --- the two pages for which models are needed
 
     def _search(self, reader: Reader, asked: Asked) -> Page:
-        text = asked.one("q")
+        text = asked.typed("q")
         filters: dict[str, Any] = {
             "category": asked.one("category"),
             "brand": asked.one("brand"),
@@ -278,7 +283,7 @@ class Pages:
         )
 
     def _ask(self, reader: Reader, asked: Asked) -> Page:
-        question, skus = asked.one("question"), asked.many("sku")
+        question, skus = asked.typed("question"), asked.many("sku")
         answer = self._asker().ask(question, skus, left_s=reader.left_s) if question else None
         return Page("ask.html", {"question": question or "", "skus": skus, "answer": answer})
 
@@ -460,7 +465,7 @@ def _templates(*, locked: bool, scripted: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for function in (words.term, words.verb, words.money, words.percent, words.day, words.shelf):
+    for function in (words.term, words.verb, words.money, words.percent, words.day, words.shelf, words.begun):
         found.filters[function.__name__] = function
     found.globals.update(
         locked=locked,

@@ -88,6 +88,11 @@ def money(price: float | None, currency: str | None) -> str:
     return f"{price:,.2f} {currency or ''}".strip()
 
 
+def begun(text: str) -> str:
+    """With a capital, where it has none: ``Not known``. ``15.0 USD`` and ``iPhone case`` are written as they stand."""
+    return text[:1].upper() + text[1:] if text.islower() else text
+
+
 def percent(share: float | None) -> str:
     """A share in whole percents; a small one is not called nothing."""
     if share is None:

@@ -13,7 +13,9 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from extraction.questions import Asks
 from kg.app.api import Limits, application
+from kg.app.ask import Answer
 from kg.app.session import pseudonym_of
 from kg.app.typed import Once
 from kg.app.web.door import COOKIE
@@ -341,6 +343,41 @@ def test_without_a_key_for_pseudonyms_customers_are_named(shop: GraphStore) -> N
 def test_a_page_shows_what_a_server_gives_that_gives_little(shop: GraphStore, path: str) -> None:
     with client(shop, limits=Limits(max_rows=2)) as web:
         assert web.get(path).status_code == (404 if "nothing" in path else 200), text(web.get(path))
+
+
+def test_what_has_a_long_name_has_a_page(shop: GraphStore) -> None:
+    """A thousand letters are taken for a sku, a user and a shelf."""
+    sku, user, shelf = "s" * 1000, "u" * 1000, " > ".join(["k" * 498, "吉" * 499])
+    shop.write(
+        "MATCH (p:Product {sku: 'S1'})-[:IN_CATEGORY]->(c), (u:User {id: 'ben'}) "
+        "SET p.sku = $sku, c.path = $shelf, u.id = $user",
+        sku=sku,
+        shelf=shelf,
+        user=user,
+    )
+    with client(shop) as web:
+        found = web.get("/search", params={"q": "leather strap"})
+        (product,) = {link for link in read(found).links if "ssss" in link}
+        assert web.get(product).status_code == 200
+        on_shelf = web.get("/search", params={"category": shelf})
+        assert "Birch leather guitar strap" in text(on_shelf)
+        assert web.get("/trends", params={"category": shelf}).status_code == 200
+        assert web.get("/user", params={"user": user}).status_code == 200
+        assert web.get("/why", params={"user": user, "sku": sku}).status_code == 200
+
+
+def test_an_answer_keeps_the_letters_of_units_and_names(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for verdict, shown in (
+        ("15.0 USD", "15.0 USD"),
+        ("Ashdown S-200 electric guitar", "Ashdown S-200 electric guitar"),
+        ("iPhone case", "iPhone case"),
+        ("not known", "Not known"),
+        ("leather", "Leather"),
+    ):
+        answer = Answer("?", Asks.VALUE, verdict, "It is so.")
+        monkeypatch.setattr("tests.app.web.conftest.Oracle.ask", lambda *_, answer=answer, **__: answer)
+        with client(shop) as web:
+            assert f'class="verdict">{shown}</h2>' in web.get("/ask?question=how+much").text
 
 
 # --- what a page costs ----------------------------------------------------------------------------------------
