@@ -465,7 +465,8 @@ def _templates(*, locked: bool, scripted: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for function in (words.term, words.verb, words.money, words.percent, words.day, words.shelf, words.begun):
+    names = (words.term, words.stated, words.verb, words.money, words.percent, words.day, words.shelf, words.begun)
+    for function in names:
         found.filters[function.__name__] = function
     found.globals.update(
         locked=locked,

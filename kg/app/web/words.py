@@ -39,6 +39,14 @@ TERMS: Final[Mapping[str, str]] = {
 }
 """Terms of scores and types of relationships, as a shopkeeper would say them."""
 
+STATED: Final[Mapping[str, str]] = {
+    "ACCESSORY_OF": "made for",
+    "COMPATIBLE_WITH": "fits",
+    "SUBSTITUTE_FOR": "takes the place of",
+    "VARIANT_OF": "a variant of",
+}
+"""Types of relationships from a product to another. As terms they are said of the other."""
+
 VERBS: Final[Mapping[str, str]] = {
     "BOUGHT": "bought",
     "RATED": "rated",
@@ -69,6 +77,11 @@ SOURCES: Final[Mapping[str, str]] = {
     "extraction": "a text",
 }
 """Who says so."""
+
+
+def stated(name: str) -> str:
+    """What a fact says of the product before what it goes to: "made for" the guitar."""
+    return STATED.get(name) or term(name)
 
 
 def term(name: str) -> str:

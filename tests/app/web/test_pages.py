@@ -157,7 +157,7 @@ def test_a_product_shows_each_fact_with_the_sentence_that_says_so(web: TestClien
     shown = text(web.get("/product?sku=S1"))
     assert "Birch leather guitar strap 24.50 USD" in shown
     assert "has material = leather sure to 90 % Brown leather . product:S1" in shown
-    assert "made for it Ashdown S-200 electric guitar sure to 80 % Fits the Ashdown S-200 . product:S1" in shown
+    assert "made for Ashdown S-200 electric guitar sure to 80 % Fits the Ashdown S-200 . product:S1" in shown
     assert "comfort 1 for · 0 against Very comfortable , even for hours. review:r1" in shown
     assert "<mark>Very comfortable</mark>" in web.get("/product?sku=S1").text
     # Opinions are no second time among the facts.
