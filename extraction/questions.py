@@ -24,6 +24,7 @@ from extraction.measures import Bound, Measures, phrases_in, phrases_of
 from extraction.mentions import Lexicon, Word, word_set, words
 from extraction.ner import Gazetteer, Name
 from extraction.normalise import aspect_key, singular, squash
+from extraction.polarity import token_at
 from extraction.products import CategoryFinder, ProductFinder, is_code, title_head
 from extraction.rules import AttributeRules
 from kg.vocabulary import Vocabulary
@@ -93,7 +94,7 @@ _COMPARE: Final = re.compile(
     re.IGNORECASE,
 )
 _FITS: Final = re.compile(
-    r"\b(?:fits?|fitting|(?:in)?compatib\w+|works? (?:\w+ ){0,2}(?:with|on|in)|"
+    r"\b(?:fits?|fitting|(?:in)?compatib\w+(?! (?:mount|devices?|systems?)\b)|works? (?:\w+ ){0,2}(?:with|on|in)|"
     r"(?:go|goes) (?:\w+ )?(?:with|on|onto|in|into)|"
     r"(?:use|used|combine|pair|attach\w*|mount\w*|connect\w*|screw\w*|clip\w*|plug\w*)\b.*\b(?:with|on|onto|in|into|to)|"
     r"suit(?:s|able)?|"
@@ -178,6 +179,8 @@ EXAMPLES: Final[Mapping[Asks, tuple[str, ...]]] = {
 _TOKEN: Final = re.compile(r"[^\s?!,;:()\"“”'’]+")
 LEAST_DIGITS: Final = 5
 """Digits of the shortest number that may be a sku: "under 500" names none."""
+_GREETING: Final = re.compile(r"\b(?:hi|hello|dear|i['’]m|i am|my name is)\W+\Z", re.IGNORECASE)
+"""What stands before the name of a person."""
 _CAPITALS: Final = word_set("i i'm i've i'd i'll i’m i’ve i’d i’ll ok tv pc usd eur gbp jpy cny")
 """Words with a capital, in small letters, that are no names."""
 MAX_QUESTION: Final = 1000
@@ -269,7 +272,7 @@ class QuestionReader:
             either=_OR.search(rest) is not None,
             shown_first=subject < min((start for start, _ in spans), default=len(text)),
             brands=tuple(dict.fromkeys(n.key for n in brands)),
-            strangers=self._strangers(text, found, lexicon, spans, known),
+            strangers=self._strangers(doc, found, lexicon, spans, known),
         )
 
     def _products(self, text: str, found: Sequence[Word], lexicon: Lexicon) -> list[tuple[int, int, tuple[str, ...]]]:
@@ -311,7 +314,7 @@ class QuestionReader:
 
     def _strangers(
         self,
-        text: str,
+        doc: Doc,
         found: Sequence[Word],
         lexicon: Lexicon,
         names: Sequence[tuple[int, int]],
@@ -319,15 +322,17 @@ class QuestionReader:
     ) -> tuple[str, ...]:
         """Words written as names ("Fender", "R5") that stand in no title, and beside no name of a product.
 
-        What stands right beside a name belongs to it: the "Ashdwn" of "Ashdwn S-200" is misspelt.
+        What stands right beside a name belongs to it: the "Ashdwn" of "Ashdwn S-200" is misspelt. Where no product is
+        named, proper nouns in small letters are names as well: "my gibson les paul".
         """
+        text = doc.text
         if not any(w.text.islower() and len(w.text) > 1 for w in found):
             return ()  # where all is in capitals they tell nothing
         shop = {squash(w.text) for entry in lexicon.products.values() for w in words(entry.title)}
         strange = [
             w
             for w in found
-            if self._is_written_as_name(text, w)
+            if (self._is_written_as_name(text, w) or (not names and self._is_proper(doc, w)))
             and squash(w.text) not in shop
             and not any(s < w.end and w.start < e for s, e in known)
         ]
@@ -338,6 +343,10 @@ class QuestionReader:
                 ends |= {word.start, word.end}
         return tuple(dict.fromkeys(w.text for w in strange if w.start not in ends))
 
+    def _is_proper(self, doc: Doc, word: Word) -> bool:
+        token = token_at(doc, word.start)
+        return token is not None and token.pos_ == "PROPN" and word.text.islower() and word.text not in self._ordinary
+
     def _is_written_as_name(self, text: str, word: Word) -> bool:
         shown = word.text
         if shown.casefold() in self._ordinary:
@@ -346,7 +355,7 @@ class QuestionReader:
             return True
         if shown.isupper():
             return len(shown) > 1 and shown.casefold() not in self._common  # "REALLY" is shouted
-        return shown[0].isupper() and not _opens(text, word.start)
+        return shown[0].isupper() and not _opens(text, word.start) and not _GREETING.search(text, 0, word.start)
 
     def _asks(
         self,

@@ -454,8 +454,10 @@ def _is_it(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: 
 
 def _value(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:
     if not rows or not question.attributes:
-        asked = _listed(question.attributes) or "this"
-        return _unknown(question, f"Nothing is known of the {asked} of {_names(subjects, lexicon)}.")
+        names = _names(subjects, lexicon)
+        if not question.attributes:
+            return _unknown(question, f"I do not understand what of {names} is asked.")
+        return _unknown(question, f"Nothing is known of the {_listed(question.attributes)} of {names}.")
     best: dict[tuple[str, str], Mapping[str, Any]] = {}
     for row in rows:
         best.setdefault((row["sku"], row["key"]), row)

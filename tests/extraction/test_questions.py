@@ -137,6 +137,8 @@ def test_more_or_less_than_what(read: Read, text: str, bound: Bound | None) -> N
         ("Is it compatible with Bluetooth and USB-C?", ()),
         ("Is it REALLY black?", ()),
         ("DOES IT FIT THE CANON?", ()),
+        ("Will it work with my gibson les paul?", ("gibson", "les", "paul")),
+        ("Hi, I'm Anna. Does the strap fit the X100?", ()),
     ],
 )
 def test_names_that_the_shop_does_not_have(read: Read, text: str, strangers: tuple[str, ...]) -> None:
@@ -156,6 +158,7 @@ def test_names_that_the_shop_does_not_have(read: Read, text: str, strangers: tup
         ("Does it work with Bluetooth?", Asks.VALUE),
         ("Does the Bluetooth remote work with the X100?", Asks.FITS),
         ("Does it take AA batteries?", Asks.VALUE),
+        ("What compatible mount does the X100 have?", Asks.VALUE),
     ],
 )
 def test_what_only_looks_like_a_question_of_fitting(read: Read, text: str, asks: Asks) -> None:
