@@ -239,6 +239,11 @@ class ProductFinder:
         return own or skus
 
 
+def is_code(word: str) -> bool:
+    """Whether a word looks like a model number: letters and digits mixed, and no size and no standard."""
+    return bool(_MODEL.fullmatch(word)) and not _NO_MODEL.fullmatch(word) and not _STANDARD.fullmatch(word)
+
+
 def _parts(entry: ProductEntry) -> tuple[list[Word], list[Word]]:
     """The words of the head of a title that are its brand, and those behind it."""
     found = words(title_head(entry.title))

@@ -10,7 +10,7 @@ so: there is no language model here that would guess.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from extraction import language
 from extraction.linking import Encode
-from extraction.mentions import Lexicon, Word, words
-from extraction.ner import Gazetteer
+from extraction.measures import Bound, Measures, phrases_in, phrases_of
+from extraction.mentions import Lexicon, Word, word_set, words
+from extraction.ner import Gazetteer, Name
 from extraction.normalise import aspect_key, singular, squash
-from extraction.products import CategoryFinder, ProductFinder, title_head
+from extraction.polarity import token_at
+from extraction.products import CategoryFinder, ProductFinder, is_code, title_head
 from extraction.rules import AttributeRules
-from kg.vocabulary import Kind, Vocabulary
+from kg.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -74,6 +76,16 @@ class Question:
     """Keys of aspects."""
     most: int = 0
     """1 where the greatest of a quantity is asked for ("the heaviest"), -1 for the least, else 0."""
+    bound: Bound | None = None
+    """With what the quantity is compared: "under 50 dollars", "heavier than the X200"."""
+    either: bool = False
+    """Whether one of the values is enough: "red or black"."""
+    shown_first: bool = False
+    """Whether it speaks of what was shown before it names a product: "does it fit the X100"."""
+    brands: tuple[str, ...] = ()
+    """Keys of brands that it names outside the names of products."""
+    strangers: tuple[str, ...] = ()
+    """Words that are written as names, and that nothing in the lexicon has."""
 
 
 _COMPARE: Final = re.compile(
@@ -82,11 +94,26 @@ _COMPARE: Final = re.compile(
     re.IGNORECASE,
 )
 _FITS: Final = re.compile(
-    r"\b(?:fits?|fitting|(?:in)?compatib\w+|works? (?:\w+ ){0,2}(?:with|on|in)|"
+    r"\b(?:fits?|fitting|(?:in)?compatib\w+(?! (?:mount|devices?|systems?)\b)|works? (?:\w+ ){0,2}(?:with|on|in)|"
     r"(?:go|goes) (?:\w+ )?(?:with|on|onto|in|into)|"
     r"(?:use|used|combine|pair|attach\w*|mount\w*|connect\w*|screw\w*|clip\w*|plug\w*)\b.*\b(?:with|on|onto|in|into|to)|"
-    r"suit(?:s|able)?|(?!used\b)\w+ for (?:the|my|an?|this|it)|"
-    r"accessor\w+|belongs? to|take[ns]?)\b",
+    r"suit(?:s|able)?|"
+    # "What is the price for the X100", "is there a warranty for it" ask for what is its own.
+    r"(?!(?:used|prices?|pa(?:y|id)|costs?|charged?|ask(?:ed|ing)?|wants?|spend|warranty|guarantee|weight|dimensions?)\b)"
+    r"\w+ for (?:the|my|an?|this|it)|"
+    r"accessor\w+|belongs? to|take[ns]?(?! (?:\w+ )?to\b))\b",
+    re.IGNORECASE,
+)
+_MADE_FOR: Final = frozenset(
+    {
+        *("use", "gender", "age group", "skill level", "season", "compatible devices", "connectivity", "connector"),
+        *("compatible mount", "power source"),
+    }
+)
+"""Attributes whose values a thing is said to suit, fit or work with: "is it suitable for hiking"."""
+# "Do you have the strap for the X100", "is a strap available for it": it is not the X100 that should be in stock.
+_THING_FOR: Final = re.compile(
+    r"\b(?:the|an?|any|some)\s(?:\w+\s){0,2}?\w+\s(?:(?:still |in )?\w+\s)?for (?:the|my|an?|(?P<refers>this|it)\b)\s?",
     re.IGNORECASE,
 )
 _CHEAPER: Final = re.compile(
@@ -109,61 +136,11 @@ _OPINION: Final = re.compile(
     r"\bhow (?:good|bad|well|reliable) (?:is|are|does|do)\b|\bhow (?:is|are) the\b|\bwhat(?:'s| is| are) the .* like\b",
     re.IGNORECASE,
 )
+_OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
 _REFERS: Final = frozenset(["it", "its", "this", "that", "these", "those", "them", "they", "one", "ones", "both"])
-_MOST: Final = re.compile(r"\b(?:which|what)\b.*?\b(?P<adjective>\w+est|(?P<sense>most|least) \w+)\b", re.IGNORECASE)
-
-# What an adjective asks of, where the vocabulary's own names do not say it; and which end of it the superlative is.
-_ADJECTIVES: Final[Mapping[str, tuple[str, int]]] = {
-    "heavy": ("weight", 1),
-    "light": ("weight", -1),
-    "lightweight": ("weight", -1),
-    "long": ("length", 1),
-    "short": ("length", -1),
-    "wide": ("width", 1),
-    "narrow": ("width", -1),
-    "tall": ("height", 1),
-    "high": ("height", 1),
-    "deep": ("depth", 1),
-    "thick": ("thickness", 1),
-    "thin": ("thickness", -1),
-    "big": ("size", 1),
-    "large": ("size", 1),
-    "small": ("size", -1),
-    "warm": ("temperature rating", -1),
-    "bright": ("brightness", 1),
-    "cheap": ("price", -1),
-    "expensive": ("price", 1),
-}
-_PHRASES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), attribute)
-    for pattern, attribute in (
-        (r"\bweigh(?:s|t)?\b", "weight"),
-        (r"\bmade (?:of|from|out of)\b|\bwhat is it of\b", "material"),
-        (r"\b(?:battery|charge)\b.*\blast\b|\bhow long does .* (?:last|run)\b", "battery life"),
-        (r"\bhow (?:much|many li\w+) (?:does|can|will|do) .*\b(?:hold|contain)\b", "volume"),
-        (r"\bhow many (?:people|persons)\b|\bsleeps?\b", "persons"),
-        (r"\bhow many\b.*\b(?:in|come|are|pieces)\b", "number of pieces"),
-        (r"\bmegapixels?\b", "resolution"),
-    )
-)
-
-SINGLE: Final = frozenset({"colour", "waterproof rating"})
-"""Attributes of which a product has one value: whoever has another has not the one asked for."""
-IMPLIES: Final[Mapping[str, frozenset[str]]] = {
-    # IEC 60529: the digits 7 and 8 stand for immersion, 4 to 6 for splashes and jets.
-    "waterproof rating=waterproof": frozenset(
-        f"waterproof rating={v}" for v in ("waterproof", "ipx7", "ipx8", "ip67", "ip68")
-    ),
-    "waterproof rating=water-resistant": frozenset(
-        f"waterproof rating={v}"
-        for v in (
-            *("waterproof", "water-resistant", "weather-sealed", "ipx4", "ipx5", "ipx6", "ipx7", "ipx8"),
-            *("ip65", "ip66", "ip67", "ip68"),
-        )
-    ),
-}
-"""Values that say what is asked for in other words; a value that is not listed says it of itself alone."""
-
+_SUBJECTS: Final = frozenset(["it", "its", "this", "these", "those", "they", "both"])
+"""Those of them that a question puts before what it asks; "one" and "that" are often another: "is there one that"."""
+_SEVERAL: Final = re.compile(r"\b(?:these|those|both|(?:the|of|them) two|of them)\b", re.IGNORECASE)
 EXAMPLES: Final[Mapping[Asks, tuple[str, ...]]] = {
     Asks.FITS: (
         "Does the strap fit the X100?",
@@ -199,6 +176,13 @@ EXAMPLES: Final[Mapping[Asks, tuple[str, ...]]] = {
         "Can I pay by invoice?",
     ),
 }
+_TOKEN: Final = re.compile(r"[^\s?!,;:()\"“”'’]+")
+LEAST_DIGITS: Final = 5
+"""Digits of the shortest number that may be a sku: "under 500" names none."""
+_GREETING: Final = re.compile(r"\b(?:hi|hello|dear|i['’]m|i am|my name is)\W+\Z", re.IGNORECASE)
+"""What stands before the name of a person."""
+_CAPITALS: Final = word_set("i i'm i've i'd i'll i’m i’ve i’d i’ll ok tv pc usd eur gbp jpy cny")
+"""Words with a capital, in small letters, that are no names."""
 MAX_QUESTION: Final = 1000
 """Characters of a question that are read."""
 LIKENESS: Final = 0.45
@@ -217,17 +201,14 @@ class QuestionReader:
         self._common = language.lemma_index() | vocabulary.words()
         self._accessories = vocabulary.accessories
         self._rules = AttributeRules(vocabulary, Lexicon(), self._nlp)
-        self._attributes = _phrases(
-            (form, a.name)
-            for a in vocabulary.attributes
-            for form in (a.name, *(s for s in a.synonyms if a.kind is not Kind.CHOICE or s != "size"))
-        )
-        self._aspects = _phrases(
+        self._measures = Measures(vocabulary)
+        self._aspects = phrases_of(
             (form, aspect_key(a.name))
             for a in vocabulary.aspects
             for form in (a.name, *a.synonyms, *a.praise, *a.blame)
         )
-        self._known = frozenset(a.name for a in vocabulary.attributes)
+        named = (*self._measures.phrases, *self._aspects, *vocabulary.words())
+        self._ordinary = frozenset(word for form in named for word in form.split()) | _CAPITALS
         self._encode = encode
         self._examples: tuple[list[Asks], NDArray[np.float32]] | None = None
 
@@ -244,36 +225,54 @@ class QuestionReader:
         spans = [(start, end) for start, end, _ in named]
         rest = _blanked(text, spans)
         # The "waterproof" of "waterproof rating" is no value.
-        labels = [(s, e) for s, e, _ in _found(self._attributes, rest) if " " in rest[s:e]]
-        values = self._values(doc, [*spans, *labels])
-        most, superlative = self._most(rest)
-        attributes = self._named_attributes(rest, values)
+        labels = [(s, e) for s, e, _ in phrases_in(self._measures.phrases, rest) if " " in rest[s:e]]
+        subject = min((w.start for w in words(rest) if w.text.casefold() in _SUBJECTS), default=len(text))
+        refers = any(w.text.casefold() in _REFERS for w in words(rest))
+        limited = self._measures.bound(rest, spans, subject=subject, refers=refers)
+        limits = [limited.span] if limited else []
+        found_values = self._values(doc, [*spans, *labels, *limits])
+        values = tuple(dict.fromkeys(value.key for value in found_values))
+        most, superlative = self._measures.most(rest, several=len(named) > 1 or _SEVERAL.search(rest) is not None)
+        attributes = self._measures.named(rest, values)
+        if limited and not superlative:
+            attributes = (limited.bound.of,)
         if superlative:
             attributes = (superlative,)
-        aspects = tuple(dict.fromkeys(key for *_, key in _found(self._aspects, rest)))
-        categories = tuple(
-            dict.fromkeys(
-                path
-                for name, paths in CategoryFinder(lexicon, parts=True).find(text, found)
-                if not any(s <= name.start < e for s, e in spans)
-                for path in paths
-            )
-        )
-        refers = any(w.text.casefold() in _REFERS for w in words(rest))
+        aspects = tuple(dict.fromkeys(key for *_, key in phrases_in(self._aspects, rest)))
+        shelves = [
+            (name, paths)
+            for name, paths in CategoryFinder(lexicon, parts=True).find(text, found)
+            if not any(s <= name.start < e for s, e in spans)
+        ]
+        known = [*spans, *labels, *limits, *((v.start, v.end) for v in found_values)]
+        brands = self._brands(text, found, lexicon, known)
+        known += [(n.start, n.end) for n in brands] + [(n.start, n.end) for n, _ in shelves]
         asks = self._asks(
-            rest, named=len(named), refers=refers, values=values, attributes=attributes, aspects=aspects, most=most
+            rest,
+            names=spans,
+            refers=refers,
+            values=found_values,
+            attributes=attributes,
+            aspects=aspects,
+            most=most,
+            limited=limited is not None,
         )
         return Question(
             text=text,
             asks=asks,
             products=tuple(skus for _, _, skus in named),
-            categories=categories,
+            categories=tuple(dict.fromkeys(path for _, paths in shelves for path in paths)),
             things=_things(doc, spans),
             refers=refers,
             attributes=attributes,
             values=values,
             aspects=aspects,
             most=most,
+            bound=limited.bound if limited and asks is Asks.VALUE else None,
+            either=_OR.search(rest) is not None,
+            shown_first=subject < min((start for start, _ in spans), default=len(text)),
+            brands=tuple(dict.fromkeys(n.key for n in brands)),
+            strangers=self._strangers(doc, found, lexicon, spans, known),
         )
 
     def _products(self, text: str, found: Sequence[Word], lexicon: Lexicon) -> list[tuple[int, int, tuple[str, ...]]]:
@@ -291,35 +290,109 @@ class QuestionReader:
                 if len(words(shown)) > 1:
                     heads.setdefault(squash(shown), []).append(sku)
         names += [(n.start, n.end, tuple(heads[n.key])) for n in Gazetteer(heads.keys()).find(text, found)]
+        names += [(w.start, w.end, (w.text,)) for w in codes(text) if w.text in lexicon.products]
         kept: list[tuple[int, int, tuple[str, ...]]] = []
         for name in sorted(names, key=lambda n: (n[0] - n[1], len(n[2]))):
             if all(name[1] <= start or end <= name[0] for start, end, _ in kept):
                 kept.append(name)
         return sorted(kept)
 
+    def _brands(
+        self, text: str, found: Sequence[Word], lexicon: Lexicon, known: Sequence[tuple[int, int]]
+    ) -> list[Name]:
+        """Brands of the lexicon that are named by themselves; an ordinary word is one where it is written as a name."""
+        names = {squash(shown): key for key, name in lexicon.brands.items() for shown in (key, name)}
+        return [
+            name
+            for name in Gazetteer(names).find(text, found)
+            if not any(s < name.end and name.start < e for s, e in known)
+            and (
+                (text[name.start].isupper() and not _opens(text, name.start))
+                or text[name.start : name.end].casefold() not in self._common
+            )
+        ]
+
+    def _strangers(
+        self,
+        doc: Doc,
+        found: Sequence[Word],
+        lexicon: Lexicon,
+        names: Sequence[tuple[int, int]],
+        known: Sequence[tuple[int, int]],
+    ) -> tuple[str, ...]:
+        """Words written as names ("Fender", "R5") that stand in no title, and beside no name of a product.
+
+        What stands right beside a name belongs to it: the "Ashdwn" of "Ashdwn S-200" is misspelt. Where no product is
+        named, proper nouns in small letters are names as well: "my gibson les paul".
+        """
+        text = doc.text
+        if not any(w.text.islower() and len(w.text) > 1 for w in found):
+            return ()  # where all is in capitals they tell nothing
+        shop = {squash(w.text) for entry in lexicon.products.values() for w in words(entry.title)}
+        strange = [
+            w
+            for w in found
+            if (self._is_written_as_name(text, w) or (not names and self._is_proper(doc, w)))
+            and squash(w.text) not in shop
+            and not any(s < w.end and w.start < e for s, e in known)
+        ]
+        ends = {end for span in names for end in span}
+        for word in (*strange, *reversed(strange)):  # "Mk II" behind a name, "Big Ashdwn" before one
+            beside = text[: word.start].rstrip(" -"), len(text) - len(text[word.end :].lstrip(" -"))
+            if len(beside[0]) in ends or beside[1] in ends:
+                ends |= {word.start, word.end}
+        return tuple(dict.fromkeys(w.text for w in strange if w.start not in ends))
+
+    def _is_proper(self, doc: Doc, word: Word) -> bool:
+        token = token_at(doc, word.start)
+        return token is not None and token.pos_ == "PROPN" and word.text.islower() and word.text not in self._ordinary
+
+    def _is_written_as_name(self, text: str, word: Word) -> bool:
+        shown = word.text
+        if shown.casefold() in self._ordinary:
+            return False
+        if is_code(shown):
+            return True
+        if shown.isupper():
+            return len(shown) > 1 and shown.casefold() not in self._common  # "REALLY" is shouted
+        return shown[0].isupper() and not _opens(text, word.start) and not _GREETING.search(text, 0, word.start)
+
     def _asks(
         self,
         text: str,
         *,
-        named: int,
+        names: Sequence[tuple[int, int]],
         refers: bool,
-        values: Sequence[str],
+        values: Sequence[_Value],
         attributes: Sequence[str],
         aspects: Sequence[str],
         most: int,
+        limited: bool,
     ) -> Asks:
+        fits = _FITS.search(text)
+        if fits and any(
+            value.attribute in _MADE_FOR and (value.start >= fits.end() or value.end == fits.start() - 1)
+            for value in values
+        ):
+            # "Is it compatible with Android?" asks for a value, unless a product stands there.
+            fits = fits if any(start >= fits.end() for start, _ in names) else None
+            beside = fits is None
+        else:
+            beside = False
         if _COMPARE.search(text) and not most:
             return Asks.COMPARE
-        if _CHEAPER.search(text):
+        if _CHEAPER.search(text) and not most and not limited:
             return Asks.CHEAPER
-        if _STOCK.search(text) and not values:
-            return Asks.STOCK
+        if _STOCK.search(text) and not values and not limited:
+            return Asks.FITS if _is_of_another_thing(text, names) else Asks.STOCK
         if _OPINION.search(text):
             return Asks.OPINION
-        if most or (values and not _FITS.search(text)):
+        if most or beside or (values and not fits):
             return Asks.VALUE
-        if _FITS.search(text) and (named or refers):
+        if fits and (names or refers):
             return Asks.FITS
+        if limited:
+            return Asks.VALUE
         if _PRICE.search(text):
             return Asks.PRICE
         if values or attributes:
@@ -338,34 +411,47 @@ class QuestionReader:
         best = int(scores.argmax())
         return kinds[best] if scores[best] >= LIKENESS else Asks.NOTHING
 
-    def _values(self, doc: Doc, named: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+    def _values(self, doc: Doc, named: Sequence[tuple[int, int]]) -> list[_Value]:
         # A question is no prose: "is it classic" asks for the value that a title would state.
         found = self._rules.find(doc, 0, document="", title="", is_title=True, names=named, questions=True)
-        return tuple(dict.fromkeys(claim.node.key for claim in found.claims))
+        return [_Value(claim.node.key, claim.start, claim.end) for claim in found.claims]
 
-    def _named_attributes(self, text: str, values: Sequence[str]) -> tuple[str, ...]:
-        names = [value.partition("=")[0] for value in values]
-        names += [attribute for pattern, attribute in _PHRASES if pattern.search(text)]
-        how = re.search(r"\bhow (\w+)\b", text, re.IGNORECASE)
-        if how and how[1].casefold() in _ADJECTIVES:
-            names.append(_ADJECTIVES[how[1].casefold()][0])
-        if not names:
-            names = [name for *_, name in _found(self._attributes, text)]
-        return tuple(n for n in dict.fromkeys(names) if n in self._known)
 
-    def _most(self, text: str) -> tuple[int, str | None]:
-        """Whether the greatest (1) or the least (-1) of which attribute is asked for."""
-        match = _MOST.search(text)
-        if match is None:
-            return 0, None
-        word = match["adjective"].casefold().rpartition(" ")[2]
-        for stem in {word, word.removesuffix("est"), word.removesuffix("iest") + "y", word.removesuffix("st")} | {
-            word.removesuffix("est")[:-1] if word.endswith("est") else word
-        }:
-            if stem in _ADJECTIVES:
-                attribute, end = _ADJECTIVES[stem]
-                return (-end if (match["sense"] or "").casefold() == "least" else end), attribute
-        return 0, None
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """An attribute value that a question names, and where."""
+
+    key: str
+    start: int
+    end: int
+
+    @property
+    def attribute(self) -> str:
+        return self.key.partition("=")[0]
+
+
+def _is_of_another_thing(text: str, names: Sequence[tuple[int, int]]) -> bool:
+    """Whether what should be in stock is something for a product: "do you have the strap for the X100"."""
+    match = _THING_FOR.search(text)
+    return match is not None and (bool(match["refers"]) or any(start == match.end() for start, _ in names))
+
+
+def _opens(text: str, start: int) -> bool:
+    """Whether a word opens a sentence, where ordinary ones have a capital as well."""
+    before = text[:start].rstrip()
+    return not before or before[-1] in '.!?:;"“('
+
+
+def codes(text: str) -> list[Word]:
+    """Words of a text that may be skus: with a digit in them, and long if they have nothing else."""
+    found = [
+        Word(m.group().rstrip("."), m.start(), m.start() + len(m.group().rstrip("."))) for m in _TOKEN.finditer(text)
+    ]
+    return [
+        w
+        for w in found
+        if any(c.isdigit() for c in w.text) and (len(w.text) >= LEAST_DIGITS or any(c.isalpha() for c in w.text))
+    ]
 
 
 def _things(doc: Doc, named: Sequence[tuple[int, int]]) -> tuple[str, ...]:
@@ -376,33 +462,6 @@ def _things(doc: Doc, named: Sequence[tuple[int, int]]) -> tuple[str, ...]:
         if token.pos_ == "NOUN" and not any(start <= token.idx < end for start, end in named)
     ]
     return tuple(dict.fromkeys(nouns))
-
-
-def _phrases(forms: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Form, lower case → what it names; the first wins."""
-    phrases: dict[str, str] = {}
-    for form, name in forms:
-        phrases.setdefault(form.casefold(), name)
-    return phrases
-
-
-def _found(phrases: Mapping[str, str], text: str) -> list[tuple[int, int, str]]:
-    """Phrases that stand in a text, the longest at each place: where they begin and end, and what they name."""
-    tokens = words(text.casefold())
-    found: list[tuple[int, int, str]] = []
-    first = 0
-    while first < len(tokens):
-        for last in range(min(len(tokens), first + 4), first, -1):
-            shown = " ".join(t.text for t in tokens[first:last])
-            name = phrases.get(shown) or phrases.get(
-                " ".join([*(t.text for t in tokens[first : last - 1]), singular(tokens[last - 1].text)])
-            )
-            if name is not None:
-                found.append((tokens[first].start, tokens[last - 1].end, name))
-                first = last - 1
-                break
-        first += 1
-    return found
 
 
 def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:

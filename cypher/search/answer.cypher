@@ -10,7 +10,8 @@
 // param asks: STRING in fits|value|opinion|offer|cheaper|dearer|compared -- the kind of question
 // param skus: LIST<STRING> -- products that are asked about
 // param targets: LIST<STRING> = [] -- fits: products with which they should go; compared: products beside them
-// param about: LIST<STRING> = [] -- value: attributes; opinion: keys of aspects; fits: words of titles, lower case
+// param about: LIST<STRING> = [] -- value: attributes; opinion: keys of aspects; fits: words of titles, lower
+//   case, in the singular
 // param limit: INTEGER = 50 -- most rows to return
 // example: {"asks": "fits", "skus": ["S1"], "targets": ["G1"]}
 // returns: sku STRING, title STRING, says STRING, object STRING, key STRING, number FLOAT, texts INTEGER, confidence
@@ -59,7 +60,17 @@ CALL () {
       RETURN p, f, 0.5 AS nearness
     }
     FILTER p.active
-    FILTER size($about) = 0 OR any(word IN $about WHERE toLower(p.title) CONTAINS word)
+    // A "cap" is no capo, and a "battery" may be sold as batteries. Chinese, Japanese and Korean have no spaces.
+    LET named = reduce(
+      t = ' ' + toLower(p.title) + ' ',
+      c IN split('- ( ) , . / [ ] " & + : ; | ® ™', ' ') | replace(t, c, ' ')
+    )
+    FILTER size($about) = 0 OR any(
+      word IN $about WHERE any(
+        form IN [word, word + 's', word + 'es', replace(word + '|', 'y|', 'ies')]
+        WHERE named CONTAINS ' ' + form + ' '
+      ) OR word =~ '.*[\\u3040-\\u30ff\\u3400-\\u9fff\\uac00-\\ud7af].*' AND named CONTAINS word
+    )
     RETURN p, f, type(f) AS says, t.title AS object, t.sku AS key, null AS number,
            nearness * coalesce(f.confidence, 1.0) AS weight
   }

@@ -1,8 +1,9 @@
 // title: Which words the catalogue knows
 // description: For each word in how many products it stands, counted up to a thousand, and, for one that stands in
-//   none, the words of titles that are like it (at most two letters differ, by the full-text index), so that the
-//   spelling of a search can be corrected: `kg search` takes the nearest and most frequent. No row for a word that
-//   is neither known nor like another.
+//   none and begins no brand's name either, the words of titles that are like it (at most two letters differ, by the
+//   full-text index), so that the spelling of a search can be corrected: `kg search` takes the nearest and most
+//   frequent. A word that only begins the name of a brand has as many products as these brands have. No row for a word
+//   that is neither known nor like another.
 // param words: LIST<STRING> -- single words, lower case
 // param near: BOOLEAN = true -- whether to look for words like those unknown
 // example: {"words": ["guitar", "leathr"]}
@@ -20,10 +21,23 @@ CALL (plain) {
     LET ask = '"' + plain + '"'
     MATCH (p:Product)
       SEARCH p IN (FULLTEXT INDEX product_words FOR ask LIMIT 1000)
+    RETURN count(p) AS standing
+  }
+  ELSE {
+    RETURN 0 AS standing
+  }
+}
+// No title need name its maker: "nike" is no misspelt "bike" where Nike is a brand of the shop.
+CALL (plain, standing) {
+  WHEN standing = 0 AND $near AND size(plain) > 3 THEN {
+    MATCH (b:Brand)<-[:MADE_BY]-(p:Product)
+    WHERE b.key STARTS WITH plain AND (b.key = plain OR b.key STARTS WITH plain + ' ')
+    WITH DISTINCT p
+    LIMIT 1000
     RETURN count(p) AS products
   }
   ELSE {
-    RETURN 0 AS products
+    RETURN standing AS products
   }
 }
 CALL (plain, products) {

@@ -8,14 +8,17 @@ place where it is decided what counts as yes, as no, and as nothing known.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any, Final
 
+from extraction.implied import rules_out, says, ways
+from extraction.measures import Bound
 from extraction.mentions import Lexicon, ProductEntry, words
 from extraction.normalise import singular
 from extraction.products import title_head
-from extraction.questions import IMPLIES, SINGLE, Asks, Question, QuestionReader
+from extraction.questions import Asks, Question, QuestionReader, codes
 from kg import catalogue, schema, vocabulary
 from kg.app.jobs import encoder_of
 from kg.settings import Settings
@@ -34,6 +37,10 @@ SHOWN: Final = 5
 """Facts of an answer."""
 SHELVES: Final = 3
 """Shelves of a name that many have, as "Accessories", on which is looked."""
+OF_SHELF: Final = 20
+"""Products of a shelf that are looked at one by one, the most popular."""
+LARGEST: Final = 1000
+"""The same where the one with the most of something is looked for, and most rows of facts."""
 
 Fetch = Callable[..., list[dict[str, Any]]]
 """Rows of ``search/answer`` or ``search/extremes``, called with its parameters."""
@@ -102,10 +109,8 @@ class Asker:
         def fetch(**parameters: Any) -> list[dict[str, Any]]:
             return list(catalogue.run(self._store, self._answer, parameters, timeout_s=left_s()))
 
-        def shelf(category: str, values: Sequence[str]) -> list[str]:
-            """Skus of a shelf, those with the attribute values alone."""
-            given = {"category": category, "attributes": list(values)}
-            return [row["sku"] for row in catalogue.run(self._store, self._by_attributes, given, timeout_s=left_s())]
+        def shelf(**parameters: Any) -> list[dict[str, Any]]:
+            return list(catalogue.run(self._store, self._by_attributes, parameters, timeout_s=left_s()))
 
         def extremes(**parameters: Any) -> list[dict[str, Any]]:
             return list(catalogue.run(self._store, self._extremes, parameters, timeout_s=left_s()))
@@ -123,7 +128,7 @@ class Asker:
         text = " ".join(w.text.lower() for w in words(question)[:MOST_WORDS])
         products = self._store.read(
             _ENTRIES,
-            skus=list(skus),
+            skus=[*skus, *(w.text for w in codes(question)[:MOST_WORDS])],
             text=text,
             limit=CANDIDATES,
             extraction=schema.EXTRACTION,
@@ -186,26 +191,31 @@ def answer(
     question: Question,
     lexicon: Lexicon,
     fetch: Fetch,
-    shelf: Callable[[str, Sequence[str]], list[str]],
+    shelf: Fetch,
     extremes: Fetch,
     *,
     skus: Sequence[str] = (),
 ) -> Answer:
     """Fetch what a question asks, and compose the answer."""
-    named = list(dict.fromkeys(sku for name in question.products for sku in name))
+    named = _flat(question.products)
     if question.asks is Asks.NOTHING:
         return _unknown(question, "I do not understand the question. Questions are read in English.")
+    if question.strangers and (question.asks is Asks.FITS or not (named or question.refers)):
+        # What is known of other products is no answer.
+        listed = _listed(question.strangers)
+        return _unknown(question, f"Nothing here is called {listed}: name the product as the shop does.")
     if question.asks is Asks.FITS:
         return _fits(question, lexicon, fetch, skus)
-    subjects = named or _of_kind(question.things, skus, lexicon)
-    if question.most and question.asks is Asks.VALUE and (subjects or question.categories):
-        # Of a shelf all that it holds, however much: the graph looks for the extreme.
-        shelves = {"categories": list(question.categories[:SHELVES]), "attributes": list(question.values)}
-        among = {"skus": subjects} if subjects else shelves
-        (quantity,) = question.attributes
-        return _extreme(question, extremes(attribute=quantity, most=question.most > 0, **among))
-    if not subjects and question.categories:
-        subjects = [sku for path in question.categories[:SHELVES] for sku in shelf(path, question.values)]
+    shown = _shown(question, skus, lexicon)
+    if question.bound is not None and question.bound.number is None:
+        return _more(question, question.bound, lexicon, extremes, shown)
+    if question.asks is Asks.COMPARE and question.shown_first:
+        named = list(dict.fromkeys([*shown, *named]))
+    subjects = named or shown
+    if question.asks is Asks.VALUE and (question.most or question.bound):
+        return _measured(question, lexicon, fetch, shelf, extremes, subjects)
+    if not subjects:
+        subjects = _on_shelves(question, shelf, limit=OF_SHELF)
     if not subjects:
         return _unknown(question, "I do not know which product is meant: name it, or pass its sku.")
     if question.asks is Asks.COMPARE:
@@ -213,13 +223,128 @@ def answer(
     if question.asks is Asks.CHEAPER:
         return _cheaper(question, lexicon, subjects, fetch)
     if question.asks in (Asks.PRICE, Asks.STOCK):
-        return _offer(question, fetch(asks="offer", skus=subjects))
+        return _offer(question, fetch(asks="offer", skus=subjects, limit=LARGEST))
     if question.asks is Asks.OPINION:
         return _opinion(question, lexicon, subjects, fetch(asks="opinion", skus=subjects, about=list(question.aspects)))
-    rows = fetch(asks="value", skus=subjects, about=list(question.attributes), limit=500)
+    rows = fetch(asks="value", skus=subjects, about=list(question.attributes), limit=LARGEST)
     if question.values:
         return _is_it(question, lexicon, subjects, rows)
     return _value(question, lexicon, subjects, rows)
+
+
+def _flat(names: Iterable[Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(sku for name in names for sku in name))
+
+
+def _shown(question: Question, skus: Sequence[str], lexicon: Lexicon) -> list[str]:
+    """Those of the products shown before that a question without a name speaks of."""
+    meant = _of_kind(question.things, skus, lexicon)
+    if question.brands and not question.refers:
+        # "Is the Birch guitar black?" is not asked of another maker's.
+        meant = [sku for sku in meant if lexicon.products[sku].brand in question.brands]
+    return meant
+
+
+def _on_shelves(question: Question, shelf: Fetch, *, limit: int) -> list[str]:
+    """What stands on the shelves that a question names and has the values and one of the brands in it."""
+    found: dict[str, float] = {}
+    for category in question.categories[:SHELVES]:
+        for brand in question.brands or (None,):
+            for keys in product(*(ways(value) for value in question.values)):
+                rows = shelf(category=category, brand=brand, attributes=list(keys), limit=limit)
+                found |= {row["sku"]: row["popularity"] or 0.0 for row in rows}
+    return sorted(found, key=lambda sku: (-found[sku], sku))[:limit]
+
+
+def _measured(
+    question: Question, lexicon: Lexicon, fetch: Fetch, shelf: Fetch, extremes: Fetch, subjects: Sequence[str]
+) -> Answer:
+    """Which has the most of a quantity, or which has more or less than so much."""
+    among: dict[str, list[str]]
+    if subjects and question.values:
+        # "Which of these black ones is the cheapest", "is it waterproof and under 300".
+        about = list(dict.fromkeys(value.partition("=")[0] for value in question.values))
+        rows = fetch(asks="value", skus=subjects, about=about, limit=LARGEST)
+        having, _ = _with_values(question, subjects, rows)
+        if not having:
+            return _is_it(question, lexicon, subjects, rows)
+        among = {"skus": list(having)}
+    elif subjects:
+        among = {"skus": list(subjects)}
+    elif question.brands or any(len(ways(value)) > 1 for value in question.values):
+        among = {"skus": _on_shelves(question, shelf, limit=LARGEST)}
+    else:
+        # Of a shelf all that it holds, however much: the graph looks for the extreme.
+        among = {"categories": list(question.categories[:SHELVES]), "attributes": list(question.values)}
+    if not (among.get("skus") or among.get("categories")):
+        return _unknown(question, "I do not know which product is meant: name it, or pass its sku.")
+    if question.bound is not None:
+        limit = LARGEST if question.most else SHOWN
+        rows = extremes(attribute=question.bound.of, most=question.bound.side > 0, limit=limit, **among)
+        within = _within(question, question.bound, rows)
+        if not question.most or within.verdict != YES:
+            return within
+        among = {"skus": [row["sku"] for row in rows if _holds(question.bound, row)]}
+    (quantity,) = question.attributes
+    return _extreme(question, extremes(attribute=quantity, most=question.most > 0, **among))
+
+
+def _comparable(bound: Bound, row: Mapping[str, Any]) -> bool:
+    """Whether a number is in a unit or a currency that the bound may be in; a price without one is in any."""
+    return not bound.units or row["unit"] is None or row["unit"].upper() in {unit.upper() for unit in bound.units}
+
+
+def _holds(bound: Bound, row: Mapping[str, Any]) -> bool:
+    return bound.number is not None and _comparable(bound, row) and bound.holds(row["number"], bound.number)
+
+
+def _within(question: Question, bound: Bound, rows: Sequence[Mapping[str, Any]]) -> Answer:
+    """Whether any of several products has more, or less, than so much; rows come in the order of the quantity."""
+    if not rows:
+        return _unknown(question, f"Nothing is known of the {bound.of} of these.")
+    comparable = [row for row in rows if _comparable(bound, row)]
+    if not comparable:
+        unit = "currency" if bound.of == "price" else "unit"
+        return _unknown(question, f"The {bound.of} is known in another {unit} alone: {_stated(rows[:SHOWN])}.", rows)
+    holding = [row for row in comparable if _holds(bound, row)][:SHOWN]
+    verdict, shown = (YES, holding) if holding else (NO, comparable[:1])
+    text = f"{verdict.capitalize()}: {_stated(shown)}."
+    return Answer(question.text, question.asks, verdict, text, _facts(shown))
+
+
+def _more(question: Question, bound: Bound, lexicon: Lexicon, extremes: Fetch, shown: Sequence[str]) -> Answer:
+    """Whether one product has more of a quantity than another: "is it heavier than the X200"."""
+    names = question.products
+    if 0 < bound.before < len(names):
+        ones, others = _flat(names[: bound.before]), _flat(names[bound.before :])
+    elif question.shown_first:
+        ones, others = list(shown), _flat(names)
+    else:
+        ones, others = _flat(names), list(shown)
+    ones = [sku for sku in ones if sku not in others]
+    if not ones or not others:
+        return _unknown(question, "I need two products to compare: name them, or pass their skus.")
+    rows = extremes(attribute=bound.of, most=bound.side > 0, skus=[*ones, *others], limit=LARGEST)
+    for side in (ones, others):
+        if not any(row["sku"] in side for row in rows):
+            return _unknown(question, f"Nothing is known of the {bound.of} of {_names(side, lexicon)}.")
+    limits = defaultdict(list)
+    for row in rows:
+        if row["sku"] in others:
+            limits[row["unit"]].append(row)
+    compared = [row for row in rows if row["sku"] in ones and row["unit"] in limits]
+    if not compared:
+        unit = "currencies" if bound.of == "price" else "units"
+        return _unknown(question, f"What is stated in different {unit} is not compared: {_stated(rows[:SHOWN])}.", rows)
+    more = [r for r in compared if all(bound.holds(r["number"], o["number"]) for o in limits[r["unit"]])]
+    first = (more or compared)[:SHOWN]
+    facts = [*first, *(o for unit in dict.fromkeys(r["unit"] for r in first) for o in limits[unit])][:SHOWN]
+    verdict = YES if more else NO
+    return Answer(question.text, question.asks, verdict, f"{verdict.capitalize()}: {_stated(facts)}.", _facts(facts))
+
+
+def _stated(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{r['title']}: {r['says']} {r['object']}" for r in rows)
 
 
 def _of_kind(things: Sequence[str], skus: Sequence[str], lexicon: Lexicon) -> list[str]:
@@ -231,7 +356,11 @@ def _of_kind(things: Sequence[str], skus: Sequence[str], lexicon: Lexicon) -> li
 def _fits(question: Question, lexicon: Lexicon, fetch: Fetch, skus: Sequence[str]) -> Answer:
     names = question.products
     kind = [t for t in question.things if t not in _NO_KINDS]
-    if len(names) >= 2:
+    if names and skus and question.shown_first:
+        # "Does it fit the X100 and the X200?"
+        subjects, targets = _of_kind(kind, skus, lexicon), _flat(names)
+        subjects = [s for s in subjects if s not in targets]
+    elif len(names) >= 2:
         subjects, targets = list(names[0]), [sku for name in names[1:] for sku in name]
     elif names and skus and (question.refers or _named_among(kind, skus, lexicon)):
         # "Does the strap fit the X100?" of the strap shown before.
@@ -246,10 +375,17 @@ def _fits(question: Question, lexicon: Lexicon, fetch: Fetch, skus: Sequence[str
     else:
         return _unknown(question, "I do not know which products are meant: name them, or pass their skus.")
     rows = fetch(asks="fits", skus=subjects, targets=targets, about=[] if subjects else kind)
+    if not subjects:
+        makers = set(question.brands) - {lexicon.products[sku].brand for sku in targets}
+        rows = [r for r in rows if not makers or _maker(lexicon, r["sku"]) in makers]
     if not rows:
         these, verb = _these(subjects, kind, lexicon), "goes" if len(subjects) == 1 else "go"
         return _unknown(question, f"Nothing is known of whether {these} {verb} with {_names(targets, lexicon)}.")
     return _weighed(question, rows, several=not subjects or len(subjects) > 1)
+
+
+def _maker(lexicon: Lexicon, sku: str) -> str | None:
+    return lexicon.products[sku].brand if sku in lexicon.products else None
 
 
 def _named_among(kind: Sequence[str], skus: Sequence[str], lexicon: Lexicon) -> bool:
@@ -276,9 +412,14 @@ def _weighed(question: Question, rows: Sequence[Mapping[str, Any]], *, several: 
     return Answer(question.text, question.asks, NO, text, _facts(misfits[:SHOWN]))
 
 
-def _is_it(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:
-    """Whether products have the values asked for; of several, which have."""
-    wanted = {value: IMPLIES.get(value, frozenset()) | {value} for value in question.values}
+def _with_values(
+    question: Question, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, list[Mapping[str, Any]]], list[Mapping[str, Any]]]:
+    """The products that have the values asked for, each with the rows that say so; and rows that rule them out."""
+    asked: dict[str, list[str]] = defaultdict(list)
+    for value in question.values:
+        # "Red or black": one of an attribute will do.
+        asked[value.partition("=")[0] if question.either else value].append(value)
     having: dict[str, list[Mapping[str, Any]]] = {}
     lacking: list[Mapping[str, Any]] = []
     by_sku = defaultdict(list)
@@ -286,33 +427,42 @@ def _is_it(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: 
         by_sku[row["sku"]].append(row)
     for sku in dict.fromkeys(subjects):
         mine = by_sku[sku]
-        proofs = [next((r for r in mine if r["key"] in keys), None) for keys in wanted.values()]
+        proofs = [next((r for r in mine if any(says(r["key"], v) for v in some)), None) for some in asked.values()]
         if all(proofs):
             having[sku] = [p for p in proofs if p]
-        elif all(value.partition("=")[0] in SINGLE for value in wanted):
-            # Another value of an attribute that has but one.
-            lacking += [r for r in mine if r["says"] in SINGLE]
-    asked = _listed([value.partition("=")[2] for value in question.values])
+            continue
+        for some, proof in zip(asked.values(), proofs, strict=True):
+            if proof is None:
+                lacking += [r for r in mine if all(rules_out(r["key"], v) for v in some)]
+    return having, lacking
+
+
+def _is_it(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:
+    """Whether products have the values asked for; of several, which have."""
+    having, lacking = _with_values(question, subjects, rows)
+    wanted = _listed([value.partition("=")[2] for value in question.values])
     if having:
         shown = [proof for proofs in having.values() for proof in proofs]
-        text = f"Yes: {_listed([lexicon_title(lexicon, sku) for sku in list(having)[:SHOWN]])} ({asked})."
+        has = _listed(_distinct(shown)) if question.either else wanted
+        text = f"Yes: {_listed([lexicon_title(lexicon, sku) for sku in list(having)[:SHOWN]])} ({has})."
         return Answer(question.text, question.asks, YES, text, _facts(shown[:SHOWN]))
     if lacking:
         stated = _listed([f"{r['title']} is {r['object']}" for r in lacking[:SHOWN]])
         return Answer(question.text, question.asks, NO, f"No: {stated}.", _facts(lacking[:SHOWN]))
-    return _unknown(question, f"Nothing says whether {_names(subjects, lexicon)} is {asked}.", rows)
+    return _unknown(question, f"Nothing says whether {_names(subjects, lexicon)} is {wanted}.", rows)
 
 
 def _value(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:
     if not rows or not question.attributes:
-        asked = _listed(question.attributes) or "this"
-        return _unknown(question, f"Nothing is known of the {asked} of {_names(subjects, lexicon)}.")
+        names = _names(subjects, lexicon)
+        if not question.attributes:
+            return _unknown(question, f"I do not understand what of {names} is asked.")
+        return _unknown(question, f"Nothing is known of the {_listed(question.attributes)} of {names}.")
     best: dict[tuple[str, str], Mapping[str, Any]] = {}
     for row in rows:
         best.setdefault((row["sku"], row["key"]), row)
     shown = list(best.values())[:SHOWN]
-    stated = "; ".join(f"{r['title']}: {r['says']} {r['object']}" for r in shown)
-    return Answer(question.text, question.asks, _listed(_distinct(shown)), f"{stated}.", _facts(shown))
+    return Answer(question.text, question.asks, _listed(_distinct(shown)), f"{_stated(shown)}.", _facts(shown))
 
 
 def _extreme(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
@@ -326,7 +476,7 @@ def _extreme(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
     for row in rows:
         by_unit[row["unit"]].append(row)
     best = [r for of_unit in by_unit.values() for r in of_unit if r["number"] == of_unit[0]["number"]]
-    text = "; ".join(f"{r['title']}: {r['says']} {r['object']}" for r in best)
+    text = _stated(best)
     if len(by_unit) > 1:
         units = "currencies" if best[0]["says"] == "price" else "units"
         text += f". What is stated in different {units} is not compared"
@@ -354,7 +504,10 @@ def _opinion(
 
 def _offer(question: Question, rows: Sequence[Mapping[str, Any]]) -> Answer:
     wanted = "price" if question.asks is Asks.PRICE else "stock"
-    shown = [r for r in rows if r["says"] == wanted][:SHOWN]
+    shown = [r for r in rows if r["says"] == wanted]
+    if wanted == "stock":
+        shown.sort(key=lambda row: row["number"] <= 0)  # of many, what there is comes first
+    shown = shown[:SHOWN]
     if not shown:
         return _unknown(question, f"The {wanted} is not known.")
     if wanted == "price":

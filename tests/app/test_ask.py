@@ -16,6 +16,8 @@ from kg.store import GraphStore
 from tests.app.conftest import Kg
 from tests.conftest import SHOP
 
+BIRCH = "Birch dreadnought acoustic guitar"
+
 
 @pytest.fixture(scope="module")
 def asker(session_store: GraphStore) -> Asker:
@@ -81,6 +83,131 @@ def test_answers(
             assert document["text"][fact.start : fact.end] == fact.quote
             assert fact.quote in str(fact.sentence)
     assert answer.text.startswith("Not known.") == (verdict == "not known")
+
+
+@pytest.mark.parametrize(
+    ("question", "skus", "verdict", "of"),
+    [
+        ("Does it fit the Fender Stratocaster?", ("S1",), "not known", set()),
+        ("Does the Birch leather guitar strap fit the Fender Strat?", (), "not known", set()),
+        ("Does the Fender strap fit the Ashdown S-200?", (), "not known", set()),
+        ("Is it compatible with the R5?", ("S1",), "not known", set()),
+        ("Will it work with my gibson les paul?", ("S1",), "not known", set()),
+        ("Is the Fender guitar black?", (), "not known", set()),
+        ("How much is the Fender Strat?", ("G1",), "not known", set()),
+        # The shop has a black guitar, of another brand.
+        ("Is the Ashdown guitar black?", (), "not known", set()),
+        ("Is the Birch guitar black?", (), "yes", {"G2"}),
+        ("Is the Birch guitar black?", ("G1",), "yes", {"G2"}),
+        # What is misspelt beside a name, shouted, or a word of the vocabulary is no other product.
+        ("Does the strap fit the Ashdwn S-200?", (), "yes", {"S1"}),
+        ("Does it REALLY fit the S-200?", ("S1",), "yes", {"S1"}),
+        ("Does it fit the S-200 or the Birch dreadnought?", ("S1",), "yes", {"S1"}),
+        ("Does S1 fit G1?", (), "yes", {"S1"}),
+        ("How much is T1?", (), "15.0 USD", {"T1"}),
+    ],
+)
+def test_what_is_known_of_another_product_is_no_answer(
+    asker: Asker, shop_of_facts: GraphStore, question: str, skus: tuple[str, ...], verdict: str, of: set[str]
+) -> None:
+    answer = asker.ask(question, skus)
+    assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "skus", "verdict", "of"),
+    [
+        ("Is the Ashdown S-200 cheaper than the Birch dreadnought?", (), "no", {"G1", "G2"}),
+        ("Is the Birch dreadnought less expensive than the Ashdown S-200?", (), "yes", {"G1", "G2"}),
+        ("Is it heavier than the Birch dreadnought?", ("G1",), "yes", {"G1", "G2"}),
+        ("Is the Birch dreadnought heavier than this?", ("G1",), "no", {"G1", "G2"}),
+        ("Does the Ashdown S-200 weigh more than the Birch dreadnought?", (), "yes", {"G1", "G2"}),
+        ("Is the Cobalt clip-on tuner heavier than the Ashdown S-200?", (), "not known", set()),
+        ("Is it better than the Birch dreadnought?", ("G1",), "price, weight", {"G1", "G2"}),
+        ("Which is cheaper, the Ashdown S-200 or the Birch dreadnought?", (), BIRCH, {"G1", "G2"}),
+        ("Which of these two is lighter?", ("G1", "G2"), BIRCH, {"G1", "G2"}),
+        ("Which guitars cost less than 50 dollars?", (), "no", {"G2"}),
+        ("Which guitars are under $300?", (), "yes", {"G2"}),
+        ("Do you have guitars for more than 400 USD?", (), "yes", {"G1"}),
+        ("Is it under 20 dollars?", ("T1",), "yes", {"T1"}),
+        ("Is it under 20 dollars?", ("S1",), "no", {"S1"}),
+        ("Does it cost at most 15 dollars?", ("T1",), "yes", {"T1"}),
+        ("Is it under 20?", ("S1",), "no", {"S1"}),
+        ("Is it cheaper than 20 euros?", ("T1",), "not known", {"T1"}),
+        ("Does it weigh less than 2 kg?", ("G2",), "yes", {"G2"}),
+        ("Is it lighter than 5 lbs?", ("G1",), "no", {"G1"}),
+        ("Which is the heaviest guitar under 300 dollars?", (), BIRCH, {"G2"}),
+        ("Which of these black ones is under 300 dollars?", ("G1", "G2"), "yes", {"G2"}),
+        ("Is it black and under 600 dollars?", ("G1",), "not known", set()),
+    ],
+)
+def test_more_and_less_are_compared_with_what_is_named(
+    asker: Asker, shop_of_facts: GraphStore, question: str, skus: tuple[str, ...], verdict: str, of: set[str]
+) -> None:
+    answer = asker.ask(question, skus)
+    assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
+
+
+VALUES = [
+    ("T1", "length", "5", "cm"),
+    ("T1", "battery life", "30", "h"),
+    ("T1", "charging time", "2", "h"),
+    ("T1", "compatible devices", "android", None),
+    ("S1", "length", "150", "cm"),
+    ("S1", "battery life", "3", "h"),
+    ("S1", "warranty", "24", "month"),
+    ("S1", "use", "hiking", None),
+    ("G2", "colour", "navy", None),
+    ("T1", "waterproof rating", "ip54", None),
+    ("G1", "waterproof rating", "ipx8", None),
+    ("S2", "waterproof rating", "waterproof", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "skus", "verdict", "of"),
+    [
+        # A long battery life is no length.
+        ("How long does the battery last?", ("T1",), "30 h", {"T1"}),
+        ("How long does it take to charge?", ("T1",), "2 h", {"T1"}),
+        ("How long is the warranty?", ("S1",), "24 month", {"S1"}),
+        ("How long is it?", ("S1",), "150 cm", {"S1"}),
+        ("Which of these has the longest battery life?", ("S1", "T1"), "Cobalt clip-on tuner", {"S1", "T1"}),
+        # A price, a value and what is in stock, though the question has a word of fitting.
+        ("What is the price for the Ashdown S-200?", (), "499.0 USD", {"G1"}),
+        ("Is there a warranty for it?", ("S1",), "24 month", {"S1"}),
+        ("Is it compatible with Android?", ("T1",), "yes", {"T1"}),
+        ("Is it suitable for hiking?", ("S1",), "yes", {"S1"}),
+        ("Do you have the strap for the Ashdown S-200?", (), "yes", {"S1"}),
+        ("Is a strap available for it?", ("G1",), "yes", {"S1"}),
+        # One of several, all of several, and what says neither yes nor no.
+        ("Is it red or blue?", ("G2",), "yes", {"G2"}),
+        ("Does it come in red or black?", ("G2",), "no", {"G2"}),
+        ("Is it blue and waterproof?", ("G2",), "not known", {"G2"}),
+        ("Is it red and waterproof?", ("G2",), "no", {"G2"}),
+        ("Is it water-resistant?", ("T1",), "yes", {"T1"}),
+        ("Is it waterproof?", ("T1",), "no", {"T1"}),
+        ("Is it IP67?", ("S2",), "not known", {"S2"}),
+        ("Which guitars are waterproof?", (), "yes", {"G1"}),
+    ],
+)
+def test_attributes_are_read_as_people_ask_for_them(
+    asker: Asker, shop: GraphStore, question: str, skus: tuple[str, ...], verdict: str, of: set[str]
+) -> None:
+    shop.write(
+        "UNWIND $rows AS row MATCH (p:Product {sku: row[0]}) "
+        "CREATE (p)-[:HAS_ATTRIBUTE {source: 'catalogue'}]->(:AttributeValue {attribute: row[1], value: row[2], "
+        "unit: row[3], number: toFloat(row[2]), key: row[1] + '=' + row[2] + coalesce(' ' + row[3], '')})",
+        rows=[list(row) for row in VALUES],
+    )
+    answer = asker.ask(question, skus)
+    assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
+
+
+def test_what_is_in_stock_is_not_hidden_by_what_is_sold_out(asker: Asker, shop: GraphStore) -> None:
+    shop.write("MATCH (p:Product) SET p.active = true, p.stock = CASE p.sku WHEN 'X1' THEN 2 ELSE 0 END")
+    answer = asker.ask("Are these in stock?", ["G1", "G2", "S1", "S2", "T1", "X1"])
+    assert (answer.verdict, answer.text.partition(";")[0]) == ("yes", "Ashdown practice amp: 2 in stock")
 
 
 def test_the_cheapest_and_the_heaviest_of_a_shelf_are_not_among_the_popular(asker: Asker, shop: GraphStore) -> None:

@@ -113,6 +113,16 @@ def test_from_files_to_a_search_and_its_evaluation(kg: Kg, tmp_path: Path) -> No
     }
 
 
+def test_a_brand_that_no_title_names_is_no_misspelt_word(kg: Kg, tmp_path: Path) -> None:
+    bikes = [{"sku": f"B{n}", "title": f"Trail bike {n}"} for n in range(3)]
+    shoes = {"sku": "N1", "title": "Air Zoom running shoes", "brand": "Nike"}
+    kg("ingest", "products", lines(tmp_path / "p.jsonl", *bikes, shoes))
+    shown = kg("search", "nike")
+    assert "Searched for" not in shown.err
+    # What neither a title nor a brand has is misspelt as before.
+    assert "Searched for bike." in kg("search", "bikee").err
+
+
 def test_with_a_broken_file_of_judgments_the_line_is_named(tmp_path: Path) -> None:
     path = lines(tmp_path / "j.jsonl", {"query": "a", "sku": "b", "relevance": 1}, {"query": "a", "sku": "b"})
     with pytest.raises(InputError, match=r"line 2: expected an object such as"):

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from extraction import measures
 from extraction.encoder import Encoder
-from extraction.questions import EXAMPLES, Asks, Question, QuestionReader
+from extraction.measures import Bound
+from extraction.questions import EXAMPLES, Asks, Question, QuestionReader, codes
 from kg.vocabulary import Vocabulary
 from tests.extraction.conftest import CAMERAS
 
@@ -71,6 +73,101 @@ def test_superlatives_tell_which_end_of_what(read: Read) -> None:
     ):
         question = read(text)
         assert (question.asks, question.attributes, question.most) == (Asks.VALUE, (attribute,), most), text
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute"),
+    [
+        ("How long does the battery last?", "battery life"),
+        ("How long is the battery life of the X100?", "battery life"),
+        ("How long does the X100 take to charge?", "charging time"),
+        ("How long is the warranty?", "warranty"),
+        ("How long is the X100?", "length"),
+        ("How high is the voltage?", "voltage"),
+        ("How big is the screen?", "screen size"),
+        ("How big is the camera?", "size"),
+        ("How much does the bag hold?", "capacity"),
+        ("How many people does the tent sleep?", "capacity in people"),
+        ("Which of these has the longest battery life?", "battery life"),
+        ("Which one has the lowest price?", "price"),
+    ],
+)
+def test_an_adjective_measures_what_the_question_names(read: Read, text: str, attribute: str) -> None:
+    question = read(text)
+    assert (question.asks, question.attributes) == (Asks.VALUE, (attribute,))
+
+
+def test_what_cues_ask_of_is_in_the_vocabulary(vocabulary: Vocabulary) -> None:
+    known = {a.name for a in vocabulary.attributes} | {"price"}
+    assert {attribute for attribute, _ in measures.ADJECTIVES.values()} <= known
+    assert {attribute for _, attribute in measures.PHRASES} <= known
+    assert {attribute for named in measures.OF_NAMED.values() for attribute in named} <= known
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("Is it under 50 dollars?", Bound("price", -1, 50.0, measures.DOLLARS)),
+        ("Which cameras cost no more than €1,250.50?", Bound("price", -1, 1250.5, frozenset({"EUR"}), reached=True)),
+        ("Is it over 300?", Bound("price", 1, 300.0)),
+        ("Does it weigh less than 2 kg?", Bound("weight", -1, 2000.0, frozenset({"g"}))),
+        ("Is it lighter than 5 pounds?", Bound("weight", -1, 2268.0, frozenset({"g"}))),
+        ("Is it cheaper than 5 pounds?", Bound("price", -1, 5.0, frozenset({"GBP"}))),
+        ("Does it have a longer battery life than 10 hours?", Bound("battery life", 1, 10.0, frozenset({"h"}))),
+        ("Is the X100 heavier than the X200?", Bound("weight", 1, before=1)),
+        ("Is it less expensive than the X200?", Bound("price", -1)),
+        ("Does the X100 have more megapixels than the X200?", Bound("resolution", 1, before=1)),
+        ("Is the X100 better value for children under 12?", None),
+        ("Can I wear it under a jacket?", None),
+        ("Is there a cheaper one than the X200?", None),
+        ("Is it something other than leather?", None),
+    ],
+)
+def test_more_or_less_than_what(read: Read, text: str, bound: Bound | None) -> None:
+    assert read(text).bound == bound
+
+
+@pytest.mark.parametrize(
+    ("text", "strangers"),
+    [
+        ("Does it fit the Canon R5?", ("Canon", "R5")),
+        ("Does the strap fit the X100?", ()),
+        ("Does it fit my lumo X100?", ()),
+        ("Does the Lummo X100 Mk II fit it?", ()),
+        ("Is it compatible with Bluetooth and USB-C?", ()),
+        ("Is it REALLY black?", ()),
+        ("DOES IT FIT THE CANON?", ()),
+        ("Will it work with my gibson les paul?", ("gibson", "les", "paul")),
+        ("Hi, I'm Anna. Does the strap fit the X100?", ()),
+    ],
+)
+def test_names_that_the_shop_does_not_have(read: Read, text: str, strangers: tuple[str, ...]) -> None:
+    assert read(text).strangers == strangers
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("What is the price for the X100?", Asks.PRICE),
+        ("How much do you want for the X100?", Asks.PRICE),
+        ("Is there a warranty for the X100?", Asks.VALUE),
+        ("Is there a battery for the X100?", Asks.FITS),
+        ("Do you have the battery for the X100?", Asks.FITS),
+        ("Do you have the X100?", Asks.STOCK),
+        ("Is it suitable for hiking?", Asks.VALUE),
+        ("Does it work with Bluetooth?", Asks.VALUE),
+        ("Does the Bluetooth remote work with the X100?", Asks.FITS),
+        ("Does it take AA batteries?", Asks.VALUE),
+        ("What compatible mount does the X100 have?", Asks.VALUE),
+    ],
+)
+def test_what_only_looks_like_a_question_of_fitting(read: Read, text: str, asks: Asks) -> None:
+    assert read(text).asks is asks
+
+
+def test_a_sku_names_its_product(read: Read) -> None:
+    assert read("How heavy is R3C?").products == (("R3C",),)
+    assert [w.text for w in codes("Is OR-K7, 10023456 or (X1) under 500?")] == ["OR-K7", "10023456", "X1"]
 
 
 def test_it_and_these_refer_to_what_was_shown(read: Read) -> None:

@@ -289,6 +289,22 @@ def test_what_fits_the_guitar_by_the_words_of_its_title(shop: GraphStore) -> Non
     assert answer(shop, "answer", asks="fits", skus=[], targets=["G1"], about=["amp"]) == []
 
 
+def test_a_word_of_a_title_is_a_whole_word_in_singular_or_plural(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (g:Product {sku: 'G1'}) UNWIND $rows AS row "
+        "CREATE (:Product {sku: row[0], title: row[1], active: true})-[:ACCESSORY_OF {source: 'catalogue'}]->(g)",
+        rows=[["K1", "Cobalt capo"], ["K2", "Cobalt Batteries, twin pack"], ["K3", "棕色真皮吉他背带"]],
+    )
+
+    def fitting(*about: str) -> list[str]:
+        return [r["sku"] for r in answer(shop, "answer", asks="fits", skus=[], targets=["G1"], about=list(about))]
+
+    assert fitting("cap") == []
+    assert fitting("capo") == ["K1"]
+    assert fitting("battery") == ["K2"]
+    assert fitting("背带", "strap") == ["K3", "S1"]
+
+
 def test_values_and_opinions_come_with_what_says_so(shop: GraphStore) -> None:
     (leather,) = answer(shop, "answer", asks="value", skus=["S1", "G1"], about=["material", "colour"])
     assert (leather["says"], leather["object"], leather["key"], leather["sentence"]) == (
