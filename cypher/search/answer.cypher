@@ -134,8 +134,9 @@ CALL () {
            nearness + coalesce(vector.similarity.cosine(p.text_embedding, t.text_embedding), 0.0) AS weight
   }
 }
-WITH p, f, says, object, key, number, weight
-ORDER BY weight DESC, p.sku, says, object
+// Of what is equally sure, a person's word stands first.
+WITH p, f, says, object, key, number, weight, CASE f.source WHEN 'curator' THEN 0 ELSE 1 END AS told
+ORDER BY weight DESC, told, p.sku, says, object
 LIMIT $limit
 // The best evidence is looked up for what is shown, through the index on Evidence.fact.
 CALL (f) {
@@ -161,4 +162,4 @@ RETURN p.sku AS sku,
        d.id AS document,
        e.start AS start,
        e.end AS end
-ORDER BY weight DESC, sku, says, object
+ORDER BY weight DESC, told, sku, says, object

@@ -283,6 +283,16 @@ def test_what_is_said_of_a_brand_or_a_shelf_is_said_of_its_products(shop: GraphS
     assert [r["says"] for r in answer(shop, "answer", asks="fits", skus=["T1"], targets=["G2"])] == ["COMPATIBLE_WITH"]
 
 
+def test_of_what_is_equally_sure_a_persons_word_stands_first(shop: GraphStore) -> None:
+    shop.write(
+        "MATCH (t:Product {sku: 'T1'}), (g:Product {sku: 'G1'}) "
+        "CREATE (t)-[:ACCESSORY_OF {source: 'catalogue', confidence: 1.0}]->(g), "
+        "(t)-[:DOES_NOT_FIT {source: 'curator', confidence: 1.0}]->(g)"
+    )
+    says = [r["says"] for r in answer(shop, "answer", asks="fits", skus=["T1"], targets=["G1"])]
+    assert says == ["DOES_NOT_FIT", "ACCESSORY_OF"]
+
+
 def test_what_fits_the_guitar_by_the_words_of_its_title(shop: GraphStore) -> None:
     assert answer(shop, "answer", asks="fits", skus=[], targets=["G1"]) == [FITS]
     assert answer(shop, "answer", asks="fits", skus=[], targets=["G1"], about=["strap"]) == [FITS]
