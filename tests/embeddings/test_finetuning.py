@@ -179,7 +179,8 @@ def test_who_is_new_or_rewritten_relates_as_if_everything_had_been_solved(
     rows = NodeIndex({"Product": tuned.products}).rows("Product", skus)
     assert wanted[rows].nnz > 10
     assert alike(found[rows], wanted[rows]) > 0.9
-    assert found[rows].nnz == pytest.approx(wanted[rows].nnz, rel=0.1)
+    # Also some towards products around which it is not among the nearest.
+    assert alike(wanted[rows], found[rows]) > 0.8
     assert alike(found[:, rows], wanted[:, rows]) > 0.9
 
 
