@@ -240,8 +240,8 @@ class _Local:
                 yield product, near.indices[span], near.data[span] * norm[near.indices[span]]
 
     def surroundings(self, products: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """For each product the sources nearest to it as one of them, and the targets towards which its weights are likely
-        the greatest, int64 each.
+        """For each product the sources nearest to it as one of them, and the targets towards which its weights may well
+        be the greatest, int64 each.
 
         Of Amazon Beauty's most popular products 98 % of the 60 strongest relations are among these; were they the
         nearest by cosine, 96 %, which leaves out other popular ones (of all products 99.9 % either way).
