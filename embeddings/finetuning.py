@@ -9,8 +9,9 @@ checkpoint. Then
   are; and it is trained on for a share of the epochs (``TrainSettings.finishing``);
 - in a large catalogue, where each product's relations are solved on its neighbours, only the products are solved
   again whose users have changed in number, those that are new, and those of which something else is said; the others
-  keep the relations that they have. Of the latter two the outgoing relations are new as well: towards products that
-  are not solved again they are what regressions on their own surroundings give (:meth:`embeddings.ridge._Local.row`).
+  keep the relations that they have. Of the latter two, and of those whose users have become many more, the outgoing
+  relations are new as well: towards products that are not solved again they are what regressions on their own
+  surroundings give (:meth:`embeddings.ridge._Local.row`).
 
 Both drift, if slowly: a full training now and then is the reference.
 """
@@ -38,6 +39,10 @@ from embeddings.settings import TrainSettings
 from embeddings.split import Interactions
 from kg.errors import CheckpointError
 
+GROWN: Final = 0.25
+"""Share by which a product's users have become more, or fewer, from which what it leads to is solved anew as well.
+
+What was launched yesterday had its place by the word of two users, and has eight today."""
 ROW_COSTS: Final = 3
 """Columns of relations that cost as much as a row: on Amazon Beauty 2.0 ms each, and a row 6.8 (a script of the
 development)."""
@@ -131,8 +136,8 @@ class Renewal:
     """Which relations are learned anew, and those that stay."""
 
     rows: np.ndarray
-    """Products whose outgoing relations are all new: new ones, and those of which something else is said; bool
-    ``[n_products]``."""
+    """Products whose outgoing relations are all new: new ones, those of which something else is said, and those whose
+    users have become many more (:data:`GROWN`); bool ``[n_products]``."""
     columns: np.ndarray
     """Products whose incoming relations are new, bool ``[n_products]``."""
     similar: sp.csr_matrix
@@ -163,8 +168,9 @@ class Renewal:
         said = np.zeros(x.n_products, dtype=np.int64)
         said[place[there]] = checkpoint.product_prints[there]
 
-        rows = (met < 0) | (said != prints)
-        columns = rows | (met != met_by(x))
+        now = met_by(x)
+        rows = (met < 0) | (said != prints) | ((met != now) & (np.abs(now - met) >= GROWN * met))
+        columns = rows | (met != now)
         if ROW_COSTS * rows.sum() + columns.sum() >= x.n_products:
             return cls.of_everything(x)
         similar, following = (moved(m, place, x.n_products) for m in (checkpoint.similar, checkpoint.following))

@@ -84,6 +84,19 @@ def test_only_products_whose_users_changed_are_solved_again(base: Checkpoint, mo
     assert (fresh[:19, :19] != base.similar).nnz == 0
 
 
+def test_what_a_product_leads_to_is_solved_again_when_its_users_have_become_many_more(
+    base: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetuning, "EXACT_PRODUCTS", 5)
+    known = sum(sku == "p01" for _, sku in BEFORE)
+    quarter = -(-known // 4)
+    for more, renewed in ((quarter - 1, []), (quarter, ["p01"])):
+        data, index = exported([*BEFORE, *((f"u{2 * n:02}", "p01") for n in range(more))])
+        renewal = since(base, data, index)
+        assert [index.keys["Product"][row] for row in np.flatnonzero(renewal.rows)] == renewed
+        assert [index.keys["Product"][row] for row in np.flatnonzero(renewal.columns)] == ["p01"]
+
+
 def test_a_node_that_is_known_keeps_its_vector_and_a_new_one_begins_among_its_neighbours(base: Checkpoint) -> None:
     data, index = exported(TAKEN)
     x = interactions(data)
