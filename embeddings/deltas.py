@@ -228,19 +228,18 @@ class Learner:
         columns = counted.copy()
         columns[read.products] = columns[new] = True
         rows = np.zeros(n, dtype=bool)
-        rows[new] = True
+        rows[read.products] = rows[new] = True
         if self._features is not None:
             self._features = self._mirror.features(like=self._features)
         if self._inverse is not None and n <= EXACT_PRODUCTS:
-            rows[read.products] = True
             self._inverse.follow(before, self._met)
             self._inverse.hear(self._counting(), np.union1d(read.products, new))
             weights = self._inverse.weights(rows, columns)
         else:
             self._inverse = None
             features = self._counting()
-            weights = ridge_weights(self._met, (choice.penalty,), features=features, columns=columns)[0]
-        onward = following_weights(x, settings.recency, settings.next_penalty, columns=columns)
+            weights = ridge_weights(self._met, (choice.penalty,), features=features, columns=columns, rows=rows)[0]
+        onward = following_weights(x, settings.recency, settings.next_penalty, columns=columns, rows=rows)
         of = np.flatnonzero(rows | columns)
         side = Shop(x.n_users, n, 0, Content({}), (), {}, self._mirror.side_parts(of))
         fresh = similar_to(side, x, weights, onward, choice.mixture, choice.lift, settings.outgoing)

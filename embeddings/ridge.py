@@ -9,7 +9,8 @@ EASE. What is said of the products stands beside what users did, as further rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,7 @@ def ridge_weights(
     *,
     features: Features | None = None,
     columns: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
     tick: Tick | None = None,
 ) -> tuple[sp.csr_matrix, ...]:
     """Item–item weights from interactions for each penalty, ``[n_products, n_products]``, diagonal zero.
@@ -50,13 +52,15 @@ def ridge_weights(
         met: 1 where user and product met, ``[n_users, n_products]``.
         penalties: λ of the ridge, in units of co-occurrences.
         features: what is said of the products, which counts beside the users.
-        columns: bool ``[n_products]``, the products for which weights are wanted; the rest may stay empty.
+        columns: bool ``[n_products]``, the products towards which weights are wanted; the rest may stay empty.
+        rows: bool ``[n_products]``, products whose weights towards all others are wanted besides, nearly as if all
+            columns had been solved.
     """
     weighted = by_user(met)
     if met.shape[1] <= EXACT_PRODUCTS:
         gram = gram_of(weighted, features)
         return tuple(_ease(gram, penalty) for penalty in penalties)
-    return _local_ridge(weighted, weighted, penalties, columns, tick, features)
+    return _local_ridge(weighted, weighted, penalties, columns, rows, tick, features)
 
 
 def by_user(met: sp.csr_matrix) -> sp.csr_matrix:
@@ -80,7 +84,13 @@ def _ease(gram: np.ndarray, penalty: float) -> sp.csr_matrix:
 
 
 def following_weights(
-    x: Interactions, recency: float, penalty: float, *, columns: np.ndarray | None = None, tick: Tick | None = None
+    x: Interactions,
+    recency: float,
+    penalty: float,
+    *,
+    columns: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
+    tick: Tick | None = None,
 ) -> sp.csr_matrix:
     """What comes after what, ``[n_products, n_products]``, diagonal zero: ``next`` of SIMILAR_TO from row to column.
 
@@ -88,9 +98,13 @@ def following_weights(
     those of each time counting ``recency`` times those of the next, should say which it was. Of
     each product a ridge regression on the 200 that precede it most.
     (After the linear session model of Choi et al., WWW 2021, arXiv:2103.16104.)
+
+    Args:
+        columns: as for :func:`ridge_weights`.
+        rows: likewise.
     """
     before, after = prefixes(x, recency)
-    return _local_ridge(before, after, (penalty,), columns, tick)[0]
+    return _local_ridge(before, after, (penalty,), columns, rows, tick)[0]
 
 
 def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -133,6 +147,7 @@ def _local_ridge(
     targets: sp.csr_matrix,
     penalties: Sequence[float],
     wanted: np.ndarray | None,
+    outgoing: np.ndarray | None,
     tick: Tick | None,
     features: Features | None = None,
 ) -> tuple[sp.csr_matrix, ...]:
@@ -140,43 +155,135 @@ def _local_ridge(
 
     The Gram matrix of all products is never made: of Gowalla's 41,000 it would take over a gigabyte. That of a
     product's neighbours costs more than a solution, so several penalties cost little more than one.
+
+    Args:
+        wanted: bool ``[n]``, the columns that are solved; None for all.
+        outgoing: bool ``[n]``, the rows that are wanted in the other columns too (:meth:`_Local.row`).
     """
     n = sources.shape[1]
-    content = np.zeros((n, 0), dtype=np.float32)
-    if features is not None:
-        # What products share is sparse and stands below the users. Content is dense: it counts between neighbours, and
-        # finds none, which would take the inner products of all with all.
-        content = features.content
-        below = features.members.T
-        sources, targets = (sp.vstack([part, below], format="csr") for part in (sources, targets))
-    columns, rows, goals = sources.tocsc(), sources.tocsr(), targets.tocsc()
-    norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel() + np.square(content).sum(axis=1))
+    local = _Local.of(sources, targets, features)
+    solved = np.arange(n) if wanted is None else np.flatnonzero(wanted)
+    rows = np.flatnonzero(outgoing) if outgoing is not None and len(solved) < n else solved[:0]
     heads, tails = [], []
     weights: list[list[np.ndarray]] = [[] for _ in penalties]
-    solved = np.arange(n) if wanted is None else np.flatnonzero(wanted)
-    for begin in range(0, len(solved), _BLOCK):
-        block = solved[begin : begin + _BLOCK]
-        common = (goals[:, block].T @ rows).tocoo()
-        apart = block[common.row] != common.col
-        row, col, data = common.row[apart], common.col[apart], common.data[apart]
-        nearest = prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
-        for j, product in enumerate(block):
-            if tick is not None and (begin + j) % 500 == 0:
-                tick(begin + j, len(solved))
-            span = slice(nearest.indptr[j], nearest.indptr[j + 1])
-            around = nearest.indices[span]
-            if around.size == 0:
-                continue
-            X = columns[:, around]
-            gram = (X.T @ X).toarray() + content[around] @ content[around].T
-            target = nearest.data[span] * norm[around] + content[around] @ content[product]
-            heads.append(around)
-            tails.append(np.full(around.size, product))
-            for penalty, found in zip(penalties, weights, strict=True):
-                G = gram.copy()
-                G[np.diag_indices_from(G)] += penalty
-                found.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False).astype(np.float32))
+    done = 0
+
+    def told() -> None:
+        nonlocal done
+        if tick is not None and done % 500 == 0:
+            tick(done, len(solved) + len(rows))
+        done += 1
+
+    for product, around, common in local.nearest(local.goals, local.rows, local.norm, solved):
+        told()
+        if around.size == 0:
+            continue
+        heads.append(around)
+        tails.append(np.full(around.size, product))
+        for found, weight in zip(weights, local.column(product, around, common, penalties), strict=True):
+            found.append(weight)
+    for product, around, onto in local.surroundings(rows):
+        told()
+        onto = np.setdiff1d(onto, solved)
+        if onto.size == 0:
+            continue
+        heads.append(np.full(onto.size, product))
+        tails.append(onto)
+        for found, weight in zip(weights, local.row(product, around, onto, penalties), strict=True):
+            found.append(weight)
     if not heads:
         return tuple(no_weights(n, n) for _ in penalties)
     where = (np.concatenate(heads), np.concatenate(tails))
     return tuple(sp.csr_matrix((np.concatenate(found), where), shape=(n, n)) for found in weights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """Sources and targets as regressions on a few of them read them."""
+
+    rows: sp.csr_matrix
+    """The sources, ``[m, n]``."""
+    columns: sp.csc_matrix
+    """The same."""
+    goals: sp.csc_matrix
+    """The targets, ``[m, n]``."""
+    content: np.ndarray
+    """float32 ``[n, width]``: it is dense, so it counts between neighbours and finds none, which would take the inner
+    products of all with all."""
+    norm: np.ndarray
+    """Length of each source column and its content together, float ``[n]``."""
+
+    @classmethod
+    def of(cls, sources: sp.csr_matrix, targets: sp.csr_matrix, features: Features | None) -> _Local:
+        """With what is said of the products below what users did."""
+        content = np.zeros((sources.shape[1], 0), dtype=np.float32)
+        if features is not None:
+            content, below = features.content, features.members.T
+            sources, targets = (sp.vstack([part, below], format="csr") for part in (sources, targets))
+        columns = sources.tocsc()
+        norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel() + np.square(content).sum(axis=1))
+        return cls(sources.tocsr(), columns, targets.tocsc(), content, norm)
+
+    @staticmethod
+    def nearest(
+        of: sp.csc_matrix, among: sp.csr_matrix, norm: np.ndarray, products: np.ndarray
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """For each product the others nearest to its column, int64 ``[k]``, and their inner products with it."""
+        for begin in range(0, len(products), _BLOCK):
+            block = products[begin : begin + _BLOCK]
+            common = (of[:, block].T @ among).tocoo()
+            apart = block[common.row] != common.col
+            row, col, data = common.row[apart], common.col[apart], common.data[apart]
+            near = prune(sp.csr_matrix((data / norm[col], (row, col)), shape=common.shape), NEIGHBOURS)
+            for j, product in enumerate(block.tolist()):
+                span = slice(near.indptr[j], near.indptr[j + 1])
+                yield product, near.indices[span], near.data[span] * norm[near.indices[span]]
+
+    def surroundings(self, products: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """For each product the sources nearest to it as one of them, and the targets towards which its weights may well
+        be the greatest, int64 each.
+
+        Of Amazon Beauty's most popular products 98 % of the 60 strongest relations are among these; were they the
+        nearest by cosine, 96 %, which leaves out other popular ones (of all products 99.9 % either way).
+        """
+        sources = self.nearest(self.columns, self.rows, self.norm, products)
+        length = np.sqrt(np.asarray(self.goals.multiply(self.goals).sum(axis=0)).ravel())
+        targets = self.nearest(self.columns, self.goals.tocsr(), np.sqrt(length), products)
+        for (product, around, _), (_, onto, _) in zip(sources, targets, strict=True):
+            yield product, around, onto
+
+    def column(
+        self, product: int, around: np.ndarray, common: np.ndarray, penalties: Sequence[float]
+    ) -> list[np.ndarray]:
+        """Weights by which the sources ``around`` predict the product, float32 ``[k]`` for each penalty."""
+        X = self.columns[:, around]
+        gram = (X.T @ X).toarray() + self.content[around] @ self.content[around].T
+        target = common + self.content[around] @ self.content[product]
+        found = []
+        for penalty in penalties:
+            G = gram.copy()
+            G[np.diag_indices_from(G)] += penalty
+            found.append(solve(G, target, assume_a="pos", overwrite_a=True, check_finite=False).astype(np.float32))
+        return found
+
+    def row(self, product: int, around: np.ndarray, onto: np.ndarray, penalties: Sequence[float]) -> list[np.ndarray]:
+        """Weights by which the product predicts the targets ``onto``, float32 ``[m]`` for each penalty.
+
+        Each target is regressed on the product and the sources around *it*, where a column has those around the
+        target: what the product says that its neighbours do not is the same by either, and one inverse gives it for
+        all targets at once. A target is not to predict itself; leaving one variable out of a regression whose inverse
+        is known is the step by which EASE comes from the inverse of the Gram matrix (``_ease``).
+        """
+        own = np.append(around, product)
+        X, content = self.columns[:, own], self.content[own]
+        gram = (X.T @ X).toarray() + content @ content.T
+        cross = (X.T @ self.goals[:, onto]).toarray() + content @ self.content[onto].T
+        _, among, place = np.intersect1d(own, onto, return_indices=True)
+        found = []
+        for penalty in penalties:
+            P = np.linalg.inv(gram + penalty * np.eye(len(own)))
+            weights = P[-1] @ cross
+            itself = np.einsum("ij,ji->i", P[among], cross[:, place])
+            weights[place] -= P[-1, among] * itself / P[among, among]
+            found.append(weights.astype(np.float32))
+        return found

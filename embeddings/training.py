@@ -130,15 +130,17 @@ def _fit(
 ) -> Checkpoint:
     clock = Clock()
     shop = Shop.of(data, x)
+    mirror = Mirror(data, index, x)
+    prints = product_prints(mirror, np.arange(x.n_products))
     if base is None:
         choice = choose(shop, x, settings, seed=seed, device=where, report=report, logs=logs, clock=clock)
         renewal = Renewal.of_everything(x)
     else:
         clock.lap("side relations")
-        choice, renewal = finetuning.choice_of(base, index), Renewal.since(base, index, x)
+        choice, renewal = finetuning.choice_of(base, index), Renewal.since(base, index, x, prints)
 
     report("Relations", 0, 1)
-    columns = None if renewal.columns.all() else renewal.columns
+    columns, rows = (None, None) if renewal.columns.all() else (renewal.columns, renewal.rows)
     similar, following = similar_to(
         shop,
         x,
@@ -147,9 +149,10 @@ def _fit(
             (choice.penalty,),
             features=shop.features_times(choice.features),
             columns=columns,
+            rows=rows,
             tick=lambda done, of: report("Relations", done, of),
         )[0],
-        following_weights(x, settings.recency, settings.next_penalty, columns=columns),
+        following_weights(x, settings.recency, settings.next_penalty, columns=columns, rows=rows),
         choice.mixture,
         choice.lift,
         settings.outgoing,
@@ -162,7 +165,6 @@ def _fit(
     if logs is not None:
         write_projector(logs, data, index, products)
         clock.lap("projector")
-    mirror = Mirror(data, index, x)
     commit, libraries = environment()
     return Checkpoint(
         version="",
@@ -191,7 +193,7 @@ def _fit(
         others={label: index.keys[label] for _, label in SHARED if label in index.keys},
         met=met_by(x),
         user_prints=user_prints(mirror, np.arange(x.n_users)),
-        product_prints=product_prints(mirror, np.arange(x.n_products)),
+        product_prints=prints,
     )
 
 

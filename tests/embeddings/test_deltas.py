@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from embeddings import registry
+from embeddings import deltas, registry, ridge
 from embeddings.deltas import Learned, Learner, _Inverse
 from embeddings.evaluation import read_model
 from embeddings.features import Features
@@ -110,6 +113,48 @@ def test_a_product_that_is_gone_leaves_no_trace(live: GraphStore, trained: Check
     live.write("MATCH (p:Product {sku: 'p00'})\nDETACH DELETE p")
     assert learner.learn(live, [], ["p00"]).products == 1
     assert "p00" not in best(live).values()
+
+
+ODD = [f"u{n:02}" for n in range(1, 36, 2)]
+_ONTO: Final = """
+MATCH (:Product {sku: $sku})-[r:SIMILAR_TO]->(p:Product)
+WHERE r.weight > 0.0
+RETURN collect(p.sku) AS onto
+"""
+
+
+def test_of_a_large_catalogue_too_a_new_product_leads_to_what_its_takers_took(
+    live: GraphStore, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has met another of these products since, so that none of them is solved again."""
+    for module in (deltas, ridge):
+        monkeypatch.setattr(module, "EXACT_PRODUCTS", 5)
+    learner = Learner(live, trained)
+    live.write("CREATE (:Product {sku: $sku, active: true, title: 'Product 19'})", sku=NEW_PRODUCT)
+    live.write(
+        "MATCH (p:Product {sku: $sku})\nMATCH (u:User)\nWHERE u.id IN $users\n"
+        "CREATE (u)-[:BOUGHT {count: 1, strength: 1.0}]->(p)",
+        sku=NEW_PRODUCT,
+        users=ODD,
+    )
+    learner.learn(live, ODD, [NEW_PRODUCT])
+    (row,) = live.read(_ONTO, sku=NEW_PRODUCT)
+    assert sorted(row["onto"]) == [f"p{n:02}" for n in range(1, 19, 2)]
+
+
+def test_who_is_read_again_keeps_what_follows_it(store: GraphStore, tmp_path: Path) -> None:
+    """Nothing is said of p00 that was not said before, so nothing is learned; what came after it came after it."""
+    write_checkerboard(store)
+    store.write(
+        "MATCH (u:User)-[r:BOUGHT]->(p:Product)\n"
+        "WITH r, (11 * toInteger(substring(u.id, 1)) + 7 * toInteger(substring(p.sku, 1))) % 20 AS day\n"
+        "SET r.at = datetime({year: 2025, month: 5, day: 1 + day})"
+    )
+    checkpoint = train(store, home=tmp_path, settings=QUICK)
+    assert checkpoint.following[0].nnz > 5
+    write_embeddings(store, checkpoint)
+    registry.promote(store, checkpoint.version)
+    assert Learner(store, checkpoint).learn(store, [], ["p00"]).relations == 0
 
 
 def test_for_a_model_that_is_no_longer_live_nothing_is_written(live: GraphStore, trained: Checkpoint) -> None:

@@ -93,6 +93,37 @@ def test_a_product_that_nobody_met_is_related_by_what_is_said_of_it(
     assert W[maker, 0].mean() > np.delete(W[:, 0], [0, *maker]).mean()
 
 
+def some(products: int, *chosen: int) -> np.ndarray:
+    mask = np.zeros(products, dtype=bool)
+    mask[list(chosen)] = True
+    return mask
+
+
+def test_rows_are_what_solving_all_columns_gives_where_all_are_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of other columns nothing is solved, and yet the product's weights towards them are theirs."""
+    monkeypatch.setattr(ridge, "EXACT_PRODUCTS", 0)
+    taken, features = some_interactions(users=120), some_features()
+    columns, rows = some(12, 0, 5), some(12, 5, 7)
+    whole = ridge_weights(taken, (3.0, 9.0), features=features)
+    part = ridge_weights(taken, (3.0, 9.0), features=features, columns=columns, rows=rows)
+    for W, found in zip(whole, part, strict=True):
+        expected = np.where(rows[:, None] | columns[None, :], W.toarray(), 0.0)
+        assert np.abs(expected[7]).sum() > 0.1
+        assert found.toarray() == pytest.approx(expected, abs=1e-5)
+
+
+def test_rows_of_what_follows_are_what_solving_all_columns_gives_where_all_are_neighbours() -> None:
+    rng = np.random.default_rng(4)
+    pairs = [(user, int(product)) for user in range(150) for product in rng.permutation(10)[:7]]
+    x = met(pairs, 150, 10, at=np.tile(np.arange(7.0), 150).tolist())
+    columns, rows = some(10, 0, 5), some(10, 5, 7)
+    W = following_weights(x, 0.5, 3.0).toarray()
+    found = following_weights(x, 0.5, 3.0, columns=columns, rows=rows).toarray()
+    expected = np.where(rows[:, None] | columns[None, :], W, 0.0)
+    assert np.abs(expected[7]).sum() > 0.05
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_step_of_a_sequence_knows_what_came_before_it_the_nearer_the_stronger() -> None:
     # User 0 met 3, 1, 2 in this order (and 3 once more, late: its latest time counts), user 1 only 0.
     x = met([(0, 3), (0, 1), (0, 2), (1, 0)], 2, 4, at=[1.0, 2.0, 3.0, 5.0])
