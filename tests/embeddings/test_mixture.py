@@ -150,7 +150,8 @@ def test_the_panel_of_a_mixture_scores_through_the_relations_that_the_graph_woul
     maker = np.arange(30) // 6
     shop = replace(Shop(80, 30, 110, None, (), {}, {}), side={"made_by": shared_part(np.arange(30), maker, 30, 5)})
     settings = TrainSettings(penalties=(5.0,), outgoing=outgoing)
-    (ridge,), (following,) = ridges_of((fold,), shop, settings, lambda *_: None), followings_of((fold,), settings)
+    (ridge,) = ridges_of((fold,), shop, settings, lambda *_: None)
+    ((following,),) = followings_of((fold,), shop, (ridge,), settings).values()
     assert (following.data < 0).any()
     vectors = tuple(rng.standard_normal((n, 4)).astype(np.float32) for n in (80, 30))
     chosen = {"next": 0.5, "latest": 0.25, "embedding": 0.03, "popularity": 0.1, "made_by": 0.5}
