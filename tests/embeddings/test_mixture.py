@@ -136,6 +136,10 @@ def test_each_penalty_and_each_strength_of_what_is_said_is_tried_the_usual_first
     first, *_, without = ridges_of(folds, told, settings, lambda *_: None)
     assert {ridge.half_life_days for ridge in (first, without)} == {365.0}
     assert first.weights[0][0, 1] > without.weights[0][0, 1] > 0.0
+    # The sequence of each ridge hears of the products what the ridge does.
+    followings = followings_of(folds, told, (first, without), settings)
+    assert set(followings) == {1.0, 0.0}
+    assert followings[1.0][0].nnz > followings[0.0][0].nnz > 0
 
 
 @pytest.mark.parametrize("outgoing", [3, 60])
