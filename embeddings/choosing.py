@@ -43,7 +43,9 @@ class Choice:
     """Of newcomers (:mod:`embeddings.newcomers`)."""
     network: Network
     features: float = 0.0
-    """For how many users what is said of the products counts in the ridge."""
+    """For how many users what is said of the products counts in the ridge,"""
+    next_features: float = 0.0
+    """and for how many steps in the sequence's: as much, but models of before know none there."""
     lifts: Mapping[float, tuple[float, float]] = field(default_factory=dict)
     """For each lift that was tried, recall@20 of newcomers and of the rest."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Choice:
         return {
             "penalty": self.penalty,
             "features": self.features,
+            "next_features": self.next_features,
             "temperature": self.network.temperature,
             "epochs_chosen": self.network.epochs,
             "factors": dict(self.mixture.factors),
@@ -94,7 +97,7 @@ def choose(
     folds = folds_of(x, rng, large)
     clock.lap("side relations")
     ridges = ridges_of(folds, shop, settings, report)
-    followings = followings_of(folds, settings)
+    followings = followings_of(folds, shop, ridges, settings)
     clock.lap("relations, validation")
     network = choose_network(shop, folds, settings, device, seed, report, logs, large)
     clock.lap("network, validation")
@@ -102,9 +105,13 @@ def choose(
     clock.lap("mixture")
     lift, lifts = _lift(folds, shop, ridge, mixture, settings, rng) if folds else (newcomers.DEFAULT, {})
     clock.lap("newcomers")
-    compared = _compare(folds, shop, ridge, followings, network, mixture, lift, settings, rng) if folds else {}
+    compared = (
+        _compare(folds, shop, ridge, followings[ridge.features][0], network, mixture, lift, settings, rng)
+        if folds
+        else {}
+    )
     clock.lap("baselines, validation")
-    return Choice(ridge.penalty, mixture, lift, network, ridge.features, lifts, compared)
+    return Choice(ridge.penalty, mixture, lift, network, ridge.features, ridge.features, lifts, compared)
 
 
 def _lift(
@@ -138,7 +145,7 @@ def _compare(
     folds: Sequence[Holdout],
     shop: Shop,
     ridge: Ridge,
-    followings: Sequence[sp.csr_matrix],
+    following: sp.csr_matrix,
     network: Network,
     mixture: Mixture,
     lift: float,
@@ -153,8 +160,8 @@ def _compare(
     fold = folds[0]
     x = fold.train
     users, products = network.vectors[0]
-    similar, following = similar_to(shop, x, ridge.weights[0], followings[0], mixture, lift, settings.outgoing)
-    scorer = Scorer(users, products, similar, shop.related, popularity(x), mixture.weights, following)
+    similar, onward = similar_to(shop, x, ridge.weights[0], following, mixture, lift, settings.outgoing)
+    scorer = Scorer(users, products, similar, shop.related, popularity(x), mixture.weights, onward)
     without = replace(scorer, weights=replace(mixture.weights, embedding=0.0, popularity=0.0))
     rankers = {
         "model": scorer.ranker(x),

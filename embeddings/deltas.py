@@ -239,7 +239,10 @@ class Learner:
             self._inverse = None
             features = self._counting()
             weights = ridge_weights(self._met, (choice.penalty,), features=features, columns=columns, rows=rows)[0]
-        onward = following_weights(x, settings.recency, settings.next_penalty, columns=columns, rows=rows)
+        told = self._counting() if choice.next_features else None
+        onward = following_weights(
+            x, settings.recency, settings.next_penalty, features=told, columns=columns, rows=rows
+        )
         of = np.flatnonzero(rows | columns)
         side = Shop(x.n_users, n, 0, Content({}), (), {}, self._mirror.side_parts(of))
         fresh = similar_to(side, x, weights, onward, choice.mixture, choice.lift, settings.outgoing)

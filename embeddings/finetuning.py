@@ -75,6 +75,7 @@ def choice_of(checkpoint: Checkpoint, index: NodeIndex) -> Choice:
         mixture=Mixture(chosen["factors"], chosen["sequence"], checkpoint.weights),
         lift=chosen["lift"],
         features=chosen.get("features", 0.0),
+        next_features=chosen.get("next_features", 0.0),
         network=Network(chosen["temperature"], chosen["epochs_chosen"], start=start_from(checkpoint, index)),
     )
 

@@ -143,12 +143,14 @@ class Refits:
 
     def _fold(self, fold: Holdout, number: int, settings: TrainSettings, choice: Choice) -> np.ndarray:
         x = fold.train
-        ridge, onward = (number, choice.penalty, choice.features), (number, settings.recency, settings.next_penalty)
+        ridge = (number, choice.penalty, choice.features)
+        onward = (number, settings.recency, settings.next_penalty, choice.next_features)
         if ridge not in self._ridges:
             features = self.shop.features_times(choice.features)
             (self._ridges[ridge],) = ridge_weights(x.matrix(), (choice.penalty,), features=features)
         if onward not in self._onwards:
-            self._onwards[onward] = following_weights(x, settings.recency, settings.next_penalty)
+            features = self.shop.features_times(choice.next_features)
+            self._onwards[onward] = following_weights(x, settings.recency, settings.next_penalty, features=features)
         similar, following = similar_to(
             self.shop,
             x,

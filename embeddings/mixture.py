@@ -86,6 +86,10 @@ class Mixture:
     weights: ScoreWeights
 
 
+Followings = Mapping[float, Sequence[sp.csr_matrix]]
+"""Strength of the features → sequence weights of every fold."""
+
+
 def ridges_of(folds: Sequence[Holdout], shop: Shop, settings: TrainSettings, report: Report) -> tuple[Ridge, ...]:
     """One for each penalty to choose from; the middle one, of two the smaller, is kept unless another is surely better.
 
@@ -133,9 +137,17 @@ def unit_of(weights: Sequence[sp.csr_matrix]) -> float:
     return float(strongest[strongest > 0].mean()) if (strongest > 0).any() else _DEFAULT_UNIT
 
 
-def followings_of(folds: Sequence[Holdout], settings: TrainSettings) -> tuple[sp.csr_matrix, ...]:
-    """Sequence weights of every fold."""
-    return tuple(following_weights(fold.train, settings.recency, settings.next_penalty) for fold in folds)
+def followings_of(folds: Sequence[Holdout], shop: Shop, ridges: Sequence[Ridge], settings: TrainSettings) -> Followings:
+    """Sequence weights of every fold, for each strength of the features that a ridge has."""
+    return {
+        strength: tuple(
+            following_weights(
+                fold.train, settings.recency, settings.next_penalty, features=shop.features_times(strength)
+            )
+            for fold in folds
+        )
+        for strength in {ridge.features for ridge in ridges}
+    }
 
 
 def similar_to(
@@ -174,7 +186,7 @@ def choose_mixture(
     folds: Sequence[Holdout],
     shop: Shop,
     ridges: Sequence[Ridge],
-    followings: Sequence[sp.csr_matrix],
+    followings: Followings,
     network: Network,
     settings: TrainSettings,
     report: Report,
@@ -189,16 +201,21 @@ def choose_mixture(
         The ridge, the mixture, and hit@10 + 2 · NDCG@10 of each user of each split with it.
     """
     names = ["embedding", "popularity", *shop.side, *(f"type:{t}" for t in shop.related)]
-    if any(following.nnz for following in followings):
+    if any(following.nnz for of in followings.values() for following in of):
         names[:0] = _SEQUENCE
-    unit = unit_of(followings) if followings else _DEFAULT_UNIT
+    units = {strength: unit_of(of) if of else _DEFAULT_UNIT for strength, of in followings.items()}
     default = {n: DEFAULT.get(n, DEFAULT_RELATION if n.startswith("type:") else 0.0) for n in names}
+
+    def mixture_of(chosen: Mapping[str, float], ridge: Ridge) -> Mixture:
+        return _mixture(chosen, ridge, units[ridge.features], settings.recency)
+
     if not folds:
-        return ridges[0], _mixture(default, ridges[0], unit, settings.recency), np.empty(0)
+        return ridges[0], mixture_of(default, ridges[0]), np.empty(0)
 
     def panels_of(ridge: Ridge, chosen: Mapping[str, float] | None = None) -> list[_Panel]:
-        mixture = None if chosen is None else _mixture(chosen, ridge, unit, settings.recency)
-        by_fold = zip(folds, ridge.weights, followings, network.vectors, strict=True)
+        mixture = None if chosen is None else mixture_of(chosen, ridge)
+        by_fold = zip(folds, ridge.weights, followings[ridge.features], network.vectors, strict=True)
+        unit = units[ridge.features]
         return [_panel(f, shop, w, next_, v, ridge, unit, names, mixture, settings) for f, w, next_, v in by_fold]
 
     # The strongest of the ridge weights alone are the same, whatever the mixture.
@@ -217,7 +234,7 @@ def choose_mixture(
     _, ridge, chosen = best
     panels = panels_of(ridge, chosen)
     chosen = _bagged(panels, names, default, np.random.default_rng(seed))
-    return ridge, _mixture(chosen, ridge, unit, settings.recency), _values(panels, chosen)
+    return ridge, mixture_of(chosen, ridge), _values(panels, chosen)
 
 
 def _bagged(

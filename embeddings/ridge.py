@@ -88,6 +88,7 @@ def following_weights(
     recency: float,
     penalty: float,
     *,
+    features: Features | None = None,
     columns: np.ndarray | None = None,
     rows: np.ndarray | None = None,
     tick: Tick | None = None,
@@ -100,11 +101,14 @@ def following_weights(
     (After the linear session model of Choi et al., WWW 2021, arXiv:2103.16104.)
 
     Args:
-        columns: as for :func:`ridge_weights`.
+        features: as for :func:`ridge_weights`: what follows one product follows others of its brand and like it.
+        columns: likewise.
         rows: likewise.
     """
     before, after = prefixes(x, recency)
-    return _local_ridge(before, after, (penalty,), columns, rows, tick)[0]
+    if after.nnz == 0:  # of no times there is no sequence, whatever is said of the products
+        return no_weights(x.n_products, x.n_products)
+    return _local_ridge(before, after, (penalty,), columns, rows, tick, features)[0]
 
 
 def prefixes(x: Interactions, recency: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:

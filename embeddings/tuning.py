@@ -91,7 +91,7 @@ class Bench:
             validation_values(cosines(*vectors), fold)
             for vectors, fold in zip(network.vectors, self.folds, strict=True)
         ]
-        followings = followings_of(self.folds, settings)
+        followings = followings_of(self.folds, self.shop, self.ridges, settings)
         _, _, mixed = choose_mixture(
             self.folds, self.shop, self.ridges, followings, network, settings, self.report, self.seed
         )

@@ -136,6 +136,10 @@ def test_each_penalty_and_each_strength_of_what_is_said_is_tried_the_usual_first
     first, *_, without = ridges_of(folds, told, settings, lambda *_: None)
     assert {ridge.half_life_days for ridge in (first, without)} == {365.0}
     assert first.weights[0][0, 1] > without.weights[0][0, 1] > 0.0
+    # The sequence of each ridge hears of the products what the ridge does.
+    followings = followings_of(folds, told, (first, without), settings)
+    assert set(followings) == {1.0, 0.0}
+    assert followings[1.0][0].nnz > followings[0.0][0].nnz > 0
 
 
 @pytest.mark.parametrize("outgoing", [3, 60])
@@ -150,7 +154,8 @@ def test_the_panel_of_a_mixture_scores_through_the_relations_that_the_graph_woul
     maker = np.arange(30) // 6
     shop = replace(Shop(80, 30, 110, None, (), {}, {}), side={"made_by": shared_part(np.arange(30), maker, 30, 5)})
     settings = TrainSettings(penalties=(5.0,), outgoing=outgoing)
-    (ridge,), (following,) = ridges_of((fold,), shop, settings, lambda *_: None), followings_of((fold,), settings)
+    (ridge,) = ridges_of((fold,), shop, settings, lambda *_: None)
+    ((following,),) = followings_of((fold,), shop, (ridge,), settings).values()
     assert (following.data < 0).any()
     vectors = tuple(rng.standard_normal((n, 4)).astype(np.float32) for n in (80, 30))
     chosen = {"next": 0.5, "latest": 0.25, "embedding": 0.03, "popularity": 0.1, "made_by": 0.5}

@@ -151,3 +151,19 @@ def test_what_follows_is_learned_in_the_direction_of_time() -> None:
     assert W[0, 1] > 0.5
     assert W[0, 1] > 5 * abs(W[1, 0])
     assert not np.diag(W).any()
+
+
+def test_what_follows_a_product_follows_others_of_which_the_same_is_said() -> None:
+    """Everybody takes 0 and then 1; nobody has met 2, which is told in the words of 1, and 3 is told in none."""
+    content = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [0.0, 0.0]], dtype=np.float32)
+    maker = sp.csr_matrix(np.array([[0.0], [1.0], [1.0], [0.0]], dtype=np.float32))
+    features = Features(content, maker, np.zeros(2, dtype=np.float32), {})
+    pairs = [(user, product) for user in range(20) for product in (0, 1)]
+    x = met(pairs, 20, 4, at=[1.0, 2.0] * 20)
+    assert not following_weights(x, 0.5, 1.0).toarray()[:, 2:].any()
+    W = following_weights(x, 0.5, 1.0, features=features).toarray()
+    assert W[1, 2] > 0.1
+    assert not W[:, 3].any()
+    assert W[0, 1] > 0.5
+    # Without times nothing follows anything.
+    assert following_weights(met(pairs, 20, 4), 0.5, 1.0, features=features).nnz == 0
