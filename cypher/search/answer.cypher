@@ -1,13 +1,14 @@
 // title: Facts that answer a customer's question
-// description: What the graph knows of products in answer to a question of one of seven kinds, each fact with its best
+// description: What the graph knows of products in answer to a question of one of eight kinds, each fact with its best
 //   evidence. fits: whether the products go with the targets, as either's text or the catalogue says, of the target
 //   itself, its brand or its shelf; without skus whatever goes with the targets and has one of the words in its title;
 //   DOES_NOT_FIT means no. value: the attributes named in about, all of them when none is. opinion: praise and blame of
 //   the aspects in about, or of all. offer: price and stock. cheaper: what costs less on the same shelf or is a
 //   substitute, the most like it first; active, in stock, of the same currency; key is the product that costs more.
-//   dearer: likewise what costs as much or more. compared: which of skus and targets texts prefer to which, by name. No
-//   row means: not known. `kg ask` makes the parameters from a question in words and a sentence from the rows.
-// param asks: STRING in fits|value|opinion|offer|cheaper|dearer|compared -- the kind of question
+//   dearer: likewise what costs as much or more. compared: which of skus and targets texts prefer to which, by name.
+//   variants: other versions of the products, active and in stock; key is the product asked about. No row means: not
+//   known. `kg ask` makes the parameters from a question in words and a sentence from the rows.
+// param asks: STRING in fits|value|opinion|offer|cheaper|dearer|compared|variants -- the kind of question
 // param skus: LIST<STRING> -- products that are asked about
 // param targets: LIST<STRING> = [] -- fits: products with which they should go; compared: products beside them
 // param about: LIST<STRING> = [] -- value: attributes; opinion: keys of aspects; fits: words of titles, lower
@@ -92,6 +93,14 @@ CALL () {
     MATCH (p:Product {sku: sku})-[f:BETTER_THAN|WORSE_THAN|COMPARED_WITH]->(t:Product)
     WHERE t.sku IN $targets
     RETURN p, f, type(f) AS says, t.title AS object, t.sku AS key, null AS number, 1.0 * coalesce(f.count, 1) AS weight
+  }
+  WHEN $asks = 'variants' THEN {
+    UNWIND $skus AS sku
+    MATCH (t:Product {sku: sku})-[:VARIANT_OF]-{1,2}(p:Product)
+    WHERE p <> t AND p.active AND coalesce(p.stock, 1) > 0 AND NOT p.sku IN $skus
+    WITH DISTINCT t, p
+    RETURN p, null AS f, 'VARIANT_OF' AS says, t.title AS object, t.sku AS key, null AS number,
+           coalesce(p.popularity, 0.0) AS weight
   }
   WHEN $asks = 'offer' THEN {
     UNWIND $skus AS sku

@@ -7,6 +7,7 @@ place where it is decided what counts as yes, as no, and as nothing known.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -228,7 +229,8 @@ def answer(
         return _opinion(question, lexicon, subjects, fetch(asks="opinion", skus=subjects, about=list(question.aspects)))
     rows = fetch(asks="value", skus=subjects, about=list(question.attributes), limit=LARGEST)
     if question.values:
-        return _is_it(question, lexicon, subjects, rows)
+        answer = _is_it(question, lexicon, subjects, rows)
+        return _in_another_version(question, fetch, subjects, answer) if answer.verdict == NO else answer
     return _value(question, lexicon, subjects, rows)
 
 
@@ -450,6 +452,27 @@ def _is_it(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: 
         stated = _listed([f"{r['title']} is {r['object']}" for r in lacking[:SHOWN]])
         return Answer(question.text, question.asks, NO, f"No: {stated}.", _facts(lacking[:SHOWN]))
     return _unknown(question, f"Nothing says whether {_names(subjects, lexicon)} is {wanted}.", rows)
+
+
+_VERSIONS: Final = re.compile(r"\b(comes?|available|sold|sell|(get|have|buy) (it|this|that|one)) in\b", re.IGNORECASE)
+"""Asks for any version of a product: "does it come in red"."""
+
+
+def _in_another_version(question: Question, fetch: Fetch, subjects: Sequence[str], answer: Answer) -> Answer:
+    """Who asks for the red one is told that there is one, where the product asked about is black."""
+    variants = [row["sku"] for row in fetch(asks="variants", skus=subjects, limit=LARGEST)]
+    if not variants:
+        return answer
+    rows = fetch(asks="value", skus=variants, about=list(question.attributes), limit=LARGEST)
+    having, _ = _with_values(question, variants, rows)
+    if not having:
+        return answer
+    shown = [proof for proofs in having.values() for proof in proofs]
+    named = _listed([f"{proofs[0]['title']} ({_listed(_distinct(proofs))})" for proofs in [*having.values()][:SHOWN]])
+    if _VERSIONS.search(question.text):
+        return Answer(question.text, question.asks, YES, f"Yes: {named}.", _facts(shown[:SHOWN]))
+    text = f"{answer.text.rstrip('.')}. Another version is: {named}."
+    return Answer(question.text, question.asks, NO, text, (*answer.facts, *_facts(shown[:SHOWN])))
 
 
 def _value(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:

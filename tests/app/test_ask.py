@@ -86,6 +86,31 @@ def test_answers(
 
 
 @pytest.mark.parametrize(
+    ("question", "verdict", "of", "text"),
+    [
+        ("Does it come in red?", "yes", {"G2-R"}, "Yes: Birch dreadnought, red (red)."),
+        ("Is it red?", "no", {"G2", "G2-R"}, "Another version is: Birch dreadnought, red (red)."),
+        ("Is it black?", "yes", {"G2"}, "Yes"),
+        ("Does it come in green?", "no", {"G2"}, "black."),  # the green one is sold out
+        ("Does it come in white?", "no", {"G2"}, "black."),
+    ],
+)
+def test_another_version_of_a_product_is_named_where_it_has_what_is_asked(
+    asker: Asker, shop_of_facts: GraphStore, question: str, verdict: str, of: set[str], text: str
+) -> None:
+    shop_of_facts.write(
+        "MATCH (g2:Product {sku: 'G2'}) UNWIND [['R', 'red', 3], ['G', 'green', 0]] AS version "
+        "CREATE (g2)<-[:VARIANT_OF {source: 'catalogue'}]-(p:Product {sku: 'G2-' + version[0], active: true, "
+        "stock: version[2], title: 'Birch dreadnought, ' + version[1]}), "
+        "(p)-[:HAS_ATTRIBUTE {source: 'catalogue'}]->"
+        "(:AttributeValue {key: 'colour=' + version[1], attribute: 'colour', value: version[1]})"
+    )
+    answer = asker.ask(question, ("G2",))
+    assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
+    assert text in answer.text
+
+
+@pytest.mark.parametrize(
     ("question", "skus", "verdict", "of"),
     [
         ("Does it fit the Fender Stratocaster?", ("S1",), "not known", set()),
