@@ -351,7 +351,7 @@ def test_what_is_cheaper_stands_on_the_same_shelf(shop: GraphStore) -> None:
 
 def test_an_unknown_kind_of_question_is_refused_with_the_known_ones(shop: GraphStore) -> None:
     with pytest.raises(
-        ParameterError, match="expected one of fits, value, opinion, offer, cheaper, dearer, compared, found 'why'"
+        ParameterError, match="one of fits, value, opinion, offer, cheaper, dearer, compared, variants, found 'why'"
     ):
         answer(shop, "answer", asks="why", skus=["G1"])
 
