@@ -3,7 +3,7 @@
 //   elsewhere. What transfers: how near a product's text is to the middle of the texts that the user took (the cosine);
 //   its brand, attribute values and praised aspects, each as its share of the user's interest of that kind; and the
 //   cosine of the live model's vectors, with the model's weight. Without a user, or without history, brands and values
-//   are worth what they are in the rest of the shop, and add up: the mean popularity of at most 200 products that have
+//   are worth what they are in the rest of the shop, and add up: the mean popularity of at most 100 products that have
 //   them elsewhere, of the first 1,000 that have them at all. Popularity within the category is not used. The user's
 //   own history within it is not used either, nor anything that the user regrets (returned, disliked, hid, or rated
 //   below 3), and that is never shown, nor what the user bought or rated unless it is consumed, nor what is inactive or
@@ -94,7 +94,7 @@ CALL (products, elsewhere, shelves) {
       FILTER other.popularity IS NOT NULL
       FILTER NOT EXISTS { MATCH (other)-[:IN_CATEGORY]->(c) WHERE c IN shelves }
       WITH other
-      LIMIT 200
+      LIMIT 100
       RETURN avg(other.popularity) AS part
     }
     FILTER part > 0.0
