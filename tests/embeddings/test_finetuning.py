@@ -192,8 +192,9 @@ def test_who_is_new_or_rewritten_relates_as_if_everything_had_been_solved(
     rows = NodeIndex({"Product": tuned.products}).rows("Product", skus)
     assert wanted[rows].nnz > 10
     assert alike(found[rows], wanted[rows]) > 0.9
-    # Also some towards products around which it is not among the nearest.
-    assert alike(wanted[rows], found[rows]) > 0.75
+    # Also some towards products around which it is not among the nearest; some more in the sequence, which hears of
+    # texts but looks for neighbours without them.
+    assert alike(wanted[rows], found[rows]) > (0.8 if which == "weight" else 0.75)
     assert alike(found[:, rows], wanted[:, rows]) > 0.9
 
 
