@@ -152,8 +152,8 @@ class Refresher:
         """
         if self._reader is not None:
             self._reader.renew(self._store)
-        if idle and self._again:
-            self._texts([self._marked()])
+        if idle and (marked := self._marked()):
+            self._texts([marked])
             return bool(self._again)
         if self._sweeping is None:
             if time.monotonic() - self._swept <= SWEEP_S:
@@ -205,6 +205,8 @@ class Refresher:
     def _marked(self) -> list[str]:
         """A chunk of the documents that are to be read again, and still wait."""
         some = list(self._again)[:CHUNK]
+        if not some:
+            return []
         rows = self._store.read(_LENGTHS, documents=some)
         for gone in {*some} - {row["id"] for row in rows}:
             del self._again[gone]
