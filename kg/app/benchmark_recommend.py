@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from extraction import corpus
 from kg import intake
@@ -36,6 +36,10 @@ from kg.errors import BenchmarkError
 from kg.popularity import count_popularity
 from kg.records import EventRecord, ProductRecord
 from kg.settings import Settings
+from kg.store import GraphStore
+
+if TYPE_CHECKING:
+    from embeddings.measure import Cost
 
 Set = Literal["gowalla", "beauty", "musical_instruments"]
 
@@ -94,27 +98,38 @@ def newcomers_of(task: Task) -> tuple[set[str], Task]:
     return newcomers, replace(task, heldout=tuple(pair for pair in task.heldout if pair[1] in newcomers))
 
 
-def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: bool) -> dict[str, Any]:
-    from embeddings import evaluation, registry, training, writeback  # torch takes seconds to import
+def load(store: GraphStore, settings: Settings, task: Task) -> float:
+    """Load what the task has, read its texts if there are any; returns the seconds of loading alone."""
+    begun = time.perf_counter()
+    intake.load_products(store, task.products, document_of=corpus.product_document)
+    intake.load_events(store, task.events, refuse=refuse, pseudonym=str)
+    loaded = time.perf_counter() - begun
+    if any(p.title != p.sku for p in task.products):
+        jobs.extract(store, settings)
+    return loaded
+
+
+def train(store: GraphStore, settings: Settings, home: Path, seed: int) -> tuple[Cost, float]:
+    """Train and promote; returns what training cost, and the seconds of writing back and switching."""
+    from embeddings import registry, training, writeback  # torch takes seconds to import
     from embeddings.measure import measured
+
+    checkpoint, cost = measured(lambda: training.train(store, home=home, seed=seed, device=settings.device))
+    begun = time.perf_counter()
+    writeback.write_embeddings(store, checkpoint)
+    registry.promote(store, checkpoint.version)
+    count_popularity(store)
+    return cost, time.perf_counter() - begun
+
+
+def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: bool) -> dict[str, Any]:
+    from embeddings import evaluation
 
     runs: list[dict[str, Any]] = []
     with own_graph(settings, "recommend") as store, tempfile.TemporaryDirectory() as home:
-        begun = time.perf_counter()
-        intake.load_products(store, task.products, document_of=corpus.product_document)
-        intake.load_events(store, task.events, refuse=refuse, pseudonym=str)
-        loaded = time.perf_counter() - begun
-        if any(p.title != p.sku for p in task.products):
-            jobs.extract(store, settings)
+        loaded = load(store, settings, task)
         for number, seed in enumerate(seeds):
-            checkpoint, cost = measured(
-                lambda: training.train(store, home=Path(home), seed=seed, device=settings.device)  # noqa: B023
-            )
-            begun = time.perf_counter()
-            writeback.write_embeddings(store, checkpoint)
-            registry.promote(store, checkpoint.version)
-            count_popularity(store)
-            promoted = time.perf_counter() - begun
+            cost, promoted = train(store, settings, Path(home), seed)
             begun = time.perf_counter()
             report = evaluation.evaluate_recommend(
                 store, task.heldout, (10, 20), seed=seed, compare=number == 0, sasrec=sasrec, parts=True
@@ -133,9 +148,9 @@ def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: b
         "products": first["products"],
         "interactions": len(task.events),
         "load_seconds": round(loaded, 1),
-        **{how: _spread([run[how] for run in runs]) for how in ("cypher", "exact")},
+        **{how: spread([run[how] for run in runs]) for how in ("cypher", "exact")},
         "parts": {
-            name: _spread([run["parts"][name] for run in runs if name in run["parts"]]) for name in first["parts"]
+            name: spread([run["parts"][name] for run in runs if name in run["parts"]]) for name in first["parts"]
         },
         "baselines": first["baselines"],
         "training": [run["cost"] for run in runs],
@@ -144,7 +159,7 @@ def _measured(settings: Settings, task: Task, seeds: Sequence[int], *, sasrec: b
     }
 
 
-def _spread(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+def spread(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
     """Mean and standard deviation over the seeds."""
     return {
         metric: {

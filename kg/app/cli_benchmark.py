@@ -211,6 +211,20 @@ def recommend(
     show(report, json)
 
 
+@app.command("fold-in")
+def fold_in(
+    data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
+    set: Annotated[Literal["gowalla", "beauty", "musical_instruments"], typer.Option(help="Which set it is.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each kind, with seeds from 0.")] = 1,
+    related: Annotated[bool, typer.Option(help="Use the set's own relations between products.")] = False,
+    json: Json = False,
+) -> None:
+    """What is found for users, and of products, that came after the training, beside a training that knew them."""
+    from kg.app import benchmark_foldin as measured
+
+    show(measured.fold_in(Settings.load(), data, set, related=related, seeds=range(seeds)), json)
+
+
 @app.command("growth")
 def growth(
     data: Annotated[Path, typer.Option(help="Folder of the set's files; docs/benchmark.md names them.")],
