@@ -31,7 +31,13 @@
 CYPHER 25
 OPTIONAL MATCH (u:User {id: $user})
 CALL () { MATCH (s:Serving {name: 'model'}) RETURN max(s.version) AS version }
-OPTIONAL MATCH (live:ModelVersion {id: version})
+OPTIONAL MATCH (promoted:ModelVersion {id: version})
+// As maps and lists, read once: a property of a node is looked for anew for each candidate.
+LET live = promoted {
+  .id, .slot, .half_life_days, .recency, .w_embedding, .w_similar, .w_next, .w_popularity, .w_bought_with,
+  .w_viewed_with, .w_accessory_of, .w_compatible_with, .w_substitute_for, .w_variant_of
+}
+LET own = CASE live.slot WHEN 'blue' THEN u.embedding_blue WHEN 'green' THEN u.embedding_green END
 OPTIONAL MATCH (that:Product {sku: $fits})
 // 1. What the filters name, and how many products stand behind each: degrees, which Neo4j keeps, and for prices a
 // count in the index that stops where it no longer matters.
@@ -139,83 +145,83 @@ LET priced = ofPrice IS NOT NULL
 // 2. Where even the rarest filter leaves many: the nearest and the most popular, and how high something that is neither
 // can score. (This comes before any long list is in scope: what is sorted or made distinct is held together with all
 // that is in scope.)
-CALL (u, live, entry, priced, low, high, shelves, shelved, first, last) {
+CALL (own, live, entry, priced, low, high, shelves, shelved, first, last) {
   WHEN entry.n > $exact THEN {
-    CALL (u, live, priced, low, high, shelves, shelved, first, last) {
+    CALL (own, live, priced, low, high, shelves, shelved, first, last) {
       // The name of an index cannot be a parameter: each has its branch.
-      CALL (u, live, priced, low, high, shelved, first, last) {
-        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND shelved AND priced THEN {
+      CALL (own, live, priced, low, high, shelved, first, last) {
+        WHEN live.slot = 'blue' AND own IS NOT NULL AND shelved AND priced THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_blue FOR u.embedding_blue
+              VECTOR INDEX product_embedding_blue FOR own
               WHERE p.active = true AND p.shelf >= first AND p.shelf < last AND p.price >= low AND p.price <= high
-              LIMIT 200 + 4 * $limit
+              LIMIT 100 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
         }
-        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND shelved AND priced THEN {
+        WHEN live.slot = 'green' AND own IS NOT NULL AND shelved AND priced THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_green FOR u.embedding_green
+              VECTOR INDEX product_embedding_green FOR own
               WHERE p.active = true AND p.shelf >= first AND p.shelf < last AND p.price >= low AND p.price <= high
-              LIMIT 200 + 4 * $limit
+              LIMIT 100 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
         }
-        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND shelved THEN {
+        WHEN live.slot = 'blue' AND own IS NOT NULL AND shelved THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_blue FOR u.embedding_blue
+              VECTOR INDEX product_embedding_blue FOR own
               WHERE p.active = true AND p.shelf >= first AND p.shelf < last
-              LIMIT 200 + 4 * $limit
+              LIMIT 100 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
         }
-        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND shelved THEN {
+        WHEN live.slot = 'green' AND own IS NOT NULL AND shelved THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_green FOR u.embedding_green
+              VECTOR INDEX product_embedding_green FOR own
               WHERE p.active = true AND p.shelf >= first AND p.shelf < last
-              LIMIT 200 + 4 * $limit
+              LIMIT 100 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
         }
-        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL AND priced THEN {
+        WHEN live.slot = 'blue' AND own IS NOT NULL AND priced THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_blue FOR u.embedding_blue
+              VECTOR INDEX product_embedding_blue FOR own
               WHERE p.active = true AND p.price >= low AND p.price <= high
               LIMIT 400 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
         }
-        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL AND priced THEN {
+        WHEN live.slot = 'green' AND own IS NOT NULL AND priced THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_green FOR u.embedding_green
+              VECTOR INDEX product_embedding_green FOR own
               WHERE p.active = true AND p.price >= low AND p.price <= high
               LIMIT 400 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
         }
-        WHEN live.slot = 'blue' AND u.embedding_blue IS NOT NULL THEN {
+        WHEN live.slot = 'blue' AND own IS NOT NULL THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_blue FOR u.embedding_blue WHERE p.active = true LIMIT 400 + 4 * $limit
+              VECTOR INDEX product_embedding_blue FOR own WHERE p.active = true LIMIT 400 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
         }
-        WHEN live.slot = 'green' AND u.embedding_green IS NOT NULL THEN {
+        WHEN live.slot = 'green' AND own IS NOT NULL THEN {
           MATCH (p:Product)
             SEARCH p IN (
-              VECTOR INDEX product_embedding_green FOR u.embedding_green WHERE p.active = true LIMIT 400 + 4 * $limit
+              VECTOR INDEX product_embedding_green FOR own WHERE p.active = true LIMIT 400 + 4 * $limit
             )
             SCORE AS s
           RETURN p, s
@@ -266,7 +272,8 @@ CALL (u, live, entry, priced, low, high, shelves, shelved, first, last) {
       MATCH (b)<-[:MADE_BY]-(p:Product)
       RETURN p, null AS cosine, null AS popularity
     }
-    WITH live, collect(DISTINCT p) AS pool, coalesce(live.w_embedding * min(cosine), 0.0) AS near,
+    WITH p, max(cosine) AS cosine, max(popularity) AS popularity
+    WITH collect({p: p, cosine: cosine}) AS pool, coalesce(live.w_embedding * min(cosine), 0.0) AS near,
          coalesce(live.w_popularity, 1.0) * coalesce(max(popularity), 0.0) AS popular
     // What has no vector is as good as at a right angle.
     LET farthest = CASE WHEN near > 0.0 THEN near ELSE 0.0 END
@@ -310,7 +317,7 @@ CALL (live, history) {
     LET h = past.product
     MATCH (h)-[r:BOUGHT_WITH|VIEWED_WITH|ACCESSORY_OF|COMPATIBLE_WITH|SUBSTITUTE_FOR|VARIANT_OF]-(p:Product)
     WHERE p <> h
-    WITH DISTINCT live, h, past.interest AS interest, type(r) AS term, p
+    WITH DISTINCT h, past.interest AS interest, type(r) AS term, p
     LET weight = CASE term
                    WHEN 'BOUGHT_WITH' THEN live.w_bought_with
                    WHEN 'VIEWED_WITH' THEN live.w_viewed_with
@@ -342,12 +349,14 @@ CALL (few, shelves) {
 CALL (pool, led, free, without, that, kinds, misfits, shelves, few, stocked) {
   // By their own properties first, which are at hand; only what is left is looked at from node to node.
   CALL (pool, led) {
-    UNWIND pool + [one IN led | one.p] AS p
+    UNWIND pool + led AS one
+    WITH one.p AS p, max(one.cosine) AS cosine
     FILTER p.active AND coalesce(p.stock, 1) > 0 AND (NOT coalesce($in_stock, false) OR p.stock > 0)
     FILTER ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
-    RETURN collect(DISTINCT p) AS possible
+    RETURN collect({p: p, cosine: cosine}) AS possible
   }
-  UNWIND possible AS p
+  UNWIND possible AS one
+  LET p = one.p
   LET is = free
   FILTER is.category
     OR CASE WHEN few THEN p IN stocked ELSE EXISTS { MATCH (p)-[:IN_CATEGORY]->(c) WHERE c IN shelves } END
@@ -359,31 +368,31 @@ CALL (pool, led, free, without, that, kinds, misfits, shelves, few, stocked) {
   FILTER NOT p IN misfits
   FILTER without.brands OR NOT EXISTS { MATCH (p)-[:MADE_BY]->(b) WHERE b.key IN $not_brands }
   FILTER without.values OR NOT EXISTS { MATCH (p)-[:HAS_ATTRIBUTE]->(v) WHERE v.key IN $not_attributes }
-  RETURN collect(p) AS passed
+  RETURN collect(one) AS passed
 }
-// The user's vector, read once: for each product anew it would take as long as the product's own.
-LET own = CASE live.slot WHEN 'blue' THEN u.embedding_blue WHEN 'green' THEN u.embedding_green END
 // 5. The score of each that passed, and the best of them. Sorted as one list: a row that is sorted is held with all
 // that is in scope, and 200 of them, for a busy user, were more than a query may have.
 CALL (own, live, led, known, passed) {
   CALL (led, known, passed) {
     CALL (led, known, passed) {
-      UNWIND passed AS p
-      RETURN p, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
+      UNWIND passed AS one
+      RETURN one.p AS p, one.cosine AS told, 0.0 AS part, [] AS some, 1 AS passing, 0 AS met
     UNION ALL
       UNWIND led AS one
-      RETURN one.p AS p, one.parts AS part, one.paths AS some, 0 AS passing, 0 AS met
+      RETURN one.p AS p, null AS told, one.parts AS part, one.paths AS some, 0 AS passing, 0 AS met
     UNION ALL
       UNWIND known AS p
-      RETURN p, 0.0 AS part, [] AS some, 0 AS passing, 1 AS met
+      RETURN p, null AS told, 0.0 AS part, [] AS some, 0 AS passing, 1 AS met
     }
-    WITH p, sum(part) AS parts, max(passing) AS passing, max(met) AS met, collect(some) AS paths
+    WITH p, max(told) AS told, sum(part) AS parts, max(passing) AS passing, max(met) AS met, collect(some) AS paths
     FILTER passing = 1 AND met = 0
-    RETURN p, parts, paths
+    RETURN p, told, parts, paths
   }
-  LET cosine = CASE live.slot
-                 WHEN 'blue' THEN 2.0 * vector.similarity.cosine(own, p.embedding_blue) - 1.0
-                 WHEN 'green' THEN 2.0 * vector.similarity.cosine(own, p.embedding_green) - 1.0
+  // The index has told it of the nearest: to read a vector takes longer than all else of a product.
+  LET cosine = CASE
+                 WHEN told IS NOT NULL THEN told
+                 WHEN live.slot = 'blue' THEN 2.0 * vector.similarity.cosine(own, p.embedding_blue) - 1.0
+                 WHEN live.slot = 'green' THEN 2.0 * vector.similarity.cosine(own, p.embedding_green) - 1.0
                END,
       popular = coalesce(live.w_popularity, 1.0) * coalesce(p.popularity, 0.0),
       lift = CASE
