@@ -16,7 +16,8 @@ from typing import Any
 
 from kg import vocabulary
 from kg.app import jobs
-from kg.app.ask import UNKNOWN, Answer, Asker
+from kg.app.answers import UNKNOWN, Answer
+from kg.app.ask import Asker
 from kg.app.benchmark import own_graph
 from kg.app.session import progress_bar
 from kg.app.shop import write_shop

@@ -8,7 +8,8 @@ import pytest
 
 from extraction.questions import Asks
 from kg import vocabulary
-from kg.app.ask import Answer, Asker
+from kg.app.answers import Answer
+from kg.app.ask import Asker
 from kg.app.benchmark_questions import Asked, counted
 from kg.app.shop.questions import PlantedQuestion, questions
 from kg.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from extraction.questions import Asks
-from kg.app.ask import Answer, Fact
+from kg.app.answers import Answer, Fact
 from kg.app.search import Prepared
 from kg.app.web.pages import Pages
 from kg.catalogue import Rows, find, load, run

@@ -14,8 +14,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from extraction.questions import Asks
+from kg.app.answers import Answer
 from kg.app.api import Limits, application
-from kg.app.ask import Answer
 from kg.app.session import pseudonym_of
 from kg.app.typed import Once
 from kg.app.web.door import COOKIE
