@@ -40,8 +40,8 @@ CALL (facts) {
   LIMIT 1
 }
 // The sentence is cut as in product/why.
-LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
-    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '。', '！', '？', '\n'])[-1],
+    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '。', '！', '？', '\n'])[0]
 RETURN CASE WHEN other:Product THEN 'product' ELSE 'brand' END AS kind,
        coalesce(other.sku, other.key) AS key,
        coalesce(other.title, other.name) AS name,

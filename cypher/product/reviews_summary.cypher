@@ -28,8 +28,8 @@ CALL (facts) {
     LIMIT $quotes
   }
   // The sentence is cut as in product/why.
-  LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
-      after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+  LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '。', '！', '？', '\n'])[-1],
+      after = split(substring(d.text, e.end), ['. ', '! ', '? ', '。', '！', '？', '\n'])[0]
   LET sentence = trim(substring(d.text, e.start - size(before), size(before) + (e.end - e.start) + size(after) + 1))
   ORDER BY f.praises DESC, e.confidence DESC, e.id
   RETURN collect({praises: f.praises, quote: e.quote, sentence: sentence, document: d.id}) AS quotes

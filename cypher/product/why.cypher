@@ -26,8 +26,8 @@ CALL (f) {
 }
 // The sentence reaches from the last full stop or line break before the quote to the first one after it; its own
 // full stop belongs to it, which is the one character more.
-LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
-    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '。', '！', '？', '\n'])[-1],
+    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '。', '！', '？', '\n'])[0]
 LET begin = e.start - size(before),
     length = size(before) + (e.end - e.start) + size(after) + 1
 RETURN type(f) AS type,

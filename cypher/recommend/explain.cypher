@@ -274,8 +274,8 @@ CALL (row) {
   WITH e, d
   ORDER BY e.confidence DESC, d.id, e.start
   LIMIT 1
-  LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
-      after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+  LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '。', '！', '？', '\n'])[-1],
+      after = split(substring(d.text, e.end), ['. ', '! ', '? ', '。', '！', '？', '\n'])[0]
   LET length = size(before) + (e.end - e.start) + size(after) + 1
   RETURN collect(trim(substring(d.text, e.start - size(before), length)))[0] AS said
 }

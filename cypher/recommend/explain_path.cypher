@@ -68,8 +68,8 @@ UNION ALL
 UNWIND CASE evidence WHEN [] THEN [null] ELSE evidence END AS e
 OPTIONAL MATCH (e)-[:FROM]->(d:Document)
 OPTIONAL MATCH (d)<-[:HAS_TEXT]-(w:Review)
-LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
-    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '。', '！', '？', '\n'])[-1],
+    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '。', '！', '？', '\n'])[0]
 LET length = size(before) + (e.end - e.start) + size(after) + 1
 RETURN i + 1 AS step, subject, step.type AS type, object, e.confidence AS confidence, e.quote AS quote,
        trim(substring(d.text, e.start - size(before), length)) AS sentence, d.id AS document, w.id AS review,

@@ -155,8 +155,8 @@ CALL (f) {
   LIMIT 1
 }
 // The sentence is cut as in product/why.
-LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
-    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '。', '！', '？', '\n'])[-1],
+    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '。', '！', '？', '\n'])[0]
 RETURN p.sku AS sku,
        p.title AS title,
        says,

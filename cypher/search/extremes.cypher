@@ -77,8 +77,8 @@ CALL (f) {
   ORDER BY e.confidence DESC, e.id
   LIMIT 1
 }
-LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '\n'])[-1],
-    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '\n'])[0]
+LET before = split(left(d.text, e.start), ['. ', '! ', '? ', '。', '！', '？', '\n'])[-1],
+    after = split(substring(d.text, e.end), ['. ', '! ', '? ', '。', '！', '？', '\n'])[0]
 RETURN p.sku AS sku,
        p.title AS title,
        $attribute AS says,

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from extraction.questions import Asks
-from kg import vocabulary
+from kg import catalogue, vocabulary
 from kg.app.answers import Answer
 from kg.app.ask import Asker
 from kg.app.benchmark_questions import Asked, counted
@@ -172,6 +172,25 @@ def test_more_and_less_are_compared_with_what_is_named(
 ) -> None:
     answer = asker.ask(question, skus)
     assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
+
+
+def test_the_sentence_of_a_chinese_text_ends_at_its_full_stop(asker: Asker, shop: GraphStore) -> None:
+    text = "吉他背带\n\n真皮制作。适合Ashdown S-200！可调节长度？不含其他配件。"
+    start = text.index("Ashdown S-200")
+    shop.write(
+        "MATCH (t:Product {sku: 'T1'}), (g:Product {sku: 'G1'}) "
+        "CREATE (d:Document {id: 'product:T1', kind: 'product', sku: 'T1', title_end: 4, sha256: 'c', text: $text}), "
+        "(t)-[:COMPATIBLE_WITH {source: 'extraction', fact: 'z1', confidence: 0.8, count: 1}]->(g), "
+        "(:Evidence {id: 'z1', fact: 'z1', start: $start, end: $end, quote: 'Ashdown S-200', confidence: 0.8})"
+        "-[:FROM]->(d)",
+        text=text,
+        start=start,
+        end=start + len("Ashdown S-200"),
+    )
+    (fact,) = asker.ask("Does it fit the S-200?", ["T1"]).facts
+    assert fact.sentence == "适合Ashdown S-200！"
+    (why,) = catalogue.run(shop, catalogue.find("product/why"), {"sku": "T1"})
+    assert why["sentence"] == "适合Ashdown S-200！"
 
 
 VALUES = [
