@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from extraction.mentions import words
-from extraction.normalise import convert, quantities, singular, unit_of
+from extraction.normalise import convert, quantities, singular, unit_of, unit_spelled
+from extraction.polarity import denied_right_before
 from kg.vocabulary import Kind, Vocabulary
 
 _WHICH: Final = re.compile(r"\b(?:which|what)\b", re.IGNORECASE)
@@ -30,15 +31,32 @@ _LIMIT: Final = re.compile(
     re.IGNORECASE,
 )
 _AMOUNT: Final = r"\d[\d,]{0,11}(?:\.\d{1,4})?"
+
+
+def _end_of_range(name: str) -> str:
+    """Pattern of one end, its parts named after it."""
+    amount = rf"(?P<{name}_sign>(?:US\$|[$€£¥])\s?)?(?P<{name}>(?<![\w.,]){_AMOUNT})"
+    return rf"{amount}(?:\s?(?P<{name}_unit>[a-z$€£¥]{{1,12}}))?"
+
+
 _MONEY: Final = re.compile(
     rf"(?:(?P<sign>US\$|[$€£¥])\s?(?P<signed>{_AMOUNT})|(?P<amount>{_AMOUNT})\s?(?P<name>[a-z]+\b|[$€£¥]))",
     re.IGNORECASE,
 )
+_BETWEEN: Final = re.compile(
+    r"(?:\b(?P<word>between|from)\s)?"
+    + _end_of_range("low")
+    + r"\s?(?P<joint>-|–|\b(?:and|to)\b)\s?"
+    + _end_of_range("high"),
+    re.IGNORECASE,
+)
+_IN_UNIT: Final = re.compile(r"\bin (?P<unit>fl oz|fluid ounces|[a-z]{1,12})\b", re.IGNORECASE)
 _BARE_AMOUNT: Final = re.compile(rf"(?P<amount>{_AMOUNT})(?=\s*(?:[?!;,]|\.(?:\s|$)|$))")
 _OF_PRICE: Final = re.compile(r"\b(?:costs?|prices?d?|cheap\w*|expensive|pay|spend|money|budget)\b", re.IGNORECASE)
 # "Is it under 300", "anything below 20"; "children under 12" have no price.
 _MAY_BE_PRICE: Final = re.compile(
-    rf"{_OF_PRICE.pattern}|\b(?:is|are|it|anything|something|ones?)\s(?:under|below|over|above)\s\Z", re.IGNORECASE
+    rf"{_OF_PRICE.pattern}|\b(?:is|are|it|anything|something|ones?)\s(?:under|below|over|above|between)\s\Z",
+    re.IGNORECASE,
 )
 DOLLARS: Final = frozenset({"USD", "CAD", "AUD", "NZD", "HKD", "SGD"})
 _CURRENCIES: Final[Mapping[str, frozenset[str]]] = {
@@ -117,11 +135,15 @@ class Bound:
     """Currencies that may be meant, or the unit of the number."""
     reached: bool = False
     """Whether exactly as much will do: "at most"."""
+    high: float | None = None
+    """The other end, where it is asked for what lies between; ``number`` is the lower one then, and ``side`` 1."""
     before: int = 0
     """How many of the products that the question names stand before it."""
 
     def holds(self, number: float, limit: float) -> bool:
         """Whether a number lies on the side that is asked for."""
+        if self.high is not None and number > self.high:
+            return False
         return self.side * (number - limit) > 0.0 or (self.reached and number == limit)
 
 
@@ -184,7 +206,9 @@ class Measures:
         return 0, None
 
     def bound(self, text: str, names: Sequence[tuple[int, int]], *, subject: int, refers: bool) -> Limited | None:
-        """With what a quantity is compared: with a number, or with that of another product."""
+        """With what a quantity is compared: with a number, with two, or with that of another product."""
+        if (between := self._between(text)) is not None:
+            return between
         for match in _LIMIT.finditer(text):
             groups = match.groupdict()
             measured = _degree(groups["sense"], groups["adjective"], groups["ending"])
@@ -197,6 +221,8 @@ class Measures:
                 upwards = groups["least"] or groups["over"] or (groups["sense"] or "").casefold() == "more"
                 side = 1 if upwards else -1
             reached = bool(groups["most"] or groups["least"])
+            if denied_right_before(text, match.start()):
+                side, reached = -side, not reached  # "which do not weigh more than 2 kg"
             number = self._number(text, match.end(), attribute)
             if number is not None:
                 of, amount, units, end = number
@@ -213,7 +239,37 @@ class Measures:
                 and match.group().rstrip().casefold().endswith("than")
                 and ((before and len(names) > before) or (len(names) and shown))
             ):
-                return Limited(Bound(attribute, side, before=before), match.span())
+                return Limited(Bound(attribute, side, reached=reached, before=before), match.span())
+        return None
+
+    def _between(self, text: str) -> Limited | None:
+        """The range in which a quantity should lie: "between 200 and 300 dollars", "from 2 to 3 kg", "$200-300"."""
+        for match in _BETWEEN.finditer(text):
+            if match["joint"].casefold() == "and" and (match["word"] or "").casefold() != "between":
+                continue
+            # The unit often stands at one of the ends alone.
+            units = [u for u in (match["low_unit"], match["high_unit"]) if u and _is_unit(u)]
+            sign = match["low_sign"] or match["high_sign"] or ""
+            begin = match.start("low_sign") if match["low_sign"] else match.start("low")
+            end = match.end() if match["high_unit"] in units else match.end("high")
+            ends = []
+            for amount, unit in ((match["low"], units[:1]), (match["high"], units[-1:])):
+                alone = f"{text[:begin]}{' '.join([sign + amount, *unit])}{text[end:]}"
+                ends.append(self._number(alone, begin, None))
+            low, high = ends
+            if low is None or high is None or low[0] != high[0] or (low[0] != "price" and match["word"] is None):
+                continue  # a zoom of "24-70 mm" is a value, and no range in which one should lie
+            bound = Bound(low[0], 1, low[1], low[2] | high[2], reached=True, high=high[1])
+            return Limited(bound, (match.start(), end))
+        return None
+
+    def unit_asked(self, text: str, attributes: Sequence[str]) -> str | None:
+        """Symbol of the unit in which a question wants to be told a quantity: "how heavy is it in pounds"."""
+        dimensions = {unit.dimension for name in attributes if (unit := self._units.get(name)) is not None}
+        for match in _IN_UNIT.finditer(text):
+            unit = unit_spelled(match["unit"])
+            if unit is not None and unit.dimension in dimensions:
+                return unit.symbol
         return None
 
     def _number(self, text: str, start: int, attribute: str | None) -> tuple[str, float, frozenset[str], int] | None:
@@ -243,6 +299,10 @@ _LONGEST_NUMBER: Final = 40
 
 def _amount(written: str) -> float:
     return float(written.replace(",", ""))
+
+
+def _is_unit(word: str) -> bool:
+    return word.casefold() in _CURRENCIES or unit_spelled(word) is not None
 
 
 def _degree(sense: str | None, adjective: str | None, ending: str | None) -> tuple[str, int] | None:

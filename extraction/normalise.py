@@ -299,6 +299,11 @@ def unit_of(symbol: str) -> Unit:
         raise SettingsError(f"Unknown unit {symbol!r}; known are {', '.join(_BY_SYMBOL)}.") from error
 
 
+def unit_spelled(word: str) -> Unit | None:
+    """The unit that a word names, whatever its case: "pounds"."""
+    return _BY_SPELLING.get(word.casefold())
+
+
 def convert(number: float, unit: Unit, to: Unit) -> float:
     """``number`` of ``unit`` in ``to``: exact where that takes no more digits than people print, else rounded.
 

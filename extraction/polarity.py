@@ -97,6 +97,19 @@ _ASKED: Final = re.compile(
     re.IGNORECASE,
 )
 """A question that has lost its mark: an auxiliary before its subject opens the clause."""
+_NOT: Final = r"(?:\b(?:can)?not|\b(?:is|are|was|were|do|does|did|has|have|ca|could|wo|would|should)n['’]?t)\b"
+_DENIAL: Final = re.compile(rf"{_NOT}|\b(?:no|non|nor|neither|never|without|except|excluding)\b", re.IGNORECASE)
+_RIGHT_BEFORE: Final = re.compile(rf"{_NOT}\s(?:\w+ly\s)?(?:(?:be|cost|weigh)\s)?\Z", re.IGNORECASE)
+_DENYING_QUESTION: Final = re.compile(
+    r"(?:(?:\A|[.!?;:,\n])[\W_]*(?:(?:so|and|but|please|hi|hello|why) )*|\b(?:and|but) )"
+    r"(?:(?:is|are|was|were|do|does|did|has|have|ca|could|wo|would|should)n['’]?t|"
+    r"(?:is|are|was|were|do|does|did|has|have|can|could|will|would|should)\s+"
+    # "Is there one that is not black" asks for another one.
+    r"(?:(?!(?:there|you|that (?:is|are|does|do|has)|which|who|any\w*|something|but|and|(?<!this )(?<!that )ones?)\b)"
+    r"[^\s.!?;:,]+\s+){0,6}not|(?:is|are) there no)\Z",
+    re.IGNORECASE,
+)
+"""Ends at the "not" of a question that asks what it would ask without: "isn't it", "is the strap not"."""
 _HYPOTHESIS: Final = re.compile(
     r"\b(?:if|whether|wish(?:ed)?|hop(?:e|ed|ing)|would(?:n't| not)? have|would|could have|should have|thought|"
     r"supposed to|expect(?:ed)?|unless|wonder(?:ed|ing)?|wanted|was looking for|assumed|claims? to|in case|"
@@ -115,6 +128,23 @@ def is_negated(doc: Doc, text: str, start: int, end: int) -> bool:
         return True
     token = token_at(doc, start)
     return token is not None and negated_before(doc, token.i)
+
+
+def excludes(text: str, start: int) -> bool:
+    """Whether a question that denies what stands at ``start`` asks for what is without it.
+
+    "Isn't it black" and "is it not black" want to know whether it is black.
+
+    >>> [excludes(q, q.index("black")) for q in ("Which are not black?", "One without black?", "Isn't it black?")]
+    [True, True, False]
+    """
+    denials = list(_DENIAL.finditer(text, 0, start))
+    return not denials or _DENYING_QUESTION.search(text, 0, denials[-1].end()) is None
+
+
+def denied_right_before(text: str, start: int) -> bool:
+    """Whether a question asks for what does not do what stands at ``start``: "which do not fit", "aren't cheap"."""
+    return _RIGHT_BEFORE.search(text, 0, start) is not None and excludes(text, start)
 
 
 def negated_before(doc: Doc, index: int, reach: int = _REACH, *, is_verb: bool = False) -> bool:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,7 +25,7 @@ from extraction.measures import Bound, Measures, phrases_in, phrases_of
 from extraction.mentions import Lexicon, Word, word_set, words
 from extraction.ner import Gazetteer, Name
 from extraction.normalise import aspect_key, singular, squash
-from extraction.polarity import token_at
+from extraction.polarity import denied_right_before, excludes, is_negated, negated_before, token_at
 from extraction.products import CategoryFinder, ProductFinder, is_code, title_head
 from extraction.rules import AttributeRules
 from kg.vocabulary import Vocabulary
@@ -72,14 +73,24 @@ class Question:
     """Names of attributes."""
     values: tuple[str, ...] = ()
     """Keys of attribute values: "waterproof rating=waterproof"."""
+    without: tuple[str, ...] = ()
+    """Keys of attribute values that must not be: "which are not black"."""
     aspects: tuple[str, ...] = ()
     """Keys of aspects."""
     most: int = 0
     """1 where the greatest of a quantity is asked for ("the heaviest"), -1 for the least, else 0."""
+    unit: str | None = None
+    """The unit in which the quantity should be told: "how heavy is it in pounds"."""
     bound: Bound | None = None
     """With what the quantity is compared: "under 50 dollars", "heavier than the X200"."""
     either: bool = False
     """Whether one of the values is enough: "red or black"."""
+    subjects: int = 0
+    """How many of the products that it names should go with the others: of none, with those shown before."""
+    every: bool = False
+    """Whether names are joined by "and": what fits the one and not the other fits not both."""
+    misfits: bool = False
+    """Whether it asks for what does not go with a product: "which of these do not fit"."""
     shown_first: bool = False
     """Whether it speaks of what was shown before it names a product: "does it fit the X100"."""
     brands: tuple[str, ...] = ()
@@ -136,6 +147,7 @@ _OPINION: Final = re.compile(
     r"\bhow (?:good|bad|well|reliable) (?:is|are|does|do)\b|\bhow (?:is|are) the\b|\bwhat(?:'s| is| are) the .* like\b",
     re.IGNORECASE,
 )
+_AND: Final = re.compile(r"\b(?:and|plus|as well as)\b|&", re.IGNORECASE)
 _OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
 _REFERS: Final = frozenset(["it", "its", "this", "that", "these", "those", "them", "they", "one", "ones", "both"])
 _SUBJECTS: Final = frozenset(["it", "its", "this", "these", "those", "they", "both"])
@@ -231,9 +243,10 @@ class QuestionReader:
         limited = self._measures.bound(rest, spans, subject=subject, refers=refers)
         limits = [limited.span] if limited else []
         found_values = self._values(doc, [*spans, *labels, *limits])
-        values = tuple(dict.fromkeys(value.key for value in found_values))
+        values = tuple(dict.fromkeys(value.key for value in found_values if not value.denied))
+        without = tuple(dict.fromkeys(value.key for value in found_values if value.denied))
         most, superlative = self._measures.most(rest, several=len(named) > 1 or _SEVERAL.search(rest) is not None)
-        attributes = self._measures.named(rest, values)
+        attributes = self._measures.named(rest, (*values, *without))
         if limited and not superlative:
             attributes = (limited.bound.of,)
         if superlative:
@@ -266,10 +279,15 @@ class QuestionReader:
             refers=refers,
             attributes=attributes,
             values=values,
+            without=without,
             aspects=aspects,
             most=most,
+            unit=self._measures.unit_asked(rest, attributes),
             bound=limited.bound if limited and asks is Asks.VALUE else None,
             either=_OR.search(rest) is not None,
+            subjects=_subjects(rest, spans),
+            every=any(_AND.search(rest, end, start) for (_, end), (start, _) in pairwise(spans)),
+            misfits=_asks_for_misfits(rest),
             shown_first=subject < min((start for start, _ in spans), default=len(text)),
             brands=tuple(dict.fromkeys(n.key for n in brands)),
             strangers=self._strangers(doc, found, lexicon, spans, known),
@@ -414,7 +432,7 @@ class QuestionReader:
     def _values(self, doc: Doc, named: Sequence[tuple[int, int]]) -> list[_Value]:
         # A question is no prose: "is it classic" asks for the value that a title would state.
         found = self._rules.find(doc, 0, document="", title="", is_title=True, names=named, questions=True)
-        return [_Value(claim.node.key, claim.start, claim.end) for claim in found.claims]
+        return [_Value(c.node.key, c.start, c.end, denied=_is_denied(doc, c.start, c.end)) for c in found.claims]
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,10 +442,34 @@ class _Value:
     key: str
     start: int
     end: int
+    denied: bool = False
+    """Whether what is without it is asked for."""
 
     @property
     def attribute(self) -> str:
         return self.key.partition("=")[0]
+
+
+def _is_denied(doc: Doc, start: int, end: int) -> bool:
+    text = doc.text
+    token = token_at(doc, start)
+    if token is not None and negated_before(doc, token.i):
+        return excludes(text, start)
+    return is_negated(doc, text, start, end)  # "leather-free"
+
+
+def _subjects(text: str, names: Sequence[tuple[int, int]]) -> int:
+    """How many names stand before the word of fitting; the first where none stands behind it."""
+    fits = _FITS.search(text)
+    before = sum(end <= fits.end() for _, end in names) if fits else len(names)
+    return before if before < len(names) else max(0, min(len(names) - 1, 1))
+
+
+def _asks_for_misfits(text: str) -> bool:
+    fits = _FITS.search(text)
+    if fits is None:
+        return False
+    return denied_right_before(text, fits.start()) or fits[0].casefold().startswith("incompatib")
 
 
 def _is_of_another_thing(text: str, names: Sequence[tuple[int, int]]) -> bool:

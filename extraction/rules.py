@@ -173,7 +173,8 @@ class AttributeRules:
             offset: where ``doc`` begins in the document; claims carry offsets of the document.
             title: the product's title: it tells what a bare quantity measures.
             names: places in ``doc.text`` that are names of brands or products: "Blue" of Blue Microphones is no colour.
-            questions: whether what is asked is what is looked for, and not what is stated: a customer's text.
+            questions: whether what is asked is what is looked for, and not what is stated: a customer's text. What it
+                denies is found as well ("which are not black"); :func:`extraction.polarity.excludes` tells it.
             own: whether the text says a value of this attribute, at this place, of the product itself; a description
                 always does. Not asked where a label does.
         """
@@ -223,7 +224,7 @@ class AttributeRules:
             text: ``doc.text``, which spaCy would put together anew at each call.
             questions: as for :meth:`find`.
         """
-        if denial(text[start:end]) is not None or is_negated(doc, text, start, end):
+        if denial(text[start:end]) is not None or (not questions and is_negated(doc, text, start, end)):
             return Reason.NEGATED
         if (not questions and is_asked(text, end)) or _SIMILE.search(text, max(0, start - 12), start):
             return Reason.HYPOTHETICAL

@@ -15,6 +15,7 @@ from typing import Any, Final
 from extraction.implied import rules_out, says
 from extraction.measures import Bound
 from extraction.mentions import Lexicon
+from extraction.normalise import quantities, show_quantity, unit_of
 from extraction.questions import Asks, Question
 
 YES: Final = "yes"
@@ -62,14 +63,22 @@ class Answer:
         return asdict(self)
 
 
+def alternatives(question: Question) -> list[list[str]]:
+    """The values asked for, those together of which one will do: "red or black"."""
+    asked: dict[str, list[str]] = defaultdict(list)
+    for value in question.values:
+        asked[value.partition("=")[0] if question.either else value].append(value)
+    return list(asked.values())
+
+
 def with_values(
     question: Question, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, list[Mapping[str, Any]]], list[Mapping[str, Any]]]:
-    """The products that have the values asked for, each with the rows that say so; and rows that rule them out."""
-    asked: dict[str, list[str]] = defaultdict(list)
-    for value in question.values:
-        # "Red or black": one of an attribute will do.
-        asked[value.partition("=")[0] if question.either else value].append(value)
+    """The products that are as asked for, each with the rows that say so; and rows by which others are not.
+
+    Who asks for what is not black is shown what has another colour; of what no colour is known, nothing is.
+    """
+    asked = alternatives(question)
     having: dict[str, list[Mapping[str, Any]]] = {}
     lacking: list[Mapping[str, Any]] = []
     by_sku = defaultdict(list)
@@ -77,23 +86,47 @@ def with_values(
         by_sku[row["sku"]].append(row)
     for sku in dict.fromkeys(subjects):
         mine = by_sku[sku]
-        proofs = [next((r for r in mine if any(says(r["key"], v) for v in some)), None) for some in asked.values()]
-        if all(proofs):
-            having[sku] = [p for p in proofs if p]
+        proofs = [next((r for r in mine if any(says(r["key"], v) for v in some)), None) for some in asked]
+        has = [r for r in mine if any(says(r["key"], v) for v in question.without)]
+        free = [next((r for r in mine if rules_out(r["key"], v)), None) for v in question.without]
+        if all(proofs) and all(free) and not has:
+            having[sku] = list({id(p): p for p in (*proofs, *free) if p}.values())
             continue
-        for some, proof in zip(asked.values(), proofs, strict=True):
+        lacking += has
+        for some, proof in zip(asked, proofs, strict=True):
             if proof is None:
                 lacking += [r for r in mine if all(rules_out(r["key"], v) for v in some)]
     return having, lacking
 
 
-def weighed(question: Question, rows: Sequence[Mapping[str, Any]], *, several: bool) -> Answer:
-    """Yes or no by the heaviest fact of each product: rows come with the surest and nearest first."""
-    first: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        first.setdefault(row["sku"], row)
-    fitting = [r for r in first.values() if r["says"] != "DOES_NOT_FIT"]
-    misfits = [r for r in first.values() if r["says"] == "DOES_NOT_FIT"]
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """What is known of whether some products go with one that is named; rows with the surest and nearest first."""
+
+    target: str
+    rows: Sequence[Mapping[str, Any]]
+
+    def surest(self, subjects: Sequence[str] = ()) -> list[Mapping[str, Any]]:
+        """The heaviest fact of each of the products; of all of them where none is given."""
+        first: dict[str, Mapping[str, Any]] = {}
+        for row in self.rows:
+            if not subjects or row["sku"] in subjects:
+                first.setdefault(row["sku"], row)
+        return list(first.values())
+
+
+def _fits(row: Mapping[str, Any]) -> bool:
+    return row["says"] != "DOES_NOT_FIT"
+
+
+def goes_with(question: Question, rows: Sequence[Mapping[str, Any]], *, several: bool) -> Answer:
+    """Whether, or which of several, go with something: by the heaviest fact of each, of which there is one or more."""
+    surest = Pairing("", rows).surest()
+    fitting, misfits = [r for r in surest if _fits(r)], [r for r in surest if not _fits(r)]
+    if question.misfits and misfits:
+        return Answer(question.text, question.asks, YES, f"Yes: {_pairs(misfits[:SHOWN])}.", facts_of(misfits[:SHOWN]))
+    if question.misfits:
+        return Answer(question.text, question.asks, NO, f"No: {_pairs(fitting[:SHOWN])}.", facts_of(fitting[:SHOWN]))
     if fitting:
         shown = fitting[:SHOWN] if several else fitting[:1]
         listed = joined([f"{r['title']} ({r['object']})" for r in shown])
@@ -103,19 +136,74 @@ def weighed(question: Question, rows: Sequence[Mapping[str, Any]], *, several: b
     return Answer(question.text, question.asks, NO, text, facts_of(misfits[:SHOWN]))
 
 
+def goes_with_all(
+    question: Question,
+    lexicon: Lexicon,
+    subjects: Sequence[Sequence[str]],
+    pairings: Sequence[Pairing],
+    *,
+    kind: Sequence[str] = (),
+) -> Answer:
+    """Whether each name of the question goes with each of the others: else which does, and which does not.
+
+    Args:
+        subjects: skus that each name may mean, or those of which one that goes with everything is looked for; empty
+            where that may be any product, of a ``kind``.
+    """
+    shown: list[Mapping[str, Any]] = []
+    verdict = YES
+    for group in subjects:
+        surest = [pairing.surest(group) for pairing in pairings]
+        fitting = [{row["sku"]: row for row in rows if _fits(row)} for rows in surest]
+        together = [sku for sku in fitting[0] if all(sku in rows for rows in fitting)]
+        if together:
+            shown += [rows[sku] for sku in together[:SHOWN] for rows in fitting]
+            continue
+        shown += [row for rows in surest for row in [r for r in rows if _fits(r)][:SHOWN] or rows[:SHOWN]]
+        denied = any(rows and not fits for rows, fits in zip(surest, fitting, strict=True))
+        verdict = NO if denied or verdict == NO else UNKNOWN
+    said = [_pairs(shown)] if shown else []
+    said += [
+        f"nothing is known of whether {these(group, kind, lexicon)} {'goes' if len(group) == 1 else 'go'} "
+        f"with {pairing.target}"
+        for group in subjects
+        for pairing in pairings
+        if not pairing.surest(group)
+    ]
+    text = "; ".join(said)
+    if verdict == UNKNOWN:
+        return Answer(question.text, question.asks, UNKNOWN, f"Not known. {_begun(text)}.", facts_of(shown))
+    return Answer(question.text, question.asks, verdict, f"{_begun(verdict)}: {text}.", facts_of(shown))
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{r['title']} {'goes' if _fits(r) else 'does not go'} with {r['object']}" for r in rows)
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def is_it(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Answer:
-    """Whether products have the values asked for; of several, which have."""
+    """Whether products have the values asked for, and not those that they should not have; of several, which."""
     having, lacking = with_values(question, subjects, rows)
-    wanted = joined([value.partition("=")[2] for value in question.values])
+    wanted = joined([*(_word(v) for v in question.values), *(f"not {_word(v)}" for v in question.without)])
     if having:
         shown = [proof for proofs in having.values() for proof in proofs]
-        has = joined(distinct(shown)) if question.either else wanted
+        has = joined(distinct(shown)) if question.either or question.without else wanted
         text = f"Yes: {joined([title_of(lexicon, sku) for sku in list(having)[:SHOWN]])} ({has})."
+        known = {*having, *(row["sku"] for row in lacking)}
+        if question.without and (open_ := [sku for sku in subjects if sku not in known]):
+            text += f" Nothing says whether {titles_of(open_, lexicon)} is {wanted}."
         return Answer(question.text, question.asks, YES, text, facts_of(shown[:SHOWN]))
     if lacking:
         stated = joined([f"{r['title']} is {r['object']}" for r in lacking[:SHOWN]])
         return Answer(question.text, question.asks, NO, f"No: {stated}.", facts_of(lacking[:SHOWN]))
     return unknown(question, f"Nothing says whether {titles_of(subjects, lexicon)} is {wanted}.", rows)
+
+
+def _word(key: str) -> str:
+    return key.partition("=")[2]
 
 
 _VERSIONS: Final = re.compile(r"\b(comes?|available|sold|sell|(get|have|buy) (it|this|that|one)) in\b", re.IGNORECASE)
@@ -143,7 +231,23 @@ def value(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: S
     for row in rows:
         best.setdefault((row["sku"], row["key"]), row)
     shown = list(best.values())[:SHOWN]
-    return Answer(question.text, question.asks, joined(distinct(shown)), f"{in_words(shown)}.", facts_of(shown))
+    told = [row | {"object": told_in(row["object"], question.unit)} for row in shown]
+    return Answer(question.text, question.asks, joined(distinct(told)), f"{in_words(told)}.", facts_of(shown))
+
+
+def told_in(stated: str, symbol: str | None) -> str:
+    """A quantity in the unit with this symbol and as it is stated; what cannot be converted as it is stated alone.
+
+    >>> told_in("3600 g", "lb"), told_in("3600 g", "cm"), told_in("heavy", "lb")
+    ('7.937 lb (3600 g)', '3600 g', 'heavy')
+    """
+    found = list(quantities(stated)) if symbol is not None else []
+    if symbol is None or len(found) != 1 or (found[0].start, found[0].end) != (0, len(stated)):
+        return stated
+    unit = unit_of(symbol)
+    if found[0].unit is unit or found[0].unit.dimension != unit.dimension:
+        return stated
+    return f"{show_quantity(found[0], unit)[0]} ({stated})"
 
 
 def _comparable(bound: Bound, row: Mapping[str, Any]) -> bool:
@@ -165,9 +269,16 @@ def within(question: Question, bound: Bound, rows: Sequence[Mapping[str, Any]]) 
         unit = "currency" if bound.of == "price" else "unit"
         return unknown(question, f"The {bound.of} is known in another {unit} alone: {in_words(rows[:SHOWN])}.", rows)
     holding = [row for row in comparable if holds(bound, row)][:SHOWN]
-    verdict, shown = (YES, holding) if holding else (NO, comparable[:1])
+    # What lies nearest to a range may be below it or above; else the first is the nearest.
+    verdict, shown = (YES, holding) if holding else (NO, [min(comparable, key=lambda row: _misses_by(bound, row))])
     text = f"{verdict.capitalize()}: {in_words(shown)}."
     return Answer(question.text, question.asks, verdict, text, facts_of(shown))
+
+
+def _misses_by(bound: Bound, row: Mapping[str, Any]) -> float:
+    if bound.number is None or bound.high is None:
+        return 0.0
+    return max(bound.number - float(row["number"]), float(row["number"]) - bound.high)
 
 
 def more(

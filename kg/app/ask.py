@@ -188,7 +188,7 @@ def answer(
             question, lexicon, subjects, fetch(asks="opinion", skus=subjects, about=list(question.aspects))
         )
     rows = fetch(asks="value", skus=subjects, about=list(question.attributes), limit=LARGEST)
-    if question.values:
+    if question.values or question.without:
         answer = answers.is_it(question, lexicon, subjects, rows)
         return _in_another_version(question, fetch, subjects, answer) if answer.verdict == answers.NO else answer
     return answers.value(question, lexicon, subjects, rows)
@@ -210,9 +210,10 @@ def _shown(question: Question, skus: Sequence[str], lexicon: Lexicon) -> list[st
 def _on_shelves(question: Question, shelf: Fetch, *, limit: int) -> list[str]:
     """What stands on the shelves that a question names and has the values and one of the brands in it."""
     found: dict[str, float] = {}
+    options = [dict.fromkeys(way for value in some for way in ways(value)) for some in answers.alternatives(question)]
     for category in question.categories[:SHELVES]:
         for brand in question.brands or (None,):
-            for keys in product(*(ways(value) for value in question.values)):
+            for keys in product(*options):
                 rows = shelf(category=category, brand=brand, attributes=list(keys), limit=limit)
                 found |= {row["sku"]: row["popularity"] or 0.0 for row in rows}
     return sorted(found, key=lambda sku: (-found[sku], sku))[:limit]
@@ -223,9 +224,11 @@ def _measured(
 ) -> Answer:
     """Which has the most of a quantity, or which has more or less than so much."""
     among: dict[str, list[str]]
-    if subjects and question.values:
+    if question.without and not subjects:
+        subjects = _on_shelves(question, shelf, limit=LARGEST)
+    if subjects and (question.values or question.without):
         # "Which of these black ones is the cheapest", "is it waterproof and under 300".
-        about = list(dict.fromkeys(value.partition("=")[0] for value in question.values))
+        about = list(dict.fromkeys(v.partition("=")[0] for v in (*question.values, *question.without)))
         rows = fetch(asks="value", skus=subjects, about=about, limit=LARGEST)
         having, _ = answers.with_values(question, subjects, rows)
         if not having:
@@ -241,7 +244,7 @@ def _measured(
     if not (among.get("skus") or among.get("categories")):
         return answers.unknown(question, "I do not know which product is meant: name it, or pass its sku.")
     if question.bound is not None:
-        limit = LARGEST if question.most else answers.SHOWN
+        limit = LARGEST if question.most or question.bound.high is not None else answers.SHOWN
         rows = extremes(attribute=question.bound.of, most=question.bound.side > 0, limit=limit, **among)
         within = answers.within(question, question.bound, rows)
         if not question.most or within.verdict != answers.YES:
@@ -260,34 +263,44 @@ def _of_kind(things: Sequence[str], skus: Sequence[str], lexicon: Lexicon) -> li
 def _fits(question: Question, lexicon: Lexicon, fetch: Fetch, skus: Sequence[str]) -> Answer:
     names = question.products
     kind = [t for t in question.things if t not in _NO_KINDS]
+    subjects: list[tuple[str, ...]]
+    targets: list[tuple[str, ...]] = list(names)
     if names and skus and question.shown_first:
         # "Does it fit the X100 and the X200?"
-        subjects, targets = _of_kind(kind, skus, lexicon), _flat(names)
-        subjects = [s for s in subjects if s not in targets]
-    elif len(names) >= 2:
-        subjects, targets = list(names[0]), [sku for name in names[1:] for sku in name]
+        subjects = [tuple(s for s in _of_kind(kind, skus, lexicon) if s not in _flat(names))]
+    elif question.subjects:
+        subjects, targets = list(names[: question.subjects]), list(names[question.subjects :])
     elif names and skus and (question.refers or _named_among(kind, skus, lexicon)):
         # "Does the strap fit the X100?" of the strap shown before.
-        subjects, targets = _of_kind(kind, skus, lexicon), list(names[0])
-        subjects = [s for s in subjects if s not in targets]
+        subjects = [tuple(s for s in _of_kind(kind, skus, lexicon) if s not in _flat(names))]
     elif names:
-        subjects, targets = [], list(names[0])
+        subjects = [()]
     elif len(skus) >= 2 and question.refers:
-        subjects, targets = list(skus[:1]), list(skus[1:])
+        subjects, targets = [tuple(skus[:1])], [tuple(skus[1:])]
     elif skus:
-        subjects, targets = [], list(skus)
+        subjects, targets = [()], [tuple(skus)]
     else:
         return answers.unknown(question, "I do not know which products are meant: name them, or pass their skus.")
-    rows = fetch(asks="fits", skus=subjects, targets=targets, about=[] if subjects else kind)
-    if not subjects:
-        makers = set(question.brands) - {lexicon.products[sku].brand for sku in targets}
-        rows = [r for r in rows if not makers or _maker(lexicon, r["sku"]) in makers]
-    if not rows:
-        these, verb = answers.these(subjects, kind, lexicon), "goes" if len(subjects) == 1 else "go"
+    if question.either or question.misfits or not question.every:
+        subjects, targets = [tuple(_flat(subjects))], [tuple(_flat(targets))]
+    asked = _flat(subjects)
+    makers = set(question.brands) - {lexicon.products[sku].brand for sku in _flat(targets)}
+    # Of what goes with one thing, the surest; what goes with several need be the surest with none.
+    limit = LARGEST if len(targets) > 1 else _FITTING
+    pairings = []
+    for target in targets:
+        rows = fetch(asks="fits", skus=asked, targets=list(target), about=[] if asked else kind, limit=limit)
+        if not asked:
+            rows = [r for r in rows if not makers or _maker(lexicon, r["sku"]) in makers]
+        pairings.append(answers.Pairing(answers.titles_of(target, lexicon), rows))
+    if not any(pairing.rows for pairing in pairings):
+        these, verb = answers.these(asked, kind, lexicon), "goes" if len(asked) == 1 else "go"
         return answers.unknown(
-            question, f"Nothing is known of whether {these} {verb} with {answers.titles_of(targets, lexicon)}."
+            question, f"Nothing is known of whether {these} {verb} with {answers.titles_of(_flat(targets), lexicon)}."
         )
-    return answers.weighed(question, rows, several=not subjects or len(subjects) > 1)
+    if len(subjects) > 1 or len(pairings) > 1:
+        return answers.goes_with_all(question, lexicon, subjects, pairings, kind=kind)
+    return answers.goes_with(question, pairings[0].rows, several=len(asked) != 1)
 
 
 def _maker(lexicon: Lexicon, sku: str) -> str | None:
@@ -298,6 +311,8 @@ def _named_among(kind: Sequence[str], skus: Sequence[str], lexicon: Lexicon) -> 
     return any(set(kind) & {singular(w.text) for w in words(lexicon.products[s].title)} for s in skus)
 
 
+_FITTING: Final = 50
+"""Rows of what goes with one thing."""
 _NO_KINDS: Final = frozenset({"thing", "accessory", "product", "item", "stuff", "one"})
 """Nouns that narrow nothing."""
 

@@ -17,7 +17,10 @@ from kg.store import GraphStore
 from tests.app.conftest import Kg
 from tests.conftest import SHOP
 
+ASHDOWN = "Ashdown S-200 electric guitar"
 BIRCH = "Birch dreadnought acoustic guitar"
+HUMIDIFIER = "Larch soundhole humidifier"
+STRAP = "Birch leather guitar strap"
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +177,148 @@ def test_more_and_less_are_compared_with_what_is_named(
     assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
 
 
+@pytest.fixture
+def shop_of_colours(shop_of_facts: GraphStore) -> GraphStore:
+    """The shop of facts, with values that no other test has: of the Ashdown nothing of the kind is known."""
+    shop_of_facts.write(
+        "UNWIND [['T1', 'colour', 'red'], ['T1', 'waterproof rating', 'ipx4'], ['S1', 'material', 'leather'], "
+        "['S2', 'waterproof rating', 'ip68'], ['S2', 'colour', 'navy']] AS row MATCH (p:Product {sku: row[0]}) "
+        "MERGE (v:AttributeValue {key: row[1] + '=' + row[2]}) SET v.attribute = row[1], v.value = row[2] "
+        "MERGE (p)-[:HAS_ATTRIBUTE {source: 'catalogue'}]->(v)"
+    )
+    return shop_of_facts
+
+
+TUNER = "Cobalt clip-on tuner"
+
+
+@pytest.mark.parametrize(
+    ("question", "skus", "verdict", "of"),
+    [
+        # A denial in a question of yes or no asks what the question would ask without it.
+        ("Isn't it black?", ("G2",), "yes", {"G2"}),
+        ("Isn't it black?", ("T1",), "no", {"T1"}),
+        ("isnt it black", ("G2",), "yes", {"G2"}),
+        ("Is it not waterproof?", ("T1",), "no", {"T1"}),
+        ("Is the Birch dreadnought not black?", (), "yes", {"G2"}),
+        ("Doesn't it come in black?", ("G2",), "yes", {"G2"}),
+        ("Hi, why isn't it waterproof?", ("T1",), "no", {"T1"}),
+        ("Isn't there a black one?", ("G2",), "yes", {"G2"}),
+        # Else it asks for what is known to be without.
+        ("Which of these are not black?", ("G1", "G2", "T1"), "yes", {"T1"}),
+        ("which are not waterproof?", ("S2", "T1", "G1"), "yes", {"T1"}),
+        ("Which of these aren't black?", ("G2",), "no", {"G2"}),
+        ("Which of these are not black?", ("G1",), "not known", set()),
+        ("Which ones are not red or black?", ("T1", "G2", "S2"), "yes", {"S2"}),
+        ("Which of these is waterproof but not black?", ("S2", "T1"), "yes", {"S2"}),
+        ("Is there one that is not black?", ("G2", "T1"), "yes", {"T1"}),
+        ("Do you have one without leather?", ("S1",), "no", {"S1"}),
+        ("Which of these that are not black is the cheapest?", ("G2", "T1"), TUNER, {"T1"}),
+        # The same of numbers and of what goes together.
+        ("Which of these do not cost more than 300 dollars?", ("G1", "G2"), "yes", {"G2"}),
+        ("Isn't it under 300 dollars?", ("G2",), "yes", {"G2"}),
+        ("Which of these is not under 300 dollars?", ("G1", "G2"), "yes", {"G1"}),
+        ("Which of these does not fit the Birch dreadnought?", ("T1", "S1"), "yes", {"T1"}),
+        ("Doesn't it fit the Birch dreadnought?", ("T1",), "no", {"T1"}),
+        ("Is it incompatible with the S-200?", ("S1",), "no", {"S1"}),
+    ],
+)
+def test_what_a_question_denies(
+    asker: Asker, shop_of_colours: GraphStore, question: str, skus: tuple[str, ...], verdict: str, of: set[str]
+) -> None:
+    answer = asker.ask(question, skus)
+    assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
+
+
+def test_of_what_is_not_black_it_is_told_of_which_nothing_is_known(asker: Asker, shop_of_colours: GraphStore) -> None:
+    assert asker.ask("Which of these are not black?", ["G1", "G2", "T1"]).text == (
+        "Yes: Cobalt clip-on tuner (red). Nothing says whether Ashdown S-200 electric guitar is not black."
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "skus", "verdict", "of"),
+    [
+        ("Between 200 and 300 dollars?", ("G2",), "yes", {"G2"}),
+        ("Between 200 and 300 dollars?", ("T1",), "no", {"T1"}),
+        ("Which guitars cost between $200 and $300?", (), "yes", {"G2"}),
+        ("Which guitars are from 300 to 500 USD?", (), "yes", {"G1"}),
+        ("Do you have guitars for 300-400 dollars?", (), "no", {"G2"}),
+        ("Is it between 10 and 20?", ("T1",), "yes", {"T1"}),
+        ("Is it between 10 and 20 euros?", ("T1",), "not known", {"T1"}),
+        ("Which of these weighs between 1 and 2 kg?", ("G1", "G2"), "yes", {"G2"}),
+        ("Which is the cheapest guitar between 290 and 600 dollars?", (), ASHDOWN, {"G1"}),
+        # In the unit asked for, with what is stated; a price in its own currency.
+        ("How heavy is it in pounds?", ("G1",), "7.937 lb (3600 g)", {"G1"}),
+        ("What is the weight of the Ashdown S-200 in kg?", (), "3.6 kg (3600 g)", {"G1"}),
+        ("How heavy is it in grams?", ("G1",), "3600 g", {"G1"}),
+        ("How heavy is it in inches?", ("G1",), "3600 g", {"G1"}),
+        ("How much is it in pounds?", ("T1",), "15.0 USD", {"T1"}),
+    ],
+)
+def test_ranges_and_units_that_are_asked_for(
+    asker: Asker, shop_of_facts: GraphStore, question: str, skus: tuple[str, ...], verdict: str, of: set[str]
+) -> None:
+    answer = asker.ask(question, skus)
+    assert (answer.verdict, {fact.sku for fact in answer.facts}) == (verdict, of), answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "skus", "verdict", "text"),
+    [
+        (
+            "Does it fit the S-200 and the Birch dreadnought?",
+            ("S1",),
+            "not known",
+            f"Not known. {STRAP} goes with {ASHDOWN}; nothing is known of whether {STRAP} goes with {BIRCH}.",
+        ),
+        (
+            f"Does the {STRAP} fit the S-200 and the Birch dreadnought?",
+            (),
+            "not known",
+            f"Not known. {STRAP} goes with {ASHDOWN}; nothing is known of whether {STRAP} goes with {BIRCH}.",
+        ),
+        (
+            "Does it fit the S-200 and the Birch dreadnought?",
+            ("T1",),
+            "no",
+            f"No: {TUNER} goes with {ASHDOWN}; {TUNER} does not go with {BIRCH}.",
+        ),
+        (
+            "What fits the S-200 and the Birch dreadnought?",
+            (),
+            "yes",
+            f"Yes: {HUMIDIFIER} goes with {ASHDOWN}; {HUMIDIFIER} goes with {BIRCH}.",
+        ),
+        (
+            f"Do the {STRAP} and the {TUNER} fit the S-200?",
+            (),
+            "yes",
+            f"Yes: {STRAP} goes with {ASHDOWN}; {TUNER} goes with {ASHDOWN}.",
+        ),
+        (
+            f"Do the {STRAP} and the {TUNER} fit the Birch dreadnought?",
+            (),
+            "no",
+            f"No: {TUNER} does not go with {BIRCH}; nothing is known of whether {STRAP} goes with {BIRCH}.",
+        ),
+        ("Does it fit the S-200 or the Birch dreadnought?", ("S1",), "yes", f"Yes, {STRAP} goes with {ASHDOWN}."),
+    ],
+)
+def test_what_goes_with_two_goes_with_both(
+    asker: Asker, shop_of_facts: GraphStore, question: str, skus: tuple[str, ...], verdict: str, text: str
+) -> None:
+    shop_of_facts.write(
+        "MATCH (t:Product {sku: 'T1'}), (g1:Product {sku: 'G1'}), (g2:Product {sku: 'G2'}) "
+        "CREATE (t)-[:COMPATIBLE_WITH {source: 'catalogue'}]->(g1), "
+        "(h:Product {sku: 'H1', title: $title, active: true}), "
+        "(h)-[:COMPATIBLE_WITH {source: 'catalogue'}]->(g1), (h)-[:COMPATIBLE_WITH {source: 'catalogue'}]->(g2)",
+        title=HUMIDIFIER,
+    )
+    answer = asker.ask(question, skus)
+    assert (answer.verdict, answer.text) == (verdict, text)
+
+
 def test_the_sentence_of_a_chinese_text_ends_at_its_full_stop(asker: Asker, shop: GraphStore) -> None:
     text = "吉他背带\n\n真皮制作。适合Ashdown S-200！可调节长度？不含其他配件。"
     start = text.index("Ashdown S-200")
@@ -234,6 +379,7 @@ VALUES = [
         ("Is it waterproof?", ("T1",), "no", {"T1"}),
         ("Is it IP67?", ("S2",), "not known", {"S2"}),
         ("Which guitars are waterproof?", (), "yes", {"G1"}),
+        ("Which guitars are red or blue?", (), "yes", {"G2"}),
     ],
 )
 def test_attributes_are_read_as_people_ask_for_them(

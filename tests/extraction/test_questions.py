@@ -117,6 +117,17 @@ def test_what_cues_ask_of_is_in_the_vocabulary(vocabulary: Vocabulary) -> None:
         ("Is the X100 heavier than the X200?", Bound("weight", 1, before=1)),
         ("Is it less expensive than the X200?", Bound("price", -1)),
         ("Does the X100 have more megapixels than the X200?", Bound("resolution", 1, before=1)),
+        ("Between 200 and 300 dollars?", Bound("price", 1, 200.0, measures.DOLLARS, reached=True, high=300.0)),
+        ("Is it between $200 and 300?", Bound("price", 1, 200.0, measures.DOLLARS, reached=True, high=300.0)),
+        ("Which cost from 20 to 30?", Bound("price", 1, 20.0, reached=True, high=30.0)),
+        ("Anything for €20-30?", Bound("price", 1, 20.0, frozenset({"EUR"}), reached=True, high=30.0)),
+        ("Does it weigh between 2 and 3 kg?", Bound("weight", 1, 2000.0, frozenset({"g"}), reached=True, high=3000.0)),
+        ("Which do not weigh more than 2 kg?", Bound("weight", -1, 2000.0, frozenset({"g"}), reached=True)),
+        ("Which are not under $50?", Bound("price", 1, 50.0, measures.DOLLARS, reached=True)),
+        ("Isn't it under $50?", Bound("price", -1, 50.0, measures.DOLLARS)),
+        ("What is the difference between the X100 and the X200?", None),
+        ("Is it a zoom of 24-70 mm?", None),
+        ("Is it for between 2 and 4 people?", None),
         ("Is the X100 better value for children under 12?", None),
         ("Can I wear it under a jacket?", None),
         ("Is there a cheaper one than the X200?", None),
@@ -125,6 +136,62 @@ def test_what_cues_ask_of_is_in_the_vocabulary(vocabulary: Vocabulary) -> None:
 )
 def test_more_or_less_than_what(read: Read, text: str, bound: Bound | None) -> None:
     assert read(text).bound == bound
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("How heavy is it in pounds?", "lb"),
+        ("How long is the X100 in inches?", "in"),
+        ("How heavy is it in inches?", None),
+        ("How heavy is it in all?", None),
+        ("How heavy is it?", None),
+    ],
+)
+def test_in_which_unit_a_quantity_should_be_told(read: Read, text: str, unit: str | None) -> None:
+    assert read(text).unit == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "without"),
+    [
+        ("Isn't it black?", ("colour=black",), ()),
+        ("Aren't these waterproof?", ("waterproof rating=waterproof",), ()),
+        ("The X100, is it really not black?", ("colour=black",), ()),
+        ("Is this one not black?", ("colour=black",), ()),
+        ("Is there no black one?", ("colour=black",), ()),
+        ("Isn't there one that is not black?", (), ("colour=black",)),
+        ("Which are not black?", (), ("colour=black",)),
+        ("Are any of these not black?", (), ("colour=black",)),
+        ("Do you have a black strap without leather?", ("colour=black",), ("material=leather",)),
+        ("Is it waterproof and not black?", ("waterproof rating=waterproof",), ("colour=black",)),
+        ("Is it not only waterproof but also black?", ("waterproof rating=waterproof", "colour=black"), ()),
+    ],
+)
+def test_what_a_question_denies_is_asked_for_or_excluded(
+    read: Read, text: str, values: tuple[str, ...], without: tuple[str, ...]
+) -> None:
+    question = read(text)
+    assert (question.asks, question.values, question.without) == (Asks.VALUE, values, without)
+
+
+@pytest.mark.parametrize(
+    ("text", "subjects", "misfits"),
+    [
+        ("Does the LB-7 fit the X100 and the X200?", 1, False),
+        ("What fits the X100 and the X200?", 0, False),
+        ("Does it fit the X100?", 0, False),
+        ("Do the LB-7 and the Birch leather camera strap fit the X100?", 2, False),
+        ("Are the LB-7 and the X100 compatible?", 1, False),
+        ("Which of these do not fit the X100?", 0, True),
+        ("Won't it fit the X100?", 0, False),
+        ("Is the LB-7 not compatible with the X100?", 1, False),
+        ("Is the LB-7 incompatible with the X100?", 1, True),
+    ],
+)
+def test_what_should_go_with_what(read: Read, text: str, subjects: int, misfits: bool) -> None:
+    question = read(text)
+    assert (question.asks, question.subjects, question.misfits) == (Asks.FITS, subjects, misfits)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +230,12 @@ def test_names_that_the_shop_does_not_have(read: Read, text: str, strangers: tup
 )
 def test_what_only_looks_like_a_question_of_fitting(read: Read, text: str, asks: Asks) -> None:
     assert read(text).asks is asks
+
+
+def test_names_are_joined_by_and(read: Read) -> None:
+    assert read("Does the LB-7 fit the X100 and the X200?").every
+    assert not read("Does the LB-7 fit the X100 or the X200?").every
+    assert not read("Does the LB-7 fit the X100 (X200)?").every
 
 
 def test_a_sku_names_its_product(read: Read) -> None:
