@@ -196,7 +196,7 @@ _GREETING: Final = re.compile(r"\b(?:hi|hello|dear|i['’]m|i am|my name is)\W+\
 _CAPITALS: Final = word_set("i i'm i've i'd i'll i’m i’ve i’d i’ll ok tv pc usd eur gbp jpy cny")
 """Words with a capital, in small letters, that are no names."""
 MAX_QUESTION: Final = 1000
-"""Characters of a question that are read."""
+"""Characters of a question that are read; ``kg ask`` refuses a longer one."""
 LIKENESS: Final = 0.45
 """Least cosine to an example at which a question without a cue is believed to be of its kind."""
 

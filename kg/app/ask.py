@@ -8,7 +8,7 @@ what is looked up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import Any, Final
 
 from extraction.implied import ways
@@ -16,7 +16,7 @@ from extraction.measures import Bound
 from extraction.mentions import Lexicon, ProductEntry, words
 from extraction.normalise import singular
 from extraction.products import title_head
-from extraction.questions import Asks, Question, QuestionReader, codes
+from extraction.questions import MAX_QUESTION, Asks, Question, QuestionReader, codes
 from kg import catalogue, schema, vocabulary
 from kg.app import answers
 from kg.app.answers import Answer
@@ -31,6 +31,9 @@ MOST_WORDS: Final = 60
 """Words of a question that are looked at: Lucene takes a thousand, and nobody asks in so many."""
 SHELVES: Final = 3
 """Shelves of a name that many have, as "Accessories", on which is looked."""
+LOOKUPS: Final = 30
+"""Combinations of values that are looked up on a shelf, those as asked for first: water-resistant things have thirteen
+values and blue ones two, so both together have twenty-six, and each further value multiplies them."""
 OF_SHELF: Final = 20
 """Products of a shelf that are looked at one by one, the most popular."""
 LARGEST: Final = 1000
@@ -60,6 +63,11 @@ class Asker:
             left_s: asked before each query for the seconds that it may take; by default the setting's.
         """
         left_s = left_s or self._limit_s
+        length = len(" ".join(question.split()))
+        if length > MAX_QUESTION:
+            # What stands behind a cut may turn the question round.
+            told = f"A question may have {MAX_QUESTION:,} characters, and this one has {length:,}: ask in fewer words."
+            return answers.unknown(Question(question, Asks.NOTHING), told)
         if not _may_be_english(question):
             return answers.unknown(
                 Question(question, Asks.NOTHING), "Questions are read in English alone: ask in English."
@@ -212,8 +220,8 @@ def _on_shelves(question: Question, shelf: Fetch, *, limit: int) -> list[str]:
     found: dict[str, float] = {}
     options = [dict.fromkeys(way for value in some for way in ways(value)) for some in answers.alternatives(question)]
     for category in question.categories[:SHELVES]:
-        for brand in question.brands or (None,):
-            for keys in product(*options):
+        for brand in question.brands[:SHELVES] or (None,):
+            for keys in islice(product(*options), LOOKUPS):
                 rows = shelf(category=category, brand=brand, attributes=list(keys), limit=limit)
                 found |= {row["sku"]: row["popularity"] or 0.0 for row in rows}
     return sorted(found, key=lambda sku: (-found[sku], sku))[:limit]

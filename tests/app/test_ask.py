@@ -338,6 +338,25 @@ def test_the_sentence_of_a_chinese_text_ends_at_its_full_stop(asker: Asker, shop
     assert why["sentence"] == "适合Ashdown S-200！"
 
 
+def test_a_question_that_is_too_long_is_not_read_by_half(asker: Asker, shop: GraphStore) -> None:
+    answer = asker.ask("Is it black? " * 700, ["G2"])
+    assert (answer.verdict, answer.text) == (
+        "not known",
+        "Not known. A question may have 1,000 characters, and this one has 9,099: ask in fewer words.",
+    )
+
+
+def test_a_question_full_of_values_looks_a_bounded_number_of_times(asker: Asker, shop: GraphStore) -> None:
+    looked = Counter[str]()
+
+    def left_s() -> float:
+        looked["up"] += 1
+        return 30.0
+
+    asker.ask("Which guitars are waterproof, water-resistant, blue, green and red?", left_s=left_s)
+    assert looked["up"] < 100
+
+
 VALUES = [
     ("T1", "length", "5", "cm"),
     ("T1", "battery life", "30", "h"),
