@@ -42,7 +42,9 @@ from extraction import corpus
 from extraction.corpus import Kind
 from kg import streams
 from kg.app import metrics, openapi
-from kg.app.api import LATER, Gate, Problem, error_answer, json_answer, problem_of, read_body
+from kg.app.responses import LATER, Problem, error_answer, json_answer, problem_of
+from kg.app.gate import Gate
+from kg.app.given import read_body
 from kg.app.pieces import DOCUMENTS, RejectLog, unknown_product
 from kg.app.refresh import Reader, Refresher
 from kg.app.session import pseudonym_of

@@ -14,8 +14,9 @@ from starlette.types import ASGIApp
 
 from kg import catalogue
 from kg.app import logs
-from kg.app.api import GRACE_S, Limits, application, is_loopback
+from kg.app.api import GRACE_S, Limits, application
 from kg.app.ask import Asker
+from kg.app.gate import is_loopback
 from kg.app.search import Searcher
 from kg.app.session import open_store, pseudonym_of
 from kg.app.typed import Once, Typed

@@ -18,7 +18,8 @@ from fastapi import FastAPI, Response
 from kg import catalogue
 from kg.app import openapi
 from kg.app.answers import Answer
-from kg.app.api import ASK, SEARCH, Server, time_left
+from kg.app.api import Server, time_left
+from kg.app.gate import ASK, SEARCH
 from kg.app.search import Prepared
 from kg.catalogue import Rows
 from kg.queries import Column, Parameter, Query

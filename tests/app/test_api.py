@@ -13,7 +13,8 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from kg.app.api import Limits, application, from_url
+from kg.app.api import Limits, application
+from kg.app.given import from_url
 from kg.catalogue import load, run
 from kg.errors import ConnectionFailedError, ParameterError
 from kg.privacy import pseudonymiser

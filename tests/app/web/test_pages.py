@@ -484,7 +484,7 @@ def test_a_login_that_breaks_off_or_does_not_come_is_told_so(shop: GraphStore, m
     async def send(message: Any) -> None:
         sent.append(message)
 
-    monkeypatch.setattr("kg.app.api._BODY_S", 0.01)
+    monkeypatch.setattr("kg.app.given._BODY_S", 0.01)
     app = application(shop, QUERIES, face=pages(shop, keys=(KEY,)), keys=(KEY,))
     scope = {"type": "http", "method": "POST", "path": "/login", "query_string": b"", "scheme": "http"}
     scope |= {"headers": [(b"host", b"127.0.0.1")], "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1)}
