@@ -170,7 +170,7 @@ class Receiver:
         if behind or self._queued >= MOST_WAITING:
             raise Problem(429, "More comes than is written. Send it again in a second.", refused="busy", headers=LATER)
         body = await read_body(request, self._settings.api_max_body)
-        key = request.headers.get("idempotency-key")
+        key = request.headers.get("idempotency-key", "").strip() or None  # empty, it is the same for every request
         lines = _is_lines(request)
         loop = asyncio.get_running_loop()
         records, rejected = await asyncio.to_thread(_read, kind, body, key, lines)

@@ -88,6 +88,10 @@ def test_events_without_a_time_need_a_key_and_count_once_for_each(client: TestCl
     refused = client.post("/events", json=untimed)
     assert refused.status_code == 422
     assert "Idempotency-Key" in refused.json()["rejected"][0]["reason"]
+    # An empty one is the same for every request: two that differ would be taken for one.
+    for empty in ("", "  "):
+        refused = client.post("/events", json=untimed, headers={"Idempotency-Key": empty})
+        assert (refused.status_code, views(shop)) == (422, {})
     for key in ("first", "first", "second"):
         client.post("/events", content=lines(untimed, untimed), headers=NDJSON | {"Idempotency-Key": key})
     assert views(shop) == {("anna", "T1"): 4}
