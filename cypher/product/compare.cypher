@@ -33,8 +33,21 @@ UNION ALL
        sum(CASE type(f) WHEN 'CRITICISED_FOR' THEN coalesce(f.count, 1) ELSE 0 END) AS criticised
   RETURN 'aspect' AS kind, name, '+' + praised + ' −' + criticised AS value
 }
-WITH kind, name, collect({place: place, value: value}) AS known
-LET values = [i IN range(0, size($skus) - 1) | [k IN known WHERE k.place = i | k.value][0]]
-LET differs = any(v IN values WHERE v IS NULL OR v <> head([w IN values WHERE w IS NOT NULL]))
+WITH collect({kind: kind, name: name, place: place, value: value}) AS cells
+// Each row gets a cell for every product, and then they are put together: to look for each product among the cells that
+// a row has takes the square of their number.
+CALL (cells) {
+  UNWIND cells AS cell
+  RETURN cell.kind AS kind, cell.name AS name, cell.place AS place, cell.value AS value
+UNION ALL
+  UNWIND cells AS cell
+  WITH DISTINCT cell.kind AS kind, cell.name AS name
+  UNWIND range(0, size($skus) - 1) AS place
+  RETURN kind, name, place, null AS value
+}
+WITH kind, name, place, max(value) AS value
+ORDER BY place
+WITH kind, name, collect({value: value}) AS row, count(value) AS known, count(DISTINCT value) AS different
+LET values = [cell IN row | cell.value], differs = known < size($skus) OR different > 1
 RETURN kind, name, values, differs
 ORDER BY differs DESC, CASE kind WHEN 'price' THEN 0 WHEN 'brand' THEN 1 WHEN 'attribute' THEN 2 ELSE 3 END, name

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kg.catalogue import load, run
+from kg.queries import MOST_ITEMS
 from kg.store import GraphStore
 
 QUERIES = load()
@@ -359,3 +360,24 @@ def test_products_stand_side_by_side_in_the_order_asked(shop: GraphStore) -> Non
     ]
     same = [row for row in answer(shop, "product/compare", skus=["S1", "G1"]) if row["name"] == "material"]
     assert same == [{"kind": "attribute", "name": "material", "values": ["leather", "leather"], "differs": False}]
+
+
+def test_as_many_products_as_may_be_named_stand_side_by_side(store: GraphStore) -> None:
+    """Within the time that a query has: what takes the square of their number does not end in it."""
+    store.write(
+        "UNWIND range(0, 19) AS n "
+        "CREATE (:AttributeValue {key: 'a' + n + '=x', attribute: 'a' + n, value: 'x'}) "
+        "WITH count(*) AS done "
+        "UNWIND range(0, $most - 1) AS n "
+        "CREATE (p:Product {sku: 'P' + n, title: 'P', active: true, price: 1.0 * n}) "
+        "WITH p, n "
+        "MATCH (v:AttributeValue) WHERE n <> 7 OR v.attribute <> 'a3' "
+        "CREATE (p)-[:HAS_ATTRIBUTE]->(v)",
+        most=MOST_ITEMS,
+    )
+    price, sometimes, *always = answer(store, "product/compare", skus=[f"P{n}" for n in range(MOST_ITEMS)])
+    assert (price["values"][:3], price["values"][-1]) == (["0.0", "1.0", "2.0"], f"{MOST_ITEMS - 1}.0")
+    assert (sometimes["name"], sometimes["differs"]) == ("a3", True)
+    assert sometimes["values"] == ["x"] * 7 + [None] + ["x"] * (MOST_ITEMS - 8)
+    assert {row["name"] for row in always} == {f"a{n}" for n in range(20) if n != 3}
+    assert all((row["values"], row["differs"]) == (["x"] * MOST_ITEMS, False) for row in always)
