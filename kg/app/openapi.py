@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from kg.queries import MOST_CHARACTERS, MOST_ITEMS, Parameter, Query
 
 Json = dict[str, Any]
@@ -70,6 +72,38 @@ def parameter_schema(parameter: Parameter, max_rows: int) -> Json:
     return schema
 
 
+def url_schema(parameter: Parameter, max_rows: int) -> Json:
+    """:func:`parameter_schema` where the parameter stands in a URL: there a map is a text, which is JSON."""
+    schema = parameter_schema(parameter, max_rows)
+    if parameter.type == "MAP":
+        schema |= {**_json_text("MAP"), "type": ["string", "null"] if parameter.nullable else "string"}
+        if schema.get("default") is not None:
+            schema["default"] = orjson.dumps(schema["default"]).decode()
+    elif parameter.type == "LIST<MAP>":
+        schema["items"] = _json_text("MAP")
+        if schema.get("default"):
+            schema["default"] = in_url(parameter, schema["default"])
+    return schema
+
+
+def _json_text(type_: str) -> Json:
+    return {"type": "string", "contentMediaType": "application/json", "contentSchema": type_schema(type_)}
+
+
+def in_url(parameter: Parameter, value: Any) -> Any:
+    """A value as a URL gives it: a map as JSON text, a list of maps as such texts."""
+    if parameter.type == "MAP":
+        return orjson.dumps(value).decode()
+    return [orjson.dumps(item).decode() for item in value] if parameter.type == "LIST<MAP>" else value
+
+
+def _url_example(query: Query, parameter: Parameter) -> Json:
+    if parameter.name in query.example:
+        return {"example": in_url(parameter, query.example[parameter.name])}
+    # Of all types this is the one whose form in a URL nobody guesses.
+    return {"example": '{"key":1.0}'} if parameter.type == "MAP" else {}
+
+
 def _doc(parameter: Parameter, max_stream_rows: int) -> str:
     if parameter.name != "limit":
         return parameter.doc
@@ -77,7 +111,7 @@ def _doc(parameter: Parameter, max_stream_rows: int) -> str:
 
 
 def by_url(query: Query, max_rows: int, max_stream_rows: int) -> Json:
-    """What a GET of the query takes: each parameter in the URL, a list as the same name again.
+    """What a GET of the query takes: each parameter in the URL, a list as the same name again, a map as JSON text.
 
     A schema cannot say that a greater ``limit`` is taken with another ``Accept``: that stands in the description.
     """
@@ -89,8 +123,8 @@ def by_url(query: Query, max_rows: int, max_stream_rows: int) -> Json:
                 "in": "query",
                 "required": p.required,
                 "description": _doc(p, max_stream_rows),
-                "schema": parameter_schema(p, max_rows),
-                **({"example": query.example[p.name]} if p.name in query.example else {}),
+                "schema": url_schema(p, max_rows),
+                **_url_example(query, p),
             }
             for p in query.parameters
         ],
@@ -114,9 +148,13 @@ def typed(query: Query, max_rows: int, answer: Json) -> Json:
         "requestBody": _body(query, max_rows, lambda p: p.doc),
         "responses": {
             "200": {"description": "The answer.", "content": {"application/json": {"schema": answer}}},
-            **_problems(),
+            **_problems({503: _UNREAD}),
         },
     }
+
+
+_UNREAD: Final = "Neo4j does not answer, too many queries run, or a model that reads texts is missing here."
+"""What 503 means where a text is read."""
 
 
 def _body(query: Query, max_rows: int, doc: Callable[[Parameter], str]) -> Json:
@@ -177,11 +215,11 @@ def _responses(query: Query) -> Json:
     }
 
 
-def _problems() -> Json:
+def _problems(others: Mapping[int, str] | None = None) -> Json:
     error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
     return {
         str(status): {"description": words, "content": {"application/json": {"schema": error}}}
-        for status, words in PROBLEMS.items()
+        for status, words in {**PROBLEMS, **(others or {})}.items()
     }
 
 
