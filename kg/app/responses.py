@@ -8,6 +8,7 @@ than what to do; the log of the process has the rest.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -20,6 +21,7 @@ from kg.app.slots import BusyError
 from kg.errors import (
     AuthenticationError,
     ConnectionFailedError,
+    ExtractionError,
     KGError,
     ParameterError,
     QueryError,
@@ -79,8 +81,9 @@ def problems(timeout_s: float) -> Iterator[None]:
 def problem_of(error: Exception, timeout_s: float) -> Problem | None:
     """What the sender of a request is told of an expected error; None for one that is a bug.
 
-    Messages of the catalogue are passed on: they are about parameters and headers. Those of the store may hold
-    Cypher and addresses, and go to the log.
+    Messages of the catalogue are passed on: they are about parameters and headers. So are those about a model that is
+    missing, which say what to do, without the folders that they name. Those of the store may hold Cypher and addresses,
+    and go to the log.
     """
     match error:
         case Problem():
@@ -99,9 +102,17 @@ def problem_of(error: Exception, timeout_s: float) -> Problem | None:
         case ConnectionFailedError() | AuthenticationError():
             log.error("%s", error)
             return Problem(503, "The database does not answer. Try again later.", headers=LATER)
+        case ExtractionError():
+            log.error("%s", error)
+            said = _FOLDERS.sub("", " ".join(str(error).split()))
+            return Problem(503, f"What is typed cannot be read here until whoever runs this server sees to it. {said}")
         case KGError():
             log.error("%s", error)
             return Problem(502, "The database failed at this query; the log of this server says how.")
         case ClientDisconnect():
             return Problem(400, "The request broke off.")
     return None
+
+
+_FOLDERS: Final = re.compile(r"(?<![\w:/.])/(?:[^\s/()'\"]+/)*")
+"""What leads to a file in a path of this machine."""

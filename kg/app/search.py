@@ -57,6 +57,14 @@ class Searcher:
             catalogue.find(f"search/{name}") for name in ("products", "personalised", "words")
         )
 
+    def warm(self) -> None:
+        """Load the encoder now, which else the first search waits for.
+
+        Raises:
+            ExtractionError: it is not there, or not what it should be.
+        """
+        self._encoder.encode(["warm"])
+
     def prepare(self, texts: Sequence[str], *, left_s: Callable[[], float] | None = None) -> list[Prepared]:
         """Correct and encode searches, all of them together.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
@@ -22,8 +23,10 @@ from kg.app.session import open_store, pseudonym_of
 from kg.app.typed import Once, Typed
 from kg.app.web.pages import Pages
 from kg.app.web.script import htmx
-from kg.errors import SettingsError
+from kg.errors import KGError, SettingsError
 from kg.settings import Settings
+
+log = logging.getLogger("kg.api")
 
 RETRY_S: Final = 1.0
 """How long a query is tried again while Neo4j is away: a client that waits is better told so soon."""
@@ -50,8 +53,8 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
         searcher = Once(lambda: Searcher(store, settings))
         asker = Once(lambda: Asker(store, settings))
         typed, pages = Typed(searcher, asker), Pages(searcher, asker, keys=keys, script=htmx())
-        # The encoder takes seconds to load: it does so while nobody waits for it.
-        threading.Thread(target=searcher, name="encoder", daemon=True).start()
+        # No daemon: a process that ends while libraries are being loaded may crash, so its end waits for that.
+        threading.Thread(target=_warm, args=[searcher], name="encoder").start()
         app = application(
             store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings), typed=typed, face=pages
         )
@@ -60,6 +63,14 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
             f"{'with API keys' if keys else 'to this machine alone'}; Ctrl-C stops."
         )
         run_until_stopped(app, listening, grace_s=limits.timeout_s + GRACE_S)
+
+
+def _warm(searcher: Callable[[], Searcher]) -> None:
+    """Load the encoder, which takes seconds, while nobody waits for it; without it all else is served."""
+    try:
+        searcher().warm()
+    except KGError as error:
+        log.warning("Searches and questions are answered with an error. %s", error)
 
 
 def run_until_stopped(app: ASGIApp, listening: socket.socket, *, grace_s: float) -> None:

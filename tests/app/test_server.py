@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,12 @@ KEYS = "the-first-key-of-all, the-second-key-of-all"
 @pytest.fixture
 def serving(shop: GraphStore, database: localdb.Connection, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """``kg serve`` with two keys, on a free port."""
+    with served(database, tmp_path) as process:
+        yield process
+
+
+@contextmanager
+def served(database: localdb.Connection, tmp_path: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "kg.app.cli", "serve", "--port", "0"],
         env=os.environ
@@ -33,6 +40,7 @@ def serving(shop: GraphStore, database: localdb.Connection, tmp_path: Path) -> I
             "NEO4J_URI": database.uri,
             "NEO4J_PASSWORD": database.password,
             "KG_API_KEYS": KEYS,
+            **settings,
         },
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -73,6 +81,22 @@ def test_it_serves_until_it_is_told_to_stop(serving: subprocess.Popen[str]) -> N
     assert (serving.returncode, out, "Traceback" in err) == (0, "", False)
     assert "G1" not in err
     assert "second-key" not in err
+
+
+def test_it_says_at_once_that_the_encoder_is_missing_and_serves_all_else(
+    shop: GraphStore, database: localdb.Connection, tmp_path: Path
+) -> None:
+    with served(database, tmp_path, KG_ENCODER=str(tmp_path / "nothing")) as serving:
+        assert serving.stderr is not None
+        said = [serving.stderr.readline(), serving.stderr.readline()]
+        assert any("Searches and questions are answered with an error." in line for line in said), said
+        (address,) = (found[1] for line in said if (found := re.search(r"at (http://\S+),", line)))
+        with httpx.Client(base_url=address, timeout=60, headers={"X-API-Key": "the-second-key-of-all"}) as http:
+            assert http.get("/query/product/profile?sku=G1").json()["rows"]
+            assert http.post("/search", json={"text": "guitar"}).status_code == 503
+        serving.send_signal(signal.SIGTERM)
+        _, err = serving.communicate(timeout=60)
+    assert (serving.returncode, "Traceback" in err) == (0, False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org", ""])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from kg.app.api import Limits, application
+from kg.app.search import Searcher
 from kg.app.typed import Typed
 from kg.app.web.door import COOKIE
+from kg.app.web.pages import Pages
 from kg.privacy import pseudonymiser
+from kg.settings import Settings
 from kg.store import GraphStore
 from tests.app.web.conftest import QUERIES, Oracle, Plain, pages
 from tests.kg.whole_graph import whole_graph
@@ -90,6 +94,24 @@ def test_what_is_wrong_is_one_sentence(api: TestClient, path: str, body: Any, st
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
     assert words in answer.json()["error"]
+
+
+def test_a_model_that_is_missing_is_named_with_what_to_do(shop: GraphStore, tmp_path: Path) -> None:
+    """It is no failure of the database, and whoever asks cannot know where this machine keeps its models."""
+    settings = Settings(encoder=str(tmp_path / "nothing here"))
+    searching = Searcher(shop, settings)
+    face = Pages(lambda: searching, Oracle)
+    app = application(shop, QUERIES, typed=Typed(lambda: searching, Oracle), face=face)
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as api:
+        answer = api.post("/search", json={"text": "guitar"})
+        page = api.get("/search?q=guitar")
+    said = answer.json()["error"]
+    assert (answer.status_code, page.status_code) == (503, 503)
+    assert "encoder's weights" in said
+    assert "Set KG_ENCODER to a folder with" in said
+    assert "database" not in said
+    assert str(tmp_path) not in said + page.text
+    assert "Set KG_ENCODER to a folder with" in page.text
 
 
 def test_programs_post(api: TestClient) -> None:
