@@ -467,8 +467,8 @@ def _templates(*, locked: bool, scripted: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    names = (words.term, words.stated, words.verb, words.money, words.percent, words.day, words.shelf, words.begun)
-    for function in names:
+    names = (words.term, words.beside, words.stated, words.verb, words.money, words.percent, words.stars)
+    for function in (*names, words.day, words.shelf, words.begun):
         found.filters[function.__name__] = function
     found.globals.update(
         locked=locked,

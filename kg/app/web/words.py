@@ -47,6 +47,12 @@ STATED: Final[Mapping[str, str]] = {
 }
 """Types of relationships from a product to another. As terms they are said of the other."""
 
+BESIDE: Final[Mapping[str, str]] = {
+    "ACCESSORY_OF": "one is made for the other",
+    "SUBSTITUTE_FOR": "one takes the other's place",
+}
+"""Terms of two products that stand beside each other, where a query does not say which way a relationship leads."""
+
 VERBS: Final[Mapping[str, str]] = {
     "BOUGHT": "bought",
     "RATED": "rated",
@@ -89,6 +95,11 @@ def term(name: str) -> str:
     return TERMS.get(name, name.replace("_", " ").lower())
 
 
+def beside(name: str) -> str:
+    """The name of a term that is said of two products alike."""
+    return BESIDE.get(name) or term(name)
+
+
 def verb(name: str) -> str:
     """What somebody did."""
     return VERBS.get(name, name.replace("_", " ").lower())
@@ -104,6 +115,12 @@ def money(price: float | None, currency: str | None) -> str:
 def begun(text: str) -> str:
     """With a capital, where it has none: ``Not known``. ``15.0 USD`` and ``iPhone case`` are written as they stand."""
     return text[:1].upper() + text[1:] if text.islower() else text
+
+
+def stars(rating: float) -> str:
+    """A rating as it was given: ``1 star``, ``4.5 stars``."""
+    shown = f"{rating:.2f}".rstrip("0").rstrip(".")
+    return f"{shown} star" if shown == "1" else f"{shown} stars"
 
 
 def percent(share: float | None) -> str:

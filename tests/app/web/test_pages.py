@@ -215,6 +215,24 @@ def test_a_search_shows_the_rows_of_the_query_and_what_was_meant(web: TestClient
     assert "Nothing fits" in text(web.get("/search", params={"q": "zeppelin"}))
 
 
+def test_half_a_star_is_shown(shop: GraphStore) -> None:
+    """A review says that the strap is made for the guitar, and its author gave four and a half."""
+    shop.write(
+        "MATCH (e:Evidence {id: 'e2'})-[r:FROM]->(), (d:Document {id: 'review:r1'}), (w:Review {id: 'r1'}) "
+        "SET e.start = 8, e.end = 24, w.rating = 4.5 "
+        "DELETE r CREATE (e)-[:FROM]->(d)"
+    )
+    with client(shop) as web:
+        assert "review:r1, 4.5 stars" in text(web.get("/why?user=ben&sku=S1"))
+
+
+def test_a_guitar_is_not_called_made_for_its_strap(web: TestClient) -> None:
+    """The strap is made for it; ``recommend/similar_products`` does not say which way that leads."""
+    strap, guitar = text(web.get("/product?sku=S1")), text(web.get("/product?sku=G1"))
+    assert "Like it Ashdown S-200 electric guitar one is made for the other" in strap
+    assert "Goes with it Birch leather guitar strap made for it" in guitar
+
+
 def test_recommendations_have_shares_and_reasons(web: TestClient) -> None:
     shown = text(web.get("/user?user=ben"))
     assert "Birch leather guitar strap" in shown

@@ -7,7 +7,12 @@ import re
 import pytest
 
 from kg import catalogue
-from kg.app.web.words import TERMS, Fact, Marked, Share, facts_of, marked, money, percent, shares, term
+from kg.app.web.words import TERMS, Fact, Marked, Share, beside, facts_of, marked, money, percent, shares, stars, term
+
+
+def test_what_is_said_of_two_products_alike_does_not_say_which_is_for_which() -> None:
+    assert (term("ACCESSORY_OF"), beside("ACCESSORY_OF")) == ("made for it", "one is made for the other")
+    assert beside("BOUGHT_WITH") == "bought together"
 
 
 def test_every_term_of_a_score_has_a_name() -> None:
@@ -27,6 +32,14 @@ def test_every_term_of_a_score_has_a_name() -> None:
 )
 def test_a_price_is_written_with_its_currency(price: float | None, currency: str | None, said: str) -> None:
     assert money(price, currency) == said
+
+
+@pytest.mark.parametrize(
+    ("rating", "said"),
+    [(5.0, "5 stars"), (4.5, "4.5 stars"), (1.0, "1 star"), (3.25, "3.25 stars"), (10.0, "10 stars"), (0.0, "0 stars")],
+)
+def test_stars_are_those_that_were_given(rating: float, said: str) -> None:
+    assert stars(rating) == said
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.5, "50 %"), (0.001, "<1 %"), (0.0, "0 %"), (1.0, "100 %"), (None, "–")])
