@@ -237,3 +237,10 @@ def test_without_scripts_every_form_works(address: str, browser: Any) -> None:
     page.get_by_role("link", name="Why? Birch leather guitar strap").click()
     page.get_by_role("heading", name="Paths through the graph").wait_for()
     context.close()
+    # A second one beside it: each element keeps a name of its own.
+    page.get_by_role("link", name="Why? Birch dreadnought").click()
+    page.locator("#why-2 li").first.wait_for()
+    ids = page.eval_on_selector_all("[id]", "found => found.map(e => e.id)")
+    assert len(ids) == len(set(ids))
+    # The page is still that of all of them.
+    assert (page.title(), page.url) == ("For ben · shopgraph", f"{address}/user?user=ben")
