@@ -46,6 +46,10 @@ LONGEST_LOGIN: Final = 4096
 PAGE: Final = 24
 """Products on a page of a search."""
 
+DEEPEST: Final = 8
+"""Pages of the answer to what was typed: together fewer products than the 200 candidates that ``search/products`` takes
+from each index, which with more it would read on. Whoever has leafed through so many types another word."""
+
 BY_CHANCE: Final = 0.05
 """What chance alone brings about more often than this is not shown as a trend."""
 
@@ -128,6 +132,43 @@ class Page:
     template: str
     values: Mapping[str, Any]
     status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The products of one page of a search, out of those that were found up to its end."""
+
+    rows: Sequence[Mapping[str, Any]]
+    number: int
+    """Of the page, from 1."""
+    more: bool
+    """Whether something comes after them."""
+    previous: str | None
+    """The page before; None on the first one."""
+    next: str | None
+    """The page after; None where nothing comes after them, or where no search goes further."""
+
+    @classmethod
+    def cut(cls, rows: Sequence[Mapping[str, Any]], number: int, deepest: int, address: Callable[[int], str]) -> Found:
+        """The page ``number`` of ``rows``, the first of an order; ``address`` is that of a page."""
+        more = len(rows) > number * PAGE
+        return cls(
+            rows[(number - 1) * PAGE : number * PAGE],
+            number,
+            more,
+            address(number - 1) if number > 1 else None,
+            address(number + 1) if more and number < deepest else None,
+        )
+
+    @property
+    def first(self) -> int:
+        """The place of the first of them, from 1."""
+        return (self.number - 1) * PAGE + 1
+
+    @property
+    def last(self) -> int:
+        """The place of the last of them."""
+        return self.first + len(self.rows) - 1
 
 
 class Pages:
@@ -259,13 +300,22 @@ class Pages:
             "min_price": asked.one("min_price"),
             "max_price": asked.one("max_price"),
         }
+        number, deepest = _number_of(asked), max(1, (reader.most_rows - 1) // PAGE)
+        if text is not None:
+            deepest = min(deepest, DEEPEST)
+        if number > deepest:
+            raise Problem(404, f"A search goes no further than its page {deepest}. Type another word, or add a filter.")
         prepared: Prepared | None = None
         rows: Sequence[Mapping[str, Any]] = ()
         if text is not None:
             (prepared,) = self._searcher().prepare([text], left_s=reader.left_s)
-            rows = self._searcher().run(prepared, **filters, limit=PAGE, left_s=reader.left_s)
+            # One more than is shown tells whether there is a page after it. The pages after the first are cut from one
+            # answer: where filters let few through, how many are asked for decides how far the indexes are read.
+            limit = min((PAGE if number == 1 else deepest * PAGE) + 1, reader.most_rows)
+            rows = self._searcher().run(prepared, **filters, limit=limit, left_s=reader.left_s)
         elif any(filters.values()):
-            rows = reader.rows("search/by_attributes", **filters, limit=PAGE)
+            rows = reader.rows("search/by_attributes", **filters, limit=number * PAGE + 1)
+        found = Found.cut(rows, number, deepest, lambda page: _search_at(text, filters, page))
         category = filters["category"]
         shelves = reader.kept("search/shelves")
         below = reader.kept("search/shelves", category=category) if category else ()
@@ -275,7 +325,8 @@ class Pages:
             {
                 "text": text or "",
                 "corrected": prepared.corrected if prepared is not None and prepared.corrected != text else None,
-                "rows": rows,
+                "found": found,
+                "turned": asked.one("page") is not None,
                 "asked": bool(text or any(filters.values())),
                 "filters": filters,
                 "shelves": shelves,
@@ -288,6 +339,20 @@ class Pages:
         question, skus = asked.typed("question"), asked.many("sku")
         answer = self._asker().ask(question, skus, left_s=reader.left_s) if question else None
         return Page("ask.html", {"question": question or "", "skus": skus, "answer": answer})
+
+
+def _number_of(asked: Asked) -> int:
+    """Which page of a search, from 1."""
+    given = asked.one("page") or "1"
+    if not (given.isascii() and given.isdecimal() and len(given) < 10 and int(given) > 0):
+        raise Problem(422, f"The page of a search is expected as a number from 1, found {given[:20]!r}.")
+    return int(given)
+
+
+def _search_at(text: str | None, filters: Mapping[str, Any], page: int) -> str:
+    """Where a page of this search is. The fragment leads behind the filters, where the products begin."""
+    given = {"q": text, **filters, "attributes": None, "attribute": filters["attributes"], "page": page}
+    return f"/search?{urlencode({name: value for name, value in given.items() if value}, doseq=True)}#count"
 
 
 class Reader:
@@ -306,13 +371,17 @@ class Reader:
         """Whether an id that the graph gives is one that a page can be asked for: not so with pseudonyms."""
         return self._server.pseudonym is str
 
+    @property
+    def most_rows(self) -> int:
+        """Most rows of a query."""
+        return self._server.limits.max_rows
+
     def rows(self, name: str, **given: Any) -> Rows:
         """The rows of a query, no more than the server gives."""
         query, given = self._prepared(name, given)
-        most = self._server.limits.max_rows
         if "limit" in given:
-            given["limit"] = min(given["limit"], most)
-        return catalogue.run(self._server.store, query, given, timeout_s=self.left_s(), max_rows=most)
+            given["limit"] = min(given["limit"], self.most_rows)
+        return catalogue.run(self._server.store, query, given, timeout_s=self.left_s(), max_rows=self.most_rows)
 
     def kept(self, name: str, **given: str | int | None) -> Rows:
         """The rows of a query that names no user, at most a minute old."""

@@ -19,6 +19,7 @@ from kg.app.api import application
 from kg.app.web.script import htmx
 from kg.store import GraphStore
 from tests.app.web.conftest import QUERIES, pages
+from tests.app.web.test_pages import crowd
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FOUND = next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -194,6 +195,70 @@ def test_what_is_typed_is_searched_for_without_leaving_the_page(address: str, br
     page.close()
 
 
+def test_the_keyboard_leafs_through_a_search_without_leaving_the_page(
+    address: str, browser: Any, shop: GraphStore
+) -> None:
+    skus = crowd(shop, 30)
+    page = browser.new_page()
+    page.goto(f"{address}/search?q=plectrum&max_price=2")
+    page.evaluate("window.stayed = true")
+    page.get_by_role("link", name="Next products").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Products 25 to 30; these are the last.").wait_for()
+    assert page.locator("#found h3").all_text_contents() == [f"Plectrum {sku}" for sku in skus[24:]]
+    assert page.evaluate("window.stayed")
+    assert "page=2" in page.url
+    assert page.get_by_label("Dearest price").input_value() == "2"
+    # Where the products begin, there goes the keyboard on.
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == f"Plectrum {skus[24]}"
+    assert page.evaluate("document.querySelector('#count').getBoundingClientRect().top >= 0")
+    page.get_by_role("link", name="Previous products").click()
+    page.get_by_text("Products 1 to 24; there are more.").wait_for()
+    # What is typed then begins at the first page again.
+    page.get_by_role("link", name="Next products").click()
+    page.get_by_text("Products 25 to 30").wait_for()
+    page.get_by_label("What are you looking for?").fill(skus[7])
+    page.get_by_text("1 product.").wait_for()
+    assert page.evaluate("window.stayed")
+    assert "page=" not in page.url
+    assert page.get_by_label("Shelf").input_value() == ""
+    assert page.evaluate("document.activeElement.id") == "q"
+    page.go_back()
+    page.get_by_text("Products 25 to 30").wait_for()
+    page.close()
+
+
+def test_without_scripts_a_search_has_a_next_page(address: str, browser: Any, shop: GraphStore) -> None:
+    skus = crowd(shop, 30)
+    context = browser.new_context(java_script_enabled=False, viewport={"width": WIDTHS["phone"], "height": 800})
+    page = context.new_page()
+    page.goto(f"{address}/search?category=Accessories&brand=cobalt&max_price=2")
+    page.get_by_role("link", name="Next products").click()
+    page.get_by_text("Products 25 to 30; these are the last.").wait_for()
+    assert page.locator("#found h3").all_text_contents() == [f"Plectrum {sku}" for sku in skus[24:]]
+    assert page.get_by_text("Products 25 to 30").is_visible()
+    page.get_by_role("link", name="Previous products").click()
+    page.get_by_text("Products 1 to 24; there are more.").wait_for()
+    context.close()
+
+
+def test_the_heading_follows_what_is_searched_for(address: str, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}/search?category=Accessories")
+    page.evaluate("window.stayed = true")
+    page.get_by_label("Shelf").select_option("Instruments")
+    page.get_by_text("2 products.").wait_for()
+    assert page.get_by_role("heading", level=1).all_text_contents() == ["Instruments"]
+    assert page.title() == "Instruments · shopgraph"
+    assert page.get_by_label("Shelf").input_value() == "Instruments"
+    page.get_by_label("What are you looking for?").fill("dreadnought")
+    page.get_by_text("1 product.").wait_for()
+    assert page.get_by_role("heading", level=1).all_text_contents() == ["Search"]
+    assert page.evaluate("window.stayed")
+    page.close()
+
+
 def test_what_goes_wrong_meanwhile_is_told(address: str, browser: Any) -> None:
     """Products of the search before would be taken for those of this one."""
     page = browser.new_page()
@@ -217,7 +282,14 @@ def test_a_reason_opens_beside_its_product(address: str, browser: Any) -> None:
     page.evaluate("window.stayed = true")
     page.get_by_role("link", name="Why? Birch leather guitar strap").click()
     page.get_by_text("Because you bought Ashdown S-200 electric guitar: Birch leather").first.wait_for()
+    # A second one beside it: each element keeps a name of its own.
+    page.get_by_role("link", name="Why? Birch dreadnought").click()
+    page.locator("#why-2 li").first.wait_for()
+    ids = page.eval_on_selector_all("[id]", "found => found.map(e => e.id)")
+    assert len(ids) == len(set(ids))
     assert page.evaluate("window.stayed")
+    # The page is still that of all of them.
+    assert (page.title(), page.url) == ("For ben · shopgraph", f"{address}/user?user=ben")
     page.close()
 
 
@@ -237,10 +309,3 @@ def test_without_scripts_every_form_works(address: str, browser: Any) -> None:
     page.get_by_role("link", name="Why? Birch leather guitar strap").click()
     page.get_by_role("heading", name="Paths through the graph").wait_for()
     context.close()
-    # A second one beside it: each element keeps a name of its own.
-    page.get_by_role("link", name="Why? Birch dreadnought").click()
-    page.locator("#why-2 li").first.wait_for()
-    ids = page.eval_on_selector_all("[id]", "found => found.map(e => e.id)")
-    assert len(ids) == len(set(ids))
-    # The page is still that of all of them.
-    assert (page.title(), page.url) == ("For ben · shopgraph", f"{address}/user?user=ben")

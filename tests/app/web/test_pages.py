@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import itertools
 import re
 from collections.abc import Iterator
@@ -215,6 +216,117 @@ def test_a_search_shows_the_rows_of_the_query_and_what_was_meant(web: TestClient
     assert "Nothing fits" in text(web.get("/search", params={"q": "zeppelin"}))
 
 
+def crowd(shop: GraphStore, count: int) -> list[str]:
+    """So many picks of Cobalt's, of two materials, among the accessories: their skus, the most popular first."""
+    skus = [f"P{n:03}" for n in range(count)]
+    shop.write(
+        "MERGE (celluloid:AttributeValue {key: 'material=celluloid'}) "
+        "SET celluloid.attribute = 'material', celluloid.value = 'celluloid' "
+        "MERGE (thick:AttributeValue {key: 'width=thick'}) SET thick.attribute = 'width', thick.value = 'thick' "
+        "WITH celluloid, thick "
+        "MATCH (accessories:Category {path: 'Accessories'}), (cobalt:Brand {key: 'cobalt'}) "
+        "UNWIND range(0, size($skus) - 1) AS n "
+        "CREATE (p:Product {sku: $skus[n], title: 'Plectrum ' + $skus[n], price: 1.5, currency: 'USD', active: true, "
+        "popularity: 0.2 - n / 10000.0}) "
+        "CREATE (p)-[:IN_CATEGORY {source: 'catalogue'}]->(accessories), (p)-[:MADE_BY {source: 'catalogue'}]->(cobalt)"
+        ", (p)-[:HAS_ATTRIBUTE]->(celluloid), (p)-[:HAS_ATTRIBUTE]->(thick)",
+        skus=skus,
+    )
+    return skus
+
+
+def leaf_through(web: TestClient, path: str) -> tuple[list[list[str]], list[str]]:
+    """The skus of every page of a search, one after the other by its link, and what each says of how many there are."""
+    shown, said = [], []
+    while path:
+        page = web.get(path)
+        assert page.status_code == 200
+        shown.append(re.findall(r"<h3><a href=\"/product\?sku=(\w+)\"", page.text))
+        said.append(re.sub(r"\s+", " ", re.findall(r'role="status"[^>]*>(.*?)</p>', page.text, re.DOTALL)[0]))
+        path = html.unescape(next(iter(re.findall(r'rel="next" href="([^"]*)"', page.text)), ""))
+        assert path == "" or path.endswith("#count")
+    return shown, said
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        "q=plectrum&category=Accessories&brand=cobalt&max_price=2",
+        "q=plectrum&attribute=material%3Dcelluloid&attribute=width%3Dthick",
+        "category=Accessories&brand=cobalt&max_price=2",
+        "attribute=material%3Dcelluloid&attribute=width%3Dthick&min_price=1",
+    ],
+)
+def test_a_search_goes_on_where_its_page_ends_and_keeps_its_filters(shop: GraphStore, narrowed: str) -> None:
+    skus = crowd(shop, 55)
+    # What the filters must keep out.
+    shop.write("MATCH (p:Product {sku: 'S2'}) SET p.title = 'Plectrum case', p.popularity = 1.0")
+    with client(shop) as web:
+        shown, said = leaf_through(web, f"/search?{narrowed}")
+        assert shown == [skus[:24], skus[24:48], skus[48:]]
+        assert said == [
+            "Products 1 to 24; there are more.",
+            "Products 25 to 48; there are more.",
+            "Products 49 to 55; these are the last.",
+        ]
+        last = web.get(f"/search?{narrowed}&page=3")
+        (back,) = re.findall(r'rel="prev" href="([^"]*)"', last.text)
+        assert re.findall(r"sku=(P\w+)\"", web.get(html.unescape(back)).text) == skus[24:48]
+
+
+@pytest.mark.parametrize("narrowed", ["q=plectrum", "brand=cobalt&category=Accessories&max_price=2"])
+def test_a_search_that_fills_its_page_has_no_other(shop: GraphStore, narrowed: str) -> None:
+    crowd(shop, 24)
+    with client(shop) as web:
+        shown, said = leaf_through(web, f"/search?{narrowed}")
+        assert ([len(page) for page in shown], said) == ([24], ["24 products."])
+        behind = web.get(f"/search?{narrowed}&page=2")
+        assert "This page is behind the last product." in text(behind)
+        assert 'rel="prev"' in behind.text
+
+
+def test_what_was_typed_is_followed_for_eight_pages_and_a_shelf_to_its_end(shop: GraphStore) -> None:
+    crowd(shop, 200)
+    with client(shop) as web:
+        shown, said = leaf_through(web, "/search?q=plectrum")
+        assert [len(page) for page in shown] == [24] * 8
+        assert said[-1] == "Products 169 to 192; add a filter to see what else there is."
+        assert len({sku for page in shown for sku in page}) == 192
+        further = web.get("/search?q=plectrum&page=9")
+        assert (further.status_code, "no further than its page 8" in text(further)) == (404, True)
+        shown, said = leaf_through(web, "/search?brand=cobalt&max_price=2")
+        assert ([len(page) for page in shown], said[-1]) == ([24] * 8 + [8], "Products 193 to 200; these are the last.")
+
+
+def test_a_first_page_asks_for_no_more_than_it_shows_and_one(shop: GraphStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "tests.app.web.conftest.run",
+        lambda store, query, given: asked.append(given["limit"]) or run(store, query, given),
+    )
+    with client(shop) as web:
+        web.get("/search?q=strap")
+    assert asked == [25]
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "two", "1.5", "9" * 5000])
+def test_a_page_is_a_number_from_one(web: TestClient, page: str) -> None:
+    answer = web.get("/search", params={"q": "strap", "page": page})
+    assert (answer.status_code, "expected as a number from 1" in text(answer)) == (422, True)
+
+
+def test_a_guitar_is_not_called_made_for_its_strap(web: TestClient) -> None:
+    """The strap is made for it; ``recommend/similar_products`` does not say which way that leads."""
+    strap, guitar = text(web.get("/product?sku=S1")), text(web.get("/product?sku=G1"))
+    assert "Like it Ashdown S-200 electric guitar one is made for the other" in strap
+    assert "Goes with it Birch leather guitar strap made for it" in guitar
+
+
+def test_a_shelf_is_the_title_of_its_page(web: TestClient) -> None:
+    for path, title in (("category=Instruments+%3E+Guitars", "Guitars"), ("q=strap&category=Accessories", "strap")):
+        assert f"<title>{title} · shopgraph</title>" in web.get(f"/search?{path}").text
+
+
 def test_half_a_star_is_shown(shop: GraphStore) -> None:
     """A review says that the strap is made for the guitar, and its author gave four and a half."""
     shop.write(
@@ -224,13 +336,6 @@ def test_half_a_star_is_shown(shop: GraphStore) -> None:
     )
     with client(shop) as web:
         assert "review:r1, 4.5 stars" in text(web.get("/why?user=ben&sku=S1"))
-
-
-def test_a_guitar_is_not_called_made_for_its_strap(web: TestClient) -> None:
-    """The strap is made for it; ``recommend/similar_products`` does not say which way that leads."""
-    strap, guitar = text(web.get("/product?sku=S1")), text(web.get("/product?sku=G1"))
-    assert "Like it Ashdown S-200 electric guitar one is made for the other" in strap
-    assert "Goes with it Birch leather guitar strap made for it" in guitar
 
 
 def test_recommendations_have_shares_and_reasons(web: TestClient) -> None:
