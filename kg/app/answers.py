@@ -116,7 +116,7 @@ class Pairing:
 
 
 def _fits(row: Mapping[str, Any]) -> bool:
-    return row["says"] != "DOES_NOT_FIT"
+    return str(row["says"]) != "DOES_NOT_FIT"
 
 
 def goes_with(question: Question, rows: Sequence[Mapping[str, Any]], *, several: bool) -> Answer:
@@ -231,7 +231,7 @@ def value(question: Question, lexicon: Lexicon, subjects: Sequence[str], rows: S
     for row in rows:
         best.setdefault((row["sku"], row["key"]), row)
     shown = list(best.values())[:SHOWN]
-    told = [row | {"object": told_in(row["object"], question.unit)} for row in shown]
+    told = [{**row, "object": told_in(row["object"], question.unit)} for row in shown]
     return Answer(question.text, question.asks, joined(distinct(told)), f"{in_words(told)}.", facts_of(shown))
 
 

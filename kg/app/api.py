@@ -28,9 +28,9 @@ from starlette.types import Receive, Scope, Send
 import kg
 from kg import catalogue
 from kg.app import graph_metrics, metrics, openapi
-from kg.app.responses import HEADERS, Problem, accepts, error_answer, json_answer, problem_of, problems
 from kg.app.gate import OPEN, Entrance, Gate
 from kg.app.given import from_body, from_url
+from kg.app.responses import HEADERS, Problem, accepts, error_answer, json_answer, problem_of, problems
 from kg.app.slots import BusyError, Slot, Slots
 from kg.catalogue import Rows
 from kg.errors import KGError, ParameterError, QueryError, QueryTimeoutError

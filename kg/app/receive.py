@@ -42,11 +42,11 @@ from extraction import corpus
 from extraction.corpus import Kind
 from kg import streams
 from kg.app import metrics, openapi
-from kg.app.responses import LATER, Problem, error_answer, json_answer, problem_of
 from kg.app.gate import Gate
 from kg.app.given import read_body
 from kg.app.pieces import DOCUMENTS, RejectLog, unknown_product
 from kg.app.refresh import Reader, Refresher
+from kg.app.responses import LATER, Problem, error_answer, json_answer, problem_of
 from kg.app.session import pseudonym_of
 from kg.errors import KGError, SchemaError, StatementError, StoreError
 from kg.records import EventRecord, Record, Reject, ReviewRecord

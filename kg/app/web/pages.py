@@ -22,9 +22,9 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from kg import catalogue
-from kg.app.responses import Problem, problem_of
 from kg.app.api import GRACE_S, Server, time_left
 from kg.app.given import read_body
+from kg.app.responses import Problem, problem_of
 from kg.app.search import Prepared
 from kg.app.typed import Asking, Searching
 from kg.app.web import charts, words
