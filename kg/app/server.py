@@ -53,8 +53,8 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
         searcher = Once(lambda: Searcher(store, settings))
         asker = Once(lambda: Asker(store, settings))
         typed, pages = Typed(searcher, asker), Pages(searcher, asker, keys=keys, script=htmx())
-        # No daemon: a process that ends while libraries are being loaded may crash, so its end waits for that.
-        threading.Thread(target=_warm, args=[searcher], name="encoder").start()
+        warming = threading.Thread(target=_warm, args=[searcher], name="encoder")
+        warming.start()
         app = application(
             store, queries, limits=limits, keys=keys, pseudonym=pseudonym_of(settings), typed=typed, face=pages
         )
@@ -63,6 +63,8 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
             f"{'with API keys' if keys else 'to this machine alone'}; Ctrl-C stops."
         )
         run_until_stopped(app, listening, grace_s=limits.timeout_s + GRACE_S)
+        # Libraries that are still being loaded while the interpreter ends begin threads, which it refuses them.
+        warming.join()
 
 
 def _warm(searcher: Callable[[], Searcher]) -> None:
