@@ -255,6 +255,12 @@ def _measured(
         limit = LARGEST if question.most or question.bound.high is not None else answers.SHOWN
         rows = extremes(attribute=question.bound.of, most=question.bound.side > 0, limit=limit, **among)
         within = answers.within(question, question.bound, rows)
+        if question.bound.high is not None and len(rows) == LARGEST and within.verdict == answers.NO:
+            # The rows end above the range, or before it.
+            told = (
+                f"Of these only {LARGEST:,} were looked at, and none is in that range: name a brand or a value as well."
+            )
+            return answers.unknown(question, told)
         if not question.most or within.verdict != answers.YES:
             return within
         among = {"skus": [row["sku"] for row in rows if answers.holds(question.bound, row)]}

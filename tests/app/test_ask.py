@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
 from extraction.questions import Asks
 from kg import catalogue, vocabulary
+from kg.app import ask
 from kg.app.answers import Answer
 from kg.app.ask import Asker
 from kg.app.benchmark_questions import Asked, counted
@@ -344,6 +348,36 @@ def test_a_question_that_is_too_long_is_not_read_by_half(asker: Asker, shop: Gra
         "not known",
         "Not known. A question may have 1,000 characters, and this one has 9,099: ask in fewer words.",
     )
+
+
+def test_the_planted_questions_do_not_depend_on_the_order_of_a_set() -> None:
+    program = (
+        "from kg import vocabulary; from kg.app.shop.questions import questions; "
+        "print([(q.text, q.verdict) for q in questions(vocabulary.load(None), wording='unseen')])"
+    )
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    )
+    assert first == second
+    assert "differ" in first
+
+
+def test_a_range_that_was_not_looked_at_to_its_end_is_not_denied(
+    asker: Asker, shop: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = "Which guitars cost between $200 and $300?"
+    assert asker.ask(question).verdict == "yes"
+    monkeypatch.setattr(ask, "LARGEST", 1)  # the dearest alone, which costs more
+    answer = asker.ask(question)
+    assert (answer.verdict, answer.facts) == ("not known", ())
+    assert "only 1 were looked at" in answer.text
 
 
 def test_a_question_full_of_values_looks_a_bounded_number_of_times(asker: Asker, shop: GraphStore) -> None:

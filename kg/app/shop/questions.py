@@ -209,7 +209,7 @@ class _Maker:
                 if p.path != q.path or p.sku >= q.sku:
                     continue
                 mine, others = self._single(p), self._single(q)
-                for name in mine.keys() & others.keys():
+                for name in sorted(mine.keys() & others.keys()):
                     if mine[name] != others[name]:
                         yield self._asked("compare", "compare", name, a=p, b=q)
 
