@@ -413,7 +413,7 @@ CALL (own, live, led, known, passed) {
 // 6. Where the rarest filter leaves few, or few candidates passed and something beyond them might be of the best: every
 // match. Those to which the history leads are among the candidates already; of the others, whose score is what they are
 // alone, the best are enough. (Where one of the former stands among these best, its score is no less than what it is
-// alone.) Where many candidates pass, nearest first, they hold .998 of the best on the synthetic shop.
+// alone.) Where many candidates pass, nearest first, they hold .995 of the best or more on the synthetic shop.
 LET enough = entry.n > $exact AND size(top) = $limit
              AND (size(passed) >= 50 + 4 * $limit + size(known)
                   OR all(x IN top WHERE x.pin IS NOT NULL OR x.score >= beyond))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -70,16 +70,11 @@ def fold_in(settings: Settings, folder: Path, name: Set, *, related: bool, seeds
     Raises:
         BenchmarkError: a file is not there.
     """
-    from embeddings import foldin  # torch takes seconds to import
-
     task = read_task(folder, name, related=related, seed=settings.seed)
     report: dict[str, Any] = {"set": name}
-    for kind, arrival, place in (
-        ("users", users_arrive(task), foldin.fold_in_users),
-        ("products", products_arrive(task), foldin.fold_in_products),
-    ):
+    for kind, arrival in (("users", users_arrive(task)), ("products", products_arrive(task))):
         trained = _trained(settings, arrival, seeds)
-        folded, seconds = _folded(settings, arrival, seeds, place)
+        folded, seconds = _folded(settings, arrival, seeds)
         report[kind] = {
             "arrive": len(arrival.who),
             "pairs": len(arrival.whole.heldout),
@@ -101,10 +96,10 @@ def _trained(settings: Settings, arrival: Arrival, seeds: Sequence[int]) -> list
     return found
 
 
-def _folded(
-    settings: Settings, arrival: Arrival, seeds: Sequence[int], place: Callable[[GraphStore, Sequence[str]], int]
-) -> tuple[list[dict[str, float]], list[float]]:
+def _folded(settings: Settings, arrival: Arrival, seeds: Sequence[int]) -> tuple[list[dict[str, float]], list[float]]:
     """Through Cypher, where they came after the training; and the seconds from their records to their places."""
+    from embeddings import foldin  # torch takes seconds to import
+
     found, seconds = [], []
     for seed in seeds:
         with own_graph(settings, "fold-in") as store, tempfile.TemporaryDirectory() as home:
@@ -112,7 +107,8 @@ def _folded(
             train(store, settings, Path(home), seed)
             begun = time.perf_counter()
             load(store, settings, arrival.after)
-            place(store, arrival.who)  # products have their places since their texts were read
+            # Products have their places since their texts were read.
+            foldin.fold_in_users(store, sorted({event.user for event in arrival.after.events}))
             seconds.append(round(time.perf_counter() - begun, 2))
             found.append(_found(store, arrival))
     return found, seconds
