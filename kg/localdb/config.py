@@ -99,8 +99,8 @@ internal.dbms.bolt.netty_server_shutdown_quiet_period_duration=0s
 def java_arguments(java: Java, jars: tuple[Path, ...], folder: Path, memory: Memory) -> list[str]:
     """The command line of the server after ``java``; ``folder`` is its home."""
     return [
-        # All of it from the beginning, as Neo4j advises: a heap that begins small stays so while little is kept, and the
-        # smaller it is the more often it is cleared, while every request waits.
+        # All of it from the beginning, as Neo4j advises: a heap that begins small stays so while little is kept, and
+        # the smaller it is the more often it is cleared, while every request waits.
         f"-Xms{memory.heap_mb}m",
         f"-Xmx{memory.heap_mb}m",
         "-XX:+UseG1GC",  # pauses stay short while queries are served; two cores suffice
