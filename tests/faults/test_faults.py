@@ -34,7 +34,7 @@ def test_nothing_is_doubled_skipped_or_written_too_late(store: GraphStore, datab
 def test_without_the_fence_a_process_that_wakes_up_is_seen_to_write(
     store: GraphStore, database: localdb.Connection
 ) -> None:
-    # Whoever leads may be between its two writes, or behind them: on a busy machine one freeze alone may meet the latter.
+    # Whoever leads may be between its two writes, or behind them: one freeze alone may meet the latter.
     frozen = Plan(0, 2, 8.0, tuple(Fault(at, Kind.FREEZE, LEADER, 0, 0.9) for at in (0.1, 2.1, 4.1, 6.1)))
     slow = {"interval": timedelta(seconds=1), "work_s": 0.5, "ttl": timedelta(seconds=0.4)}
     with known(store, world_of(0, database, fenced=False, **slow)) as world:
